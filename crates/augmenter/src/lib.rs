@@ -1,0 +1,45 @@
+//! Twenty image augmentation ops, policies made of them, and their application to batches of images.
+//!
+//! Images are `u8`, channels last: one image is height x width x channels (1 or 3), a batch has the image index in front
+//! (NHWC). The crate knows nothing of neural networks or file formats; policies are (de)serialised with serde.
+//!
+//! ```
+//! use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+//! use ndarray::Array4;
+//!
+//! let policy = Policy {
+//!     ranges: RangeTable::Monotone,
+//!     portion: 0.8,
+//!     sub_policies: vec![SubPolicy {
+//!         ops: vec![
+//!             Step { op: Op::Rotate, magnitude: 0.31 },
+//!             Step { op: Op::GaussianBlur, magnitude: 0.1 },
+//!         ],
+//!     }],
+//! };
+//! assert_eq!(policy.to_string(), "rotate 0.31 + gaussian-blur 0.10 on 80 %");
+//!
+//! let images = Array4::from_shape_fn((10, 32, 32, 3), |(i, y, x, c)| (i * 20 + y * 4 + x + c) as u8);
+//! let copies = policy.copies(images.view(), 42);
+//! assert_eq!(copies.images.dim(), (8, 32, 32, 3));
+//! assert_eq!(copies.sources.len(), 8); // copy k was made from image sources[k]
+//! ```
+//!
+//! # Modules
+//!
+//! - [`op`]: the ops by name and their categories, the registry.
+//! - [`ranges`]: what a magnitude means for each op, in two tables.
+//! - [`policy`]: steps, sub-policies and policies, and their JSON form.
+//! - [`copies`]: applying a policy to a batch, in parallel and reproducibly.
+//! - [`ops`]: the pixel kernels, usable with fixed parameters.
+
+pub mod copies;
+pub mod op;
+pub mod ops;
+pub mod policy;
+pub mod ranges;
+
+pub use copies::Copies;
+pub use op::{Category, Op, UnknownOp};
+pub use policy::{Policy, PolicyError, Step, SubPolicy};
+pub use ranges::RangeTable;

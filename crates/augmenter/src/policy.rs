@@ -1,0 +1,208 @@
+//! Policies: which ops are applied, in which order, how strongly, and to how many images.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{op::Op, ranges::RangeTable};
+
+/// The version of the JSON form that this crate writes and reads.
+const FORMAT: u64 = 1;
+
+/// One op at one magnitude.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// The op.
+    pub op: Op,
+    /// How strong, 0..=1; the policy's [`RangeTable`] gives its meaning.
+    pub magnitude: f64,
+}
+
+/// Ops applied to an image one after another.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubPolicy {
+    /// The ops, in order.
+    pub ops: Vec<Step>,
+}
+
+/// An augmentation policy: each sub-policy makes one augmented copy of a random portion of the images.
+///
+/// The JSON form is versioned, and reading it checks [`Policy::validate`]:
+///
+/// ```
+/// let json = r#"{"format":1,"ranges":"monotone","portion":0.8,"sub_policies":[{"ops":[{"op":"rotate","magnitude":0.31}]}]}"#;
+/// let policy: deepaug_augmenter::Policy = serde_json::from_str(json)?;
+/// assert_eq!(serde_json::to_string(&policy)?, json);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Json", into = "Json")]
+pub struct Policy {
+    /// What the magnitudes mean.
+    pub ranges: RangeTable,
+    /// The part of the images of which each sub-policy makes a copy, 0..=1.
+    pub portion: f64,
+    /// The sub-policies, each independent of the others.
+    pub sub_policies: Vec<SubPolicy>,
+}
+
+/// The error of a policy whose numbers are out of range.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PolicyError {
+    /// The portion is not in 0..=1.
+    #[error("portion {0} is not between 0 and 1")]
+    Portion(f64),
+    /// A magnitude is not in 0..=1.
+    #[error("magnitude {magnitude} of {op} (op {step} of sub-policy {sub_policy}) is not between 0 and 1")]
+    Magnitude {
+        /// The op it belongs to.
+        op: Op,
+        /// The magnitude.
+        magnitude: f64,
+        /// The position of the step in its sub-policy, from 1.
+        step: usize,
+        /// The position of the sub-policy, from 1.
+        sub_policy: usize,
+    },
+}
+
+impl Policy {
+    /// The policy that augments nothing.
+    pub fn none(ranges: RangeTable) -> Self {
+        Self { ranges, portion: 1.0, sub_policies: Vec::new() }
+    }
+
+    /// Checks that the portion and every magnitude are numbers in 0..=1.
+    ///
+    /// # Errors
+    ///
+    /// Names the first number that is not.
+    pub fn validate(&self) -> Result<(), PolicyError> {
+        let unit = 0.0..=1.0;
+        if !unit.contains(&self.portion) {
+            return Err(PolicyError::Portion(self.portion));
+        }
+        for (s, sub_policy) in self.sub_policies.iter().enumerate() {
+            for (i, &Step { op, magnitude }) in sub_policy.ops.iter().enumerate() {
+                if !unit.contains(&magnitude) {
+                    return Err(PolicyError::Magnitude { op, magnitude, step: i + 1, sub_policy: s + 1 });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.2}", self.op, self.magnitude)
+    }
+}
+
+impl fmt::Display for SubPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ops.is_empty() {
+            return f.write_str("unchanged");
+        }
+        for (i, step) in self.ops.iter().enumerate() {
+            write!(f, "{}{step}", if i == 0 { "" } else { " + " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Policy {
+    /// One line, such as `rotate 0.31 + gaussian-blur 0.10 on 80 %`; ` | ` stands between sub-policies.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.sub_policies.is_empty() {
+            return f.write_str("no augmentation");
+        }
+        for (i, sub_policy) in self.sub_policies.iter().enumerate() {
+            write!(f, "{}{sub_policy}", if i == 0 { "" } else { " | " })?;
+        }
+        write!(f, " on {:.0} %", 100.0 * self.portion)?;
+        if self.ranges != RangeTable::default() {
+            write!(f, " ({} ranges)", self.ranges)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Json {
+    format: Format,
+    ranges: RangeTable,
+    portion: f64,
+    sub_policies: Vec<SubPolicy>,
+}
+
+impl TryFrom<Json> for Policy {
+    type Error = PolicyError;
+
+    fn try_from(Json { ranges, portion, sub_policies, .. }: Json) -> Result<Self, PolicyError> {
+        let policy = Self { ranges, portion, sub_policies };
+        policy.validate()?;
+        Ok(policy)
+    }
+}
+
+impl From<Policy> for Json {
+    fn from(Policy { ranges, portion, sub_policies }: Policy) -> Self {
+        Self { format: Format, ranges, portion, sub_policies }
+    }
+}
+
+/// The `format` field. It refuses other versions by itself, before fields of another version could be misread.
+struct Format;
+
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(FORMAT)
+    }
+}
+
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            FORMAT => Ok(Self),
+            0 => Err(de::Error::custom("format 0 does not exist; the first is 1")),
+            newer => Err(de::Error::custom(format_args!("format {newer} is newer than this program reads ({FORMAT})"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(op: Op, magnitude: f64) -> Step {
+        Step { op, magnitude }
+    }
+
+    #[test]
+    fn display_is_one_readable_line() {
+        let first = SubPolicy { ops: vec![step(Op::Rotate, 0.31), step(Op::GaussianBlur, 0.1)] };
+        let second = SubPolicy { ops: vec![step(Op::Fog, 1.0)] };
+        let mut policy = Policy { ranges: RangeTable::Monotone, portion: 0.8, sub_policies: vec![first, second] };
+        assert_eq!(policy.to_string(), "rotate 0.31 + gaussian-blur 0.10 | fog 1.00 on 80 %");
+        policy.ranges = RangeTable::DeepAugment112;
+        assert!(policy.to_string().ends_with("on 80 % (deepaugment-1.1.2 ranges)"));
+        assert_eq!(Policy::none(RangeTable::Monotone).to_string(), "no augmentation");
+    }
+
+    #[test]
+    fn validation_names_the_bad_number() {
+        let mut policy = Policy::none(RangeTable::Monotone);
+        policy.sub_policies = vec![SubPolicy { ops: vec![step(Op::Fog, 0.5), step(Op::Crop, 1.5)] }];
+        let message = policy.validate().unwrap_err().to_string();
+        assert_eq!(message, "magnitude 1.5 of crop (op 2 of sub-policy 1) is not between 0 and 1");
+        policy.sub_policies.clear();
+        for portion in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
+            policy.portion = portion;
+            assert!(matches!(policy.validate(), Err(PolicyError::Portion(_))));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What every op promises, whatever its kernel.
+
+mod common;
+
+use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use ndarray::{Array3, Array4, Axis, s};
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+fn applied(op: Op, ranges: RangeTable, magnitude: f64, image: &Array3<u8>, seed: u64) -> Array3<u8> {
+    let mut image = image.clone();
+    op.apply(ranges, magnitude, image.view_mut(), &mut ChaCha8Rng::seed_from_u64(seed));
+    image
+}
+
+fn one_op(op: Op, ranges: RangeTable, magnitude: f64) -> Policy {
+    Policy { ranges, portion: 1.0, sub_policies: vec![SubPolicy { ops: vec![Step { op, magnitude }] }] }
+}
+
+#[test]
+fn magnitude_0_is_the_identity() {
+    for images in [common::grey(), common::colour(), common::wide()] {
+        for op in Op::ALL {
+            let copies = one_op(op, RangeTable::Monotone, 0.0).copies(images.view(), 1);
+            assert_eq!(copies.images, images, "{op}");
+        }
+    }
+}
+
+#[test]
+fn every_op_changes_images_at_magnitude_1() {
+    for (images, grey) in [(common::grey(), true), (common::colour(), false)] {
+        for ranges in RangeTable::ALL {
+            for op in Op::ALL {
+                let copies = one_op(op, ranges, 1.0).copies(images.view(), 1).images;
+                let changed = copies.outer_iter().zip(images.outer_iter()).filter(|(a, b)| a != b).count();
+                let colour_only = op == Op::AddToHueAndSaturation && grey;
+                let least = if colour_only { 0 } else { images.dim().0 * 8 / 10 };
+                assert!(changed >= least && !(colour_only && changed > 0), "{op} {ranges}: {changed} changed");
+            }
+        }
+    }
+}
+
+/// The mean distortion over all images and 15 draws for each at 21 magnitudes. Draws are equal across magnitudes, so
+/// that differences are the magnitude's.
+#[test]
+fn distortion_does_not_fall_as_the_magnitude_grows() {
+    let mut failures = Vec::new();
+    for (name, images) in [("grey", common::grey()), ("colour", common::colour())] {
+        for op in Op::ALL {
+            let mean = |step: u32| {
+                let mut policy = one_op(op, RangeTable::Monotone, f64::from(step) / 20.0);
+                let sub_policy = policy.sub_policies[0].clone();
+                policy.sub_policies = vec![sub_policy; 15];
+                let copies = policy.copies(images.view(), 9);
+                let total: f64 = copies
+                    .images
+                    .outer_iter()
+                    .zip(&copies.sources)
+                    .map(|(copy, &source)| common::distortion(copy, images.index_axis(Axis(0), source)))
+                    .sum();
+                total / copies.sources.len() as f64
+            };
+            let means: Vec<f64> = (0..=20).map(mean).collect();
+            let fall = means.windows(2).map(|pair| pair[0] - pair[1]).fold(f64::MIN, f64::max);
+            if fall > 0.0 || (means[20] < 3.0 && !(name == "grey" && op == Op::AddToHueAndSaturation)) {
+                failures.push(format!("{op} ({name}) falls by {fall:.4}: {means:.2?}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn at_most_one_image_in_a_hundred_is_constant_at_magnitude_1() {
+    for images in [common::grey(), common::colour()] {
+        for op in Op::ALL {
+            let mut policy = one_op(op, RangeTable::Monotone, 1.0);
+            policy.sub_policies = vec![policy.sub_policies[0].clone(); 20];
+            let copies = policy.copies(images.view(), 5).images;
+            let constant = copies.outer_iter().filter(|image| image.iter().all(|v| *v == image[[0, 0, 0]])).count();
+            assert!(100 * constant <= copies.dim().0, "{op}: {constant} of {} constant", copies.dim().0);
+        }
+    }
+}
+
+#[test]
+fn copies_do_not_depend_on_the_number_of_threads() {
+    let images = common::colour();
+    for ranges in RangeTable::ALL {
+        let ops = Op::ALL.map(|op| Step { op, magnitude: 0.4 });
+        let sub_policies = ops.chunks(2).map(|pair| SubPolicy { ops: pair.to_vec() }).collect();
+        let policy = Policy { ranges, portion: 0.7, sub_policies };
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| policy.copies(images.view(), 3))
+        };
+        let one = with(1);
+        assert_eq!(one.sources.len(), 10 * 21);
+        assert_eq!(one, with(2));
+        assert_eq!(one, with(5));
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_copies_and_others_do_not() {
+    let images = common::colour();
+    for op in Op::ALL {
+        let mut policy = one_op(op, RangeTable::Monotone, 0.5);
+        policy.portion = 0.5;
+        let copies = policy.copies(images.view(), 1);
+        assert_eq!(copies, policy.copies(images.view(), 1), "{op}");
+        let other = policy.copies(images.view(), 2);
+        assert_ne!(copies.sources, other.sources);
+        policy.portion = 1.0;
+        assert_ne!(policy.copies(images.view(), 1).images, policy.copies(images.view(), 2).images, "{op}");
+    }
+}
+
+#[test]
+fn sub_policies_draw_their_own_images_and_parameters() {
+    let images = common::grey();
+    let mut policy = one_op(Op::Rotate, RangeTable::Monotone, 1.0);
+    policy.portion = 0.33;
+    policy.sub_policies = vec![policy.sub_policies[0].clone(); 2];
+    let copies = policy.copies(images.view(), 1);
+    let (first, second) = copies.sources.split_at(20);
+    assert!(first.is_sorted_by(|a, b| a < b) && second.is_sorted_by(|a, b| a < b));
+    assert_ne!(first, second);
+    let shared = first.iter().enumerate().filter_map(|(i, s)| Some((i, 20 + second.binary_search(s).ok()?)));
+    let different =
+        shared.filter(|&(i, j)| copies.images.index_axis(Axis(0), i) != copies.images.index_axis(Axis(0), j));
+    assert!(different.count() > 0);
+}
+
+#[test]
+fn ops_are_applied_in_order() {
+    let images = common::colour();
+    let step = |op| Step { op, magnitude: 1.0 };
+    let mut policy = one_op(Op::Invert, RangeTable::Monotone, 1.0);
+    policy.sub_policies[0].ops.push(step(Op::Rotate));
+    // The corners that a rotation leaves empty stay black only if the inversion came first.
+    let black = policy.copies(images.view(), 4).images.iter().filter(|&&v| v == 0).count();
+    policy.sub_policies[0].ops.reverse();
+    let white = policy.copies(images.view(), 4).images.iter().filter(|&&v| v == 255).count();
+    assert!(black > 1000 && white > 1000, "{black} black, {white} white");
+}
+
+#[test]
+fn a_view_with_gaps_gets_the_same_pixels() {
+    let image = common::nth(&common::colour(), 3);
+    for op in Op::ALL {
+        let mut padded = Array3::<u8>::zeros((32, 40, 3));
+        padded.slice_mut(s![.., 5..37, ..]).assign(&image);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        op.apply(RangeTable::Monotone, 0.8, padded.slice_mut(s![.., 5..37, ..]), &mut rng);
+        assert_eq!(padded.slice(s![.., 5..37, ..]), applied(op, RangeTable::Monotone, 0.8, &image, 1), "{op}");
+        assert!(padded.slice(s![.., ..5, ..]).iter().all(|&v| v == 0));
+    }
+}
+
+#[test]
+fn empty_batches_and_images_are_fine() {
+    let policy = one_op(Op::Rotate, RangeTable::Monotone, 1.0);
+    for shape in [(0, 8, 8, 3), (4, 0, 8, 3), (4, 8, 8, 0)] {
+        let copies = policy.copies(Array4::zeros(shape).view(), 1);
+        assert_eq!(copies.images.dim(), shape);
+    }
+    let copies = Policy::none(RangeTable::Monotone).copies(common::grey().view(), 1);
+    assert_eq!((copies.sources.len(), copies.images.dim()), (0, (0, 28, 28, 1)));
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    prop::sample::select(Op::ALL.to_vec())
+}
+
+fn any_ranges() -> impl Strategy<Value = RangeTable> {
+    prop::sample::select(RangeTable::ALL.to_vec())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// No size, however small, makes an op panic; equal arguments give equal pixels.
+    #[test]
+    fn any_image_is_accepted(
+        op in any_op(),
+        ranges in any_ranges(),
+        magnitude in prop_oneof![Just(0.0), Just(1.0), 0.0..1.0, Just(f64::NAN), Just(7.0)],
+        (height, width) in (1_usize..12, 1_usize..12),
+        channels in prop::sample::select(vec![1_usize, 3]),
+        seed: u64,
+    ) {
+        let image = Array3::from_shape_fn((height, width, channels), |(y, x, c)| (y * 37 + x * 91 + c * 50) as u8);
+        let once = applied(op, ranges, magnitude, &image, seed);
+        prop_assert_eq!(once.dim(), image.dim());
+        prop_assert_eq!(&once, &applied(op, ranges, magnitude, &image, seed));
+        if ranges == RangeTable::Monotone && (magnitude == 0.0 || magnitude.is_nan()) {
+            prop_assert_eq!(once, image);
+        }
+    }
+
+    /// The number of copies and their order are as documented.
+    #[test]
+    fn portions_are_rounded(n in 0_usize..50, portion in 0.0..=1.0, sub_policies in 0_usize..4, seed: u64) {
+        let mut policy = one_op(Op::HorizontalFlip, RangeTable::Monotone, 1.0);
+        policy.portion = portion;
+        policy.sub_policies = vec![policy.sub_policies[0].clone(); sub_policies];
+        let images = Array4::from_shape_fn((n, 1, 2, 1), |(i, _, x, _)| (i * 2 + x) as u8);
+        let copies = policy.copies(images.view(), seed);
+        let each = (portion * n as f64).round() as usize;
+        prop_assert_eq!(copies.sources.len(), each * sub_policies);
+        for part in copies.sources.chunks(each.max(1)) {
+            prop_assert!(part.is_sorted_by(|a, b| a < b));
+        }
+        for (copy, &source) in copies.images.outer_iter().zip(&copies.sources) {
+            prop_assert_eq!(copy.iter().copied().collect::<Vec<_>>(), vec![source as u8 * 2 + 1, source as u8 * 2]);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The JSON form of a policy: stable when written, strict when read.
+
+use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use proptest::prelude::*;
+
+const EXAMPLE: &str = r#"{"format":1,"ranges":"monotone","portion":0.8,"sub_policies":[{"ops":[{"op":"rotate","magnitude":0.31},{"op":"gaussian-blur","magnitude":0.1}]}]}"#;
+
+fn refusal(json: &str) -> String {
+    serde_json::from_str::<Policy>(json).expect_err(json).to_string()
+}
+
+#[test]
+fn the_form_is_exactly_this() {
+    let policy: Policy = serde_json::from_str(EXAMPLE).unwrap();
+    assert_eq!(serde_json::to_string(&policy).unwrap(), EXAMPLE);
+    assert_eq!(policy.to_string(), "rotate 0.31 + gaussian-blur 0.10 on 80 %");
+    let old = EXAMPLE.replace("gaussian-blur", "gaussianblur");
+    assert_eq!(serde_json::from_str::<Policy>(&old).unwrap(), policy);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (from, to, message) in [
+        ("\"format\":1", "\"format\":2", "format 2 is newer than this program reads (1)"),
+        ("\"format\":1", "\"format\":0", "format 0 does not exist"),
+        ("\"format\":1", "\"format\":\"1\"", "invalid type: string \"1\""),
+        ("\"format\":1,", "", "missing field `format`"),
+        ("\"portion\":0.8,", "", "missing field `portion`"),
+        ("0.31", "1.31", "magnitude 1.31 of rotate (op 1 of sub-policy 1) is not between 0 and 1"),
+        ("0.31", "-0.1", "magnitude -0.1 of rotate"),
+        ("0.31", "null", "invalid type: null"),
+        ("0.31", "\"0.31\"", "invalid type: string"),
+        ("0.8", "1.01", "portion 1.01 is not between 0 and 1"),
+        ("0.8", "NaN", "expected value"),
+        ("0.8", "1e999", "number out of range"),
+        ("rotate", "rotat", "unknown op `rotat`; the nearest is `rotate`"),
+        ("monotone", "monoton", "unknown variant `monoton`"),
+        ("\"portion\"", "\"partion\"", "unknown field `partion`"),
+        ("\"magnitude\":0.1", "\"magnitude\":0.1,\"probability\":0.5", "unknown field `probability`"),
+        ("{\"ops\"", "{\"extra\":1,\"ops\"", "unknown field `extra`"),
+    ] {
+        let json = EXAMPLE.replacen(from, to, 1);
+        assert_ne!(json, EXAMPLE);
+        let refusal = refusal(&json);
+        assert!(refusal.contains(message), "{json}\n{refusal}");
+    }
+    for end in 0..EXAMPLE.len() {
+        refusal(&EXAMPLE[..end]);
+    }
+}
+
+#[test]
+fn a_newer_format_is_named_before_its_unknown_fields() {
+    let json = EXAMPLE.replace("\"format\":1", "\"format\":3,\"novelty\":true");
+    assert!(refusal(&json).contains("format 3 is newer"), "{}", refusal(&json));
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    let step = (prop::sample::select(Op::ALL.to_vec()), 0.0..=1.0).prop_map(|(op, magnitude)| Step { op, magnitude });
+    let sub_policy = prop::collection::vec(step, 0..4).prop_map(|ops| SubPolicy { ops });
+    let ranges = prop::sample::select(RangeTable::ALL.to_vec());
+    (ranges, 0.0..=1.0, prop::collection::vec(sub_policy, 0..4)).prop_map(|(ranges, portion, sub_policies)| Policy {
+        ranges,
+        portion,
+        sub_policies,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_read_back(policy in any_policy()) {
+        let json = serde_json::to_string(&policy).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy.clone());
+        prop_assert!(policy.validate().is_ok());
+        prop_assert!(!policy.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn no_text_makes_reading_panic(text in ".{0,80}", cut in 0..EXAMPLE.len()) {
+        let spliced = format!("{}{text}", &EXAMPLE[..cut]);
+        let _ = serde_json::from_str::<Policy>(&spliced);
+        let _ = text.parse::<Op>();
+    }
+}

@@ -1,0 +1,161 @@
+//! Where trainings run.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::DeviceError;
+
+/// Which device is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// A real GPU where there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU through wgpu; a software adapter counts, since it was asked for.
+    Wgpu,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "wgpu" => Ok(Self::Wgpu),
+            other => Err(format!("unknown device \"{other}\"; known are auto, cpu, wgpu")),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Wgpu => "wgpu",
+        })
+    }
+}
+
+/// A device that trainings can run on. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Device {
+    pub(crate) inner: burn::tensor::Device,
+    is_cpu: bool,
+    name: String,
+}
+
+impl Device {
+    /// Opens the device that is wanted.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when [`DeviceChoice::Wgpu`] cannot be had.
+    pub fn open(choice: DeviceChoice) -> Result<Self, DeviceError> {
+        match choice {
+            DeviceChoice::Cpu => Ok(Self::cpu()),
+            DeviceChoice::Wgpu => gpu::open(),
+            DeviceChoice::Auto => Ok(if adapters().iter().any(|a| !a.software) {
+                gpu::open().unwrap_or_else(|_| Self::cpu())
+            } else {
+                Self::cpu()
+            }),
+        }
+    }
+
+    fn cpu() -> Self {
+        Self { inner: burn::tensor::Device::flex(), is_cpu: true, name: "cpu".into() }
+    }
+
+    /// Whether trainings run on the CPU, one thread each.
+    pub fn is_cpu(&self) -> bool {
+        self.is_cpu
+    }
+
+    /// `cpu`, or `wgpu` for any GPU: the kind whose histories are comparable bit for bit.
+    pub fn kind(&self) -> &'static str {
+        if self.is_cpu { "cpu" } else { "wgpu" }
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A graphics adapter of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Adapter {
+    /// Its name and driver.
+    pub name: String,
+    /// The graphics interface it is reached through.
+    pub api: String,
+    /// Whether it is a program on the CPU in truth (such as llvmpipe), which only a forced device uses.
+    pub software: bool,
+}
+
+/// The graphics adapters that wgpu finds, none in a build without the feature `gpu`.
+pub fn adapters() -> Vec<Adapter> {
+    gpu::adapters()
+}
+
+#[cfg(feature = "gpu")]
+mod gpu {
+    use std::sync::OnceLock;
+
+    use burn::tensor::wgpu::wgpu;
+
+    use super::{Adapter, Device};
+    use crate::DeviceError;
+
+    /// burn registers a runtime once a process, so it is kept here.
+    static OPENED: OnceLock<Result<Device, DeviceError>> = OnceLock::new();
+
+    pub(super) fn open() -> Result<Device, DeviceError> {
+        OPENED.get_or_init(init).clone()
+    }
+
+    fn init() -> Result<Device, DeviceError> {
+        if adapters().is_empty() {
+            return Err(DeviceError::NoGpu { why: "no adapter was found (is a Vulkan driver installed?)".into() });
+        }
+        let (inner, setup) = burn::tensor::Device::wgpu_options()
+            .init_with_setup()
+            .map_err(|error| DeviceError::NoGpu { why: error.to_string() })?;
+        let name = describe(&setup.adapter.get_info()).name;
+        Ok(Device { inner, is_cpu: false, name })
+    }
+
+    pub(super) fn adapters() -> Vec<Adapter> {
+        let instance = wgpu::Instance::default();
+        let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+        found.iter().map(|adapter| describe(&adapter.get_info())).collect()
+    }
+
+    fn describe(info: &wgpu::AdapterInfo) -> Adapter {
+        Adapter {
+            name: format!("{} ({})", info.name, info.driver),
+            api: info.backend.to_string(),
+            software: info.device_type == wgpu::DeviceType::Cpu,
+        }
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+mod gpu {
+    use super::{Adapter, Device};
+    use crate::DeviceError;
+
+    pub(super) fn open() -> Result<Device, DeviceError> {
+        Err(DeviceError::NotBuilt)
+    }
+
+    pub(super) fn adapters() -> Vec<Adapter> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,57 @@
+//! What can go wrong with a device or a training.
+
+use std::path::PathBuf;
+
+/// Why a device cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DeviceError {
+    /// The GPU was asked for and there is none.
+    #[error("no GPU can be used through wgpu: {why}. Use --device cpu, or --device auto to take whatever there is")]
+    NoGpu {
+        /// What the graphics system said.
+        why: String,
+    },
+    /// The GPU was asked for, but this program was built without it.
+    #[error("this program was built without GPU support; build it with the feature \"gpu\", or use --device cpu")]
+    NotBuilt,
+}
+
+/// Why a training gave no history.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Images smaller than the model's layers can take.
+    #[error("{model} needs images of at least {least}x{least} pixels, these are {height}x{width}; set image_size")]
+    TooSmall {
+        /// The model's name.
+        model: &'static str,
+        /// The least side in pixels.
+        least: usize,
+        /// Height of the images.
+        height: usize,
+        /// Width of the images.
+        width: usize,
+    },
+    /// The loss became infinite or not a number.
+    #[error("the training diverged in epoch {epoch}: its loss is no longer a number")]
+    Diverged {
+        /// The epoch, counted from 1.
+        epoch: usize,
+    },
+    /// The pre-trained weights cannot be read, written, or do not fit the model.
+    #[error("{}: pre-trained weights cannot be used: {why}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The caller asked for the training to end.
+    #[error("the training was stopped")]
+    Stopped,
+    /// The training's thread panicked.
+    #[error("the training failed: {why}")]
+    Panicked {
+        /// The panic's message.
+        why: String,
+    },
+}

@@ -1,0 +1,27 @@
+//! What a training leaves.
+
+use serde::{Deserialize, Serialize};
+
+/// One epoch of one training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Accuracy in [0, 1] on the augmented images while they were trained on, dropout on.
+    pub acc: f64,
+    /// Mean cross-entropy over the same images.
+    pub loss: f64,
+    /// Accuracy in [0, 1] on the validation images after the epoch.
+    pub val_acc: f64,
+    /// Mean cross-entropy on the validation images after the epoch.
+    pub val_loss: f64,
+}
+
+/// All epochs of one training, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// One record an epoch.
+    pub epochs: Vec<EpochRecord>,
+    /// How long the training took, augmentation included.
+    pub seconds: f64,
+}

@@ -1,0 +1,41 @@
+//! One tiny training through wgpu for real, a software Vulkan adapter being enough. One test, so one process: the
+//! first steps tune every kernel, which takes minutes on such an adapter.
+#![cfg(feature = "gpu")]
+
+use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_child_model::{Device, DeviceChoice, Model, Settings, Training, TrainingSet, adapters, train};
+use deepaug_dataset::{Dataset, Split, SplitSizes};
+use ndarray::s;
+
+#[test]
+fn a_training_on_the_gpu_agrees_with_the_cpu() {
+    if adapters().is_empty() {
+        println!("skipped: no Vulkan, Metal or DirectX adapter here (on Debian: apt-get install mesa-vulkan-drivers)");
+        return;
+    }
+    let sample = Dataset::sample();
+    let split = Split::draw(&sample, SplitSizes { train: 16, validation: 10 }, 1).unwrap();
+    let (train_images, validation_images) = (sample.gather(&split.train), sample.gather(&split.validation));
+    let set = TrainingSet {
+        images: train_images.slice(s![.., 8..20, 8..20, ..]),
+        labels: &sample.gather_labels(&split.train),
+        validation_images: validation_images.slice(s![.., 8..20, 8..20, ..]),
+        validation_labels: &sample.gather_labels(&split.validation),
+        classes: 10,
+    };
+    let ops = vec![Step { op: Op::Rotate, magnitude: 0.5 }];
+    let policy = Policy { ranges: RangeTable::Monotone, portion: 1.0, sub_policies: vec![SubPolicy { ops }] };
+    let settings = Settings { model: Model::TinyCnn, epochs: 2, batch_size: 8, images_per_epoch: Some(16) };
+    let training = Training { set, policy: &policy, seed: 3, initial_weights: None };
+    let on = |choice| {
+        let device = Device::open(choice).unwrap();
+        println!("{} on {}", device.kind(), device.name());
+        train(&training, &settings, &device, &|_| true).unwrap()
+    };
+    let (cpu, gpu) = (on(DeviceChoice::Cpu), on(DeviceChoice::Wgpu));
+    assert_eq!(gpu.epochs.len(), 2);
+    for (cpu, gpu) in cpu.epochs.iter().zip(&gpu.epochs) {
+        assert!((cpu.loss - gpu.loss).abs() < 1e-3, "{cpu:?} {gpu:?}");
+        assert!((cpu.val_loss - gpu.val_loss).abs() < 1e-3, "{cpu:?} {gpu:?}");
+    }
+}

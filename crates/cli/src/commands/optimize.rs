@@ -1,0 +1,75 @@
+//! `deepaug optimize`.
+
+use std::sync::atomic::Ordering;
+
+use deepaug::{Config, Error, SearchResult, Study};
+
+use crate::progress::View;
+use crate::{args, output};
+
+/// Policies in the table at the end.
+const SHOWN: usize = 5;
+
+pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
+    let study = match &args.resume {
+        Some(folder) => Study::resume(folder, args.iters)?,
+        None => Study::create(configuration(args)?, args.out.as_deref())?,
+    };
+    let stop = study.stop_flag();
+    let handler = ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            // Asked twice: at once. Nothing is lost but the trainings under way.
+            std::process::exit(130);
+        }
+        output::note("stopping after the epochs under way; press Ctrl-C again to stop at once");
+    });
+    if let Err(error) = handler {
+        output::note(format_args!("Ctrl-C will stop at once, without waiting for epochs to end: {error}"));
+    }
+    let view = View::new(args.json);
+    let result = study.run(&|event| view.show(event));
+    view.close();
+    let result = result?;
+    if args.json {
+        output::json(&serde_json::json!({ "event": "finished", "result": result }));
+    } else {
+        print(&result);
+    }
+    Ok(())
+}
+
+/// The file, or the quickstart; then what was typed.
+fn configuration(args: &args::Optimize) -> Result<Config, Error> {
+    let mut config = match &args.config {
+        Some(path) => Config::read(path)?,
+        None => Config::quickstart(),
+    };
+    if let Some(data) = &args.data {
+        config.data = data.to_string_lossy().into_owned();
+    }
+    config.iters = args.iters.unwrap_or(config.iters);
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.device = args.device.unwrap_or(config.device);
+    Ok(config)
+}
+
+fn print(result: &SearchResult) {
+    output::line(format_args!("\nrank  trial  reward  gain over no augmentation ({:.4})", result.baseline.reward));
+    for (index, candidate) in result.top.iter().take(SHOWN).enumerate() {
+        let gain = match (&candidate.fresh_gain, &candidate.search_gain) {
+            (Some(gain), _) => format!("{gain}, fresh seeds"),
+            (None, Some(gain)) => format!("{gain}, in the search"),
+            (None, None) => "unknown".into(),
+        };
+        output::line(format_args!("{:>4}  {:>5}  {:.4}  {gain}", index + 1, candidate.trial, candidate.reward));
+        output::line(format_args!("                    {}", candidate.policy));
+    }
+    output::line(format_args!("\n{}", result.verdict));
+    if result.failed > 0 {
+        output::line(format_args!("{} trainings failed; journal.jsonl says why.", result.failed));
+    }
+    output::line(format_args!(
+        "Gains are of validation accuracy. The study is {}: best_policy.json, top_policies.csv, notebook.csv.",
+        result.study.display()
+    ));
+}

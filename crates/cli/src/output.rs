@@ -1,0 +1,35 @@
+//! The only place that writes to the terminal's streams.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks through them")]
+
+use std::fmt::Display;
+use std::io::Write;
+
+use serde::Serialize;
+
+/// Prints a line of a result. A reader that has gone away is no error.
+pub(crate) fn line(text: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints one JSON object on a line.
+pub(crate) fn json(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => line(text),
+        Err(error) => note(format_args!("cannot be written as JSON: {error}")),
+    }
+}
+
+/// Prints a line about the work, not part of any result.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints an error the way that was asked for.
+pub(crate) fn error(error: &deepaug::Error, as_json: bool) {
+    if as_json {
+        let path = error.path().map(|path| path.display().to_string());
+        json(&serde_json::json!({ "error": { "code": error.code(), "message": error.to_string(), "path": path } }));
+    } else {
+        note(format_args!("error: {error}"));
+    }
+}

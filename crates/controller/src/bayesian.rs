@@ -1,0 +1,103 @@
+//! Bayesian optimisation with a random forest.
+
+use rand::Rng;
+
+use crate::{
+    design,
+    error::SearchError,
+    history::{History, Outcome},
+    maximiser::Maximiser,
+    point::Point,
+    rng::{Purpose, stream},
+    searcher::{Method, Searcher, Snapshot},
+    settings::ValidSettings,
+    space::Space,
+    surrogate::Surrogate,
+};
+
+/// Bayesian optimisation: first the rows of a balanced design; then the point that maximises the acquisition function
+/// under a random forest fitted to all finished trials, with a share of random points in between.
+///
+/// The incumbent, both to be improved on and to be recommended, is the evaluated point with the lowest predicted mean, not
+/// the one with the lowest cost told: under noise the latter is mostly luck.
+///
+/// The design's rows are told from other points by what they are, not by a count: the next one is the first that no trial
+/// has. So a baseline uses up none, and a search that is replayed goes on where it stopped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BayesianOptimization {
+    space: Space,
+    settings: ValidSettings,
+    seed: u64,
+    history: History,
+    /// Derived from the space, the settings and the seed.
+    design: Vec<Point>,
+}
+
+impl BayesianOptimization {
+    pub(crate) fn new(space: Space, settings: ValidSettings, seed: u64, history: History) -> Self {
+        let design = design::balanced(&space, settings.initial_points, seed);
+        Self { space, settings, seed, history, design }
+    }
+
+    fn propose(&self, trial: u64) -> Result<Point, SearchError> {
+        let known = self.history.known(&self.space);
+        if let Some(point) = self.design.iter().find(|point| !known.contains(&self.space.key(point))) {
+            return Ok(point.clone());
+        }
+        let random = || design::fresh(&self.space, &known, &mut stream(self.seed, Purpose::Random, trial));
+        // Found before the surrogate is fitted, also because it tells an exhausted space.
+        let fallback = random()?;
+        if stream(self.seed, Purpose::Interleave, trial).random::<f64>() < self.settings.random_interleave {
+            return Ok(fallback);
+        }
+        let Some(surrogate) = self.surrogate(trial)? else { return Ok(fallback) };
+        let maximiser = Maximiser {
+            space: &self.space,
+            settings: &self.settings.maximiser,
+            known: &known,
+            score: |points: &[Point]| surrogate.acquisition(points),
+        };
+        let evaluated = self.history.costs().map(|(_, point, _)| point.clone()).collect();
+        let best = maximiser.run(evaluated, &mut stream(self.seed, Purpose::Maximiser, trial));
+        Ok(best.map_or(fallback, |best| best.point))
+    }
+
+    fn surrogate(&self, trial: u64) -> Result<Option<Surrogate<'_>>, SearchError> {
+        Surrogate::fit(&self.space, &self.history, &self.settings, self.seed, trial)
+    }
+}
+
+impl Searcher for BayesianOptimization {
+    fn ask(&mut self, trial: u64) -> Result<Point, SearchError> {
+        self.history.check_new(trial)?;
+        let point = self.propose(trial)?;
+        self.history.register(&self.space, trial, point.clone())?;
+        Ok(point)
+    }
+
+    fn register(&mut self, trial: u64, point: Point) -> Result<(), SearchError> {
+        self.history.register(&self.space, trial, point)
+    }
+
+    fn tell(&mut self, trial: u64, outcome: Outcome) -> Result<(), SearchError> {
+        self.history.tell(trial, outcome)
+    }
+
+    fn history(&self) -> &History {
+        &self.history
+    }
+
+    fn incumbent(&self) -> Result<Option<u64>, SearchError> {
+        Ok(self.surrogate(u64::MAX)?.map(|surrogate| surrogate.incumbent()))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            method: Method::BayesianOptimization,
+            space: self.space.clone(),
+            settings: self.settings.clone().into(),
+            seed: self.seed,
+            history: self.history.clone(),
+        }
+    }
+}

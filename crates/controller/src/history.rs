@@ -1,0 +1,105 @@
+//! What a searcher knows: its trials, each with its point and, once told, its outcome.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::SearchError,
+    point::Point,
+    space::{Key, Space},
+};
+
+/// How a trial ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It gave a finite cost; lower is better.
+    Cost(f64),
+    /// It gave none. Its point is not proposed again, and the surrogate takes the worst cost seen so far for it.
+    Failed,
+}
+
+/// One trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// The point under trial.
+    pub point: Point,
+    /// How it ended; none while it is pending.
+    pub outcome: Option<Outcome>,
+}
+
+/// The trials of a search by number. Searchers read them in the order of their numbers, so it does not matter in which
+/// order they were told.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct History {
+    trials: BTreeMap<u64, Trial>,
+}
+
+impl History {
+    /// All trials, in the order of their numbers.
+    pub fn trials(&self) -> impl Iterator<Item = (u64, &Trial)> {
+        self.trials.iter().map(|(&number, trial)| (number, trial))
+    }
+
+    /// The trials with an outcome, in the order of their numbers.
+    pub fn finished(&self) -> impl Iterator<Item = (u64, &Point, Outcome)> {
+        self.trials().filter_map(|(number, trial)| Some((number, &trial.point, trial.outcome?)))
+    }
+
+    /// The trials without an outcome, in the order of their numbers.
+    pub fn pending(&self) -> impl Iterator<Item = (u64, &Point)> {
+        self.trials().filter(|(_, trial)| trial.outcome.is_none()).map(|(number, trial)| (number, &trial.point))
+    }
+
+    /// The trials with a cost, in the order of their numbers.
+    pub fn costs(&self) -> impl Iterator<Item = (u64, &Point, f64)> {
+        self.finished().filter_map(|(number, point, outcome)| match outcome {
+            Outcome::Cost(cost) => Some((number, point, cost)),
+            Outcome::Failed => None,
+        })
+    }
+
+    pub(crate) fn check_new(&self, trial: u64) -> Result<(), SearchError> {
+        if self.trials.contains_key(&trial) { Err(SearchError::TrialExists(trial)) } else { Ok(()) }
+    }
+
+    pub(crate) fn register(&mut self, space: &Space, trial: u64, point: Point) -> Result<(), SearchError> {
+        self.check_new(trial)?;
+        space.check(&point)?;
+        self.trials.insert(trial, Trial { point, outcome: None });
+        Ok(())
+    }
+
+    pub(crate) fn tell(&mut self, number: u64, outcome: Outcome) -> Result<(), SearchError> {
+        check_outcome(number, outcome)?;
+        let trial = self.trials.get_mut(&number).ok_or(SearchError::UnknownTrial(number))?;
+        if trial.outcome.is_some() {
+            return Err(SearchError::AlreadyTold(number));
+        }
+        trial.outcome = Some(outcome);
+        Ok(())
+    }
+
+    /// Checks a history that was read from somewhere.
+    pub(crate) fn check(&self, space: &Space) -> Result<(), SearchError> {
+        self.trials().try_for_each(|(number, trial)| {
+            space.check(&trial.point)?;
+            trial.outcome.map_or(Ok(()), |outcome| check_outcome(number, outcome))
+        })
+    }
+
+    /// The points that must not be proposed: evaluated, failed or pending.
+    pub(crate) fn known(&self, space: &Space) -> HashSet<Key> {
+        self.trials.values().map(|trial| space.key(&trial.point)).collect()
+    }
+}
+
+pub(crate) fn check_outcome(trial: u64, outcome: Outcome) -> Result<(), SearchError> {
+    match outcome {
+        Outcome::Cost(cost) if !cost.is_finite() => Err(SearchError::CostNotFinite { trial, cost }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,205 @@
+//! Maximising the acquisition function over the unknown points of a mixed space: random candidates, then local search in
+//! the one-exchange neighbourhood from the best of them and the best evaluated points (as SMAC: M. Lindauer et al., SMAC3,
+//! JMLR 23, 2022), then, if wanted, simulated annealing by argmin.
+
+use std::{cell::RefCell, collections::HashSet};
+
+use argmin::{
+    core::{CostFunction, Error, Executor},
+    solver::simulatedannealing::{Anneal, SATempFunc, SimulatedAnnealing},
+};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    neighbours,
+    point::Point,
+    settings::MaximiserSettings,
+    space::{Key, Space},
+};
+
+/// Neighbours scored together. A local search moves to the best of the first batch that holds an improvement.
+const BATCH: usize = 64;
+
+/// A point and its acquisition value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scored {
+    pub(crate) point: Point,
+    pub(crate) value: f64,
+}
+
+/// What is maximised, and over what.
+pub(crate) struct Maximiser<'a, F> {
+    pub(crate) space: &'a Space,
+    pub(crate) settings: &'a MaximiserSettings,
+    /// Points that must not be returned.
+    pub(crate) known: &'a HashSet<Key>,
+    /// The acquisition values of points, larger is better.
+    pub(crate) score: F,
+}
+
+impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
+    /// The best unknown point found; none if no candidate and no neighbour was unknown.
+    pub(crate) fn run(&self, evaluated: Vec<Point>, rng: &mut ChaCha8Rng) -> Option<Scored> {
+        let candidates = (0..self.settings.candidates).map(|_| self.space.sample(rng)).collect();
+        let mut starts = self.best_of(self.unknown(candidates));
+        let mut best = starts.first().cloned();
+        starts.truncate(self.settings.starts);
+        starts.extend(self.best_of(evaluated).into_iter().take(self.settings.starts));
+        for start in starts {
+            keep_better(&mut best, self.climb(start, rng));
+        }
+        if self.settings.annealing > 0
+            && let Some(start) = best.clone()
+        {
+            keep_better(&mut best, self.anneal(start, rng));
+        }
+        best
+    }
+
+    /// Points sorted by value, the best first; equal ones keep their order.
+    fn best_of(&self, points: Vec<Point>) -> Vec<Scored> {
+        let values = (self.score)(&points);
+        let mut scored: Vec<Scored> =
+            points.into_iter().zip(values).map(|(point, value)| Scored { point, value }).collect();
+        scored.sort_by(|a, b| b.value.total_cmp(&a.value));
+        scored
+    }
+
+    fn unknown(&self, mut points: Vec<Point>) -> Vec<Point> {
+        points.retain(|point| !self.known.contains(&self.space.key(point)));
+        points
+    }
+
+    /// Moves to better unknown neighbours until there are none; `None` if no move was made.
+    fn climb(&self, start: Scored, rng: &mut ChaCha8Rng) -> Option<Scored> {
+        let mut current = start;
+        let mut moved = false;
+        for _ in 0..self.settings.moves {
+            let mut neighbours = self.unknown(neighbours::all(self.space, &current.point, rng));
+            neighbours.shuffle(rng);
+            let better = neighbours.chunks(BATCH).find_map(|batch| {
+                self.best_of(batch.to_vec()).into_iter().next().filter(|best| best.value > current.value)
+            });
+            let Some(better) = better else { break };
+            current = better;
+            moved = true;
+        }
+        moved.then_some(current)
+    }
+
+    /// Simulated annealing from a point. Acceptance depends on absolute differences, and those of log-EI near its maximum
+    /// are small: the temperature starts at 0.1 and falls by 2 % an iteration.
+    fn anneal(&self, start: Scored, rng: &mut ChaCha8Rng) -> Option<Scored> {
+        let problem = Annealing { maximiser: self, rng: RefCell::new(ChaCha8Rng::from_rng(rng)) };
+        let solver = SimulatedAnnealing::new_with_rng(0.1, ChaCha8Rng::from_rng(rng))
+            .ok()?
+            .with_temp_func(SATempFunc::Exponential(0.98));
+        let result = Executor::new(problem, solver)
+            .configure(|state| state.param(start.point).max_iters(self.settings.annealing))
+            .timer(false)
+            .run()
+            .ok()?;
+        let value = -result.state.best_cost;
+        let point = self.unknown(vec![result.state.best_param?]).pop()?;
+        Some(Scored { point, value })
+    }
+}
+
+fn keep_better(best: &mut Option<Scored>, other: Option<Scored>) {
+    if let Some(other) = other
+        && best.as_ref().is_none_or(|best| other.value > best.value)
+    {
+        *best = Some(other);
+    }
+}
+
+/// The acquisition function as argmin's simulated annealing takes it.
+struct Annealing<'a, 'm, F> {
+    maximiser: &'a Maximiser<'m, F>,
+    rng: RefCell<ChaCha8Rng>,
+}
+
+impl<F: Fn(&[Point]) -> Vec<f64>> CostFunction for Annealing<'_, '_, F> {
+    type Param = Point;
+    type Output = f64;
+
+    /// The negative acquisition value; infinite for a known point, so that it is never the best.
+    fn cost(&self, point: &Point) -> Result<f64, Error> {
+        let known = self.maximiser.known.contains(&self.maximiser.space.key(point));
+        let value = (self.maximiser.score)(std::slice::from_ref(point)).pop().filter(|_| !known);
+        Ok(value.map_or(f64::INFINITY, |value| -value))
+    }
+}
+
+impl<F> Anneal for Annealing<'_, '_, F> {
+    type Param = Point;
+    type Output = Point;
+    type Float = f64;
+
+    fn anneal(&self, point: &Point, _temperature: f64) -> Result<Point, Error> {
+        Ok(neighbours::any(self.maximiser.space, point, &mut *self.rng.borrow_mut()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        point::Value,
+        rng::{Purpose, stream},
+    };
+
+    fn space() -> Space {
+        let choices = || (0..20).map(|choice| choice.to_string());
+        Space::new()
+            .categorical("a", choices())
+            .and_then(|space| space.categorical("b", choices()))
+            .and_then(|space| space.real("x", 0.0, 1.0))
+            .unwrap()
+    }
+
+    /// Highest, 0, at (7, 11, 0.25).
+    fn score(points: &[Point]) -> Vec<f64> {
+        let distance = |value: Value, best: usize| value.category().unwrap().abs_diff(best) as f64;
+        let value = |p: &Point| -distance(p[0], 7) - distance(p[1], 11) - (p[2].real().unwrap() - 0.25).abs();
+        points.iter().map(value).collect()
+    }
+
+    fn run(settings: &MaximiserSettings, seed: u64) -> Scored {
+        let (space, known) = (space(), HashSet::new());
+        let maximiser = Maximiser { space: &space, settings, known: &known, score };
+        maximiser.run(Vec::new(), &mut stream(seed, Purpose::Maximiser, 0)).unwrap()
+    }
+
+    #[test]
+    fn each_search_finds_more_than_its_start() {
+        let candidates = MaximiserSettings { candidates: 20, starts: 0, annealing: 0, ..Default::default() };
+        for seed in 0..20 {
+            let random = run(&candidates, seed);
+            let annealed = run(&MaximiserSettings { annealing: 2000, ..candidates.clone() }, seed);
+            let climbed = run(&MaximiserSettings { starts: 1, ..candidates.clone() }, seed);
+            assert!(annealed.value > random.value && annealed.value > -0.5, "{annealed:?}");
+            assert!(climbed.value > random.value && climbed.value > -0.5, "{climbed:?}");
+            assert_eq!(score(&[climbed.point]), [climbed.value]);
+            assert_eq!(score(&[annealed.point]), [annealed.value]);
+        }
+    }
+
+    #[test]
+    fn known_points_are_passed_over() {
+        let space = Space::new().categorical("a", ["x", "y", "z"]).unwrap();
+        let settings = MaximiserSettings::default();
+        let score = |points: &[Point]| points.iter().map(|p| p[0].category().unwrap() as f64).collect();
+        let point = |choice| Point(vec![Value::Category(choice)]);
+        let mut known = HashSet::new();
+        for expected in [Some(2), Some(1), Some(0), None] {
+            let maximiser = Maximiser { space: &space, settings: &settings, known: &known, score };
+            let found = maximiser.run(vec![point(2)], &mut stream(1, Purpose::Maximiser, 0));
+            assert_eq!(found.map(|found| found.point), expected.map(point));
+            if let Some(expected) = expected {
+                known.insert(space.key(&point(expected)));
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Random search.
+
+use crate::{
+    design,
+    error::SearchError,
+    history::{History, Outcome},
+    point::Point,
+    rng::{Purpose, stream},
+    searcher::{Method, Searcher, Snapshot},
+    settings::ValidSettings,
+    space::Space,
+};
+
+/// Independent uniform points, none twice: the baseline of every comparison (J. Bergstra, Y. Bengio, Random search for
+/// hyper-parameter optimization, JMLR 13, 2012). The incumbent is the trial with the lowest cost told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RandomSearch {
+    space: Space,
+    settings: ValidSettings,
+    seed: u64,
+    history: History,
+}
+
+impl RandomSearch {
+    pub(crate) fn new(space: Space, settings: ValidSettings, seed: u64, history: History) -> Self {
+        Self { space, settings, seed, history }
+    }
+}
+
+impl Searcher for RandomSearch {
+    fn ask(&mut self, trial: u64) -> Result<Point, SearchError> {
+        self.history.check_new(trial)?;
+        let known = self.history.known(&self.space);
+        let point = design::fresh(&self.space, &known, &mut stream(self.seed, Purpose::Random, trial))?;
+        self.history.register(&self.space, trial, point.clone())?;
+        Ok(point)
+    }
+
+    fn register(&mut self, trial: u64, point: Point) -> Result<(), SearchError> {
+        self.history.register(&self.space, trial, point)
+    }
+
+    fn tell(&mut self, trial: u64, outcome: Outcome) -> Result<(), SearchError> {
+        self.history.tell(trial, outcome)
+    }
+
+    fn history(&self) -> &History {
+        &self.history
+    }
+
+    fn incumbent(&self) -> Result<Option<u64>, SearchError> {
+        Ok(self.history.costs().min_by(|a, b| a.2.total_cmp(&b.2)).map(|(trial, ..)| trial))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            method: Method::Random,
+            space: self.space.clone(),
+            settings: self.settings.clone().into(),
+            seed: self.seed,
+            history: self.history.clone(),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The search space: named parameters, each with a domain and, optionally, a condition under which it matters.
+
+mod domain;
+mod enumeration;
+
+use std::hash::Hash;
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+pub use self::domain::Domain;
+use crate::{
+    error::{PointError, SpaceError},
+    forest::FeatureKind,
+    point::{Point, Value},
+};
+
+/// When a parameter matters: its parent is itself active and has one of these choices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Position of the categorical parent in the space, smaller than that of the child.
+    pub parent: usize,
+    /// Positions of the parent's choices under which the child is active.
+    pub choices: Vec<usize>,
+}
+
+/// One parameter of a [`Space`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// The name, unique in the space.
+    pub name: String,
+    /// The values it may take.
+    pub domain: Domain,
+    /// When it matters; always, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
+}
+
+/// A mixed search space.
+///
+/// A parameter may be conditional ([`active_when`](Self::active_when)). Where it is inactive its value has no meaning:
+/// two points that differ only there are the same point, and the surrogate never sees the value.
+///
+/// ```
+/// use deepaug_controller::Space;
+///
+/// let space = Space::new()
+///     .categorical("solver", ["direct", "iterative"])?
+///     .real("tolerance", 1e-9, 1e-3)?
+///     .integer("threads", 1, 8)?
+///     .active_when("tolerance", "solver", ["iterative"])?;
+/// assert_eq!(space.parameters().len(), 3);
+/// assert_eq!(space.index_of("threads"), Some(2));
+/// # Ok::<(), deepaug_controller::SpaceError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Parameter>", into = "Vec<Parameter>")]
+pub struct Space {
+    parameters: Vec<Parameter>,
+}
+
+/// What makes two points the same: the bits of all active values.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key(Vec<u64>);
+
+impl Space {
+    /// A space without parameters, the start of a chain of declarations.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Declares a categorical parameter. The order of the choices has no meaning.
+    ///
+    /// # Errors
+    /// If the name is taken, or there is no choice, or a choice is repeated.
+    pub fn categorical<C: Into<String>>(
+        self,
+        name: impl Into<String>,
+        choices: impl IntoIterator<Item = C>,
+    ) -> Result<Self, SpaceError> {
+        let choices = choices.into_iter().map(Into::into).collect();
+        self.with(name, Domain::Categorical { choices })
+    }
+
+    /// Declares a real parameter, between `low` and `high` inclusive.
+    ///
+    /// # Errors
+    /// If the name is taken, or the bounds are not finite with `low < high`.
+    pub fn real(self, name: impl Into<String>, low: f64, high: f64) -> Result<Self, SpaceError> {
+        self.with(name, Domain::Real { low, high })
+    }
+
+    /// Declares an integer parameter, between `low` and `high` inclusive.
+    ///
+    /// # Errors
+    /// If the name is taken, or not `low < high`.
+    pub fn integer(self, name: impl Into<String>, low: i64, high: i64) -> Result<Self, SpaceError> {
+        self.with(name, Domain::Integer { low, high })
+    }
+
+    /// Makes the parameter `name` matter only where the categorical `parent`, declared before it, is active and has one
+    /// of `choices`. With no choices the parameter never matters.
+    ///
+    /// # Errors
+    /// If a name or choice is unknown, the parent is not categorical or is declared later, or `name` already has a
+    /// condition.
+    pub fn active_when<C: AsRef<str>>(
+        mut self,
+        name: &str,
+        parent: &str,
+        choices: impl IntoIterator<Item = C>,
+    ) -> Result<Self, SpaceError> {
+        let find = |name: &str| self.index_of(name).ok_or_else(|| SpaceError::UnknownParameter(name.into()));
+        let (child, parent_index) = (find(name)?, find(parent)?);
+        if self.parameters[child].condition.is_some() {
+            return Err(SpaceError::SecondCondition(name.into()));
+        }
+        let Domain::Categorical { choices: known } = &self.parameters[parent_index].domain else {
+            return Err(SpaceError::ParentNotCategorical(parent.into()));
+        };
+        let choices = choices
+            .into_iter()
+            .map(|choice| {
+                let choice = choice.as_ref();
+                known
+                    .iter()
+                    .position(|name| name == choice)
+                    .ok_or_else(|| SpaceError::UnknownChoice { parent: parent.into(), choice: choice.into() })
+            })
+            .collect::<Result<_, _>>()?;
+        self.parameters[child].condition = Some(Condition { parent: parent_index, choices });
+        self.check_parameter(child)?;
+        Ok(self)
+    }
+
+    /// The parameters in the order of declaration, which is the order of a point's values.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The position of a parameter.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.parameters.iter().position(|parameter| parameter.name == name)
+    }
+
+    /// Checks that a point belongs to the space. Inactive values must lie in their domains too.
+    ///
+    /// # Errors
+    /// The first value that does not fit, or a wrong number of values.
+    pub fn check(&self, point: &Point) -> Result<(), PointError> {
+        if point.len() != self.parameters.len() {
+            return Err(PointError::Length { expected: self.parameters.len(), found: point.len() });
+        }
+        self.parameters
+            .iter()
+            .zip(point.iter())
+            .try_for_each(|(parameter, &value)| parameter.domain.check(&parameter.name, value))
+    }
+
+    /// Draws every parameter uniformly and independently; inactive ones then take their placeholder, as in
+    /// [`canonical`](Self::canonical).
+    pub fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> Point {
+        let mut point = Point(self.parameters.iter().map(|parameter| parameter.domain.at(rng.random())).collect());
+        self.settle(&mut point);
+        point
+    }
+
+    /// Which parameters matter at a point.
+    ///
+    /// # Errors
+    /// If the point does not belong to the space.
+    pub fn active(&self, point: &Point) -> Result<Vec<bool>, PointError> {
+        self.check(point)?;
+        Ok(self.mask(point))
+    }
+
+    /// The point with every inactive value replaced by a placeholder (the first choice, the middle of the range). Two
+    /// points mean the same if and only if their canonical forms are equal.
+    ///
+    /// # Errors
+    /// If the point does not belong to the space.
+    ///
+    /// ```
+    /// use deepaug_controller::{Point, Space, Value};
+    ///
+    /// let space = Space::new()
+    ///     .categorical("op", ["invert", "rotate"])?
+    ///     .real("magnitude", 0.0, 1.0)?
+    ///     .active_when("magnitude", "op", ["rotate"])?;
+    /// let inverted = |m| Point(vec![Value::Category(0), Value::Real(m)]);
+    /// assert_eq!(space.canonical(&inverted(0.1))?, space.canonical(&inverted(0.9))?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn canonical(&self, point: &Point) -> Result<Point, PointError> {
+        self.check(point)?;
+        let mut point = point.clone();
+        self.settle(&mut point);
+        Ok(point)
+    }
+
+    // The functions below take checked points only.
+
+    pub(crate) fn mask(&self, point: &[Value]) -> Vec<bool> {
+        let mut mask = Vec::with_capacity(self.parameters.len());
+        for parameter in &self.parameters {
+            // A parent stands before its child, so its entry exists.
+            mask.push(parameter.condition.as_ref().is_none_or(|condition| {
+                mask[condition.parent]
+                    && point[condition.parent].category().is_some_and(|choice| condition.choices.contains(&choice))
+            }));
+        }
+        mask
+    }
+
+    pub(crate) fn has_conditions(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.condition.is_some())
+    }
+
+    pub(crate) fn settle(&self, point: &mut Point) {
+        let mask = self.mask(point);
+        for ((parameter, value), active) in self.parameters.iter().zip(&mut point.0).zip(mask) {
+            if !active {
+                *value = parameter.domain.at(0.5);
+                if let Value::Category(choice) = value {
+                    *choice = 0;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn key(&self, point: &Point) -> Key {
+        let mut point = point.clone();
+        self.settle(&mut point);
+        Key(point
+            .iter()
+            .map(|value| match *value {
+                Value::Category(choice) => choice as u64,
+                Value::Real(value) => (value + 0.0).to_bits(), // +0.0 turns -0.0 into 0.0
+                Value::Integer(value) => value as u64,
+            })
+            .collect())
+    }
+
+    /// The surrogate's columns: a category for each choice and one for "inactive"; numbers scaled to [0, 1].
+    pub(crate) fn feature_kinds(&self) -> Vec<FeatureKind> {
+        self.parameters
+            .iter()
+            .map(|parameter| match &parameter.domain {
+                Domain::Categorical { choices } => FeatureKind::Categorical(choices.len() + 1),
+                Domain::Real { .. } | Domain::Integer { .. } => FeatureKind::Continuous,
+            })
+            .collect()
+    }
+
+    /// Appends the surrogate's row for a point. Inactive values become one constant outside the range, so that no split
+    /// can tell them apart: an extra category, or -1 beside [0, 1].
+    pub(crate) fn encode(&self, point: &Point, row: &mut Vec<f64>) {
+        let mask = self.mask(point);
+        row.extend(self.parameters.iter().zip(point.iter()).zip(mask).map(|((parameter, &value), active)| {
+            match (&parameter.domain, active) {
+                (Domain::Categorical { choices }, false) => choices.len() as f64,
+                (_, false) => -1.0,
+                (domain, true) => domain.to_feature(value),
+            }
+        }));
+    }
+
+    fn with(mut self, name: impl Into<String>, domain: Domain) -> Result<Self, SpaceError> {
+        self.parameters.push(Parameter { name: name.into(), domain, condition: None });
+        self.check_parameter(self.parameters.len() - 1)?;
+        Ok(self)
+    }
+
+    fn check_parameter(&self, index: usize) -> Result<(), SpaceError> {
+        let Parameter { name, domain, condition } = &self.parameters[index];
+        if self.parameters[..index].iter().any(|earlier| earlier.name == *name) {
+            return Err(SpaceError::DuplicateName(name.clone()));
+        }
+        domain.check_bounds(name)?;
+        let Some(condition) = condition else { return Ok(()) };
+        let Some(parent) = self.parameters.get(condition.parent) else {
+            return Err(SpaceError::UnknownParameter(format!("number {}", condition.parent)));
+        };
+        if condition.parent >= index {
+            return Err(SpaceError::ParentAfterChild { child: name.clone(), parent: parent.name.clone() });
+        }
+        let Domain::Categorical { choices } = &parent.domain else {
+            return Err(SpaceError::ParentNotCategorical(parent.name.clone()));
+        };
+        match condition.choices.iter().find(|&&choice| choice >= choices.len()) {
+            Some(choice) => {
+                Err(SpaceError::UnknownChoice { parent: parent.name.clone(), choice: format!("number {choice}") })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl TryFrom<Vec<Parameter>> for Space {
+    type Error = SpaceError;
+
+    fn try_from(parameters: Vec<Parameter>) -> Result<Self, SpaceError> {
+        let space = Self { parameters };
+        (0..space.parameters.len()).try_for_each(|index| space.check_parameter(index))?;
+        Ok(space)
+    }
+}
+
+impl From<Space> for Vec<Parameter> {
+    fn from(space: Space) -> Self {
+        space.parameters
+    }
+}

@@ -1,0 +1,87 @@
+//! Counting the different points of a finite space, and naming each by a number.
+
+use super::{Domain, Space};
+use crate::point::{Point, Value};
+
+impl Space {
+    /// How many different points the space has, inactive values not counted; `None` if it is infinite (an active real) or
+    /// above `u128::MAX`.
+    ///
+    /// ```
+    /// use deepaug_controller::Space;
+    ///
+    /// let space = Space::new().categorical("op", ["invert", "rotate"])?.integer("angle", 1, 5)?;
+    /// assert_eq!(space.size(), Some(10));
+    /// let space = space.active_when("angle", "op", ["rotate"])?;
+    /// assert_eq!(space.size(), Some(6));
+    /// # Ok::<(), deepaug_controller::SpaceError>(())
+    /// ```
+    pub fn size(&self) -> Option<u128> {
+        let sizes = self.subtree_sizes();
+        self.roots().try_fold(1_u128, |product, root| product.checked_mul(sizes[root]?))
+    }
+
+    /// The canonical point with the number `rank`, of a finite space with more points than that.
+    pub(crate) fn unrank(&self, mut rank: u128) -> Point {
+        let sizes = self.subtree_sizes();
+        let mut point = Point(self.parameters.iter().map(|parameter| parameter.domain.at(0.0)).collect());
+        for root in self.roots() {
+            let size = sizes[root].unwrap_or(1);
+            self.unrank_subtree(root, rank % size, &sizes, &mut point);
+            rank /= size;
+        }
+        self.settle(&mut point);
+        point
+    }
+
+    fn roots(&self) -> impl Iterator<Item = usize> {
+        (0..self.parameters.len()).filter(|&index| self.parameters[index].condition.is_none())
+    }
+
+    fn children(&self, parent: usize, choice: usize) -> impl Iterator<Item = usize> {
+        (parent + 1..self.parameters.len()).filter(move |&index| {
+            let condition = &self.parameters[index].condition;
+            condition.as_ref().is_some_and(|c| c.parent == parent && c.choices.contains(&choice))
+        })
+    }
+
+    /// For each parameter, the number of ways to set it and all that depends on it, given that it is active.
+    fn subtree_sizes(&self) -> Vec<Option<u128>> {
+        let mut sizes = vec![None; self.parameters.len()];
+        for index in (0..self.parameters.len()).rev() {
+            sizes[index] = match &self.parameters[index].domain {
+                Domain::Categorical { choices } => (0..choices.len())
+                    .try_fold(0_u128, |sum, choice| sum.checked_add(self.choice_size(index, choice, &sizes)?)),
+                domain => domain.len(),
+            };
+        }
+        sizes
+    }
+
+    fn choice_size(&self, parent: usize, choice: usize, sizes: &[Option<u128>]) -> Option<u128> {
+        self.children(parent, choice).try_fold(1_u128, |product, child| product.checked_mul(sizes[child]?))
+    }
+
+    fn unrank_subtree(&self, index: usize, mut rank: u128, sizes: &[Option<u128>], point: &mut Point) {
+        match &self.parameters[index].domain {
+            Domain::Categorical { choices } => {
+                for choice in 0..choices.len() {
+                    let size = self.choice_size(index, choice, sizes).unwrap_or(1);
+                    if rank >= size {
+                        rank -= size;
+                        continue;
+                    }
+                    point.0[index] = Value::Category(choice);
+                    for child in self.children(index, choice) {
+                        let size = sizes[child].unwrap_or(1);
+                        self.unrank_subtree(child, rank % size, sizes, point);
+                        rank /= size;
+                    }
+                    return;
+                }
+            }
+            Domain::Integer { low, .. } => point.0[index] = Value::Integer((i128::from(*low) + rank as i128) as i64),
+            Domain::Real { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The images in memory.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array4, ArrayView4, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+use crate::formats::{self, ReadOptions};
+
+/// The name by which the embedded sample is asked for.
+pub const SAMPLE_NAME: &str = "fashion-mnist-sample";
+
+/// The part of a split an image belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// What a child model learns from.
+    Train,
+    /// What the reward is measured on.
+    Validation,
+    /// What no search ever sees.
+    Test,
+}
+
+/// A labelled image set: u8 images `[N, H, W, C]`, C = 1 (grey) or 3 (RGB), and one label each.
+///
+/// It holds at least two classes, and every class has at least one image.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    origin: PathBuf,
+    images: Array4<u8>,
+    labels: Vec<usize>,
+    classes: Vec<String>,
+    parts: Vec<Part>,
+}
+
+impl Dataset {
+    /// Puts images, labels and class names together.
+    ///
+    /// `origin` is named in error messages. `parts` says which part each image was given in by its source; a source
+    /// that knows no parts gives [`Part::Train`] throughout.
+    ///
+    /// # Errors
+    /// [`DataError::Unusable`] when the lengths differ, a label names no class, there are fewer than two classes, a
+    /// class has no image, or images are neither grey nor RGB.
+    pub fn new(
+        origin: &Path,
+        images: Array4<u8>,
+        labels: Vec<usize>,
+        classes: Vec<String>,
+        parts: Vec<Part>,
+    ) -> Result<Self, DataError> {
+        let wrong = |why: String| Err(DataError::unusable(origin, why));
+        let (count, height, width, channels) = images.dim();
+        if count == 0 {
+            return wrong("there are no images in it".into());
+        }
+        if labels.len() != count || parts.len() != count {
+            return wrong(format!("{count} images but {} labels; every image needs one", labels.len()));
+        }
+        if height == 0 || width == 0 || !matches!(channels, 1 | 3) {
+            return wrong(format!(
+                "images of {height}x{width} pixels and {channels} channels; they must be grey (1) or RGB (3)"
+            ));
+        }
+        if classes.len() < 2 {
+            return wrong(format!(
+                "there is only one class ({}); a classifier needs two or more",
+                classes.first().map_or("none", String::as_str)
+            ));
+        }
+        let mut counts = vec![0usize; classes.len()];
+        for (index, &label) in labels.iter().enumerate() {
+            match counts.get_mut(label) {
+                Some(n) => *n += 1,
+                None => {
+                    return wrong(format!("image {index} has label {label}, but there are {} classes", classes.len()));
+                }
+            }
+        }
+        if let Some(empty) = counts.iter().position(|&n| n == 0) {
+            return wrong(format!("class \"{}\" has no images; add some or remove the class", classes[empty]));
+        }
+        Ok(Self { origin: origin.into(), images, labels, classes, parts })
+    }
+
+    /// Reads an image set from a path, recognising its format; [`SAMPLE_NAME`] gives the embedded sample.
+    ///
+    /// # Errors
+    /// [`DataError`] names the file or image at fault.
+    pub fn read(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
+        if path.as_os_str() == SAMPLE_NAME {
+            return Ok(Self::sample());
+        }
+        formats::read(path, options)
+    }
+
+    /// The embedded sample of Fashion-MNIST (Xiao et al. 2017, MIT licence): 4,000 training and 1,000 test images,
+    /// grey, 28x28, ten classes of equal size.
+    pub fn sample() -> Self {
+        formats::idx::sample().expect("the embedded sample is whole, as its test shows")
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Never true: a data set holds at least two images.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Height, width and channels of every image.
+    pub fn image_shape(&self) -> [usize; 3] {
+        let (_, height, width, channels) = self.images.dim();
+        [height, width, channels]
+    }
+
+    /// Class names, in label order.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// One label an image, each below `classes().len()`.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// The part each image was given in by its source.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Where the images came from.
+    pub fn origin(&self) -> &Path {
+        &self.origin
+    }
+
+    /// All images, `[N, H, W, C]`.
+    pub fn images(&self) -> ArrayView4<'_, u8> {
+        self.images.view()
+    }
+
+    /// Copies the images at `indices`, in that order: `[indices.len(), H, W, C]`.
+    ///
+    /// # Panics
+    /// When an index is not below [`len`](Self::len).
+    pub fn gather(&self, indices: &[usize]) -> Array4<u8> {
+        self.images.select(Axis(0), indices)
+    }
+
+    /// The labels at `indices`, in that order.
+    ///
+    /// # Panics
+    /// When an index is not below [`len`](Self::len).
+    pub fn gather_labels(&self, indices: &[usize]) -> Vec<usize> {
+        indices.iter().map(|&index| self.labels[index]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(labels: Vec<usize>, classes: &[&str]) -> Result<Dataset, DataError> {
+        let n = labels.len();
+        Dataset::new(
+            Path::new("mine"),
+            Array4::zeros((n, 2, 2, 1)),
+            labels,
+            classes.iter().map(|c| c.to_string()).collect(),
+            vec![Part::Train; n],
+        )
+    }
+
+    #[test]
+    fn the_sample_is_whole_and_balanced() {
+        let sample = Dataset::sample();
+        assert_eq!(sample.image_shape(), [28, 28, 1]);
+        for (part, per_class) in [(Part::Train, 400), (Part::Test, 100)] {
+            for class in 0..10 {
+                let n = (0..sample.len()).filter(|&i| sample.labels()[i] == class && sample.parts()[i] == part).count();
+                assert_eq!(n, per_class);
+            }
+        }
+        assert_eq!(sample.classes()[9], "ankle-boot");
+    }
+
+    #[test]
+    fn unusable_sets_are_refused_by_name() {
+        let one = build(vec![0, 0], &["cat"]).unwrap_err().to_string();
+        assert!(one.contains("only one class (cat)"), "{one}");
+        let empty = build(vec![0, 2], &["cat", "dog", "owl"]).unwrap_err().to_string();
+        assert!(empty.contains("class \"dog\" has no images"), "{empty}");
+        let stray = build(vec![0, 5], &["cat", "dog"]).unwrap_err().to_string();
+        assert!(stray.contains("image 1 has label 5"), "{stray}");
+        assert!(build(vec![], &["cat", "dog"]).is_err());
+    }
+}

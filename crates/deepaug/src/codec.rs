@@ -1,0 +1,177 @@
+//! Policies as points of a search space, and back. The controller knows nothing of images, the augmenter nothing of
+//! searching: this is where they meet.
+
+use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_controller::{Point, Space, SpaceError, Value};
+
+use crate::{Config, Portion};
+
+/// Translates between [`Policy`] and [`Point`] for one configuration.
+#[derive(Debug, Clone)]
+pub struct Codec {
+    ops: Vec<Op>,
+    ranges: RangeTable,
+    sub_policies: usize,
+    ops_per_sub_policy: usize,
+    portion: Portion,
+}
+
+impl Codec {
+    /// The codec of a configuration.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            ops: config.ops.clone(),
+            ranges: config.ranges,
+            sub_policies: config.sub_policies,
+            ops_per_sub_policy: config.ops_per_sub_policy,
+            portion: config.portion,
+        }
+    }
+
+    /// The space that is searched: an op and a magnitude in [0, 1] for each place, and the portion if it is searched.
+    ///
+    /// # Errors
+    /// None for a checked configuration.
+    pub fn space(&self) -> Result<Space, SpaceError> {
+        let mut space = Space::new();
+        for prefix in self.places() {
+            let (kind, magnitude) = (format!("{prefix}_type"), format!("{prefix}_magnitude"));
+            space = space.categorical(&kind, self.ops.iter().map(|op| op.name()))?.real(&magnitude, 0.0, 1.0)?;
+            let used: Vec<&str> =
+                self.ops.iter().filter(|op| op.uses_magnitude(self.ranges)).map(|op| op.name()).collect();
+            if used.len() < self.ops.len() {
+                space = space.active_when(&magnitude, &kind, used)?;
+            }
+        }
+        match self.portion {
+            Portion::Searched => space.real("portion", 0.0, 1.0),
+            Portion::Fixed(_) => Ok(space),
+        }
+    }
+
+    /// The policy that a point of [`space`](Self::space) stands for.
+    pub fn decode(&self, point: &Point) -> Policy {
+        let mut values = point.0.iter();
+        let mut next = || values.next().copied();
+        let sub_policies = (0..self.sub_policies)
+            .map(|_| SubPolicy {
+                ops: (0..self.ops_per_sub_policy)
+                    .map(|_| Step {
+                        op: self.ops[next().and_then(Value::category).unwrap_or(0)],
+                        magnitude: next().and_then(Value::real).unwrap_or(0.0),
+                    })
+                    .collect(),
+            })
+            .collect();
+        let portion = match self.portion {
+            Portion::Fixed(share) => share,
+            Portion::Searched => next().and_then(Value::real).unwrap_or(0.0),
+        };
+        Policy { ranges: self.ranges, portion, sub_policies }
+    }
+
+    /// The point that stands for no augmentation: every magnitude 0, and nothing augmented where that is searched.
+    pub fn baseline(&self) -> Point {
+        let still = self.ops.iter().position(|&op| op == Op::Rotate).unwrap_or(0);
+        let mut values = [Value::Category(still), Value::Real(0.0)].repeat(self.sub_policies * self.ops_per_sub_policy);
+        if self.portion == Portion::Searched {
+            values.push(Value::Real(0.0));
+        }
+        Point(values)
+    }
+
+    /// The notebook's columns for a point: DeepAugment's of 2019-02 for one sub-policy, of release 1.1.2 for more.
+    pub fn columns(&self) -> Vec<String> {
+        let mut columns: Vec<String> =
+            self.places().flat_map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
+        if self.has_portion_column() {
+            columns.push("portion".into());
+        }
+        columns
+    }
+
+    /// The cells of those columns.
+    pub fn cells(&self, point: &Point) -> Vec<String> {
+        let mut cells: Vec<String> = point
+            .0
+            .iter()
+            .map(|value| match *value {
+                Value::Category(index) => self.ops[index].name().to_string(),
+                Value::Real(number) => number.to_string(),
+                Value::Integer(number) => number.to_string(),
+            })
+            .collect();
+        if let Portion::Fixed(share) = self.portion
+            && self.has_portion_column()
+        {
+            cells.push(share.to_string());
+        }
+        cells
+    }
+
+    /// Whether the notebook has the shape of one sub-policy.
+    pub fn is_single(&self) -> bool {
+        self.sub_policies == 1
+    }
+
+    fn has_portion_column(&self) -> bool {
+        self.is_single() || self.portion == Portion::Searched
+    }
+
+    /// `aug1`, `aug2` for one sub-policy; `A_aug1` … `E_aug2` for more.
+    fn places(&self) -> impl Iterator<Item = String> + '_ {
+        (0..self.sub_policies).flat_map(move |sub_policy| {
+            (1..=self.ops_per_sub_policy).map(move |place| match self.is_single() {
+                true => format!("aug{place}"),
+                false => format!("{}_aug{place}", char::from(b'A' + sub_policy as u8)),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn configs() -> impl Strategy<Value = Config> {
+        (1usize..4, 1usize..4, prop_oneof![Just(Portion::Searched), Just(Portion::Fixed(0.5))], any::<bool>()).prop_map(
+            |(sub_policies, ops_per_sub_policy, portion, old)| Config {
+                sub_policies,
+                ops_per_sub_policy,
+                portion,
+                ranges: if old { RangeTable::DeepAugment112 } else { RangeTable::Monotone },
+                ..Config::default()
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn points_become_policies_of_the_configured_shape(config in configs(), seed: u64) {
+            let codec = Codec::new(&config);
+            let space = codec.space().unwrap();
+            let point = space.sample(&mut ChaCha8Rng::seed_from_u64(seed));
+            let policy = codec.decode(&point);
+            prop_assert_eq!(policy.sub_policies.len(), config.sub_policies);
+            prop_assert!(policy.sub_policies.iter().all(|s| s.ops.len() == config.ops_per_sub_policy));
+            let text = serde_json::to_string(&policy).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy);
+            prop_assert_eq!(codec.cells(&point).len(), codec.columns().len());
+            prop_assert!(space.check(&codec.baseline()).is_ok());
+            prop_assert!(codec.decode(&codec.baseline()).sub_policies.iter().flat_map(|s| &s.ops).all(|o| o.magnitude == 0.0));
+        }
+    }
+
+    #[test]
+    fn columns_are_those_of_deepaugment() {
+        let single = Codec::new(&Config { sub_policies: 1, ..Config::default() });
+        assert_eq!(single.columns(), ["aug1_type", "aug1_magnitude", "aug2_type", "aug2_magnitude", "portion"]);
+        let five = Codec::new(&Config::default()).columns();
+        assert_eq!(five.len(), 20);
+        assert_eq!((five[0].as_str(), five[19].as_str()), ("A_aug1_type", "E_aug2_magnitude"));
+    }
+}

@@ -1,0 +1,144 @@
+//! What a running study says.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use deepaug_augmenter::Policy;
+use deepaug_child_model::EpochRecord;
+use serde::Serialize;
+
+/// How far a study has come.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Progress {
+    /// Trainings that have ended, confirmation included.
+    pub trainings_done: usize,
+    /// Trainings in all.
+    pub trainings: usize,
+    /// Time left, from the measured speed; absent until a training has ended.
+    #[serde(rename = "seconds_left", serialize_with = "as_seconds")]
+    pub left: Option<Duration>,
+    /// The reward of trial 0, once it is known.
+    pub baseline: Option<f64>,
+    /// The trial with the highest reward so far, trial 0 left out, and its reward.
+    pub best: Option<(u64, f64)>,
+}
+
+fn as_seconds<S: serde::Serializer>(left: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    left.map(|left| left.as_secs_f64().round()).serialize(serializer)
+}
+
+/// Something that happened in a study, in the order in which it did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The study is about to train.
+    Started {
+        /// Its folder.
+        study: PathBuf,
+        /// Images in the training, validation and test part.
+        images: [usize; 3],
+        /// Names of the classes.
+        classes: usize,
+        /// What it trains on.
+        device: String,
+        /// Policies to try, besides trial 0.
+        iters: u64,
+        /// Trainings in all.
+        trainings: usize,
+    },
+    /// A policy is about to be judged. Trial 0 is no augmentation.
+    TrialStarted {
+        /// Its number.
+        trial: u64,
+        /// The policy.
+        policy: Policy,
+    },
+    /// A child has finished an epoch.
+    Epoch {
+        /// The trial it belongs to.
+        trial: u64,
+        /// Which of the trial's trainings.
+        sample: usize,
+        /// Epochs in all.
+        epochs: usize,
+        /// The epoch.
+        record: EpochRecord,
+    },
+    /// A training has failed; its trial goes on without it.
+    TrainingFailed {
+        /// The trial it belongs to.
+        trial: u64,
+        /// Which of the trial's trainings.
+        sample: usize,
+        /// Why.
+        why: String,
+    },
+    /// A policy has been judged.
+    TrialFinished {
+        /// Its number.
+        trial: u64,
+        /// The policy.
+        policy: Policy,
+        /// Mean over its samples; absent when every training failed.
+        reward: Option<f64>,
+        /// How far the study has come.
+        progress: Progress,
+    },
+    /// The best policies are about to be trained again with fresh seeds.
+    Confirming {
+        /// Their trials.
+        trials: Vec<u64>,
+        /// Fresh trainings for each, and for no augmentation.
+        samples: usize,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { study, images: [train, validation, test], classes, device, iters, trainings } => write!(
+                f,
+                "{classes} classes; {train} images to train on, {validation} to validate on, {test} test images that \
+                 the search never sees\n{iters} policies, {trainings} trainings on {device}\nstudy: {}",
+                study.display()
+            ),
+            Self::TrialStarted { trial, policy } => write!(f, "trial {trial}: {policy}"),
+            Self::Epoch { trial, sample, epochs, record } => write!(
+                f,
+                "trial {trial} sample {sample} epoch {}/{epochs}: accuracy {:.3}, validation {:.3}",
+                record.epoch, record.acc, record.val_acc
+            ),
+            Self::TrainingFailed { trial, sample, why } => write!(f, "trial {trial} sample {sample} failed: {why}"),
+            Self::TrialFinished { trial, policy, reward, progress } => {
+                match reward {
+                    Some(reward) => write!(f, "trial {trial}: reward {reward:.4}")?,
+                    None => write!(f, "trial {trial}: failed")?,
+                }
+                if let Some((best, reward)) = progress.best {
+                    write!(f, ", best {reward:.4} (trial {best})")?;
+                }
+                if let Some(baseline) = progress.baseline {
+                    write!(f, ", no augmentation {baseline:.4}")?;
+                }
+                if let Some(left) = progress.left {
+                    write!(f, ", {} left", clock(left))?;
+                }
+                write!(f, "  [{policy}]")
+            }
+            Self::Confirming { trials, samples } => write!(
+                f,
+                "confirming the best {} with {samples} fresh seeds each, beside no augmentation",
+                if trials.len() == 1 { "policy".into() } else { format!("{} policies", trials.len()) }
+            ),
+        }
+    }
+}
+
+/// Minutes and seconds, with hours where there are any.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}

@@ -1,0 +1,49 @@
+//! Finds the data augmentation that is right for a set of labelled images, and says whether it helps.
+//!
+//! A [`Study`] is one search: it asks a controller for policies, trains child models on images augmented by them,
+//! and tells the controller what each was worth. All of it lies in one folder, from which it can be resumed.
+//!
+//! ```
+//! use deepaug::{Config, Study};
+//!
+//! # fn main() -> Result<(), deepaug::Error> {
+//! # let folder = tempfile::tempdir().expect("a temporary folder");
+//! # let out = folder.path().join("first");
+//! let mut config = Config { iters: 1, train_set_size: 40, validation_set_size: 20, ..Config::quickstart() };
+//! # config.model = deepaug::Model::TinyCnn;
+//! config.child_epochs = 1;
+//! let study = Study::create(config, Some(&out))?; // reads the data, makes the folder
+//! let result = study.run(&|event| eprintln!("{event}"))?;
+//! println!("{}\n{}", result.best.policy, result.verdict);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Modules: [`Config`] is what a search is told; [`Study`] runs it, by [`Objective`] and [`reward`]; the `journal` and
+//! the `notebook` keep it; [`SearchResult`] is what it found; [`Event`] is what it says meanwhile; [`Error`] is what
+//! can go wrong. The policies, data sets and children of the other crates are re-exported.
+
+mod codec;
+mod config;
+mod error;
+mod event;
+mod journal;
+mod notebook;
+mod objective;
+mod record;
+mod result;
+pub mod reward;
+mod seeds;
+mod study;
+
+pub use codec::Codec;
+pub use config::{Config, EpochSize, Portion};
+pub use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+pub use deepaug_child_model::{Adapter, Device, DeviceChoice, EpochRecord, History, Model, adapters};
+pub use deepaug_controller::Method;
+pub use deepaug_dataset::{DataError, Dataset, ReadOptions, Split, SplitSizes};
+pub use error::{ConfigError, Error};
+pub use event::{Event, Progress};
+pub use objective::Objective;
+pub use result::{Candidate, Gain, SearchResult, Verdict};
+pub use study::Study;

@@ -1,0 +1,105 @@
+//! The table of all trainings, one row an epoch: a view of the journal that spreadsheets and pandas read.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use deepaug_child_model::History;
+use deepaug_controller::Point;
+
+use crate::reward::Reward;
+use crate::{Codec, Error};
+
+/// One training as the notebook shows it.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) trial: u64,
+    pub(crate) point: &'a Point,
+    pub(crate) sample: usize,
+    /// `search`, or `confirm` for the trainings with fresh seeds after it.
+    pub(crate) phase: &'static str,
+    pub(crate) seed: u64,
+    pub(crate) device: &'a str,
+    pub(crate) history: &'a History,
+    pub(crate) reward: Reward,
+}
+
+/// The file, written anew from its first line whenever a study is opened.
+#[derive(Debug)]
+pub(crate) struct Notebook {
+    file: File,
+    path: PathBuf,
+    codec: Codec,
+}
+
+impl Notebook {
+    pub(crate) fn create(path: &Path, codec: Codec) -> Result<Self, Error> {
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .open(path)
+            .map_err(|error| Error::file(path, error))?;
+        let mut notebook = Self { file, path: path.into(), codec };
+        let header = notebook.header();
+        notebook.write(&[header])?;
+        Ok(notebook)
+    }
+
+    /// Writes a training's rows and waits until they are on disk.
+    pub(crate) fn append(&mut self, row: &Row<'_>) -> Result<(), Error> {
+        let parameters = self.codec.cells(row.point);
+        let rows: Vec<Vec<String>> = row
+            .history
+            .epochs
+            .iter()
+            .map(|epoch| {
+                let mut cells = vec![
+                    epoch.acc.to_string(),
+                    epoch.loss.to_string(),
+                    epoch.val_acc.to_string(),
+                    epoch.val_loss.to_string(),
+                    row.trial.to_string(),
+                ];
+                cells.extend(parameters.iter().cloned());
+                cells.extend([row.sample.to_string(), row.reward.value.to_string(), epoch.epoch.to_string()]);
+                if self.codec.is_single() {
+                    cells.push((epoch.acc - epoch.val_acc).to_string());
+                }
+                cells.extend([
+                    row.phase.to_string(),
+                    row.reward.overfitted.to_string(),
+                    row.reward.top_k.to_string(),
+                    row.seed.to_string(),
+                    row.device.to_string(),
+                    format!("{:.3}", row.history.seconds),
+                ]);
+                cells
+            })
+            .collect();
+        self.write(&rows)
+    }
+
+    /// The columns of DeepAugment's notebook, in its order, then ours.
+    fn header(&self) -> Vec<String> {
+        let single = self.codec.is_single();
+        let mut columns: Vec<String> = ["acc", "loss", "val_acc", "val_loss", "trial_no"].map(String::from).to_vec();
+        columns.extend(self.codec.columns());
+        columns.extend(["sample_no", if single { "reward" } else { "mean_late_val_acc" }, "epoch"].map(String::from));
+        if single {
+            columns.push("acc_overfit".into());
+        }
+        columns.extend(["phase", "overfitted", "top_k_val_acc", "seed", "device", "seconds"].map(String::from));
+        columns
+    }
+
+    fn write(&mut self, rows: &[Vec<String>]) -> Result<(), Error> {
+        let failed = |error| Error::file(&self.path, error);
+        let mut table = csv::Writer::from_writer(Vec::new());
+        for row in rows {
+            table.write_record(row).map_err(|error| failed(error.into()))?;
+        }
+        let bytes = table.into_inner().map_err(|error| failed(error.into_error()))?;
+        self.file.write_all(&bytes).and_then(|()| self.file.sync_data()).map_err(failed)
+    }
+}

@@ -1,0 +1,223 @@
+//! Trainings as they end: into the journal at once, into the notebook in order, and never done twice.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deepaug_augmenter::Policy;
+use deepaug_child_model::{EpochRecord, History, Observer, TrainError};
+use deepaug_controller::Point;
+
+use crate::journal::{Entry, Journal};
+use crate::notebook::{Notebook, Row};
+use crate::reward::{Reward, reward};
+use crate::{Config, Error, Event, Objective};
+
+/// One training that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    pub(crate) trial: u64,
+    pub(crate) sample: usize,
+    pub(crate) policy: &'a Policy,
+    pub(crate) point: &'a Point,
+}
+
+/// A training that has ended, in this run or an earlier one.
+#[derive(Debug, Clone)]
+enum Ended {
+    Trained { seed: u64, device: String, history: History },
+    Failed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    journal: Journal,
+    notebook: Notebook,
+    proposed: HashMap<u64, Point>,
+    known: HashMap<(u64, usize), Ended>,
+    epochs: usize,
+    last_n_epochs: usize,
+    tolerance: f64,
+    trained: usize,
+    failed: usize,
+    fresh: usize,
+}
+
+impl Recorder {
+    pub(crate) fn new(config: &Config, journal: Journal, notebook: Notebook, entries: Vec<Entry>) -> Self {
+        let (mut proposed, mut known) = (HashMap::new(), HashMap::new());
+        for entry in entries {
+            match entry {
+                Entry::Proposed { trial, point, .. } => {
+                    proposed.insert(trial, point);
+                }
+                Entry::Trained { trial, sample, seed, device, history } => {
+                    known.insert((trial, sample), Ended::Trained { seed, device, history });
+                }
+                Entry::Failed { trial, sample, .. } => {
+                    known.insert((trial, sample), Ended::Failed);
+                }
+                Entry::Opened { .. } => {}
+            }
+        }
+        Self {
+            journal,
+            notebook,
+            proposed,
+            known,
+            epochs: config.child_epochs,
+            last_n_epochs: config.opt_last_n_epochs,
+            tolerance: config.overfit_tolerance,
+            trained: 0,
+            failed: 0,
+            fresh: 0,
+        }
+    }
+
+    /// Trainings that gave a history, earlier runs included.
+    pub(crate) fn trained(&self) -> usize {
+        self.trained
+    }
+
+    /// Trainings that failed, earlier runs included.
+    pub(crate) fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// Trainings that ended in this run.
+    pub(crate) fn fresh(&self) -> usize {
+        self.fresh
+    }
+
+    /// Writes a proposal down, or checks that it is what an earlier run proposed.
+    pub(crate) fn propose(&mut self, trial: u64, point: &Point, policy: &Policy) -> Result<(), Error> {
+        match self.proposed.get(&trial) {
+            None => self.journal.append(&Entry::Proposed { trial, point: point.clone(), policy: policy.clone() }),
+            Some(known) if known == point => Ok(()),
+            Some(_) => Err(self.journal.mismatch(trial)),
+        }
+    }
+
+    /// Trains what is not known yet, and returns every reward in the order of the batch, `None` for failures.
+    pub(crate) fn evaluate(
+        &mut self,
+        objective: &Objective,
+        batch: &[Batch<'_>],
+        phase: &'static str,
+        stop: &AtomicBool,
+        folder: &Path,
+        on_event: &(dyn Fn(&Event) + Sync),
+    ) -> Result<Vec<Option<f64>>, Error> {
+        let todo: Vec<usize> =
+            (0..batch.len()).filter(|&i| !self.known.contains_key(&(batch[i].trial, batch[i].sample))).collect();
+        let epochs = self.epochs;
+        let mut desk =
+            Desk { recorder: self, batch, phase, waiting: BTreeMap::new(), rewards: Vec::new(), error: None };
+        for (index, wanted) in batch.iter().enumerate() {
+            if let Some(ended) = desk.recorder.known.get(&(wanted.trial, wanted.sample)).cloned() {
+                desk.file(index, ended);
+            }
+        }
+        let desk = Mutex::new(desk);
+        let watch = Watch { desk: &desk, objective, todo: &todo, stop, epochs, on_event };
+        let samples: Vec<_> = todo.iter().map(|&index| (batch[index].policy, batch[index].sample)).collect();
+        let results = objective.train(&samples, &watch);
+        let desk = desk.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(error) = desk.error {
+            return Err(error);
+        }
+        if results.iter().any(|result| matches!(result, Err(TrainError::Stopped))) {
+            return Err(Error::Interrupted { path: folder.into() });
+        }
+        Ok(desk.rewards)
+    }
+}
+
+/// Where the trainings of one batch are handed in. They end in any order; the notebook gets them in the batch's.
+struct Desk<'a> {
+    recorder: &'a mut Recorder,
+    batch: &'a [Batch<'a>],
+    phase: &'static str,
+    waiting: BTreeMap<usize, Ended>,
+    rewards: Vec<Option<f64>>,
+    error: Option<Error>,
+}
+
+impl Desk<'_> {
+    /// Takes a training that has just ended.
+    fn hand_in(&mut self, index: usize, result: &Result<History, TrainError>, seed: u64, device: &str) {
+        let Batch { trial, sample, .. } = self.batch[index];
+        let (entry, ended) = match result {
+            // Not an end: a resumed study trains it again.
+            Err(TrainError::Stopped) => return,
+            Ok(history) => {
+                let (device, history) = (device.to_string(), history.clone());
+                let ended = Ended::Trained { seed, device: device.clone(), history: history.clone() };
+                (Entry::Trained { trial, sample, seed, device, history }, ended)
+            }
+            Err(error) => (Entry::Failed { trial, sample, why: error.to_string() }, Ended::Failed),
+        };
+        match self.recorder.journal.append(&entry) {
+            Ok(()) => {
+                self.recorder.fresh += 1;
+                self.file(index, ended);
+            }
+            Err(error) => self.error = self.error.take().or(Some(error)),
+        }
+    }
+
+    fn file(&mut self, index: usize, ended: Ended) {
+        self.waiting.insert(index, ended);
+        while let Some(ended) = self.waiting.remove(&self.rewards.len()) {
+            let Batch { trial, sample, point, .. } = self.batch[self.rewards.len()];
+            let Ended::Trained { seed, device, history } = ended else {
+                self.recorder.failed += 1;
+                self.rewards.push(None);
+                continue;
+            };
+            let reward: Reward = reward(&history.epochs, self.recorder.last_n_epochs, self.recorder.tolerance);
+            self.recorder.trained += 1;
+            self.rewards.push(Some(reward.value));
+            let row = Row { trial, point, sample, phase: self.phase, seed, device: &device, history: &history, reward };
+            if let Err(error) = self.recorder.notebook.append(&row) {
+                self.error = self.error.take().or(Some(error));
+            }
+        }
+    }
+}
+
+/// Follows the trainings of one batch.
+struct Watch<'a, 'b> {
+    desk: &'a Mutex<Desk<'b>>,
+    objective: &'a Objective,
+    todo: &'a [usize],
+    stop: &'a AtomicBool,
+    epochs: usize,
+    on_event: &'a (dyn Fn(&Event) + Sync),
+}
+
+impl Observer for Watch<'_, '_> {
+    fn epoch(&self, index: usize, record: &EpochRecord) -> bool {
+        let (trial, sample, broken) = {
+            let desk = self.desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let Batch { trial, sample, .. } = desk.batch[self.todo[index]];
+            (trial, sample, desk.error.is_some())
+        };
+        (self.on_event)(&Event::Epoch { trial, sample, epochs: self.epochs, record: *record });
+        // A training whose last epoch is over has something to keep.
+        record.epoch == self.epochs || !(broken || self.stop.load(Ordering::Relaxed))
+    }
+
+    fn finished(&self, index: usize, result: &Result<History, TrainError>) {
+        let index = self.todo[index];
+        let mut desk = self.desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Batch { trial, sample, .. } = desk.batch[index];
+        desk.hand_in(index, result, self.objective.sample_seed(sample), self.objective.device().kind());
+        drop(desk);
+        match result {
+            Ok(_) | Err(TrainError::Stopped) => {}
+            Err(error) => (self.on_event)(&Event::TrainingFailed { trial, sample, why: error.to_string() }),
+        }
+    }
+}

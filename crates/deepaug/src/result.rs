@@ -1,0 +1,278 @@
+//! What a search found, and how far it can be believed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use deepaug_augmenter::Policy;
+use deepaug_controller::Point;
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use crate::{Codec, Error};
+
+/// A difference in accuracy to no augmentation, over trainings paired by their seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Gain {
+    /// The mean of the paired differences.
+    pub mean: f64,
+    /// The 95 % interval of that mean by Student's t; absent for fewer than two pairs.
+    pub interval: Option<(f64, f64)>,
+    /// Number of pairs.
+    pub pairs: usize,
+}
+
+impl Gain {
+    /// The gain of `rewards` over `baseline`, both by sample; samples missing in either are left out.
+    pub fn paired(rewards: &[Option<f64>], baseline: &[Option<f64>]) -> Option<Self> {
+        let differences: Vec<f64> =
+            rewards.iter().zip(baseline).filter_map(|(&reward, &base)| Some(reward? - base?)).collect();
+        let pairs = differences.len();
+        let mean = mean(&differences)?;
+        let interval = (pairs > 1).then(|| {
+            let squares: f64 = differences.iter().map(|d| (d - mean).powi(2)).sum();
+            let error = (squares / (pairs - 1) as f64 / pairs as f64).sqrt();
+            let t = StudentsT::new(0.0, 1.0, (pairs - 1) as f64).expect("the degrees of freedom are positive");
+            let reach = t.inverse_cdf(0.975) * error;
+            (mean - reach, mean + reach)
+        });
+        Some(Self { mean, interval, pairs })
+    }
+}
+
+impl fmt::Display for Gain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:+.2} points", 100.0 * self.mean)?;
+        match self.interval {
+            Some((low, high)) => {
+                write!(f, " (95 %: {:+.2} to {:+.2}, {} seeds)", 100.0 * low, 100.0 * high, self.pairs)
+            }
+            None => write!(f, " (one seed)"),
+        }
+    }
+}
+
+/// A trial as a candidate for use.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Candidate {
+    /// The trial's number; 0 is no augmentation.
+    pub trial: u64,
+    /// Its policy.
+    pub policy: Policy,
+    #[serde(skip)]
+    pub(crate) point: Point,
+    /// The mean reward of the search's trainings.
+    pub reward: f64,
+    /// Their rewards, by sample; absent where a training failed.
+    pub samples: Vec<Option<f64>>,
+    /// Rewards of the trainings with fresh seeds; empty unless the policy was confirmed.
+    pub fresh: Vec<Option<f64>>,
+    /// The gain over no augmentation in the search; too high for the best of many.
+    pub search_gain: Option<Gain>,
+    /// The gain over no augmentation with fresh seeds.
+    pub fresh_gain: Option<Gain>,
+}
+
+/// What the trainings with fresh seeds say of the best policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The whole interval lies above 0.
+    Better,
+    /// The interval holds 0.
+    NoDifference,
+    /// The whole interval lies below 0.
+    Worse,
+    /// There were fewer than two fresh seeds.
+    Unconfirmed,
+}
+
+impl Verdict {
+    /// The verdict on a candidate.
+    pub fn of(best: &Candidate) -> Self {
+        match best.fresh_gain.and_then(|gain| gain.interval) {
+            Some((low, _)) if low > 0.0 => Self::Better,
+            Some((_, high)) if high < 0.0 => Self::Worse,
+            Some(_) => Self::NoDifference,
+            None => Self::Unconfirmed,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Better => "The best policy is better than no augmentation, on the validation images and fresh seeds.",
+            Self::NoDifference => {
+                "These seeds show no difference between the best policy and no augmentation; more might."
+            }
+            Self::Worse => "The best policy is worse than no augmentation; do not use it.",
+            Self::Unconfirmed => {
+                "Not confirmed with fresh seeds: the best of many noisy rewards is too high, expect less."
+            }
+        })
+    }
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SearchResult {
+    /// The study's folder.
+    pub study: PathBuf,
+    /// Trial 0, no augmentation.
+    pub baseline: Candidate,
+    /// The best policy: of the confirmed ones that with the highest mean over fresh seeds.
+    pub best: Candidate,
+    /// Up to 20 policies, confirmed ones first, by reward.
+    pub top: Vec<Candidate>,
+    /// Whether the best policy helps.
+    pub verdict: Verdict,
+    /// Trainings that gave a history.
+    pub trainings: usize,
+    /// Trainings that failed.
+    pub failed: usize,
+}
+
+/// How many policies a result lists, as DeepAugment does.
+const TOP: usize = 20;
+
+impl SearchResult {
+    pub(crate) fn new(
+        study: &Path,
+        mut baseline: Candidate,
+        mut others: Vec<Candidate>,
+        trainings: usize,
+        failed: usize,
+    ) -> Option<Self> {
+        for candidate in others.iter_mut().chain([&mut baseline]) {
+            // A missing mean sorts last.
+            candidate.reward = mean_of(&candidate.samples).unwrap_or(-1.0);
+        }
+        for candidate in &mut others {
+            candidate.search_gain = Gain::paired(&candidate.samples, &baseline.samples);
+            candidate.fresh_gain = Gain::paired(&candidate.fresh, &baseline.fresh);
+        }
+        others.retain(|candidate| candidate.reward >= 0.0);
+        let rank = |c: &Candidate| (mean_of(&c.fresh).unwrap_or(-1.0), c.reward);
+        others.sort_by(|a, b| {
+            let (a, b) = (rank(a), rank(b));
+            b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
+        });
+        others.truncate(TOP);
+        let best = others.first()?.clone();
+        let verdict = Verdict::of(&best);
+        Some(Self { study: study.into(), baseline, best, top: others, verdict, trainings, failed })
+    }
+
+    /// Writes `top_policies.csv`, `best_policy.json` and `result.json` into the study's folder, each whole or not at
+    /// all.
+    pub(crate) fn write(&self, codec: &Codec) -> Result<(), Error> {
+        write_json(&self.study.join("best_policy.json"), &self.best.policy)?;
+        write_json(&self.study.join("result.json"), self)?;
+        let path = self.study.join("top_policies.csv");
+        let failed = |error: csv::Error| Error::file(&path, error.into());
+        let mut table = csv::Writer::from_writer(Vec::new());
+        let mut header: Vec<String> = vec!["trial_no".into()];
+        header.extend(codec.columns());
+        header.extend(
+            ["reward", "expected_accuracy_increase(%)", "samples", "fresh_reward", "fresh_accuracy_increase(%)"]
+                .map(String::from),
+        );
+        table.write_record(&header).map_err(failed)?;
+        for candidate in &self.top {
+            let points = |gain: f64| format!("{:.4}", 100.0 * gain);
+            let mut cells = vec![candidate.trial.to_string()];
+            cells.extend(codec.cells(&candidate.point));
+            cells.extend([
+                candidate.reward.to_string(),
+                points(candidate.reward - self.baseline.reward),
+                candidate.samples.iter().flatten().count().to_string(),
+                mean_of(&candidate.fresh).map(|reward| reward.to_string()).unwrap_or_default(),
+                candidate.fresh_gain.map(|gain| points(gain.mean)).unwrap_or_default(),
+            ]);
+            table.write_record(&cells).map_err(failed)?;
+        }
+        let bytes = table.into_inner().map_err(|error| Error::file(&path, error.into_error()))?;
+        write_whole(&path, &bytes)
+    }
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::file(path, error.into()))?;
+    text.push(b'\n');
+    write_whole(path, &text)
+}
+
+pub(crate) fn mean_of(values: &[Option<f64>]) -> Option<f64> {
+    mean(&values.iter().flatten().copied().collect::<Vec<_>>())
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Writes a file under another name, syncs it and renames it: readers see the old file or the whole new one.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    use std::io::Write;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| Error::file(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(values: &[f64]) -> Vec<Option<f64>> {
+        values.iter().copied().map(Some).collect()
+    }
+
+    #[test]
+    fn gains_are_paired_and_have_students_interval() {
+        // scipy 1.15.3: stats.t.interval(0.95, 3, d.mean(), d.std(ddof=1) / 2) for the four differences d.
+        let gain = Gain::paired(&some(&[0.52, 0.55, 0.61, 0.50]), &some(&[0.50, 0.49, 0.58, 0.51])).unwrap();
+        assert!((gain.mean - 0.025).abs() < 1e-12);
+        let (low, high) = gain.interval.unwrap();
+        assert!((low - -0.020934655775935).abs() < 1e-7 && (high - 0.070934655775935).abs() < 1e-7, "{low} {high}");
+    }
+
+    #[test]
+    fn failed_samples_leave_their_pair_out() {
+        let gain = Gain::paired(&[Some(0.6), None, Some(0.7)], &[Some(0.5), Some(0.5), None]).unwrap();
+        assert_eq!((gain.pairs, gain.interval), (1, None));
+        assert_eq!(Gain::paired(&[None], &some(&[0.5])), None);
+    }
+
+    fn candidate(trial: u64, samples: &[f64], fresh: &[f64]) -> Candidate {
+        Candidate {
+            trial,
+            policy: Policy::none(Default::default()),
+            point: Point(Vec::new()),
+            reward: 0.0,
+            samples: some(samples),
+            fresh: some(fresh),
+            search_gain: None,
+            fresh_gain: None,
+        }
+    }
+
+    #[test]
+    fn fresh_seeds_decide_and_the_verdict_is_plain() {
+        let result = |fresh: &[f64]| {
+            let others =
+                vec![candidate(1, &[0.9], &[0.5, 0.5, 0.5]), candidate(2, &[0.8], fresh), candidate(3, &[0.95], &[])];
+            SearchResult::new(Path::new("s"), candidate(0, &[0.7], &[0.6, 0.61, 0.59]), others, 9, 0).unwrap()
+        };
+        let better = result(&[0.7, 0.72, 0.69]);
+        assert_eq!(better.top.iter().map(|c| c.trial).collect::<Vec<_>>(), [2, 1, 3]);
+        assert_eq!(better.verdict, Verdict::Better);
+        assert_eq!(result(&[0.55, 0.75, 0.6]).verdict, Verdict::NoDifference);
+        assert_eq!(result(&[0.4, 0.41, 0.39]).verdict, Verdict::Worse);
+        assert_eq!(result(&[0.9]).verdict, Verdict::Unconfirmed);
+    }
+}

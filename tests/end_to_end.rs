@@ -1,0 +1,265 @@
+//! The real binary on real images.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Run, deepaug, rows, small_config, write_class_folders};
+
+/// Columns whose values are times.
+const TIME_COLUMNS: [&str; 1] = ["seconds"];
+
+#[test]
+fn a_search_leaves_a_complete_notebook_and_its_best_policies() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small_config(folder.path(), "iters = 3\nopt_samples = 2\nconfirm_policies = 1\nconfirm_samples = 2");
+    let out = folder.path().join("study");
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", out.to_str().unwrap()]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("gain over no augmentation"), "{}", run.stdout);
+    assert!(run.stderr.contains("trial 3: reward"), "{}", run.stderr);
+
+    let rows = rows(&out.join("notebook.csv"));
+    // Trial 0 and three policies with two samples each; two fresh seeds for the best policy and for trial 0.
+    let epochs = 2;
+    assert_eq!(rows.len(), (4 * 2 + 2 * 2) * epochs);
+    let number = |row: &BTreeMap<String, String>, key: &str| row[key].parse::<f64>().unwrap();
+    for row in &rows {
+        assert!(row.iter().all(|(_, cell)| !cell.is_empty()), "{row:?}");
+        for accuracy in ["acc", "val_acc", "reward", "top_k_val_acc"] {
+            assert!((0.0..=1.0).contains(&number(row, accuracy)), "{row:?}");
+        }
+        // An accuracy of 30 validation images is a number of thirtieths.
+        let thirtieths = 30.0 * number(row, "val_acc");
+        assert!((thirtieths - thirtieths.round()).abs() < 1e-6, "{row:?}");
+        assert!(number(row, "loss") > 0.0 && number(row, "val_loss") > 0.0);
+        assert_eq!(row["phase"], if number(row, "sample_no") < 2.0 { "search" } else { "confirm" });
+    }
+    let baseline: Vec<_> = rows.iter().filter(|row| row["trial_no"] == "0").collect();
+    assert!(baseline.iter().all(|row| row["aug1_magnitude"] == "0" && row["portion"] == "0"));
+    // The reward is the mean of the two best validation accuracies here, where no epoch may overfit.
+    for pair in rows.chunks(epochs) {
+        let mean = pair.iter().map(|row| number(row, "val_acc")).sum::<f64>() / epochs as f64;
+        assert!((number(&pair[0], "reward") - mean).abs() < 1e-9, "{pair:?}");
+    }
+
+    let policy: deepaug::Policy = serde_json::from_slice(&fs::read(out.join("best_policy.json")).unwrap()).unwrap();
+    assert_eq!(policy.sub_policies.len(), 1);
+    let top = support::rows(&out.join("top_policies.csv"));
+    assert_eq!(top.len(), 3);
+    let best = &top[0];
+    let of_best = rows.iter().filter(|row| row["trial_no"] == best["trial_no"] && row["phase"] == "search");
+    let rewards: Vec<f64> = of_best.map(|row| number(row, "reward")).collect();
+    let mean = rewards.iter().sum::<f64>() / rewards.len() as f64;
+    assert!((number(best, "reward") - mean).abs() < 1e-9);
+    let base = baseline.iter().filter(|row| row["phase"] == "search").map(|row| number(row, "reward"));
+    let base = base.sum::<f64>() / 4.0;
+    assert!((number(best, "expected_accuracy_increase(%)") - 100.0 * (mean - base)).abs() < 1e-3);
+    assert!(out.join("study.toml").is_file() && out.join("result.json").is_file());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_notebook_and_another_seed_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small_config(folder.path(), "iters = 2\nopt_samples = 3\nthreads = 3");
+    let notebook = |out: &str, seed: &str| {
+        let args = ["optimize", "--config", &config, "--out", out, "--seed", seed, "--device", "cpu"];
+        let run = deepaug(folder.path(), &args);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        without_times(&folder.path().join(out).join("notebook.csv"))
+    };
+    let first = notebook("a", "5");
+    assert_eq!(first, notebook("b", "5"));
+    assert_ne!(first, notebook("c", "6"));
+}
+
+#[test]
+fn a_killed_search_goes_on_as_if_it_had_never_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small_config(folder.path(), "iters = 5\nopt_samples = 2\nconfirm_policies = 1\nconfirm_samples = 1");
+    let whole = folder.path().join("whole");
+    assert_eq!(deepaug(folder.path(), &["optimize", "--config", &config, "--out", "whole"]).code, 0);
+
+    let cut = folder.path().join("cut");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_deepaug"))
+        .args(["optimize", "--config", &config, "--out", "cut"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let journal = cut.join("journal.jsonl");
+    let trained = || fs::read_to_string(&journal).unwrap_or_default().matches("\"event\":\"trained\"").count();
+    let patience = Instant::now();
+    while trained() < 3 {
+        assert!(patience.elapsed() < Duration::from_secs(120), "no training ended in two minutes");
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let kept = trained();
+    // A crash can also cut the last line short.
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&journal)
+        .and_then(|mut f| std::io::Write::write_all(&mut f, b"{\"ev"))
+        .unwrap();
+
+    let run = deepaug(folder.path(), &["optimize", "--resume", "cut"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(without_times(&cut.join("notebook.csv")), without_times(&whole.join("notebook.csv")));
+    let trainings = 6 * 2 + 2;
+    assert!(kept >= 3 && trained() == trainings, "{kept} kept, {} in all", trained());
+    assert_eq!(fs::read(cut.join("best_policy.json")).unwrap(), fs::read(whole.join("best_policy.json")).unwrap());
+
+    let fewer = deepaug(folder.path(), &["optimize", "--resume", "cut", "--iters", "2"]);
+    assert_eq!(fewer.code, 6);
+    let more = deepaug(folder.path(), &["optimize", "--resume", "cut", "--iters", "6"]);
+    assert_eq!(more.code, 0, "{}", more.stderr);
+    assert!(rows(&cut.join("notebook.csv")).iter().any(|row| row["trial_no"] == "6"));
+}
+
+#[test]
+fn five_sub_policies_give_the_notebook_of_release_1_1_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let extra = "iters = 1\nsub_policies = 5\nportion = 1.0\nranges = \"deepaugment-1.1.2\"\nmethod = \"random\"";
+    let config = small_config(folder.path(), extra);
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let text = fs::read_to_string(folder.path().join("study/notebook.csv")).unwrap();
+    let header: Vec<_> = text.lines().next().unwrap().split(',').collect();
+    assert_eq!(header[..7], ["acc", "loss", "val_acc", "val_loss", "trial_no", "A_aug1_type", "A_aug1_magnitude"]);
+    assert_eq!(header[23..28], ["E_aug2_type", "E_aug2_magnitude", "sample_no", "mean_late_val_acc", "epoch"]);
+}
+
+#[test]
+fn json_is_one_object_a_line_and_ends_with_the_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small_config(folder.path(), "iters = 1");
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study", "--json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let lines: Vec<serde_json::Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(events[0], "started");
+    assert_eq!(events.iter().filter(|event| **event == "epoch").count(), 2 * 2);
+    let result = &lines.last().unwrap()["result"];
+    assert_eq!(result["best"]["trial"], 1);
+    assert_eq!(result["best"]["policy"]["format"], 1);
+    assert_eq!(result["verdict"], "unconfirmed");
+
+    let error = deepaug(folder.path(), &["optimize", "--data", "nowhere", "--json"]);
+    let object: serde_json::Value = serde_json::from_str(error.stdout.trim()).unwrap();
+    assert_eq!((error.code, &object["error"]["code"]), (4, &serde_json::json!(4)));
+    assert_eq!(object["error"]["path"], "nowhere");
+}
+
+#[test]
+fn folders_of_a_users_own_images_are_searched() {
+    let folder = tempfile::tempdir().unwrap();
+    write_class_folders(&folder.path().join("shapes"), &["dark", "light"], 30);
+    let config = small_config(folder.path(), "iters = 1");
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--data", "shapes"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let study = folder.path().join("reports/experiments/shapes-001");
+    assert_eq!(rows(&study.join("notebook.csv")).len(), 4);
+    // The frozen configuration names the images by a path that holds from anywhere.
+    let frozen: toml::Table = toml::from_str(&fs::read_to_string(study.join("study.toml")).unwrap()).unwrap();
+    assert!(Path::new(frozen["data"].as_str().unwrap()).is_absolute());
+    let again = deepaug(folder.path(), &["optimize", "--config", &config, "--data", "shapes"]);
+    assert!(again.stderr.contains("shapes-002"), "{}", again.stderr);
+
+    fs::remove_file(folder.path().join("shapes/dark/0.png")).unwrap();
+    let changed = deepaug(Path::new("/"), &["optimize", "--resume", study.to_str().unwrap()]);
+    assert_eq!(changed.code, 6);
+    assert!(changed.stderr.contains("the data set has changed"), "{}", changed.stderr);
+}
+
+#[test]
+fn bad_input_gets_one_clear_error_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_class_folders(&root.join("one"), &["only"], 4);
+    fs::create_dir_all(root.join("empty")).unwrap();
+    write_class_folders(&root.join("hollow"), &["dark", "light"], 4);
+    fs::create_dir_all(root.join("hollow/none")).unwrap();
+    write_class_folders(&root.join("broken"), &["dark", "light"], 4);
+    fs::write(root.join("broken/dark/cut.jpg"), [0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F']).unwrap();
+    fs::write(root.join("unknown.toml"), "iters = 3\nchild_epoch = 2\n").unwrap();
+    fs::write(root.join("zero.toml"), "iters = 0\n").unwrap();
+    fs::write(root.join("syntax.toml"), "iters = \n").unwrap();
+    fs::write(root.join("taken"), "a file").unwrap();
+    let before = support::tree(root);
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["--data", "nowhere"], 4, "nowhere: no such file or folder"),
+        (&["--data", "empty"], 4, "empty: not an image set in a known format: the folder is empty"),
+        (&["--data", "one"], 4, "only one class (only)"),
+        (&["--data", "hollow"], 4, "none: a class folder without PNG or JPEG files"),
+        (&["--data", "broken"], 4, "cut.jpg: not a readable image"),
+        (&["--data", "hollow/dark/0.png"], 4, "a single file of another kind"),
+        (
+            &["--config", "unknown.toml"],
+            3,
+            "unknown.toml: line 2: unknown key \"child_epoch\"; did you mean \"child_epochs\"?",
+        ),
+        (&["--config", "zero.toml"], 3, "zero.toml: line 1: iters: must be at least 1"),
+        (&["--config", "syntax.toml"], 3, "syntax.toml: line 1"),
+        (&["--config", "nowhere.toml"], 3, "nowhere.toml: cannot read the configuration"),
+        (&["--iters", "0"], 2, "--iters"),
+        (&["--out", "taken"], 7, "taken"),
+        (&["--out", "taken/study"], 7, "taken/study"),
+        (&["--out", "broken"], 6, "broken: is not empty"),
+        (&["--resume", "empty"], 6, "empty: not a study"),
+        (&["--device", "tpu"], 2, "unknown device \"tpu\""),
+    ];
+    for (arguments, code, words) in cases {
+        let run: Run = deepaug(root, &[&["optimize"], *arguments].concat());
+        assert_eq!(run.code, *code, "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains(words), "{arguments:?}: {}", run.stderr);
+        assert!(!run.stderr.contains("panicked"), "{arguments:?}: {}", run.stderr);
+        assert_eq!(support::tree(root), before, "{arguments:?} left something behind");
+    }
+}
+
+#[test]
+fn the_printed_configuration_can_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = deepaug(folder.path(), &["config", "--quickstart"]);
+    fs::write(folder.path().join("my.toml"), &printed.stdout).unwrap();
+    let again = deepaug(folder.path(), &["config", "--config", "my.toml"]);
+    assert_eq!((again.code, again.stdout), (0, printed.stdout));
+    let json = deepaug(folder.path(), &["config", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    for (key, value) in [("train_set_size", 2000), ("opt_samples", 3), ("child_epochs", 50), ("iters", 300)] {
+        assert_eq!(json[key], value, "{key}");
+    }
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["optimize", "config", "devices"] {
+        let help = deepaug(folder.path(), &[command, "--help"]);
+        assert_eq!(help.code, 0);
+        assert!(help.stdout.contains(&format!("  deepaug {command}")), "{}", help.stdout);
+    }
+    let devices = deepaug(folder.path(), &["devices", "--json"]);
+    let devices: serde_json::Value = serde_json::from_str(&devices.stdout).unwrap();
+    assert!(devices["cpu"]["cores"].as_u64().unwrap() >= 1);
+}
+
+/// A notebook without the columns that hold times.
+fn without_times(notebook: &Path) -> Vec<BTreeMap<String, String>> {
+    let mut rows = rows(notebook);
+    for row in &mut rows {
+        for column in TIME_COLUMNS {
+            assert!(row.remove(column).is_some());
+        }
+    }
+    rows
+}
