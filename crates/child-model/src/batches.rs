@@ -33,7 +33,7 @@ impl Order {
     }
 }
 
-/// A batch on the device: images `[n, channels, height, width]` in [0, 1], and labels `[n]`.
+/// A batch on the device: images `[n, height, width, channels]` in [0, 1], and labels `[n]`.
 ///
 /// `pick` gives, for each index, the array that holds the image and its place there.
 pub(crate) fn assemble<'a>(
@@ -46,14 +46,11 @@ pub(crate) fn assemble<'a>(
     let mut pixels = Vec::with_capacity(indices.len() * height * width * channels);
     for &index in indices {
         let (images, place) = pick(index);
-        let image = images.index_axis_move(ndarray::Axis(0), place);
-        for channel in 0..channels {
-            pixels.extend(image.index_axis(ndarray::Axis(2), channel).iter().map(|&v| f32::from(v) / 255.0));
-        }
+        pixels.extend(images.index_axis(ndarray::Axis(0), place).iter().map(|&value| f32::from(value) / 255.0));
     }
     let classes: Vec<i32> = indices.iter().map(|&index| labels[index] as i32).collect();
     (
-        Tensor::from_data(TensorData::new(pixels, [indices.len(), channels, height, width]), device),
+        Tensor::from_data(TensorData::new(pixels, [indices.len(), height, width, channels]), device),
         Tensor::from_data(TensorData::new(classes, [indices.len()]), device),
     )
 }

@@ -132,8 +132,12 @@ mod gpu {
     }
 
     pub(super) fn adapters() -> Vec<Adapter> {
-        let instance = wgpu::Instance::default();
-        let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+        // OpenGL is left out: burn does not use it, and looking for it makes some drivers write to the terminal.
+        let backends = wgpu::Backends::PRIMARY;
+        let descriptor =
+            wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+        let instance = wgpu::Instance::new(descriptor);
+        let found = pollster::block_on(instance.enumerate_adapters(backends));
         found.iter().map(|adapter| describe(&adapter.get_info())).collect()
     }
 

@@ -33,6 +33,7 @@
 #![recursion_limit = "256"]
 
 mod batches;
+mod cpu;
 mod device;
 mod error;
 mod history;

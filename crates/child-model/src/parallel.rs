@@ -48,7 +48,7 @@ pub fn train_all(
             scope.spawn(|| {
                 // A pool of one thread for each lane: on a shared pool all children would queue behind one another.
                 match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
-                    Ok(pool) if device.is_cpu() => pool.install(&work),
+                    Ok(pool) if device.is_cpu() => pool.install(work),
                     _ => work(),
                 }
             });

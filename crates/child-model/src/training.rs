@@ -111,7 +111,7 @@ fn fit(
     };
     let mut weights = generator(training.seed, Stream::Weights);
     let tracking = device.inner.clone().autodiff();
-    let net = sizes.init(shape, training.set.classes, &mut weights, &tracking);
+    let net = sizes.init(shape, training.set.classes, &mut weights, &tracking, device.is_cpu());
     fit_net(net, training, settings, device, on_epoch, save)
 }
 

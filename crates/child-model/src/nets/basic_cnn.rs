@@ -3,13 +3,14 @@
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::pool::MaxPool2dConfig;
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
 use super::Net;
+use crate::cpu::ops;
 use crate::noise::{Dropout, glorot_uniform};
 
 /// Dropout after a block and after the hidden layer (DeepAugment 1.1.2).
@@ -59,6 +60,7 @@ impl BasicCnn {
         classes: usize,
         rng: &mut ChaCha8Rng,
         device: &Device,
+        on_cpu: bool,
     ) -> BasicCnnNet {
         let [a, b] = self.filters;
         let flat = b * after_blocks(height) * after_blocks(width);
@@ -67,7 +69,7 @@ impl BasicCnn {
             conv2: conv(rng, a, a, PaddingConfig2d::Valid, device),
             conv3: conv(rng, a, b, PaddingConfig2d::Same, device),
             conv4: conv(rng, b, b, PaddingConfig2d::Valid, device),
-            pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+            on_cpu,
             hidden: dense(rng, flat, self.hidden, device),
             output: dense(rng, self.hidden, classes, device),
         }
@@ -100,17 +102,29 @@ pub(crate) struct BasicCnnNet {
     conv2: Conv2d,
     conv3: Conv2d,
     conv4: Conv2d,
-    pool: MaxPool2d,
+    #[module(skip)]
+    on_cpu: bool,
     hidden: Linear,
     output: Linear,
 }
 
+impl BasicCnnNet {
+    /// Two convolutions, pooling and dropout; `[B, H, W, C]` in and out.
+    fn block(&self, x: Tensor<4>, first: &Conv2d, second: &Conv2d, dropout: &mut Dropout<'_>) -> Tensor<4> {
+        let x = if self.on_cpu {
+            ops::max_pool(ops::conv_relu(ops::conv_relu(x, first, 1), second, 0))
+        } else {
+            let x = relu(second.forward(relu(first.forward(x.permute([0, 3, 1, 2])))));
+            MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init().forward(x).permute([0, 2, 3, 1])
+        };
+        dropout.apply(x, BLOCK_DROPOUT)
+    }
+}
+
 impl Net for BasicCnnNet {
     fn forward(&self, images: Tensor<4>, dropout: &mut Dropout<'_>) -> Tensor<2> {
-        let x = relu(self.conv2.forward(relu(self.conv1.forward(images))));
-        let x = dropout.apply(self.pool.forward(x), BLOCK_DROPOUT);
-        let x = relu(self.conv4.forward(relu(self.conv3.forward(x))));
-        let x = dropout.apply(self.pool.forward(x), BLOCK_DROPOUT);
+        let x = self.block(images, &self.conv1, &self.conv2, dropout);
+        let x = self.block(x, &self.conv3, &self.conv4, dropout);
         let x = relu(self.hidden.forward(x.flatten(1, 3)));
         self.output.forward(dropout.apply(x, HIDDEN_DROPOUT))
     }

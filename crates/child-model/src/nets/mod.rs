@@ -9,6 +9,6 @@ use crate::noise::Dropout;
 
 /// A classifier of images.
 pub(crate) trait Net: Module {
-    /// Logits `[batch, classes]` of images `[batch, channels, height, width]` in [0, 1].
+    /// Logits `[batch, classes]` of images `[batch, height, width, channels]` in [0, 1].
     fn forward(&self, images: Tensor<4>, dropout: &mut Dropout<'_>) -> Tensor<2>;
 }
