@@ -1,5 +1,4 @@
 //! The only place that writes to the terminal's streams.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks through them")]
 
 use std::fmt::Display;
 use std::io::Write;

@@ -75,7 +75,6 @@ impl Error {
             Self::Data(_) | Self::Child(TrainError::TooSmall { .. }) => 4,
             Self::Device(_) => 5,
             Self::Study { .. } | Self::Child(TrainError::Weights { .. }) => 6,
-            Self::Search(SearchError::Exhausted { .. }) => 3,
             Self::File { .. } => 7,
             Self::Child(_) => 8,
             Self::Search(_) => 70,

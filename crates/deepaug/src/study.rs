@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use deepaug_augmenter::Policy;
 use deepaug_child_model::Device;
-use deepaug_controller::{Outcome, Searcher, Settings, searcher};
+use deepaug_controller::{Outcome, SearchError, Searcher, Settings, searcher};
 use deepaug_dataset::{Dataset, ReadOptions, Split, SplitSizes};
 
 use crate::journal::{Entry, Journal};
@@ -61,9 +61,18 @@ impl Study {
             Some(out) => claim(out)?,
             None => next_free(&config)?,
         };
+        Self::found(config, &folder, parts).inspect_err(|_| {
+            // Nothing half-made stays behind; what is not ours does.
+            let _ = std::fs::remove_file(folder.join(FROZEN_CONFIG));
+            let _ = std::fs::remove_file(folder.join(JOURNAL));
+            let _ = std::fs::remove_dir(&folder);
+        })
+    }
+
+    fn found(config: Config, folder: &Path, parts: Parts) -> Result<Self, Error> {
         write_whole(&folder.join(FROZEN_CONFIG), frozen(&config).as_bytes())?;
         let journal = Journal::create(&folder.join(JOURNAL), parts.fingerprint.clone())?;
-        Self::assemble(config, folder, parts, journal, Vec::new())
+        Self::assemble(config, folder.into(), parts, journal, Vec::new())
     }
 
     /// Opens a study that was stopped, killed or finished, with more iterations if `iters` says so. What it has
@@ -152,8 +161,11 @@ impl Study {
         )?;
         let mut trials: Vec<Candidate> = Vec::new();
         for number in 0..=config.iters {
-            let trial = self.trial(number, searcher.as_mut(), &mut meter, on_event)?;
-            trials.push(trial);
+            match self.trial(number, searcher.as_mut(), &mut meter, on_event) {
+                // A space of few policies has been tried through.
+                Err(Error::Search(SearchError::Exhausted)) => break,
+                trial => trials.push(trial?),
+            }
         }
         self.confirm(&mut trials, confirmed, on_event)?;
         let baseline = trials.remove(0);

@@ -312,10 +312,10 @@ impl<const N: usize> Window<N> {
     #[inline(always)]
     fn load(&self, values: &[f32], c: usize) -> [[Lanes; N]; N] {
         let mut tile = [[ZERO; N]; N];
-        for r in 0..N {
-            for s in 0..N {
+        for (r, row) in tile.iter_mut().enumerate() {
+            for (s, value) in row.iter_mut().enumerate() {
                 if self.whole || (self.inside[0][r] && self.inside[1][s]) {
-                    tile[r][s] = load(values, self.pixel(r, s) + c);
+                    *value = load(values, self.pixel(r, s) + c);
                 }
             }
         }
@@ -325,11 +325,11 @@ impl<const N: usize> Window<N> {
     /// Combines the tile into `values` at channel `c`, leaving out what lies outside.
     #[inline(always)]
     fn merge(&self, values: &mut [f32], c: usize, tile: [[Lanes; N]; N], combine: impl Fn(Lanes, Lanes) -> Lanes) {
-        for r in 0..N {
-            for s in 0..N {
+        for (r, row) in tile.into_iter().enumerate() {
+            for (s, value) in row.into_iter().enumerate() {
                 if self.whole || (self.inside[0][r] && self.inside[1][s]) {
                     let pixel = self.pixel(r, s) + c;
-                    store(values, pixel, combine(load(values, pixel), tile[r][s]));
+                    store(values, pixel, combine(load(values, pixel), value));
                 }
             }
         }
