@@ -122,7 +122,74 @@ fn a_killed_search_goes_on_as_if_it_had_never_stopped() {
     assert_eq!(fewer.code, 6);
     let more = deepaug(folder.path(), &["optimize", "--resume", "cut", "--iters", "6"]);
     assert_eq!(more.code, 0, "{}", more.stderr);
-    assert!(rows(&cut.join("notebook.csv")).iter().any(|row| row["trial_no"] == "6"));
+    let trained_rows = rows(&cut.join("notebook.csv"));
+    assert!(trained_rows.iter().any(|row| row["trial_no"] == "6"));
+    // Whatever is confirmed now, what was confirmed before stays in the notebook.
+    assert_eq!(trained_rows.len(), 2 * trained());
+
+    let frozen = fs::read_to_string(cut.join("study.toml")).unwrap();
+    fs::write(cut.join("study.toml"), frozen.replace("child_epochs = 2", "child_epochs = 3")).unwrap();
+    let edited = deepaug(folder.path(), &["optimize", "--resume", "cut"]);
+    assert_eq!(edited.code, 6);
+    assert!(edited.stderr.contains("made with child_epochs = 2"), "{}", edited.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_search_soon_and_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small_config(folder.path(), "iters = 5000\nchild_epochs = 1\nmethod = \"random\"");
+    let child = Command::new(env!("CARGO_BIN_EXE_deepaug"))
+        .args(["optimize", "--config", &config, "--out", "study"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let journal = folder.path().join("study/journal.jsonl");
+    let patience = Instant::now();
+    while !fs::read_to_string(&journal).unwrap_or_default().contains("\"event\":\"trained\"") {
+        assert!(patience.elapsed() < Duration::from_secs(120), "no training ended in two minutes");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("Go on with: deepaug optimize --resume \"study\""), "{stderr}");
+}
+
+#[test]
+fn a_space_of_one_policy_is_tried_once_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let extra = "iters = 4\nops = [\"invert\"]\nops_per_sub_policy = 1\nportion = 1.0\nranges = \"deepaugment-1.1.2\"";
+    let config = small_config(folder.path(), extra);
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(rows(&folder.path().join("study/top_policies.csv")).len(), 1);
+}
+
+#[test]
+fn pretrained_weights_lie_in_the_study_and_are_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small_config(folder.path(), "iters = 1\nchild_first_train_epochs = 2");
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("pre-training epoch 2/2"), "{}", run.stderr);
+    let weights = folder.path().join("study/pre_aug_weights.bpk");
+    let before = fs::read(&weights).unwrap();
+    let more = deepaug(folder.path(), &["optimize", "--resume", "study", "--iters", "2"]);
+    assert_eq!(more.code, 0, "{}", more.stderr);
+    assert!(!more.stderr.contains("pre-training"), "{}", more.stderr);
+    assert_eq!(fs::read(&weights).unwrap(), before);
+
+    fs::write(&weights, &before[..before.len() / 2]).unwrap();
+    let broken = deepaug(folder.path(), &["optimize", "--resume", "study", "--iters", "3"]);
+    assert_eq!(broken.code, 6);
+    assert!(broken.stderr.contains("pre_aug_weights.bpk"), "{}", broken.stderr);
+    fs::write(&weights, &before).unwrap();
+    let mended = deepaug(folder.path(), &["optimize", "--resume", "study"]);
+    assert_eq!(mended.code, 0, "{}", mended.stderr);
 }
 
 #[test]
@@ -157,6 +224,9 @@ fn json_is_one_object_a_line_and_ends_with_the_result() {
     let object: serde_json::Value = serde_json::from_str(error.stdout.trim()).unwrap();
     assert_eq!((error.code, &object["error"]["code"]), (4, &serde_json::json!(4)));
     assert_eq!(object["error"]["path"], "nowhere");
+    let error = deepaug(folder.path(), &["optimize", "--iters", "0", "--json"]);
+    let object: serde_json::Value = serde_json::from_str(error.stdout.trim()).unwrap();
+    assert_eq!((error.code, &object["error"]["code"]), (2, &serde_json::json!(2)));
 }
 
 #[test]

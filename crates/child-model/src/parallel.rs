@@ -9,6 +9,11 @@ use crate::{Device, EpochRecord, History, Settings, TrainError, Training, train}
 
 /// Follows several trainings at once, from several threads. A training is named by its index.
 pub trait Observer: Sync {
+    /// A training is about to begin. Returning false leaves it out, with [`TrainError::Stopped`].
+    fn begins(&self, _index: usize) -> bool {
+        true
+    }
+
     /// An epoch has ended. Returning false ends the training.
     fn epoch(&self, _index: usize, _record: &EpochRecord) -> bool {
         true
@@ -37,8 +42,11 @@ pub fn train_all(
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(training) = trainings.get(index) else { break };
             let run = || train(training, settings, device, &|record| observer.epoch(index, record));
-            let result = catch_unwind(AssertUnwindSafe(run))
-                .unwrap_or_else(|panic| Err(TrainError::Panicked { why: message(panic.as_ref()) }));
+            let result = match observer.begins(index) {
+                true => catch_unwind(AssertUnwindSafe(run))
+                    .unwrap_or_else(|panic| Err(TrainError::Panicked { why: message(panic.as_ref()) })),
+                false => Err(TrainError::Stopped),
+            };
             observer.finished(index, &result);
             *results[index].lock().expect("no lane panics while it holds a result") = Some(result);
         }

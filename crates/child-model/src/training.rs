@@ -47,7 +47,7 @@ pub struct Settings {
     pub epochs: usize,
     /// Images a step.
     pub batch_size: usize,
-    /// Images an epoch draws from originals and copies, rounded up to whole batches; `None` takes each once.
+    /// Images an epoch draws from originals and copies; `None` draws as many as there are. Rounded up to whole batches.
     ///
     /// Equal numbers for every policy keep the number of steps equal, so that a policy is not rewarded for training
     /// longer.
@@ -91,8 +91,9 @@ pub fn pretrain(
     settings: &Settings,
     device: &Device,
     path: &Path,
+    on_epoch: &dyn Fn(&EpochRecord) -> bool,
 ) -> Result<History, TrainError> {
-    fit(training, settings, device, &|_| true, Some(path))
+    fit(training, settings, device, on_epoch, Some(path))
 }
 
 fn fit(

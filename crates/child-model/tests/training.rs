@@ -101,6 +101,9 @@ fn observers_see_every_epoch_and_can_stop_one_training() {
             self.0.lock().unwrap().push((index, record.epoch));
             index != 1
         }
+        fn begins(&self, index: usize) -> bool {
+            index != 3
+        }
         fn finished(&self, index: usize, _: &Result<History, TrainError>) {
             self.1.lock().unwrap().push(index);
         }
@@ -109,14 +112,15 @@ fn observers_see_every_epoch_and_can_stop_one_training() {
     let policy = none();
     let training = Training { set: images.set(), policy: &policy, seed: 1, initial_weights: None };
     let observer = StopSecond(Mutex::default(), Mutex::default());
-    let results = train_all(&[training; 3], &tiny(2), &cpu(), 2, &observer);
+    let results = train_all(&[training; 4], &tiny(2), &cpu(), 2, &observer);
     assert!(matches!(results[1], Err(TrainError::Stopped)));
+    assert!(matches!(results[3], Err(TrainError::Stopped)));
     let mut seen = observer.0.into_inner().unwrap();
     seen.sort_unstable();
     assert_eq!(seen, [(0, 1), (0, 2), (1, 1), (2, 1), (2, 2)]);
     let mut ended = observer.1.into_inner().unwrap();
     ended.sort_unstable();
-    assert_eq!(ended, [0, 1, 2]);
+    assert_eq!(ended, [0, 1, 2, 3]);
 }
 
 #[test]
@@ -126,7 +130,7 @@ fn pretrained_weights_are_where_a_training_starts() {
     let weights = folder.path().join("weights.bpk");
     let policy = none();
     let fresh = Training { set: images.set(), policy: &policy, seed: 1, initial_weights: None };
-    let before = pretrain(&fresh, &tiny(30), &cpu(), &weights).unwrap();
+    let before = pretrain(&fresh, &tiny(30), &cpu(), &weights, &|_| true).unwrap();
     let warm = Training { seed: 2, initial_weights: Some(&weights), ..fresh };
     let warm = train(&warm, &tiny(1), &cpu(), &|_| true).unwrap();
     let cold = train(&Training { seed: 2, ..fresh }, &tiny(1), &cpu(), &|_| true).unwrap();

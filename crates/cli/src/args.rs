@@ -43,8 +43,11 @@ pub(crate) struct Optimize {
     /// Configuration file; without one, a small search of a few minutes
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Side in pixels that images are brought to; needed where they differ in size
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) image_size: Option<u32>,
     /// Policies to try
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) iters: Option<u64>,
     /// Folder for the study, new or empty [default: the next free one in reports/experiments]
     #[arg(long, value_name = "DIR")]
@@ -56,7 +59,7 @@ pub(crate) struct Optimize {
     #[arg(long, value_name = "D")]
     pub(crate) device: Option<DeviceChoice>,
     /// Go on with a study that was stopped or killed; --iters may add to it
-    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "config", "out", "seed", "device"])]
+    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "image_size", "config", "out", "seed", "device"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print events and the result as JSON, one object a line
     #[arg(long)]

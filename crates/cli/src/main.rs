@@ -19,5 +19,8 @@ fn main() -> ExitCode {
         // SAFETY: no other thread runs yet.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
-    commands::run(args::Args::parse())
+    match args::Args::try_parse() {
+        Ok(args) => commands::run(args),
+        Err(error) => commands::refuse(&error),
+    }
 }

@@ -24,11 +24,10 @@ pub(crate) fn note(text: impl Display) {
 }
 
 /// Prints an error the way that was asked for.
-pub(crate) fn error(error: &deepaug::Error, as_json: bool) {
+pub(crate) fn error(code: u8, message: &str, path: Option<String>, as_json: bool) {
     if as_json {
-        let path = error.path().map(|path| path.display().to_string());
-        json(&serde_json::json!({ "error": { "code": error.code(), "message": error.to_string(), "path": path } }));
+        json(&serde_json::json!({ "error": { "code": code, "message": message, "path": path } }));
     } else {
-        note(format_args!("error: {error}"));
+        note(format_args!("error: {message}"));
     }
 }

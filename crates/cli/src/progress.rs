@@ -33,7 +33,7 @@ impl View {
                 output::json(event);
             }
             Self::Lines => match event {
-                Event::Epoch { .. } | Event::TrialStarted { .. } => {}
+                Event::Epoch { .. } | Event::TrialStarted { .. } | Event::Trained { phase: "search", .. } => {}
                 event => output::note(event),
             },
             Self::Bar(bar) => draw(bar, event),
@@ -73,6 +73,7 @@ fn draw(bar: &ProgressBar, event: &Event) {
             bar.set_prefix(standing(progress));
             bar.println(event.to_string());
         }
+        Event::Pretraining { .. } | Event::Trained { .. } => bar.set_message(event.to_string()),
         event => bar.println(event.to_string()),
     }
 }

@@ -88,6 +88,14 @@ fn bad_folders_are_refused_by_name() {
     fs::write(root.path().join("dog/cut.jpg"), &bytes[..bytes.len() / 3]).unwrap();
     let error = message(root.path());
     assert!(error.contains("cut.jpg: not a readable image"), "{error}");
+    fs::remove_file(root.path().join("dog/cut.jpg")).unwrap();
+    grey(&root.path().join("dog/more/1.png"), 4, 10);
+    assert!(message(root.path()).contains("more: a folder inside a class folder"));
+    fs::remove_dir_all(root.path().join("dog/more")).unwrap();
+    fs::write(root.path().join("dog/1.bmp"), "BM").unwrap();
+    assert!(message(root.path()).contains("1.bmp: only PNG and JPEG images are read"));
+    grey(&root.path().join("train/dog/1.png"), 4, 10);
+    assert!(message(root.path()).contains("cat: lies beside a train folder"));
     let text = root.path().join("notes.txt");
     fs::write(&text, "hello").unwrap();
     assert!(message(&text).contains("a single file of another kind"));
@@ -140,6 +148,12 @@ fn parquet_files_carry_images_labels_and_class_names() {
     let both = read(root.path()).unwrap();
     assert_eq!(both.parts().iter().filter(|&&part| part == Part::Test).count(), 4);
 
+    // `latest` holds the letters of `test`, and is no test part.
+    fs::rename(root.path().join("animals-test.parquet"), root.path().join("latest.parquet")).unwrap();
+    assert!(read(root.path()).unwrap().parts().iter().all(|&part| part == Part::Train));
+
+    let null = message(&file.with_file_name("null.parquet"));
+    assert!(null.contains("row 2: fine_label is empty"), "{null}");
     let bytes = fs::read(&file).unwrap();
     let cut = root.path().join("cut.parquet");
     fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();

@@ -70,6 +70,12 @@ impl Codec {
         Policy { ranges: self.ranges, portion, sub_policies }
     }
 
+    /// Whether [`baseline`](Self::baseline) decodes to a policy that changes nothing, so that the searcher may be told
+    /// it: under DeepAugment's own ranges magnitude 0 is not the identity for every op.
+    pub fn baseline_is_exact(&self) -> bool {
+        self.ranges == RangeTable::Monotone || self.portion == Portion::Searched || self.ops.contains(&Op::Rotate)
+    }
+
     /// The point that stands for no augmentation: every magnitude 0, and nothing augmented where that is searched.
     pub fn baseline(&self) -> Point {
         let still = self.ops.iter().position(|&op| op == Op::Rotate).unwrap_or(0);

@@ -116,14 +116,21 @@ const KEYS: [(&str, &str); 33] = [
     ("child_batch_size", "Images a step."),
     ("epoch_size", "\"fixed\": as many images an epoch for every policy. \"pool\": originals and copies once each."),
     ("child_first_train_epochs", "Epochs trained once without augmentation, whose weights every child starts from."),
-    ("pre_aug_weights_path", "Where those weights are kept; a relative path lies in the study's folder."),
+    ("pre_aug_weights_path", "The file in the study's folder that keeps those weights."),
     ("# Machine", ""),
     ("device", "\"auto\" (a GPU if there is one), \"cpu\" or \"wgpu\"."),
     ("threads", "Children trained at once on the CPU; 0 for one a core. Results do not depend on it."),
-    ("notebook_path", "The table of all trainings; a relative path lies in the study's folder."),
+    ("notebook_path", "The file in the study's folder that holds the table of all trainings."),
     // Closes the last group.
     ("#", ""),
 ];
+
+/// Names of files in a study's folder that are not the user's to choose.
+const RESERVED: [&str; 5] =
+    [crate::study::FROZEN_CONFIG, crate::study::JOURNAL, "best_policy.json", "top_policies.csv", "result.json"];
+
+/// Keys whose value may change between two runs of a study: they do not decide how a trial is judged.
+const FREE_KEYS: [&str; 5] = ["iters", "confirm_policies", "confirm_samples", "threads", "notebook_path"];
 
 impl Default for Config {
     fn default() -> Self {
@@ -208,23 +215,47 @@ impl Config {
 
     /// Whether every value makes sense; the key and the reason where one does not.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        let positive = [
-            ("train_set_size", self.train_set_size as u64),
-            ("validation_set_size", self.validation_set_size as u64),
-            ("iters", self.iters),
-            ("opt_initial_points", self.opt_initial_points as u64),
-            ("opt_samples", self.opt_samples as u64),
-            ("opt_last_n_epochs", self.opt_last_n_epochs as u64),
-            ("sub_policies", self.sub_policies as u64),
-            ("ops_per_sub_policy", self.ops_per_sub_policy as u64),
-            ("child_epochs", self.child_epochs as u64),
-            ("child_batch_size", self.child_batch_size as u64),
+        // The upper limits are far beyond use; they keep a slip of the finger from asking for all memory there is.
+        let counts = [
+            ("image_size", self.image_size as usize, 0, 1024),
+            ("train_set_size", self.train_set_size, 1, 100_000_000),
+            ("validation_set_size", self.validation_set_size, 1, 100_000_000),
+            ("iters", usize::try_from(self.iters).unwrap_or(usize::MAX), 1, 1_000_000),
+            ("opt_initial_points", self.opt_initial_points, 1, 10_000),
+            ("opt_samples", self.opt_samples, 1, 1000),
+            ("opt_last_n_epochs", self.opt_last_n_epochs, 1, 100_000),
+            ("confirm_policies", self.confirm_policies, 0, 1000),
+            ("confirm_samples", self.confirm_samples, 0, 1000),
+            // One letter each in the notebook.
+            ("sub_policies", self.sub_policies, 1, 26),
+            ("ops_per_sub_policy", self.ops_per_sub_policy, 1, 20),
+            ("child_epochs", self.child_epochs, 1, 100_000),
+            ("child_batch_size", self.child_batch_size, 1, 100_000),
+            ("child_first_train_epochs", self.child_first_train_epochs, 0, 100_000),
+            ("threads", self.threads, 0, 4096),
         ];
-        if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
-            return Err((key, "must be at least 1".into()));
+        for (key, value, least, most) in counts {
+            if value < least {
+                return Err((key, format!("must be at least {least}")));
+            }
+            if value > most {
+                return Err((key, format!("must be at most {most}")));
+            }
         }
-        if self.sub_policies > 26 {
-            return Err(("sub_policies", "must be at most 26, one letter each in the notebook".into()));
+        // Everything of a study lies in its folder, under names that do not collide.
+        for (key, name) in
+            [("notebook_path", &self.notebook_path), ("pre_aug_weights_path", &self.pre_aug_weights_path)]
+        {
+            let plain = Path::new(name).file_name().is_some_and(|file| file == name.as_str());
+            if !plain || RESERVED.contains(&name.as_str()) {
+                return Err((
+                    key,
+                    format!("must be the name of a file of its own in the study's folder, not {name:?}"),
+                ));
+            }
+        }
+        if self.notebook_path == self.pre_aug_weights_path {
+            return Err(("notebook_path", "must differ from pre_aug_weights_path".into()));
         }
         if i64::try_from(self.seed).is_err() {
             return Err(("seed", format!("must be at most {}", i64::MAX)));
@@ -247,6 +278,17 @@ impl Config {
             return Err(("confirm_samples", "must be at least 1 when policies are confirmed".into()));
         }
         Ok(())
+    }
+
+    /// The values that decide what a trial's trainings are.
+    pub(crate) fn fixed(&self) -> serde_json::Value {
+        let mut values = serde_json::to_value(self).unwrap_or_default();
+        if let Some(values) = values.as_object_mut() {
+            values.retain(|key, _| !FREE_KEYS.contains(&key.as_str()));
+            // The journal knows the images themselves; where they lie may change.
+            values.remove("data");
+        }
+        values
     }
 
     /// The configuration as a TOML file in which every key is explained.
@@ -326,6 +368,10 @@ mod tests {
         assert!(error("model = \"wrn_40_2\"").contains("basiccnn"));
         assert!(error("iters = \n").starts_with("line 1: "));
         assert!(error("[child]\nepochs = 3").starts_with("line 1: unknown key \"child\""));
+        assert!(error("opt_samples = 1000000000000").contains("opt_samples: must be at most 1000"));
+        for name in ["/tmp/n.csv", "../n.csv", "journal.jsonl", ""] {
+            assert!(error(&format!("notebook_path = {name:?}")).contains("a file of its own"), "{name}");
+        }
         assert!(error("overfit_tolerance = nan").contains("overfit_tolerance"));
     }
 }

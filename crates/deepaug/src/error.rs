@@ -60,7 +60,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The user stopped the search; what had finished is kept.
-    #[error("stopped; everything finished is kept. Go on with: deepaug optimize --resume {}", path.display())]
+    #[error("stopped; everything finished is kept. Go on with: deepaug optimize --resume \"{}\"", path.display())]
     Interrupted {
         /// The study's folder.
         path: PathBuf,

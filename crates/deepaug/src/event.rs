@@ -39,7 +39,7 @@ pub enum Event {
         study: PathBuf,
         /// Images in the training, validation and test part.
         images: [usize; 3],
-        /// Names of the classes.
+        /// Number of classes.
         classes: usize,
         /// What it trains on.
         device: String,
@@ -47,6 +47,13 @@ pub enum Event {
         iters: u64,
         /// Trainings in all.
         trainings: usize,
+    },
+    /// An epoch of the training whose weights every child starts from has ended.
+    Pretraining {
+        /// Epochs in all.
+        epochs: usize,
+        /// The epoch.
+        record: EpochRecord,
     },
     /// A policy is about to be judged. Trial 0 is no augmentation.
     TrialStarted {
@@ -65,6 +72,17 @@ pub enum Event {
         epochs: usize,
         /// The epoch.
         record: EpochRecord,
+    },
+    /// A training has ended.
+    Trained {
+        /// The trial it belongs to.
+        trial: u64,
+        /// Which of the trial's trainings.
+        sample: usize,
+        /// `search` or `confirm`.
+        phase: &'static str,
+        /// The mean of its highest validation accuracies.
+        accuracy: f64,
     },
     /// A training has failed; its trial goes on without it.
     TrainingFailed {
@@ -110,6 +128,12 @@ impl fmt::Display for Event {
                 "trial {trial} sample {sample} epoch {}/{epochs}: accuracy {:.3}, validation {:.3}",
                 record.epoch, record.acc, record.val_acc
             ),
+            Self::Pretraining { epochs, record } => {
+                write!(f, "pre-training epoch {}/{epochs}: validation accuracy {:.3}", record.epoch, record.val_acc)
+            }
+            Self::Trained { trial, sample, accuracy, .. } => {
+                write!(f, "trial {trial} sample {sample}: validation accuracy {accuracy:.4}")
+            }
             Self::TrainingFailed { trial, sample, why } => write!(f, "trial {trial} sample {sample} failed: {why}"),
             Self::TrialFinished { trial, policy, reward, progress } => {
                 match reward {

@@ -20,13 +20,36 @@ const FORMAT: u32 = 1;
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Entry {
     /// The first line.
-    Opened { format: u32, program: String, data: String },
+    Opened { format: u32, program: String, pins: Pins },
     /// A policy was chosen for a trial.
     Proposed { trial: u64, point: Point, policy: Policy },
     /// A child was trained.
     Trained { trial: u64, sample: usize, seed: u64, device: String, history: History },
     /// A training failed.
     Failed { trial: u64, sample: usize, why: String },
+}
+
+/// What must not change while a study lives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pins {
+    /// A checksum of the images and labels.
+    pub(crate) data: String,
+    /// The configuration's values that decide what a training is.
+    pub(crate) config: serde_json::Value,
+}
+
+impl Pins {
+    /// What differs from `now`, in words.
+    fn changed(&self, now: &Self) -> Option<String> {
+        if self.data != now.data {
+            return Some("the data set has changed since the study was made; restore it or start a new study".into());
+        }
+        let now = now.config.as_object()?;
+        let known = self.config.as_object()?;
+        let key = now.keys().find(|key| now.get(*key) != known.get(*key))?;
+        let was = known.get(key).map_or("absent".into(), ToString::to_string);
+        Some(format!("the study was made with {key} = {was}; restore that in study.toml or start a new study"))
+    }
 }
 
 /// The file, open for appending and locked against other processes for as long as it is open.
@@ -37,18 +60,18 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// A new journal for a data set of the given fingerprint.
-    pub(crate) fn create(path: &Path, data: String) -> Result<Self, Error> {
+    /// A new journal.
+    pub(crate) fn create(path: &Path, pins: Pins) -> Result<Self, Error> {
         let file =
             OpenOptions::new().create_new(true).append(true).open(path).map_err(|error| Error::file(path, error))?;
         let mut journal = Self { file, path: path.into() };
         journal.lock()?;
-        journal.append(&Entry::Opened { format: FORMAT, program: env!("CARGO_PKG_VERSION").into(), data })?;
+        journal.append(&Entry::Opened { format: FORMAT, program: env!("CARGO_PKG_VERSION").into(), pins })?;
         Ok(journal)
     }
 
     /// An existing journal and what it holds after its first line. A last line that a crash cut short is removed.
-    pub(crate) fn open(path: &Path, data: &str) -> Result<(Self, Vec<Entry>), Error> {
+    pub(crate) fn open(path: &Path, pins: &Pins) -> Result<(Self, Vec<Entry>), Error> {
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -74,11 +97,10 @@ impl Journal {
                 path,
                 format!("format {format} is newer than this program reads ({FORMAT}); use a newer deepaug"),
             )),
-            Some(Entry::Opened { data: known, .. }) if known != data => Err(Error::study(
-                path,
-                "the data set has changed since the study was made; restore it or start a new study",
-            )),
-            Some(Entry::Opened { .. }) => Ok((journal, entries.split_off(1))),
+            Some(Entry::Opened { pins: known, .. }) => match known.changed(pins) {
+                Some(change) => Err(Error::study(path, change)),
+                None => Ok((journal, entries.split_off(1))),
+            },
             _ => Err(Error::study(path, "its first line is not a journal's")),
         }
     }
@@ -114,6 +136,10 @@ impl Journal {
 mod tests {
     use super::*;
 
+    fn pins(data: &str, epochs: usize) -> Pins {
+        Pins { data: data.into(), config: serde_json::json!({ "child_epochs": epochs }) }
+    }
+
     fn failed(sample: usize) -> Entry {
         Entry::Failed { trial: 1, sample, why: "it\nbroke".into() }
     }
@@ -122,17 +148,17 @@ mod tests {
     fn a_torn_last_line_is_cut_off_and_writing_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let mut journal = Journal::create(&path, "d".into()).unwrap();
+        let mut journal = Journal::create(&path, pins("d", 1)).unwrap();
         journal.append(&failed(0)).unwrap();
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
         for torn in ["{", "{\"event\":\"failed\",\"trial\":1", "\u{0}\u{0}"] {
             std::fs::write(&path, [&whole, torn.as_bytes()].concat()).unwrap();
-            let (mut journal, entries) = Journal::open(&path, "d").unwrap();
+            let (mut journal, entries) = Journal::open(&path, &pins("d", 1)).unwrap();
             assert_eq!(entries, [failed(0)]);
             journal.append(&failed(1)).unwrap();
             drop(journal);
-            assert_eq!(Journal::open(&path, "d").unwrap().1, [failed(0), failed(1)]);
+            assert_eq!(Journal::open(&path, &pins("d", 1)).unwrap().1, [failed(0), failed(1)]);
         }
     }
 
@@ -140,11 +166,13 @@ mod tests {
     fn a_second_writer_other_data_and_damage_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let journal = Journal::create(&path, "d".into()).unwrap();
-        let refusal = |data| Journal::open(&path, data).unwrap_err().to_string();
+        let journal = Journal::create(&path, pins("d", 1)).unwrap();
+        let refused = |data, epochs| Journal::open(&path, &pins(data, epochs)).unwrap_err().to_string();
+        let refusal = |data| refused(data, 1);
         assert!(refusal("d").contains("another process is running this study"));
         drop(journal);
         assert!(refusal("e").contains("the data set has changed"));
+        assert!(refused("d", 2).contains("made with child_epochs = 1"));
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}nonsense\n")).unwrap();
         assert!(refusal("d").contains("line 2 is damaged"));

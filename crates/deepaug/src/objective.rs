@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use deepaug_augmenter::Policy;
 use deepaug_child_model::{
-    Device, History, Observer, Settings, TrainError, Training, TrainingSet, pretrain, train_all,
+    Device, EpochRecord, History, Observer, Settings, TrainError, Training, TrainingSet, pretrain, train_all,
 };
 use deepaug_dataset::{Dataset, Split};
 use ndarray::Array4;
@@ -88,11 +88,17 @@ impl Objective {
     ///
     /// # Errors
     /// [`TrainError`].
-    pub fn pretrain(&mut self, policy: &Policy, epochs: usize, path: PathBuf) -> Result<(), TrainError> {
+    pub fn pretrain(
+        &mut self,
+        policy: &Policy,
+        epochs: usize,
+        path: PathBuf,
+        on_epoch: &dyn Fn(&EpochRecord) -> bool,
+    ) -> Result<(), TrainError> {
         if !path.exists() {
             let seed = derive(self.seed, Purpose::Pretraining, 0);
             let training = Training { set: self.set(), policy, seed, initial_weights: None };
-            pretrain(&training, &Settings { epochs, ..self.settings }, &self.device, &path)?;
+            pretrain(&training, &Settings { epochs, ..self.settings }, &self.device, &path, on_epoch)?;
         }
         self.initial_weights = Some(path);
         Ok(())

@@ -99,6 +99,23 @@ impl Recorder {
         }
     }
 
+    /// Puts trainings of earlier runs that this run did not ask for into the notebook, so that it holds all there are:
+    /// with more iterations other policies are confirmed.
+    pub(crate) fn file_rest(&mut self, first_fresh_sample: usize) -> Result<(), Error> {
+        let mut rest: Vec<_> = self.known.drain().collect();
+        rest.sort_by_key(|(key, _)| *key);
+        for ((trial, sample), ended) in rest {
+            let (Some(point), Ended::Trained { seed, device, history }) = (self.proposed.get(&trial), ended) else {
+                continue;
+            };
+            let reward = reward(&history.epochs, self.last_n_epochs, self.tolerance);
+            let phase = if sample < first_fresh_sample { "search" } else { "confirm" };
+            let row = Row { trial, point, sample, phase, seed, device: &device, history: &history, reward };
+            self.notebook.append(&row)?;
+        }
+        Ok(())
+    }
+
     /// Trains what is not known yet, and returns every reward in the order of the batch, `None` for failures.
     pub(crate) fn evaluate(
         &mut self,
@@ -108,14 +125,14 @@ impl Recorder {
         stop: &AtomicBool,
         folder: &Path,
         on_event: &(dyn Fn(&Event) + Sync),
-    ) -> Result<Vec<Option<f64>>, Error> {
+    ) -> Result<Vec<Option<Reward>>, Error> {
         let todo: Vec<usize> =
             (0..batch.len()).filter(|&i| !self.known.contains_key(&(batch[i].trial, batch[i].sample))).collect();
         let epochs = self.epochs;
         let mut desk =
             Desk { recorder: self, batch, phase, waiting: BTreeMap::new(), rewards: Vec::new(), error: None };
         for (index, wanted) in batch.iter().enumerate() {
-            if let Some(ended) = desk.recorder.known.get(&(wanted.trial, wanted.sample)).cloned() {
+            if let Some(ended) = desk.recorder.known.remove(&(wanted.trial, wanted.sample)) {
                 desk.file(index, ended);
             }
         }
@@ -140,7 +157,7 @@ struct Desk<'a> {
     batch: &'a [Batch<'a>],
     phase: &'static str,
     waiting: BTreeMap<usize, Ended>,
-    rewards: Vec<Option<f64>>,
+    rewards: Vec<Option<Reward>>,
     error: Option<Error>,
 }
 
@@ -151,6 +168,12 @@ impl Desk<'_> {
         let (entry, ended) = match result {
             // Not an end: a resumed study trains it again.
             Err(TrainError::Stopped) => return,
+            // Not the training's fault, and no other training can do better.
+            Err(TrainError::Weights { path, why }) => {
+                let error = Error::Child(TrainError::Weights { path: path.clone(), why: why.clone() });
+                self.error = self.error.take().or(Some(error));
+                return;
+            }
             Ok(history) => {
                 let (device, history) = (device.to_string(), history.clone());
                 let ended = Ended::Trained { seed, device: device.clone(), history: history.clone() };
@@ -178,7 +201,7 @@ impl Desk<'_> {
             };
             let reward: Reward = reward(&history.epochs, self.recorder.last_n_epochs, self.recorder.tolerance);
             self.recorder.trained += 1;
-            self.rewards.push(Some(reward.value));
+            self.rewards.push(Some(reward));
             let row = Row { trial, point, sample, phase: self.phase, seed, device: &device, history: &history, reward };
             if let Err(error) = self.recorder.notebook.append(&row) {
                 self.error = self.error.take().or(Some(error));
@@ -198,6 +221,11 @@ struct Watch<'a, 'b> {
 }
 
 impl Observer for Watch<'_, '_> {
+    fn begins(&self, _index: usize) -> bool {
+        let desk = self.desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        desk.error.is_none() && !self.stop.load(Ordering::Relaxed)
+    }
+
     fn epoch(&self, index: usize, record: &EpochRecord) -> bool {
         let (trial, sample, broken) = {
             let desk = self.desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -214,9 +242,14 @@ impl Observer for Watch<'_, '_> {
         let mut desk = self.desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Batch { trial, sample, .. } = desk.batch[index];
         desk.hand_in(index, result, self.objective.sample_seed(sample), self.objective.device().kind());
+        let (phase, k, tolerance) = (desk.phase, desk.recorder.last_n_epochs, desk.recorder.tolerance);
         drop(desk);
         match result {
-            Ok(_) | Err(TrainError::Stopped) => {}
+            Ok(history) => {
+                let accuracy = reward(&history.epochs, k, tolerance).top_k;
+                (self.on_event)(&Event::Trained { trial, sample, phase, accuracy });
+            }
+            Err(TrainError::Stopped) => {}
             Err(error) => (self.on_event)(&Event::TrainingFailed { trial, sample, why: error.to_string() }),
         }
     }

@@ -8,31 +8,36 @@ use deepaug_controller::Point;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::reward::Reward;
 use crate::{Codec, Error};
 
-/// A difference in accuracy to no augmentation, over trainings paired by their seeds.
+/// A difference in validation accuracy to no augmentation, over trainings paired by their seeds: of the mean of the K
+/// highest accuracies, overfitting or not. The reward would not do. Its tolerance compares validation accuracy with that
+/// on augmented images, which is lower by itself, so that it drops epochs of the unaugmented trainings first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Gain {
     /// The mean of the paired differences.
     pub mean: f64,
-    /// The 95 % interval of that mean by Student's t; absent for fewer than two pairs.
+    /// The 95 % interval of that mean by Student's t, widened for the number of policies compared (Bonferroni); absent
+    /// for fewer than two pairs.
     pub interval: Option<(f64, f64)>,
     /// Number of pairs.
     pub pairs: usize,
 }
 
 impl Gain {
-    /// The gain of `rewards` over `baseline`, both by sample; samples missing in either are left out.
-    pub fn paired(rewards: &[Option<f64>], baseline: &[Option<f64>]) -> Option<Self> {
+    /// The gain of `accuracies` over `baseline`, both by sample, one of `comparisons` that are made at once; samples
+    /// missing in either are left out.
+    pub fn paired(accuracies: &[Option<f64>], baseline: &[Option<f64>], comparisons: usize) -> Option<Self> {
         let differences: Vec<f64> =
-            rewards.iter().zip(baseline).filter_map(|(&reward, &base)| Some(reward? - base?)).collect();
+            accuracies.iter().zip(baseline).filter_map(|(&accuracy, &base)| Some(accuracy? - base?)).collect();
         let pairs = differences.len();
-        let mean = mean(&differences)?;
+        let mean = (pairs > 0).then(|| differences.iter().sum::<f64>() / pairs as f64)?;
         let interval = (pairs > 1).then(|| {
             let squares: f64 = differences.iter().map(|d| (d - mean).powi(2)).sum();
             let error = (squares / (pairs - 1) as f64 / pairs as f64).sqrt();
             let t = StudentsT::new(0.0, 1.0, (pairs - 1) as f64).expect("the degrees of freedom are positive");
-            let reach = t.inverse_cdf(0.975) * error;
+            let reach = t.inverse_cdf(1.0 - 0.025 / comparisons.max(1) as f64) * error;
             (mean - reach, mean + reach)
         });
         Some(Self { mean, interval, pairs })
@@ -62,10 +67,10 @@ pub struct Candidate {
     pub(crate) point: Point,
     /// The mean reward of the search's trainings.
     pub reward: f64,
-    /// Their rewards, by sample; absent where a training failed.
-    pub samples: Vec<Option<f64>>,
-    /// Rewards of the trainings with fresh seeds; empty unless the policy was confirmed.
-    pub fresh: Vec<Option<f64>>,
+    /// What they were worth, by sample; absent where a training failed.
+    pub samples: Vec<Option<Reward>>,
+    /// The same of the trainings with fresh seeds; empty unless the policy was confirmed.
+    pub fresh: Vec<Option<Reward>>,
     /// The gain over no augmentation in the search; too high for the best of many.
     pub search_gain: Option<Gain>,
     /// The gain over no augmentation with fresh seeds.
@@ -101,7 +106,9 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Better => "The best policy is better than no augmentation, on the validation images and fresh seeds.",
+            Self::Better => {
+                "The best policy is better than no augmentation, on fresh seeds and the same validation images."
+            }
             Self::NoDifference => {
                 "These seeds show no difference between the best policy and no augmentation; more might."
             }
@@ -120,7 +127,7 @@ pub struct SearchResult {
     pub study: PathBuf,
     /// Trial 0, no augmentation.
     pub baseline: Candidate,
-    /// The best policy: of the confirmed ones that with the highest mean over fresh seeds.
+    /// The best policy: of the confirmed ones that with the highest accuracy over fresh seeds.
     pub best: Candidate,
     /// Up to 20 policies, confirmed ones first, by reward.
     pub top: Vec<Candidate>,
@@ -145,14 +152,16 @@ impl SearchResult {
     ) -> Option<Self> {
         for candidate in others.iter_mut().chain([&mut baseline]) {
             // A missing mean sorts last.
-            candidate.reward = mean_of(&candidate.samples).unwrap_or(-1.0);
+            candidate.reward = mean_reward(&candidate.samples).unwrap_or(-1.0);
         }
+        let confirmed = others.iter().filter(|candidate| !candidate.fresh.is_empty()).count();
         for candidate in &mut others {
-            candidate.search_gain = Gain::paired(&candidate.samples, &baseline.samples);
-            candidate.fresh_gain = Gain::paired(&candidate.fresh, &baseline.fresh);
+            let gain = |samples: &[_], base: &[_], n| Gain::paired(&accuracies(samples), &accuracies(base), n);
+            candidate.search_gain = gain(&candidate.samples, &baseline.samples, 1);
+            candidate.fresh_gain = gain(&candidate.fresh, &baseline.fresh, confirmed);
         }
         others.retain(|candidate| candidate.reward >= 0.0);
-        let rank = |c: &Candidate| (mean_of(&c.fresh).unwrap_or(-1.0), c.reward);
+        let rank = |c: &Candidate| (mean(&accuracies(&c.fresh)).unwrap_or(-1.0), c.reward);
         others.sort_by(|a, b| {
             let (a, b) = (rank(a), rank(b));
             b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
@@ -174,7 +183,7 @@ impl SearchResult {
         let mut header: Vec<String> = vec!["trial_no".into()];
         header.extend(codec.columns());
         header.extend(
-            ["reward", "expected_accuracy_increase(%)", "samples", "fresh_reward", "fresh_accuracy_increase(%)"]
+            ["reward", "expected_accuracy_increase(%)", "samples", "fresh_val_acc", "fresh_accuracy_increase(%)"]
                 .map(String::from),
         );
         table.write_record(&header).map_err(failed)?;
@@ -186,7 +195,7 @@ impl SearchResult {
                 candidate.reward.to_string(),
                 points(candidate.reward - self.baseline.reward),
                 candidate.samples.iter().flatten().count().to_string(),
-                mean_of(&candidate.fresh).map(|reward| reward.to_string()).unwrap_or_default(),
+                mean(&accuracies(&candidate.fresh)).map(|reward| reward.to_string()).unwrap_or_default(),
                 candidate.fresh_gain.map(|gain| points(gain.mean)).unwrap_or_default(),
             ]);
             table.write_record(&cells).map_err(failed)?;
@@ -202,12 +211,18 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     write_whole(path, &text)
 }
 
-pub(crate) fn mean_of(values: &[Option<f64>]) -> Option<f64> {
-    mean(&values.iter().flatten().copied().collect::<Vec<_>>())
+/// The mean reward over the samples that have one.
+pub(crate) fn mean_reward(samples: &[Option<Reward>]) -> Option<f64> {
+    mean(&samples.iter().map(|reward| Some(reward.as_ref()?.value)).collect::<Vec<_>>())
 }
 
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+fn accuracies(samples: &[Option<Reward>]) -> Vec<Option<f64>> {
+    samples.iter().map(|reward| Some(reward.as_ref()?.top_k)).collect()
+}
+
+fn mean(values: &[Option<f64>]) -> Option<f64> {
+    let present: Vec<f64> = values.iter().flatten().copied().collect();
+    (!present.is_empty()).then(|| present.iter().sum::<f64>() / present.len() as f64)
 }
 
 /// Writes a file under another name, syncs it and renames it: readers see the old file or the whole new one.
@@ -239,20 +254,33 @@ mod tests {
         values.iter().copied().map(Some).collect()
     }
 
+    fn rewards(values: &[f64]) -> Vec<Option<Reward>> {
+        values.iter().map(|&value| Some(Reward { value, overfitted: false, top_k: value })).collect()
+    }
+
     #[test]
     fn gains_are_paired_and_have_students_interval() {
         // scipy 1.15.3: stats.t.interval(0.95, 3, d.mean(), d.std(ddof=1) / 2) for the four differences d.
-        let gain = Gain::paired(&some(&[0.52, 0.55, 0.61, 0.50]), &some(&[0.50, 0.49, 0.58, 0.51])).unwrap();
+        let gain = Gain::paired(&some(&[0.52, 0.55, 0.61, 0.50]), &some(&[0.50, 0.49, 0.58, 0.51]), 1).unwrap();
         assert!((gain.mean - 0.025).abs() < 1e-12);
         let (low, high) = gain.interval.unwrap();
+        // stats.t.interval(1 - 0.05 / 3, 3, ...) for three comparisons.
+        let wide = Gain::paired(&some(&[0.52, 0.55, 0.61, 0.50]), &some(&[0.50, 0.49, 0.58, 0.51]), 3)
+            .unwrap()
+            .interval
+            .unwrap();
+        assert!(
+            (wide.0 - -0.04509980959487302).abs() < 1e-7 && (wide.1 - 0.09509980959487323).abs() < 1e-7,
+            "{wide:?}"
+        );
         assert!((low - -0.020934655775935).abs() < 1e-7 && (high - 0.070934655775935).abs() < 1e-7, "{low} {high}");
     }
 
     #[test]
     fn failed_samples_leave_their_pair_out() {
-        let gain = Gain::paired(&[Some(0.6), None, Some(0.7)], &[Some(0.5), Some(0.5), None]).unwrap();
+        let gain = Gain::paired(&[Some(0.6), None, Some(0.7)], &[Some(0.5), Some(0.5), None], 1).unwrap();
         assert_eq!((gain.pairs, gain.interval), (1, None));
-        assert_eq!(Gain::paired(&[None], &some(&[0.5])), None);
+        assert_eq!(Gain::paired(&[None], &some(&[0.5]), 1), None);
     }
 
     fn candidate(trial: u64, samples: &[f64], fresh: &[f64]) -> Candidate {
@@ -261,8 +289,8 @@ mod tests {
             policy: Policy::none(Default::default()),
             point: Point(Vec::new()),
             reward: 0.0,
-            samples: some(samples),
-            fresh: some(fresh),
+            samples: rewards(samples),
+            fresh: rewards(fresh),
             search_gain: None,
             fresh_gain: None,
         }

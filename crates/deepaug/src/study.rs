@@ -2,25 +2,25 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deepaug_augmenter::Policy;
-use deepaug_child_model::Device;
+use deepaug_child_model::{Device, DeviceChoice, EpochRecord, TrainError};
 use deepaug_controller::{Outcome, SearchError, Searcher, Settings, searcher};
 use deepaug_dataset::{Dataset, ReadOptions, Split, SplitSizes};
 
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, Pins};
 use crate::notebook::Notebook;
 use crate::record::{Batch, Recorder};
-use crate::result::{Candidate, SearchResult, mean_of, write_whole};
+use crate::result::{Candidate, SearchResult, mean_reward, write_whole};
 use crate::seeds::{Purpose, derive};
 use crate::{Codec, Config, ConfigError, Error, Event, Objective, Progress};
 
 /// Where studies go unless told otherwise.
 const STUDIES: &str = "reports/experiments";
-const FROZEN_CONFIG: &str = "study.toml";
-const JOURNAL: &str = "journal.jsonl";
+pub(crate) const FROZEN_CONFIG: &str = "study.toml";
+pub(crate) const JOURNAL: &str = "journal.jsonl";
 
 /// One search in one folder: `study.toml` (the frozen configuration), `journal.jsonl` (all that happened),
 /// `notebook.csv` (the same as a table), and at the end `best_policy.json`, `top_policies.csv` and `result.json`.
@@ -52,11 +52,15 @@ impl Study {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_with(mut config: Config, dataset: &Dataset, out: Option<&Path>) -> Result<Self, Error> {
-        let parts = Parts::new(&config, dataset)?;
-        if let Ok(path) = Path::new(&config.data).canonicalize() {
-            // A study can be resumed from any folder.
+        let device = Device::open(config.device)?;
+        // A study stays on the kind of device it began on, and can be resumed from any folder.
+        config.device = if device.is_cpu() { DeviceChoice::Cpu } else { DeviceChoice::Wgpu };
+        if config.data != deepaug_dataset::SAMPLE_NAME
+            && let Ok(path) = Path::new(&config.data).canonicalize()
+        {
             config.data = path.to_string_lossy().into_owned();
         }
+        let parts = Parts::new(&config, dataset)?;
         let folder = match out {
             Some(out) => claim(out)?,
             None => next_free(&config)?,
@@ -70,8 +74,8 @@ impl Study {
     }
 
     fn found(config: Config, folder: &Path, parts: Parts) -> Result<Self, Error> {
+        let journal = Journal::create(&folder.join(JOURNAL), parts.pins.clone())?;
         write_whole(&folder.join(FROZEN_CONFIG), frozen(&config).as_bytes())?;
-        let journal = Journal::create(&folder.join(JOURNAL), parts.fingerprint.clone())?;
         Self::assemble(config, folder.into(), parts, journal, Vec::new())
     }
 
@@ -96,7 +100,7 @@ impl Study {
 
     fn reopen(config: Config, dataset: &Dataset, folder: &Path) -> Result<Self, Error> {
         let parts = Parts::new(&config, dataset)?;
-        let (journal, entries) = Journal::open(&folder.join(JOURNAL), &parts.fingerprint)?;
+        let (journal, entries) = Journal::open(&folder.join(JOURNAL), &parts.pins)?;
         write_whole(&folder.join(FROZEN_CONFIG), frozen(&config).as_bytes())?;
         Self::assemble(config, folder.into(), parts, journal, entries)
     }
@@ -150,7 +154,17 @@ impl Study {
         });
         if config.child_first_train_epochs > 0 {
             let weights = self.folder.join(&config.pre_aug_weights_path);
-            self.objective.pretrain(&Policy::none(config.ranges), config.child_first_train_epochs, weights)?;
+            let (epochs, stop) = (config.child_first_train_epochs, self.stop.clone());
+            let on_epoch = |record: &EpochRecord| {
+                on_event(&Event::Pretraining { epochs, record: *record });
+                !stop.load(Ordering::Relaxed)
+            };
+            self.objective.pretrain(&Policy::none(config.ranges), epochs, weights, &on_epoch).map_err(|error| {
+                match error {
+                    TrainError::Stopped => Error::Interrupted { path: self.folder.clone() },
+                    error => Error::Child(error),
+                }
+            })?;
         }
         let mut meter = Meter::new(trainings);
         let mut searcher = searcher(
@@ -168,6 +182,7 @@ impl Study {
             }
         }
         self.confirm(&mut trials, confirmed, on_event)?;
+        self.recorder.file_rest(config.opt_samples)?;
         let baseline = trials.remove(0);
         let result = SearchResult::new(&self.folder, baseline, trials, self.recorder.trained(), self.recorder.failed())
             .ok_or_else(|| Error::study(&self.folder, "every training failed; journal.jsonl says why"))?;
@@ -183,6 +198,9 @@ impl Study {
         meter: &mut Meter,
         on_event: &(dyn Fn(&Event) + Sync),
     ) -> Result<Candidate, Error> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted { path: self.folder.clone() });
+        }
         let (point, policy) = if number == 0 {
             (self.codec.baseline(), Policy::none(self.config.ranges))
         } else {
@@ -199,7 +217,7 @@ impl Study {
         let start = Instant::now();
         let samples = self.recorder.evaluate(&self.objective, &batch, "search", &self.stop, &self.folder, on_event)?;
         meter.add(samples.len(), self.recorder.fresh() - fresh_before, start.elapsed());
-        let reward = mean_of(&samples);
+        let reward = mean_reward(&samples);
         let outcome = reward.map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward));
         if number == 0 {
             if reward.is_none() {
@@ -207,7 +225,9 @@ impl Study {
                     "the trainings without augmentation failed, so nothing can be compared; journal.jsonl says why";
                 return Err(Error::study(&self.folder, why));
             }
-            searcher.observe(0, point.clone(), outcome)?;
+            if self.codec.baseline_is_exact() {
+                searcher.observe(0, point.clone(), outcome)?;
+            }
         } else {
             searcher.tell(number, outcome)?;
         }
@@ -232,9 +252,9 @@ impl Study {
         policies: usize,
         on_event: &(dyn Fn(&Event) + Sync),
     ) -> Result<(), Error> {
-        let mut order: Vec<usize> = (1..trials.len()).filter(|&t| mean_of(&trials[t].samples).is_some()).collect();
+        let mut order: Vec<usize> = (1..trials.len()).filter(|&t| mean_reward(&trials[t].samples).is_some()).collect();
         order.sort_by(|&a, &b| {
-            let reward = |t: usize| mean_of(&trials[t].samples).unwrap_or(0.0);
+            let reward = |t: usize| mean_reward(&trials[t].samples).unwrap_or(0.0);
             reward(b).total_cmp(&reward(a)).then(a.cmp(&b))
         });
         order.truncate(policies);
@@ -265,7 +285,7 @@ struct Parts {
     split: Split,
     classes: usize,
     objective: Objective,
-    fingerprint: String,
+    pins: Pins,
 }
 
 impl Parts {
@@ -276,7 +296,8 @@ impl Parts {
         let split = Split::draw(dataset, sizes, derive(config.seed, Purpose::Split, 0))?;
         let device = Device::open(config.device)?;
         let objective = Objective::new(config, dataset, &split, device);
-        Ok(Self { split, classes: dataset.classes().len(), objective, fingerprint: fingerprint(dataset) })
+        let pins = Pins { data: fingerprint(dataset), config: config.fixed() };
+        Ok(Self { split, classes: dataset.classes().len(), objective, pins })
     }
 }
 

@@ -4,6 +4,7 @@ mod config;
 mod devices;
 mod optimize;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use crate::args::{Args, Command};
@@ -11,19 +12,46 @@ use crate::output;
 
 /// Runs a command and turns its error into words and an exit code.
 pub(crate) fn run(args: Args) -> ExitCode {
-    let (result, json) = match args.command {
-        Command::Optimize(args) => (optimize::run(&args), args.json),
-        Command::Config(args) => (config::run(&args), args.json),
+    let json = match &args.command {
+        Command::Optimize(args) => args.json,
+        Command::Config(args) => args.json,
+        Command::Devices(args) => args.json,
+    };
+    let work = || match &args.command {
+        Command::Optimize(args) => optimize::run(args),
+        Command::Config(args) => config::run(args),
         Command::Devices(args) => {
-            devices::run(&args);
-            (Ok(()), args.json)
+            devices::run(args);
+            Ok(())
         }
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::error(&error, json);
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            let path = error.path().map(|path| path.display().to_string());
+            output::error(error.code(), &error.to_string(), path, json);
             ExitCode::from(error.code())
         }
+        Err(_) => {
+            let words = "this is a defect of deepaug; please report it with the lines above";
+            output::error(DEFECT, words, None, json);
+            ExitCode::from(DEFECT)
+        }
     }
+}
+
+/// The exit code for what should never happen.
+const DEFECT: u8 = 70;
+
+/// The exit code for wrong arguments, as clap has it.
+const ARGUMENTS: u8 = 2;
+
+/// Says what is wrong with the arguments; `--help` and `--version` come this way too.
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args().any(|argument| argument == "--json") {
+        output::error(ARGUMENTS, error.to_string().trim(), None, true);
+        return ExitCode::from(ARGUMENTS);
+    }
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(ARGUMENTS) } else { ExitCode::SUCCESS }
 }

@@ -47,6 +47,7 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
     if let Some(data) = &args.data {
         config.data = data.to_string_lossy().into_owned();
     }
+    config.image_size = args.image_size.unwrap_or(config.image_size);
     config.iters = args.iters.unwrap_or(config.iters);
     config.seed = args.seed.unwrap_or(config.seed);
     config.device = args.device.unwrap_or(config.device);
@@ -69,7 +70,7 @@ fn print(result: &SearchResult) {
         output::line(format_args!("{} trainings failed; journal.jsonl says why.", result.failed));
     }
     output::line(format_args!(
-        "Gains are of validation accuracy. The study is {}: best_policy.json, top_policies.csv, notebook.csv.",
+        "Gains are of validation accuracy. The study is {}: best_policy.json, top_policies.csv and more.",
         result.study.display()
     ));
 }

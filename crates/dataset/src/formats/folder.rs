@@ -53,11 +53,11 @@ impl Format for Folder {
                 ),
             ));
         }
-        let images = raster::decode_all(&files, |file: &PathBuf| {
+        let images = raster::decode_all(&files, options, |file: &PathBuf| {
             let bytes = std::fs::read(file).map_err(|e| DataError::io(file, e))?;
-            Ok((file.clone(), bytes))
+            Ok((file.clone(), bytes.into()))
         })?;
-        Dataset::new(path, raster::stack(path, images, options)?, labels, classes, belongs)
+        Dataset::new(path, raster::stack(path, images)?, labels, classes, belongs)
     }
 }
 
@@ -70,19 +70,41 @@ fn part_folders(path: &Path) -> Result<Vec<(Part, PathBuf)>, DataError> {
         _ => None,
     };
     let inside = folders(path)?;
-    let parts: Vec<_> = inside.iter().filter_map(|folder| named(folder).map(|part| (part, folder.clone()))).collect();
-    let is_split = parts.len() == inside.len() && parts.iter().any(|(part, _)| *part == Part::Train);
-    Ok(if is_split { parts } else { vec![(Part::Train, path.into())] })
+    if !inside.iter().any(|folder| named(folder) == Some(Part::Train)) {
+        return Ok(vec![(Part::Train, path.into())]);
+    }
+    let part = |folder: PathBuf| match named(&folder) {
+        Some(part) => Ok((part, folder)),
+        None => Err(DataError::unusable(
+            &folder,
+            "lies beside a train folder, so it should be val or test; rename it or move it away",
+        )),
+    };
+    inside.into_iter().map(part).collect()
 }
 
 fn folders(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect())
 }
 
+/// The images of a class. Other files are passed over, but not images of a kind that cannot be read, nor folders.
 fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let is_image = |path: &PathBuf| {
+    let mut images = Vec::new();
+    for path in entries(folder)? {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        matches!(extension.as_str(), "png" | "jpg" | "jpeg")
-    };
-    Ok(entries(folder)?.into_iter().filter(is_image).collect())
+        match extension.as_str() {
+            _ if path.is_dir() => {
+                return Err(DataError::unusable(
+                    &path,
+                    "a folder inside a class folder; move its images up, or name the folder above with --data",
+                ));
+            }
+            "png" | "jpg" | "jpeg" => images.push(path),
+            "bmp" | "gif" | "tif" | "tiff" | "webp" | "avif" | "heic" => {
+                return Err(DataError::damaged(&path, "only PNG and JPEG images are read; convert it"));
+            }
+            _ => {}
+        }
+    }
+    Ok(images)
 }

@@ -132,10 +132,10 @@ fn resized(origin: &Path, images: Array4<u8>, options: &ReadOptions) -> Result<A
                     let pixels = image.iter().copied().collect();
                     let image =
                         GrayImage::from_raw(width as u32, height as u32, pixels).expect("pixels fill the image");
-                    (origin.to_path_buf(), DynamicImage::from(image))
+                    (origin.to_path_buf(), raster::sized(DynamicImage::from(image), options))
                 })
                 .collect();
-            raster::stack(origin, images, options)
+            raster::stack(origin, images)
         }
         _ => Ok(images),
     }

@@ -62,8 +62,11 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| DataError::io(folder, e))? {
         let entry = entry.map_err(|e| DataError::io(folder, e))?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            paths.push(entry.path());
+        match entry.file_name().to_str() {
+            // Archives from a Mac carry a second tree of no use.
+            Some(name) if name.starts_with('.') || name == "__MACOSX" => {}
+            Some(_) => paths.push(entry.path()),
+            None => return Err(DataError::damaged(&entry.path(), "its name is not UTF-8; rename it")),
         }
     }
     paths.sort();
@@ -73,9 +76,12 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 /// The part that a file or folder name speaks of, if any.
 fn part_in_name(name: &str) -> Option<Part> {
     let name = name.to_lowercase();
-    [("train", Part::Train), ("val", Part::Validation), ("test", Part::Test), ("t10k", Part::Test)]
-        .into_iter()
-        .find_map(|(word, part)| name.contains(word).then_some(part))
+    name.split(|c: char| !c.is_alphanumeric()).find_map(|word| match word {
+        "train" | "training" => Some(Part::Train),
+        "val" | "valid" | "validation" => Some(Part::Validation),
+        "test" | "t10k" => Some(Part::Test),
+        _ => None,
+    })
 }
 
 fn file_name(path: &Path) -> String {

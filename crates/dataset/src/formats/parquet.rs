@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use ::parquet::basic::Type as PhysicalType;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::{Field, Row};
+use ::parquet::schema::types::Type;
 
 use super::{Format, ReadOptions, entries, file_name, part_in_name, raster};
 use crate::{DataError, Dataset, Part};
@@ -39,11 +41,14 @@ impl Format for Parquet {
             encoded.extend(table.images.into_iter().enumerate().map(|(row, bytes)| (place(row), bytes)));
             names = names.or(table.classes);
         }
-        let images = raster::decode_all(&encoded, |item: &(PathBuf, Vec<u8>)| Ok(item.clone()))?;
-        drop(encoded);
+        if let Some(row) = labels.iter().position(|&label| label >= labels.len()) {
+            let why = format!("label {} is not a class number below the number of images", labels[row]);
+            return Err(DataError::damaged(&encoded[row].0, why));
+        }
+        let images = raster::decode_all(&encoded, options, |item| Ok((item.0.clone(), (&item.1[..]).into())))?;
         let classes = labels.iter().max().map_or(0, |&largest| largest + 1);
         let names = names.unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
-        Dataset::new(path, raster::stack(path, images, options)?, labels, names, parts)
+        Dataset::new(path, raster::stack(path, images)?, labels, names, parts)
     }
 }
 
@@ -60,15 +65,16 @@ impl Table {
         };
         let file = File::open(path).map_err(|e| DataError::io(path, e))?;
         let reader = SerializedFileReader::new(file).map_err(unreadable)?;
-        let classes = class_names(&reader);
+        let columns = Columns::find(&reader).map_err(|why| DataError::damaged(path, why))?;
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for (number, row) in reader.get_row_iter(None).map_err(unreadable)?.enumerate() {
-            let (image, label) = cells(row.map_err(unreadable)?)
+            let (image, label) = columns
+                .cells(row.map_err(unreadable)?)
                 .map_err(|why| DataError::damaged(path, format!("row {number}: {why}")))?;
             images.push(image);
             labels.push(label);
         }
-        Ok(Self { images, labels, classes })
+        Ok(Self { images, labels, classes: columns.classes })
     }
 }
 
@@ -76,41 +82,71 @@ fn is_parquet(path: &Path) -> bool {
     path.is_file() && path.extension().is_some_and(|extension| extension == "parquet")
 }
 
+/// The columns that matter, chosen once for the whole file.
+struct Columns {
+    image: String,
+    label: String,
+    classes: Option<Vec<String>>,
+}
+
+impl Columns {
+    fn find(reader: &SerializedFileReader<File>) -> Result<Self, String> {
+        let fields = reader.metadata().file_metadata().schema().get_fields();
+        let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+        let physical = |field: &Type| field.is_primitive().then(|| field.get_physical_type());
+        let is_image = |field: &Type| match physical(field) {
+            Some(kind) => kind == PhysicalType::BYTE_ARRAY,
+            None => field.get_fields().iter().any(|inner| inner.name() == "bytes"),
+        };
+        let is_label = |field: &Type| matches!(physical(field), Some(PhysicalType::INT32 | PhysicalType::INT64));
+        // A well-known name first, else the only column of its kind.
+        let choose = |what: &str, known: &[&str], fits: &dyn Fn(&Type) -> bool| {
+            let fitting: Vec<&str> = fields.iter().filter(|field| fits(field)).map(|field| field.name()).collect();
+            let by_name = known.iter().copied().find(|name| fitting.contains(name));
+            match (by_name, fitting.as_slice()) {
+                (Some(name), _) | (None, &[name]) => Ok(name.to_string()),
+                _ => Err(format!("cannot tell which column holds {what}; there are {}", names.join(", "))),
+            }
+        };
+        let image = choose("the images' bytes", &["image", "img"], &is_image)?;
+        let label = choose("the integer labels", &["label", "labels", "fine_label"], &is_label)?;
+        let classes = class_names(reader, &label);
+        Ok(Self { image, label, classes })
+    }
+
+    /// The image bytes and the label of one row.
+    fn cells(&self, row: Row) -> Result<(Vec<u8>, usize), String> {
+        let (mut image, mut label) = (None, None);
+        for (name, field) in row.into_columns() {
+            if name == self.image {
+                image = bytes(field);
+            } else if name == self.label {
+                label = integer(&field);
+            }
+        }
+        let image = image.ok_or_else(|| format!("{} is empty", self.image))?;
+        let label = label.ok_or_else(|| format!("{} is empty", self.label))?;
+        Ok((image, usize::try_from(label).map_err(|_| format!("{} is {label}, which is negative", self.label))?))
+    }
+}
+
 /// The class names that the `datasets` library leaves in the file's metadata.
-fn class_names(reader: &SerializedFileReader<File>) -> Option<Vec<String>> {
+fn class_names(reader: &SerializedFileReader<File>, label: &str) -> Option<Vec<String>> {
     let metadata = reader.metadata().file_metadata().key_value_metadata()?;
     let text = metadata.iter().find(|entry| entry.key == "huggingface")?.value.as_ref()?;
     let json: serde_json::Value = serde_json::from_str(text).ok()?;
-    let features = json["info"]["features"].as_object()?;
-    let names = features.values().find(|feature| feature["_type"] == "ClassLabel")?["names"].as_array()?;
+    let names = json["info"]["features"][label]["names"].as_array()?;
     names.iter().map(|name| name.as_str().map(str::to_string)).collect()
 }
 
-/// The image bytes and the label of one row: the first column that holds bytes, and the integer column, `label` or
-/// `fine_label` before any other.
-fn cells(row: Row) -> Result<(Vec<u8>, usize), String> {
-    let (mut image, mut label) = (None, None);
-    for (name, field) in row.into_columns() {
-        match field {
-            Field::Bytes(bytes) if image.is_none() => image = Some(bytes.data().to_vec()),
-            Field::Group(group) if image.is_none() => {
-                image = group.into_columns().into_iter().find_map(|(_, field)| match field {
-                    Field::Bytes(bytes) => Some(bytes.data().to_vec()),
-                    _ => None,
-                });
-            }
-            field => {
-                if let Some(value) = integer(&field)
-                    && (label.is_none() || matches!(name.as_str(), "label" | "fine_label"))
-                {
-                    label = Some(value);
-                }
-            }
+fn bytes(field: Field) -> Option<Vec<u8>> {
+    match field {
+        Field::Bytes(bytes) => Some(bytes.data().to_vec()),
+        Field::Group(group) => {
+            group.into_columns().into_iter().find_map(|(name, field)| if name == "bytes" { bytes(field) } else { None })
         }
+        _ => None,
     }
-    let image = image.ok_or("no column with the bytes of an image")?;
-    let label = label.ok_or("no integer column with a label")?;
-    Ok((image, usize::try_from(label).map_err(|_| format!("label {label} is negative"))?))
 }
 
 fn integer(field: &Field) -> Option<i64> {

@@ -1,5 +1,6 @@
 //! Decoded images of any kind, brought to one shape.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
@@ -16,40 +17,46 @@ pub(super) fn decode(name: &Path, bytes: &[u8]) -> Result<DynamicImage, DataErro
         .map_err(|error| DataError::damaged(name, format!("not a readable image ({error}); mend or remove it")))
 }
 
-/// Decodes many images at once, in the order given; `load` returns each one's name and bytes.
-pub(super) fn decode_all<T: Sync>(
-    items: &[T],
-    load: impl Fn(&T) -> Result<(PathBuf, Vec<u8>), DataError> + Sync,
+/// Decodes many images at once, in the order given, and brings each to the side that `options` ask for; `load` returns
+/// each one's name and bytes.
+pub(super) fn decode_all<'a, T: Sync>(
+    items: &'a [T],
+    options: &ReadOptions,
+    load: impl Fn(&'a T) -> Result<(PathBuf, Cow<'a, [u8]>), DataError> + Sync,
 ) -> Result<Vec<(PathBuf, DynamicImage)>, DataError> {
     let decoded: Vec<_> = items
         .par_iter()
         .map(|item| {
             let (name, bytes) = load(item)?;
-            decode(&name, &bytes).map(|image| (name, image))
+            let image = decode(&name, &bytes)?;
+            Ok((name, sized(image, options)))
         })
         .collect();
     // The first failure in the order of the set, whichever thread met one first.
     decoded.into_iter().collect()
 }
 
+/// The image, or its central square brought to the side that `options` ask for.
+pub(super) fn sized(image: DynamicImage, options: &ReadOptions) -> DynamicImage {
+    match options.image_size {
+        Some(side) if (image.width(), image.height()) != (side, side) => {
+            let short = image.width().min(image.height());
+            let (left, top) = ((image.width() - short) / 2, (image.height() - short) / 2);
+            image.crop_imm(left, top, short, short).resize_exact(side, side, FilterType::Triangle)
+        }
+        _ => image,
+    }
+}
+
 /// Stacks images into `[N, H, W, C]`: grey when every one is grey, else RGB. Alpha is dropped, 16 bits become 8.
-pub(super) fn stack(
-    origin: &Path,
-    images: Vec<(PathBuf, DynamicImage)>,
-    options: &ReadOptions,
-) -> Result<Array4<u8>, DataError> {
+pub(super) fn stack(origin: &Path, images: Vec<(PathBuf, DynamicImage)>) -> Result<Array4<u8>, DataError> {
     let Some((first, image)) = images.first() else {
         return Err(DataError::unusable(origin, "there are no images in it"));
     };
-    let (width, height) = match options.image_size {
-        Some(side) => (side, side),
-        None => (image.width(), image.height()),
-    };
+    let (width, height) = (image.width(), image.height());
     let grey = images.iter().all(|(_, image)| !image.color().has_color());
     let other = |(_, image): &&(PathBuf, DynamicImage)| (image.width(), image.height()) != (width, height);
-    if options.image_size.is_none()
-        && let Some((name, image)) = images.iter().find(other)
-    {
+    if let Some((name, image)) = images.iter().find(other) {
         return Err(DataError::unusable(
             origin,
             format!(
@@ -66,21 +73,8 @@ pub(super) fn stack(
     let count = images.len();
     let pixels: Vec<Vec<u8>> = images
         .into_par_iter()
-        .map(|(_, image)| {
-            let image = if options.image_size.is_some() { square(image, width) } else { image };
-            if grey { image.into_luma8().into_raw() } else { image.into_rgb8().into_raw() }
-        })
+        .map(|(_, image)| if grey { image.into_luma8().into_raw() } else { image.into_rgb8().into_raw() })
         .collect();
     let shape = (count, height as usize, width as usize, channels);
     Ok(Array4::from_shape_vec(shape, pixels.concat()).expect("every image has the size checked above"))
-}
-
-/// The central square of an image, resized to `side`.
-fn square(image: DynamicImage, side: u32) -> DynamicImage {
-    let short = image.width().min(image.height());
-    if (image.width(), image.height()) == (side, side) {
-        return image;
-    }
-    let (left, top) = ((image.width() - short) / 2, (image.height() - short) / 2);
-    image.crop_imm(left, top, short, short).resize_exact(side, side, FilterType::Triangle)
 }
