@@ -296,6 +296,35 @@ fn bad_input_gets_one_clear_error_and_leaves_nothing() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gpu_that_is_asked_for_and_missing_is_a_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let without_drivers = |device: &str| {
+        Command::new(env!("CARGO_BIN_EXE_deepaug"))
+            .args([
+                "optimize",
+                "--config",
+                &small_config(folder.path(), "iters = 1"),
+                "--device",
+                device,
+                "--out",
+                device,
+            ])
+            .env("VK_DRIVER_FILES", "/nowhere")
+            .env("VK_ICD_FILENAMES", "/nowhere")
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let forced = without_drivers("wgpu");
+    assert_eq!(forced.status.code(), Some(5));
+    assert!(String::from_utf8(forced.stderr).unwrap().contains("no GPU can be used through wgpu"));
+    assert!(!folder.path().join("wgpu").exists());
+    assert_eq!(without_drivers("auto").status.code(), Some(0));
+    assert!(rows(&folder.path().join("auto/notebook.csv")).iter().all(|row| row["device"] == "cpu"));
+}
+
 #[test]
 fn the_printed_configuration_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
