@@ -6,8 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use support::{Run, deepaug, rows, small_config, write_class_folders};
 
@@ -86,23 +85,12 @@ fn a_killed_search_goes_on_as_if_it_had_never_stopped() {
     assert_eq!(deepaug(folder.path(), &["optimize", "--config", &config, "--out", "whole"]).code, 0);
 
     let cut = folder.path().join("cut");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_deepaug"))
-        .args(["optimize", "--config", &config, "--out", "cut"])
-        .current_dir(folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
     let journal = cut.join("journal.jsonl");
-    let trained = || fs::read_to_string(&journal).unwrap_or_default().matches("\"event\":\"trained\"").count();
-    let patience = Instant::now();
-    while trained() < 3 {
-        assert!(patience.elapsed() < Duration::from_secs(120), "no training ended in two minutes");
-        assert_eq!(child.try_wait().unwrap(), None, "it ended before it could be killed");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let mut child = support::start(folder.path(), &["optimize", "--config", &config, "--out", "cut"]);
+    support::wait_for_trainings(&mut child, &journal, 3);
     child.kill().unwrap();
     child.wait().unwrap();
+    let trained = || support::trainings(&journal);
     let kept = trained();
     // A crash can also cut the last line short.
     fs::OpenOptions::new()
@@ -139,19 +127,8 @@ fn a_killed_search_goes_on_as_if_it_had_never_stopped() {
 fn an_interrupt_ends_a_search_soon_and_says_how_to_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let config = small_config(folder.path(), "iters = 5000\nchild_epochs = 1\nmethod = \"random\"");
-    let child = Command::new(env!("CARGO_BIN_EXE_deepaug"))
-        .args(["optimize", "--config", &config, "--out", "study"])
-        .current_dir(folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let journal = folder.path().join("study/journal.jsonl");
-    let patience = Instant::now();
-    while !fs::read_to_string(&journal).unwrap_or_default().contains("\"event\":\"trained\"") {
-        assert!(patience.elapsed() < Duration::from_secs(120), "no training ended in two minutes");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let mut child = support::start(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    support::wait_for_trainings(&mut child, &folder.path().join("study/journal.jsonl"), 1);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();

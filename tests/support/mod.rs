@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use image::{Rgb, RgbImage};
 
@@ -22,6 +23,32 @@ pub(crate) fn deepaug(folder: &Path, arguments: &[&str]) -> Run {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Starts the binary in a folder and lets it run.
+pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_deepaug"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until a running search has written down so many trainings.
+pub(crate) fn wait_for_trainings(child: &mut Child, journal: &Path, count: usize) {
+    let patience = Instant::now();
+    while trainings(journal) < count {
+        assert!(patience.elapsed() < Duration::from_secs(120), "too few trainings in two minutes");
+        assert_eq!(child.try_wait().unwrap(), None, "it ended too soon");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The trainings in a journal.
+pub(crate) fn trainings(journal: &Path) -> usize {
+    fs::read_to_string(journal).unwrap_or_default().matches("\"event\":\"trained\"").count()
 }
 
 /// Writes a configuration that trains the tiny net for seconds, with `extra` lines, and returns its name. Overfitting

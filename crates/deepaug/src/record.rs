@@ -16,7 +16,7 @@ use crate::{Config, Error, Event, Objective};
 
 /// One training that is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Batch<'a> {
+pub(crate) struct Wanted<'a> {
     pub(crate) trial: u64,
     pub(crate) sample: usize,
     pub(crate) policy: &'a Policy,
@@ -37,6 +37,8 @@ pub(crate) struct Recorder {
     proposed: HashMap<u64, Point>,
     known: HashMap<(u64, usize), Ended>,
     epochs: usize,
+    /// Samples of the search; those above them are fresh ones.
+    search_samples: usize,
     last_n_epochs: usize,
     tolerance: f64,
     trained: usize,
@@ -67,6 +69,7 @@ impl Recorder {
             proposed,
             known,
             epochs: config.child_epochs,
+            search_samples: config.opt_samples,
             last_n_epochs: config.opt_last_n_epochs,
             tolerance: config.overfit_tolerance,
             trained: 0,
@@ -101,27 +104,42 @@ impl Recorder {
 
     /// Puts trainings of earlier runs that this run did not ask for into the notebook, so that it holds all there are:
     /// with more iterations other policies are confirmed.
-    pub(crate) fn file_rest(&mut self, first_fresh_sample: usize) -> Result<(), Error> {
+    pub(crate) fn file_rest(&mut self) -> Result<(), Error> {
         let mut rest: Vec<_> = self.known.drain().collect();
         rest.sort_by_key(|(key, _)| *key);
         for ((trial, sample), ended) in rest {
-            let (Some(point), Ended::Trained { seed, device, history }) = (self.proposed.get(&trial), ended) else {
-                continue;
-            };
-            let reward = reward(&history.epochs, self.last_n_epochs, self.tolerance);
-            let phase = if sample < first_fresh_sample { "search" } else { "confirm" };
-            let row = Row { trial, point, sample, phase, seed, device: &device, history: &history, reward };
-            self.notebook.append(&row)?;
+            if let Some(point) = self.proposed.get(&trial).cloned() {
+                self.file(trial, sample, &point, &ended)?;
+            }
         }
         Ok(())
+    }
+
+    /// Counts a training that has ended and puts it into the notebook; its reward, unless it failed.
+    fn file(&mut self, trial: u64, sample: usize, point: &Point, ended: &Ended) -> Result<Option<Reward>, Error> {
+        let Ended::Trained { seed, device, history } = ended else {
+            self.failed += 1;
+            return Ok(None);
+        };
+        self.trained += 1;
+        let (phase, reward) = (self.phase(sample), self.worth(history));
+        self.notebook.append(&Row { trial, point, sample, phase, seed: *seed, device, history, reward })?;
+        Ok(Some(reward))
+    }
+
+    fn phase(&self, sample: usize) -> &'static str {
+        if sample < self.search_samples { "search" } else { "confirm" }
+    }
+
+    fn worth(&self, history: &History) -> Reward {
+        reward(&history.epochs, self.last_n_epochs, self.tolerance)
     }
 
     /// Trains what is not known yet, and returns every reward in the order of the batch, `None` for failures.
     pub(crate) fn evaluate(
         &mut self,
         objective: &Objective,
-        batch: &[Batch<'_>],
-        phase: &'static str,
+        batch: &[Wanted<'_>],
         stop: &AtomicBool,
         folder: &Path,
         on_event: &(dyn Fn(&Event) + Sync),
@@ -129,8 +147,7 @@ impl Recorder {
         let todo: Vec<usize> =
             (0..batch.len()).filter(|&i| !self.known.contains_key(&(batch[i].trial, batch[i].sample))).collect();
         let epochs = self.epochs;
-        let mut desk =
-            Desk { recorder: self, batch, phase, waiting: BTreeMap::new(), rewards: Vec::new(), error: None };
+        let mut desk = Desk { recorder: self, batch, waiting: BTreeMap::new(), rewards: Vec::new(), error: None };
         for (index, wanted) in batch.iter().enumerate() {
             if let Some(ended) = desk.recorder.known.remove(&(wanted.trial, wanted.sample)) {
                 desk.file(index, ended);
@@ -154,8 +171,7 @@ impl Recorder {
 /// Where the trainings of one batch are handed in. They end in any order; the notebook gets them in the batch's.
 struct Desk<'a> {
     recorder: &'a mut Recorder,
-    batch: &'a [Batch<'a>],
-    phase: &'static str,
+    batch: &'a [Wanted<'a>],
     waiting: BTreeMap<usize, Ended>,
     rewards: Vec<Option<Reward>>,
     error: Option<Error>,
@@ -164,7 +180,7 @@ struct Desk<'a> {
 impl Desk<'_> {
     /// Takes a training that has just ended.
     fn hand_in(&mut self, index: usize, result: &Result<History, TrainError>, seed: u64, device: &str) {
-        let Batch { trial, sample, .. } = self.batch[index];
+        let Wanted { trial, sample, .. } = self.batch[index];
         let (entry, ended) = match result {
             // Not an end: a resumed study trains it again.
             Err(TrainError::Stopped) => return,
@@ -193,19 +209,12 @@ impl Desk<'_> {
     fn file(&mut self, index: usize, ended: Ended) {
         self.waiting.insert(index, ended);
         while let Some(ended) = self.waiting.remove(&self.rewards.len()) {
-            let Batch { trial, sample, point, .. } = self.batch[self.rewards.len()];
-            let Ended::Trained { seed, device, history } = ended else {
-                self.recorder.failed += 1;
-                self.rewards.push(None);
-                continue;
-            };
-            let reward: Reward = reward(&history.epochs, self.recorder.last_n_epochs, self.recorder.tolerance);
-            self.recorder.trained += 1;
-            self.rewards.push(Some(reward));
-            let row = Row { trial, point, sample, phase: self.phase, seed, device: &device, history: &history, reward };
-            if let Err(error) = self.recorder.notebook.append(&row) {
+            let Wanted { trial, sample, point, .. } = self.batch[self.rewards.len()];
+            let reward = self.recorder.file(trial, sample, point, &ended).unwrap_or_else(|error| {
                 self.error = self.error.take().or(Some(error));
-            }
+                None
+            });
+            self.rewards.push(reward);
         }
     }
 }
@@ -229,7 +238,7 @@ impl Observer for Watch<'_, '_> {
     fn epoch(&self, index: usize, record: &EpochRecord) -> bool {
         let (trial, sample, broken) = {
             let desk = self.desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let Batch { trial, sample, .. } = desk.batch[self.todo[index]];
+            let Wanted { trial, sample, .. } = desk.batch[self.todo[index]];
             (trial, sample, desk.error.is_some())
         };
         (self.on_event)(&Event::Epoch { trial, sample, epochs: self.epochs, record: *record });
@@ -240,17 +249,17 @@ impl Observer for Watch<'_, '_> {
     fn finished(&self, index: usize, result: &Result<History, TrainError>) {
         let index = self.todo[index];
         let mut desk = self.desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let Batch { trial, sample, .. } = desk.batch[index];
+        let Wanted { trial, sample, .. } = desk.batch[index];
         desk.hand_in(index, result, self.objective.sample_seed(sample), self.objective.device().kind());
-        let (phase, k, tolerance) = (desk.phase, desk.recorder.last_n_epochs, desk.recorder.tolerance);
-        drop(desk);
-        match result {
+        let event = match result {
             Ok(history) => {
-                let accuracy = reward(&history.epochs, k, tolerance).top_k;
-                (self.on_event)(&Event::Trained { trial, sample, phase, accuracy });
+                let (phase, accuracy) = (desk.recorder.phase(sample), desk.recorder.worth(history).top_k);
+                Event::Trained { trial, sample, phase, accuracy }
             }
-            Err(TrainError::Stopped) => {}
-            Err(error) => (self.on_event)(&Event::TrainingFailed { trial, sample, why: error.to_string() }),
-        }
+            Err(TrainError::Stopped) => return,
+            Err(error) => Event::TrainingFailed { trial, sample, why: error.to_string() },
+        };
+        drop(desk);
+        (self.on_event)(&event);
     }
 }

@@ -65,7 +65,7 @@ pub struct Candidate {
     pub policy: Policy,
     #[serde(skip)]
     pub(crate) point: Point,
-    /// The mean reward of the search's trainings.
+    /// The mean reward of the search's trainings, 0 when all failed.
     pub reward: f64,
     /// What they were worth, by sample; absent where a training failed.
     pub samples: Vec<Option<Reward>>,
@@ -75,6 +75,18 @@ pub struct Candidate {
     pub search_gain: Option<Gain>,
     /// The gain over no augmentation with fresh seeds.
     pub fresh_gain: Option<Gain>,
+}
+
+impl Candidate {
+    pub(crate) fn new(trial: u64, policy: Policy, point: Point, samples: Vec<Option<Reward>>) -> Self {
+        let reward = mean_reward(&samples).unwrap_or(0.0);
+        Self { trial, policy, point, reward, samples, fresh: Vec::new(), search_gain: None, fresh_gain: None }
+    }
+
+    /// Whether every training of the search failed.
+    pub fn has_failed(&self) -> bool {
+        self.samples.iter().all(Option::is_none)
+    }
 }
 
 /// What the trainings with fresh seeds say of the best policy.
@@ -145,22 +157,18 @@ const TOP: usize = 20;
 impl SearchResult {
     pub(crate) fn new(
         study: &Path,
-        mut baseline: Candidate,
+        baseline: Candidate,
         mut others: Vec<Candidate>,
         trainings: usize,
         failed: usize,
     ) -> Option<Self> {
-        for candidate in others.iter_mut().chain([&mut baseline]) {
-            // A missing mean sorts last.
-            candidate.reward = mean_reward(&candidate.samples).unwrap_or(-1.0);
-        }
         let confirmed = others.iter().filter(|candidate| !candidate.fresh.is_empty()).count();
         for candidate in &mut others {
             let gain = |samples: &[_], base: &[_], n| Gain::paired(&accuracies(samples), &accuracies(base), n);
             candidate.search_gain = gain(&candidate.samples, &baseline.samples, 1);
             candidate.fresh_gain = gain(&candidate.fresh, &baseline.fresh, confirmed);
         }
-        others.retain(|candidate| candidate.reward >= 0.0);
+        others.retain(|candidate| !candidate.has_failed());
         let rank = |c: &Candidate| (mean(&accuracies(&c.fresh)).unwrap_or(-1.0), c.reward);
         others.sort_by(|a, b| {
             let (a, b) = (rank(a), rank(b));
@@ -284,16 +292,9 @@ mod tests {
     }
 
     fn candidate(trial: u64, samples: &[f64], fresh: &[f64]) -> Candidate {
-        Candidate {
-            trial,
-            policy: Policy::none(Default::default()),
-            point: Point(Vec::new()),
-            reward: 0.0,
-            samples: rewards(samples),
-            fresh: rewards(fresh),
-            search_gain: None,
-            fresh_gain: None,
-        }
+        let policy = Policy::none(Default::default());
+        let candidate = Candidate::new(trial, policy, Point(Vec::new()), rewards(samples));
+        Candidate { fresh: rewards(fresh), ..candidate }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use deepaug_dataset::{Dataset, ReadOptions, Split, SplitSizes};
 
 use crate::journal::{Entry, Journal, Pins};
 use crate::notebook::Notebook;
-use crate::record::{Batch, Recorder};
+use crate::record::{Recorder, Wanted};
 use crate::result::{Candidate, SearchResult, mean_reward, write_whole};
 use crate::seeds::{Purpose, derive};
 use crate::{Codec, Config, ConfigError, Error, Event, Objective, Progress};
@@ -182,7 +182,7 @@ impl Study {
             }
         }
         self.confirm(&mut trials, confirmed, on_event)?;
-        self.recorder.file_rest(config.opt_samples)?;
+        self.recorder.file_rest()?;
         let baseline = trials.remove(0);
         let result = SearchResult::new(&self.folder, baseline, trials, self.recorder.trained(), self.recorder.failed())
             .ok_or_else(|| Error::study(&self.folder, "every training failed; journal.jsonl says why"))?;
@@ -211,11 +211,11 @@ impl Study {
         self.recorder.propose(number, &point, &policy)?;
         on_event(&Event::TrialStarted { trial: number, policy: policy.clone() });
         let batch: Vec<_> = (0..self.config.opt_samples)
-            .map(|sample| Batch { trial: number, sample, policy: &policy, point: &point })
+            .map(|sample| Wanted { trial: number, sample, policy: &policy, point: &point })
             .collect();
         let fresh_before = self.recorder.fresh();
         let start = Instant::now();
-        let samples = self.recorder.evaluate(&self.objective, &batch, "search", &self.stop, &self.folder, on_event)?;
+        let samples = self.recorder.evaluate(&self.objective, &batch, &self.stop, &self.folder, on_event)?;
         meter.add(samples.len(), self.recorder.fresh() - fresh_before, start.elapsed());
         let reward = mean_reward(&samples);
         let outcome = reward.map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward));
@@ -233,16 +233,7 @@ impl Study {
         }
         let progress = meter.progress(number, reward);
         on_event(&Event::TrialFinished { trial: number, policy: policy.clone(), reward, progress });
-        Ok(Candidate {
-            trial: number,
-            policy,
-            point,
-            reward: 0.0,
-            samples,
-            fresh: Vec::new(),
-            search_gain: None,
-            fresh_gain: None,
-        })
+        Ok(Candidate::new(number, policy, point, samples))
     }
 
     /// Trains the best policies of the search, and no augmentation, with seeds the search has not used.
@@ -252,11 +243,8 @@ impl Study {
         policies: usize,
         on_event: &(dyn Fn(&Event) + Sync),
     ) -> Result<(), Error> {
-        let mut order: Vec<usize> = (1..trials.len()).filter(|&t| mean_reward(&trials[t].samples).is_some()).collect();
-        order.sort_by(|&a, &b| {
-            let reward = |t: usize| mean_reward(&trials[t].samples).unwrap_or(0.0);
-            reward(b).total_cmp(&reward(a)).then(a.cmp(&b))
-        });
+        let mut order: Vec<usize> = (1..trials.len()).filter(|&t| !trials[t].has_failed()).collect();
+        order.sort_by(|&a, &b| trials[b].reward.total_cmp(&trials[a].reward).then(a.cmp(&b)));
         order.truncate(policies);
         if order.is_empty() {
             return Ok(());
@@ -269,10 +257,10 @@ impl Study {
             .iter()
             .flat_map(|&t| {
                 let Candidate { trial, policy, point, .. } = &trials[t];
-                (first..first + samples).map(move |sample| Batch { trial: *trial, sample, policy, point })
+                (first..first + samples).map(move |sample| Wanted { trial: *trial, sample, policy, point })
             })
             .collect();
-        let rewards = self.recorder.evaluate(&self.objective, &batch, "confirm", &self.stop, &self.folder, on_event)?;
+        let rewards = self.recorder.evaluate(&self.objective, &batch, &self.stop, &self.folder, on_event)?;
         for (&t, fresh) in order.iter().zip(rewards.chunks(samples)) {
             trials[t].fresh = fresh.to_vec();
         }

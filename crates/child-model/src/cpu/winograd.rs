@@ -44,8 +44,7 @@ impl Tiles {
 
     /// Blocks of tiles: the first of each and how many.
     fn blocks(&self, shape: &Shape) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let size = (BLOCK / shape.input.max(shape.output)).max(1);
-        let count = self.count;
+        let (size, count) = (self.block_size(shape), self.count);
         (0..count).step_by(size).map(move |first| (first, size.min(count - first)))
     }
 
