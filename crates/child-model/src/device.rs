@@ -46,10 +46,15 @@ impl fmt::Display for DeviceChoice {
 /// A device that trainings can run on. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Device {
-    pub(crate) inner: burn::tensor::Device,
-    is_cpu: bool,
+    /// Absent for the CPU.
+    pub(crate) gpu: Option<Gpu>,
     name: String,
 }
+
+#[cfg(feature = "gpu")]
+pub(crate) type Gpu = burn::tensor::Device;
+#[cfg(not(feature = "gpu"))]
+pub(crate) type Gpu = std::convert::Infallible;
 
 impl Device {
     /// Opens the device that is wanted.
@@ -69,17 +74,17 @@ impl Device {
     }
 
     fn cpu() -> Self {
-        Self { inner: burn::tensor::Device::flex(), is_cpu: true, name: "cpu".into() }
+        Self { gpu: None, name: "cpu".into() }
     }
 
     /// Whether trainings run on the CPU, one thread each.
     pub fn is_cpu(&self) -> bool {
-        self.is_cpu
+        self.gpu.is_none()
     }
 
     /// `cpu`, or `wgpu` for any GPU: the kind whose histories are comparable bit for bit.
     pub fn kind(&self) -> &'static str {
-        if self.is_cpu { "cpu" } else { "wgpu" }
+        if self.is_cpu() { "cpu" } else { "wgpu" }
     }
 
     /// What people call it.
@@ -128,7 +133,7 @@ mod gpu {
             .init_with_setup()
             .map_err(|error| DeviceError::NoGpu { why: error.to_string() })?;
         let name = describe(&setup.adapter.get_info()).name;
-        Ok(Device { inner, is_cpu: false, name })
+        Ok(Device { gpu: Some(inner), name })
     }
 
     pub(super) fn adapters() -> Vec<Adapter> {

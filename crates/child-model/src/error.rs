@@ -17,13 +17,13 @@ pub enum DeviceError {
 }
 
 /// Why a training gave no history.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum TrainError {
     /// Images smaller than the model's layers can take.
     #[error("{model} needs images of at least {least}x{least} pixels, these are {height}x{width}; set image_size")]
     TooSmall {
         /// The model's name.
-        model: &'static str,
+        model: String,
         /// The least side in pixels.
         least: usize,
         /// Height of the images.
@@ -43,6 +43,24 @@ pub enum TrainError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        why: String,
+    },
+    /// The layers of the user's own do not make a net.
+    #[error("the child's layers: {why}")]
+    Layers {
+        /// The layer and what is wrong with it.
+        why: String,
+    },
+    /// The device failed, also when it was tried again.
+    #[error("the device failed: {why}. Resume the study when it works again, or on another device with --device")]
+    Device {
+        /// What it said.
+        why: String,
+    },
+    /// The user's program failed.
+    #[error("the child program failed: {why}")]
+    Program {
+        /// What it did or said.
         why: String,
     },
     /// The caller asked for the training to end.

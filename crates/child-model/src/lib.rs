@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use deepaug_augmenter::{Policy, RangeTable};
-//! use deepaug_child_model::{Device, DeviceChoice, Model, Settings, Training, TrainingSet, train};
+//! use deepaug_child_model::{ChildModel, Device, DeviceChoice, Model, Net, Settings, Training, TrainingSet};
 //! use ndarray::Array4;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,35 +18,48 @@
 //!     validation_labels: &labels,
 //!     classes: 2,
 //! };
-//! let settings = Settings { model: Model::BasicCnn, epochs: 1, batch_size: 8, images_per_epoch: None };
+//! let settings = Settings::plain(1, Model::BasicCnn.optimiser());
 //! let policy = Policy::none(RangeTable::Monotone);
-//! let training = Training { set, policy: &policy, seed: 7, initial_weights: None };
-//! let history = train(&training, &settings, &Device::open(DeviceChoice::Cpu)?, &|_| true)?;
+//! let training = Training { set, policy: &policy, settings: &settings, seed: 7, initial_weights: None };
+//! let net = Net::new(Model::BasicCnn, Device::open(DeviceChoice::Cpu)?);
+//! let history = net.train(&training, &|_| true)?;
 //! assert_eq!(history.epochs.len(), 1);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Modules: [`Device`] is where training runs; [`Model`] names the nets, one file each in `nets`; [`train`] and
-//! [`train_all`] run trainings; [`History`] is what they return.
+//! [`ChildModel`] is anything that can be trained; [`Net`] trains the nets of this crate ([`Model`] names them, one file
+//! each in `models`), [`Program`] a program of the user's. `network` turns a list of [`Layer`]s into steps and walks
+//! them forwards and backwards, `engine` computes them on a [`Device`], `fit` is the loop around them, and [`History`]
+//! what it returns.
 
 #![recursion_limit = "256"]
 
-mod batches;
-mod cpu;
+mod child;
 mod device;
+mod engine;
 mod error;
+mod fit;
 mod history;
-mod model;
-mod nets;
+mod lanes;
+mod measure;
+mod models;
+mod net;
+mod network;
 mod noise;
-mod parallel;
-mod training;
+mod optimiser;
+mod order;
+mod program;
+mod settings;
 
+pub use child::{ChildModel, Observer, Training, TrainingSet};
 pub use device::{Adapter, Device, DeviceChoice, adapters};
 pub use error::{DeviceError, TrainError};
 pub use history::{EpochRecord, History};
-pub use model::Model;
-pub use nets::basic_cnn::BasicCnn;
-pub use parallel::{Observer, train_all};
-pub use training::{Settings, Training, TrainingSet, pretrain, train};
+pub use measure::images_per_second;
+pub use models::Model;
+pub use net::{DEFAULT_MEMORY, Net};
+pub use network::{Activation, Layer, Padding, Side};
+pub use optimiser::{Optimiser, Rule, Schedule};
+pub use program::Program;
+pub use settings::{Augment, Settings};

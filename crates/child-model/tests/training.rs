@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_child_model::{
-    Device, DeviceChoice, EpochRecord, History, Model, Observer, Settings, TrainError, Training, TrainingSet, pretrain,
-    train, train_all,
+    Augment, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer, Optimiser, Rule,
+    Schedule, Settings, TrainError, Training, TrainingSet,
 };
 use deepaug_dataset::{Dataset, Split, SplitSizes};
 use ndarray::{Array4, s};
@@ -40,12 +40,17 @@ impl Images {
     }
 }
 
-fn cpu() -> Device {
-    Device::open(DeviceChoice::Cpu).unwrap()
+fn net(model: Model) -> Net {
+    Net::new(model, Device::open(DeviceChoice::Cpu).unwrap())
 }
 
-fn tiny(epochs: usize) -> Settings {
-    Settings { model: Model::TinyCnn, epochs, batch_size: 16, images_per_epoch: Some(160) }
+fn tiny() -> Net {
+    net(Model::TinyCnn)
+}
+
+fn short(epochs: usize) -> Settings {
+    let plain = Settings::plain(epochs, Model::TinyCnn.optimiser());
+    Settings { batch_size: 16, images_per_epoch: Some(160), ..plain }
 }
 
 fn none() -> Policy {
@@ -65,10 +70,10 @@ fn bits(history: &History) -> Vec<[u64; 4]> {
 #[test]
 fn the_basic_cnn_learns_fashion_mnist() {
     let images = images(600, 300);
-    let settings = Settings { model: Model::BasicCnn, epochs: 4, batch_size: 32, images_per_epoch: None };
+    let settings = Settings { batch_size: 32, ..Settings::plain(4, Model::BasicCnn.optimiser()) };
     let policy = none();
-    let training = Training { set: images.set(), policy: &policy, seed: 5, initial_weights: None };
-    let history = train(&training, &settings, &cpu(), &|_| true).unwrap();
+    let training = Training { set: images.set(), policy: &policy, settings: &settings, seed: 5, initial_weights: None };
+    let history = net(Model::BasicCnn).train(&training, &|_| true).unwrap();
     let (first, last) = (history.epochs[0], history.epochs[3]);
     assert_eq!(history.epochs.iter().map(|e| e.epoch).collect::<Vec<_>>(), [1, 2, 3, 4]);
     // A PyTorch twin of this net reaches 0.65 to 0.72 here; chance is 0.1.
@@ -80,13 +85,15 @@ fn the_basic_cnn_learns_fashion_mnist() {
 fn equal_seeds_give_equal_bits_whatever_runs_beside_them() {
     let images = images(100, 50);
     let (none, rotating) = (none(), rotating());
-    let training = |policy, seed| Training { set: images.set(), policy, seed, initial_weights: None };
-    let alone = train(&training(&rotating, 1), &tiny(2), &cpu(), &|_| true).unwrap();
+    let settings = short(2);
+    let training =
+        |policy, seed| Training { set: images.set(), policy, settings: &settings, seed, initial_weights: None };
+    let alone = tiny().train(&training(&rotating, 1), &|_| true).unwrap();
     let all = [training(&none, 1), training(&rotating, 1), training(&rotating, 2)];
     struct Silent;
     impl Observer for Silent {}
     for threads in [1, 2, 3] {
-        let together = train_all(&all, &tiny(2), &cpu(), threads, &Silent);
+        let together = tiny().train_all(&all, threads, &Silent);
         assert_eq!(bits(together[1].as_ref().unwrap()), bits(&alone));
         assert_ne!(bits(together[0].as_ref().unwrap()), bits(&alone), "the policy must matter");
         assert_ne!(bits(together[2].as_ref().unwrap()), bits(&alone), "the seed must matter");
@@ -110,9 +117,10 @@ fn observers_see_every_epoch_and_can_stop_one_training() {
     }
     let images = images(40, 20);
     let policy = none();
-    let training = Training { set: images.set(), policy: &policy, seed: 1, initial_weights: None };
+    let settings = short(2);
+    let training = Training { set: images.set(), policy: &policy, settings: &settings, seed: 1, initial_weights: None };
     let observer = StopSecond(Mutex::default(), Mutex::default());
-    let results = train_all(&[training; 4], &tiny(2), &cpu(), 2, &observer);
+    let results = tiny().train_all(&[training; 4], 2, &observer);
     assert!(matches!(results[1], Err(TrainError::Stopped)));
     assert!(matches!(results[3], Err(TrainError::Stopped)));
     let mut seen = observer.0.into_inner().unwrap();
@@ -127,28 +135,113 @@ fn observers_see_every_epoch_and_can_stop_one_training() {
 fn pretrained_weights_are_where_a_training_starts() {
     let images = images(200, 100);
     let folder = tempfile::tempdir().unwrap();
-    let weights = folder.path().join("weights.bpk");
+    let weights = folder.path().join("weights.safetensors");
     let policy = none();
-    let fresh = Training { set: images.set(), policy: &policy, seed: 1, initial_weights: None };
-    let before = pretrain(&fresh, &tiny(30), &cpu(), &weights, &|_| true).unwrap();
-    let warm = Training { seed: 2, initial_weights: Some(&weights), ..fresh };
-    let warm = train(&warm, &tiny(1), &cpu(), &|_| true).unwrap();
-    let cold = train(&Training { seed: 2, ..fresh }, &tiny(1), &cpu(), &|_| true).unwrap();
+    let (long, one) = (short(30), short(1));
+    let fresh = Training { set: images.set(), policy: &policy, settings: &long, seed: 1, initial_weights: None };
+    let epochs = Mutex::new(Vec::new());
+    let watch = |record: &EpochRecord| {
+        epochs.lock().unwrap().push(*record);
+        true
+    };
+    tiny().pretrain(&fresh, &weights, &watch).unwrap();
+    let last = *epochs.lock().unwrap().last().unwrap();
+    let start = |weights| Training { set: images.set(), settings: &one, seed: 2, initial_weights: weights, ..fresh };
+    let warm = tiny().train(&start(Some(&weights)), &|_| true).unwrap();
+    let cold = tiny().train(&start(None), &|_| true).unwrap();
     assert!(warm.epochs[0].val_loss < cold.epochs[0].val_loss - 0.1, "{warm:?} {cold:?}");
-    assert!((warm.epochs[0].val_loss - before.epochs[29].val_loss).abs() < 0.3, "{warm:?} {before:?}");
+    assert!((warm.epochs[0].val_loss - last.val_loss).abs() < 0.3, "{warm:?} {last:?}");
 
+    // The same training leaves them as they are; another one replaces them.
+    tiny().pretrain(&fresh, &weights, &watch).unwrap();
+    assert_eq!(epochs.lock().unwrap().len(), 30);
+    tiny().pretrain(&Training { seed: 3, ..fresh }, &weights, &watch).unwrap();
+    assert_eq!(epochs.lock().unwrap().len(), 60);
+
+    let error = net(Model::BasicCnn).train(&start(Some(&weights)), &|_| true).unwrap_err().to_string();
+    assert!(error.contains("\"0.conv.weights\" is F32 [3, 3, 1, 4], the model has F32 [3, 3, 1, 32]"), "{error}");
     std::fs::write(&weights, b"nonsense").unwrap();
-    let broken = Training { initial_weights: Some(&weights), ..fresh };
-    let error = train(&broken, &tiny(1), &cpu(), &|_| true).unwrap_err();
+    let error = tiny().train(&start(Some(&weights)), &|_| true).unwrap_err();
     assert!(matches!(error, TrainError::Weights { .. }), "{error}");
 }
 
 #[test]
 fn images_too_small_for_the_net_are_refused() {
     let images = images(20, 10);
-    let policy = none();
+    let (policy, settings) = (none(), short(1));
     let set = TrainingSet { images: images.train.slice(s![.., ..9, ..12, ..]), ..images.set() };
-    let training = Training { set, policy: &policy, seed: 1, initial_weights: None };
-    let error = train(&training, &tiny(1), &cpu(), &|_| true).unwrap_err().to_string();
+    let training = Training { set, policy: &policy, settings: &settings, seed: 1, initial_weights: None };
+    let error = tiny().train(&training, &|_| true).unwrap_err().to_string();
     assert!(error.contains("at least 10x10 pixels, these are 9x12"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_its_training_alone() {
+    let images = images(100, 50);
+    let policy = none();
+    let calm = short(2);
+    let wild = Settings { optimiser: Optimiser::plain(Rule::Sgd, 1e30), ..calm };
+    let training = |settings| Training { set: images.set(), policy: &policy, settings, seed: 1, initial_weights: None };
+    struct Silent;
+    impl Observer for Silent {}
+    let results = tiny().train_all(&[training(&wild), training(&calm)], 2, &Silent);
+    assert!(matches!(results[0], Err(TrainError::Diverged { epoch: 1 })), "{results:?}");
+    assert!(results[1].is_ok());
+}
+
+/// Every option changes what is learnt, none keeps it from learning.
+#[test]
+fn optimisers_schedules_and_regularisation_learn() {
+    let images = images(300, 100);
+    let policy = rotating();
+    let layers = r#"[{ "kind": "conv", "filters": 8, "activation": "relu" }, { "kind": "max-pool" },
+        { "kind": "dropout", "rate": 0.1 }, { "kind": "dense", "units": 32, "activation": "relu" }]"#;
+    let model = Model::Layers(serde_json::from_str(layers).unwrap());
+    let rms_prop = Optimiser::plain(Rule::RmsProp, 1e-3);
+    let plain = Settings { batch_size: 16, images_per_epoch: Some(600), ..Settings::plain(4, rms_prop) };
+    let optimiser = |optimiser| Settings { optimiser, ..plain };
+    let sgd = Optimiser::plain(Rule::Sgd, 0.05);
+    let cosine =
+        Optimiser { schedule: Schedule::Cosine, warmup_epochs: 1.0, weight_decay: 1e-3, clip_norm: 1.0, ..sgd };
+    let all = [
+        plain,
+        optimiser(Optimiser::plain(Rule::Adam, 3e-3)),
+        optimiser(sgd),
+        optimiser(cosine),
+        Settings { label_smoothing: 0.1, ..plain },
+        Settings { mixup: 0.2, ..plain },
+        Settings { augment: Augment::Epoch, ..plain },
+    ];
+    let mut seen = Vec::new();
+    for settings in &all {
+        let training = Training { set: images.set(), policy: &policy, settings, seed: 4, initial_weights: None };
+        let history = net(model.clone()).train(&training, &|_| true).unwrap();
+        assert!(history.epochs[3].val_acc > 0.4, "{settings:?} {history:?}");
+        seen.push(bits(&history));
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), all.len());
+}
+
+#[test]
+fn a_net_of_the_users_own_layers_learns() {
+    let images = images(300, 100);
+    let layers: Vec<Layer> = serde_json::from_str(
+        r#"[{ "kind": "conv", "filters": 8, "stride": 2, "bias": false },
+            { "kind": "batch-norm", "momentum": 0.9, "activation": "relu" },
+            { "kind": "residual", "layers": [{ "kind": "depthwise" }, { "kind": "conv", "filters": 8, "kernel": 1 }] },
+            { "kind": "branches", "branches": [[{ "kind": "conv", "filters": 8, "kernel": [1, 3] }], []] },
+            { "kind": "max-pool" },
+            { "kind": "average-pool", "size": 3, "stride": 1, "padding": "same" },
+            { "kind": "dropout", "rate": 0.1 },
+            { "kind": "dense", "units": 32, "activation": "relu6" }]"#,
+    )
+    .unwrap();
+    let model = Model::Layers(layers);
+    let settings = Settings { batch_size: 16, images_per_epoch: Some(600), ..Settings::plain(4, model.optimiser()) };
+    let policy = none();
+    let training = Training { set: images.set(), policy: &policy, settings: &settings, seed: 4, initial_weights: None };
+    let history = net(model).train(&training, &|_| true).unwrap();
+    assert!(history.epochs[3].val_acc > 0.4, "{history:?}");
 }

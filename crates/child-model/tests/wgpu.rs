@@ -4,7 +4,9 @@
 #![expect(clippy::print_stdout, reason = "a test without a harness says how it ended")]
 
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
-use deepaug_child_model::{Device, DeviceChoice, Model, Settings, Training, TrainingSet, adapters, train};
+use deepaug_child_model::{
+    ChildModel, Device, DeviceChoice, Model, Net, Observer, Settings, Training, TrainingSet, adapters,
+};
 use deepaug_dataset::{Dataset, Split, SplitSizes};
 use ndarray::s;
 
@@ -37,17 +39,27 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
     };
     let ops = vec![Step { op: Op::Rotate, magnitude: 0.5 }];
     let policy = Policy { ranges: RangeTable::Monotone, portion: 1.0, sub_policies: vec![SubPolicy { ops }] };
-    let settings = Settings { model: Model::TinyCnn, epochs: 2, batch_size: 8, images_per_epoch: Some(16) };
-    let training = Training { set, policy: &policy, seed: 3, initial_weights: None };
+    let none = Policy { sub_policies: Vec::new(), ..policy.clone() };
+    let plain = Settings::plain(2, Model::TinyCnn.optimiser());
+    let settings = Settings { batch_size: 8, images_per_epoch: Some(16), ..plain };
+    let training =
+        |policy, seed| Training { set: set.view(), policy, settings: &settings, seed, initial_weights: None };
+    struct Silent;
+    impl Observer for Silent {}
     let on = |choice| {
         let device = Device::open(choice).unwrap();
         println!("{} on {}", device.kind(), device.name());
-        train(&training, &settings, &device, &|_| true).unwrap()
+        // Two children: on the GPU they share every kernel.
+        let net = Net::new(Model::TinyCnn, device);
+        net.train_all(&[training(&policy, 3), training(&none, 4)], 2, &Silent)
     };
     let (cpu, gpu) = (on(DeviceChoice::Cpu), on(DeviceChoice::Wgpu));
-    assert_eq!(gpu.epochs.len(), 2);
-    for (cpu, gpu) in cpu.epochs.iter().zip(&gpu.epochs) {
-        assert!((cpu.loss - gpu.loss).abs() < 1e-3, "{cpu:?} {gpu:?}");
-        assert!((cpu.val_loss - gpu.val_loss).abs() < 1e-3, "{cpu:?} {gpu:?}");
+    for (cpu, gpu) in cpu.into_iter().zip(gpu) {
+        let (cpu, gpu) = (cpu.unwrap(), gpu.unwrap());
+        assert_eq!(gpu.epochs.len(), 2);
+        for (cpu, gpu) in cpu.epochs.iter().zip(&gpu.epochs) {
+            assert!((cpu.loss - gpu.loss).abs() < 1e-3, "{cpu:?} {gpu:?}");
+            assert!((cpu.val_loss - gpu.val_loss).abs() < 1e-3, "{cpu:?} {gpu:?}");
+        }
     }
 }

@@ -58,8 +58,8 @@ pub(crate) struct Optimize {
     /// auto, cpu or wgpu
     #[arg(long, value_name = "D")]
     pub(crate) device: Option<DeviceChoice>,
-    /// Go on with a study that was stopped or killed; --iters may add to it
-    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "image_size", "config", "out", "seed", "device"])]
+    /// Go on with a study that was stopped or killed; --iters may add to it, --device move it
+    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "image_size", "config", "out", "seed"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print events and the result as JSON, one object a line
     #[arg(long)]

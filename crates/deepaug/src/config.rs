@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use deepaug_augmenter::{Op, RangeTable};
-use deepaug_child_model::{DeviceChoice, Model};
+use deepaug_child_model::{
+    Augment, ChildModel, DEFAULT_MEMORY, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program,
+    Rule, Schedule, Settings,
+};
 use deepaug_controller::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::ConfigError;
+use crate::{Auto, ConfigError};
 
 /// Whether the share of images that a sub-policy augments is searched or given.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,6 +56,16 @@ pub enum EpochSize {
     Pool,
 }
 
+/// A child of the user's own, instead of a named model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Child {
+    /// A program and its arguments, which is started for every training: see [`Program`].
+    pub command: Vec<String>,
+    /// Layers of a net; the dense layer to the classes is added to them.
+    pub layers: Vec<Layer>,
+}
+
 /// What a search is told. [`Config::default`] is DeepAugment 1.1.2's; [`Config::quickstart`] ends in minutes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -82,13 +95,26 @@ pub struct Config {
     pub epoch_size: EpochSize,
     pub child_first_train_epochs: usize,
     pub pre_aug_weights_path: String,
+    pub optimizer: Auto<Rule>,
+    pub learning_rate: Auto<f64>,
+    pub learning_rate_decay: Auto<f64>,
+    pub schedule: Schedule,
+    pub warmup_epochs: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+    pub clip_norm: Auto<f64>,
+    pub label_smoothing: f64,
+    pub mixup: f64,
+    pub augment: Augment,
+    pub child: Child,
     pub device: DeviceChoice,
     pub threads: usize,
+    pub child_memory: Auto<u64>,
     pub notebook_path: String,
 }
 
 /// Every key with its documentation, in the order in which it is printed. A line that starts with `#` opens a group.
-const KEYS: [(&str, &str); 33] = [
+const KEYS: [(&str, &str); 47] = [
     ("# Data", ""),
     ("data", "A folder or file of labelled images, or \"fashion-mnist-sample\", the set inside the program."),
     ("image_size", "Side in pixels that images are brought to; 0 keeps them as they are."),
@@ -111,15 +137,38 @@ const KEYS: [(&str, &str); 33] = [
     ("ops_per_sub_policy", "Ops in a sequence, applied in order."),
     ("portion", "Share of the training images each sequence copies: a number, or \"search\"."),
     ("# Child model", ""),
-    ("model", "\"basiccnn\"; \"tinycnn\" only checks an installation."),
+    (
+        "model",
+        "\"basiccnn\", \"simplecnn\", \"wrn_16_2\" (any depth and width), \"mobilenetv2\", \"inceptionv3\", or \"layers\".",
+    ),
     ("child_epochs", "Epochs a training."),
     ("child_batch_size", "Images a step."),
     ("epoch_size", "\"fixed\": as many images an epoch for every policy. \"pool\": originals and copies once each."),
     ("child_first_train_epochs", "Epochs trained once without augmentation, whose weights every child starts from."),
     ("pre_aug_weights_path", "The file in the study's folder that keeps those weights."),
+    ("optimizer", "\"auto\" (the model's own), \"rmsprop\", \"adam\" or \"sgd\" (with Nesterov's momentum)."),
+    ("learning_rate", "Of the first step; \"auto\" for the optimizer's usual one."),
+    ("learning_rate_decay", "The rate is divided by 1 + this for each step before; \"auto\" for the model's own."),
+    ("schedule", "\"constant\", \"step\" (a tenth at 1/2 and at 3/4 of the training) or \"cosine\"."),
+    ("warmup_epochs", "Epochs in which the learning rate grows to its full value."),
+    ("momentum", "Of \"sgd\"."),
+    ("weight_decay", "The gradient of each weight is increased by this much of the weight."),
+    ("clip_norm", "The norm of each parameter's gradient is cut to this; 0 for never, \"auto\" for the model's own."),
+    ("label_smoothing", "Share of each target that is spread over all classes, in 0..1."),
+    ("mixup", "Images are mixed by shares from Beta(mixup, mixup); 0 for never."),
+    ("augment", "\"once\" a training, as DeepAugment does, or afresh each \"epoch\"."),
+    (
+        "child.command",
+        "A program of your own that trains the child, such as [\"python3\", \"train.py\"]; empty for none.",
+    ),
+    (
+        "child.layers",
+        "Layers of a net of your own, such as [{ kind = \"conv\", filters = 16 }, { kind = \"max-pool\" }].",
+    ),
     ("# Machine", ""),
     ("device", "\"auto\" (a GPU if there is one), \"cpu\" or \"wgpu\"."),
     ("threads", "Children trained at once on the CPU; 0 for one a core. Results do not depend on it."),
+    ("child_memory", "MiB of a GPU's memory for all children together; \"auto\" for 4096."),
     ("notebook_path", "The file in the study's folder that holds the table of all trainings."),
     // Closes the last group.
     ("#", ""),
@@ -130,7 +179,8 @@ const RESERVED: [&str; 5] =
     [crate::study::FROZEN_CONFIG, crate::study::JOURNAL, "best_policy.json", "top_policies.csv", "result.json"];
 
 /// Keys whose value may change between two runs of a study: they do not decide how a trial is judged.
-const FREE_KEYS: [&str; 5] = ["iters", "confirm_policies", "confirm_samples", "threads", "notebook_path"];
+const FREE_KEYS: [&str; 7] =
+    ["iters", "confirm_policies", "confirm_samples", "threads", "notebook_path", "child_memory", "device"];
 
 impl Default for Config {
     fn default() -> Self {
@@ -158,9 +208,22 @@ impl Default for Config {
             child_batch_size: 64,
             epoch_size: EpochSize::Fixed,
             child_first_train_epochs: 0,
-            pre_aug_weights_path: "pre_aug_weights.bpk".into(),
+            pre_aug_weights_path: "pre_aug_weights.safetensors".into(),
+            optimizer: Auto::Auto,
+            learning_rate: Auto::Auto,
+            learning_rate_decay: Auto::Auto,
+            schedule: Schedule::Constant,
+            warmup_epochs: 0.0,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            clip_norm: Auto::Auto,
+            label_smoothing: 0.0,
+            mixup: 0.0,
+            augment: Augment::Once,
+            child: Child::default(),
             device: DeviceChoice::Auto,
             threads: 0,
+            child_memory: Auto::Auto,
             notebook_path: "notebook.csv".into(),
         }
     }
@@ -201,10 +264,18 @@ impl Config {
             why: error.message().trim().to_string(),
         };
         let table: toml::Table = toml::from_str(text).map_err(|error| wrong(&error))?;
-        if let Some(key) = table.keys().find(|key| !names().any(|name| name == key.as_str())) {
+        let known = |key: &str| key == "child" || names().any(|name| name == key);
+        if let Some(key) = table.keys().find(|key| !known(key)) {
             return Err(ConfigError { line: line_of_key(text, key), ..unknown(key) });
         }
-        let config: Self = toml::from_str(text).map_err(|error| wrong(&error))?;
+        let mut config: Self = toml::from_str(text).map_err(|error| wrong(&error))?;
+        // Layers that are given are meant.
+        if !config.child.layers.is_empty() && !table.contains_key("model") {
+            config.model = Model::Layers(Vec::new());
+        }
+        if let Model::Layers(layers) = &mut config.model {
+            layers.clone_from(&config.child.layers);
+        }
         config.check().map_err(|(key, why)| ConfigError {
             file: None,
             line: line_of_key(text, key),
@@ -268,6 +339,27 @@ impl Config {
         {
             return Err(("portion", "must be above 0 and at most 1, or \"search\"".into()));
         }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return Err(("label_smoothing", "must be at least 0 and below 1".into()));
+        }
+        if !(0.0..=100.0).contains(&self.mixup) {
+            return Err(("mixup", "must lie in 0..100".into()));
+        }
+        self.optimiser()
+            .check()
+            .map_err(|(key, why)| (if key == "decay" { "learning_rate_decay" } else { key }, why))?;
+        if matches!(&self.model, Model::Layers(layers) if layers.is_empty()) {
+            return Err(("model", "is \"layers\", but child.layers has none".into()));
+        }
+        if !self.child.layers.is_empty() && !matches!(self.model, Model::Layers(_)) {
+            return Err(("model", "must be \"layers\" when child.layers are given".into()));
+        }
+        if !self.child.command.is_empty() && !self.child.layers.is_empty() {
+            return Err(("child", "has a command and layers; only one of them can train".into()));
+        }
+        if self.child_memory == Auto::Given(0) {
+            return Err(("child_memory", "must be at least 1".into()));
+        }
         if self.ops.is_empty() {
             return Err(("ops", "must name at least one op".into()));
         }
@@ -278,6 +370,55 @@ impl Config {
             return Err(("confirm_samples", "must be at least 1 when policies are confirmed".into()));
         }
         Ok(())
+    }
+
+    /// The optimiser: what is given, and for the rest what is usual for it or for the model.
+    pub fn optimiser(&self) -> Optimiser {
+        let own = self.model.optimiser();
+        let rule = self.optimizer.unwrap_or(own.rule);
+        let usual = match rule {
+            rule if rule == own.rule => own,
+            Rule::Sgd => Optimiser { clip_norm: own.clip_norm, ..Optimiser::plain(rule, 0.05) },
+            Rule::RmsProp | Rule::Adam => Optimiser { clip_norm: own.clip_norm, ..Optimiser::plain(rule, 1e-3) },
+        };
+        Optimiser {
+            rule,
+            learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+            decay: self.learning_rate_decay.unwrap_or(usual.decay),
+            schedule: self.schedule,
+            warmup_epochs: self.warmup_epochs,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            clip_norm: self.clip_norm.unwrap_or(usual.clip_norm),
+        }
+    }
+
+    /// How children are trained.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            epochs: self.child_epochs,
+            batch_size: self.child_batch_size,
+            images_per_epoch: None,
+            optimiser: self.optimiser(),
+            label_smoothing: self.label_smoothing,
+            mixup: self.mixup,
+            augment: self.augment,
+        }
+    }
+
+    /// The child that is to be trained, on its device.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when the device cannot be had.
+    pub fn child_model(&self) -> Result<Box<dyn ChildModel>, DeviceError> {
+        if !self.child.command.is_empty() {
+            return Ok(Box::new(Program::new(self.child.command.clone())));
+        }
+        let memory = match self.child_memory {
+            Auto::Auto => DEFAULT_MEMORY,
+            Auto::Given(mebibytes) => mebibytes.saturating_mul(1 << 20),
+        };
+        Ok(Box::new(Net::new(self.model.clone(), Device::open(self.device)?).with_memory(memory)))
     }
 
     /// The values that decide what a trial's trainings are.
@@ -296,7 +437,11 @@ impl Config {
         let values = toml::Table::try_from(self).expect("every value has a TOML form");
         let mut text = String::new();
         for (key, doc) in KEYS {
-            match values.get(key) {
+            let value = match key.split_once('.') {
+                Some((table, key)) => values.get(table).and_then(|table| table.get(key)),
+                None => values.get(key),
+            };
+            match value {
                 Some(value) => text.push_str(&format!("# {doc}\n{key} = {value}\n")),
                 None if key != "#" => text.push_str(&format!("{}{key}\n\n", if text.is_empty() { "" } else { "\n" })),
                 None => {}
@@ -336,7 +481,13 @@ mod tests {
         let values = toml::Table::try_from(Config::default()).unwrap();
         let mut documented: Vec<_> = names().collect();
         documented.sort_unstable();
-        let mut fields: Vec<_> = values.keys().map(String::as_str).collect();
+        let mut fields: Vec<String> = Vec::new();
+        for (key, value) in &values {
+            match value.as_table() {
+                Some(table) => fields.extend(table.keys().map(|inner| format!("{key}.{inner}"))),
+                None => fields.push(key.clone()),
+            }
+        }
         fields.sort_unstable();
         assert_eq!(documented, fields);
     }
@@ -346,6 +497,20 @@ mod tests {
         for config in [Config::default(), Config { portion: Portion::Searched, seed: 7, ..Config::quickstart() }] {
             assert_eq!(Config::parse(&config.documented()).unwrap(), config);
         }
+    }
+
+    #[test]
+    fn a_net_of_layers_and_an_optimiser_are_read() {
+        let config = Config::parse(
+            "optimizer = \"sgd\"\nweight_decay = 5e-4\nschedule = \"cosine\"\n\
+             [child]\nlayers = [{ kind = \"conv\", filters = 4 }, { kind = \"global-average\" }]",
+        )
+        .unwrap();
+        assert_eq!(config.model.layers().len(), 2);
+        assert_eq!(config.optimiser().learning_rate, 0.05);
+        assert_eq!(Config::parse(&config.documented()).unwrap(), config);
+        let wide = Config::parse("model = \"wrn_16_2\"").unwrap();
+        assert_eq!((wide.optimiser().rule, wide.optimiser().clip_norm), (Rule::Adam, 1.0));
     }
 
     #[test]
@@ -365,9 +530,14 @@ mod tests {
         assert!(error("portion = \"all\"").contains("portion must be a number"));
         assert!(error("ops = [\"rotat\"]").contains("rotate"), "{}", error("ops = [\"rotat\"]"));
         assert!(error("ops = [\"rotate\", \"rotate\"]").contains("names rotate twice"));
-        assert!(error("model = \"wrn_40_2\"").contains("basiccnn"));
+        assert!(error("model = \"wrn_41_2\"").contains("multiple of 6"));
+        assert!(error("model = \"resnet\"").contains("basiccnn"));
+        assert!(error("learning_rate = -1.0").contains("learning_rate: must be above 0"));
+        assert!(error("learning_rate = \"fast\"").contains("or \"auto\""));
+        assert!(error("model = \"layers\"").contains("child.layers has none"));
         assert!(error("iters = \n").starts_with("line 1: "));
-        assert!(error("[child]\nepochs = 3").starts_with("line 1: unknown key \"child\""));
+        assert!(error("[child]\nepochs = 3").contains("unknown field `epochs`"));
+        assert!(error("child.layers = [{ kind = \"convolution\" }]").contains("conv"));
         assert!(error("opt_samples = 1000000000000").contains("opt_samples: must be at most 1000"));
         for name in ["/tmp/n.csv", "../n.csv", "journal.jsonl", ""] {
             assert!(error(&format!("notebook_path = {name:?}")).contains("a file of its own"), "{name}");

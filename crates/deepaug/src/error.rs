@@ -71,9 +71,9 @@ impl Error {
     /// The process exit code documented in the README.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Config(_) => 3,
             Self::Data(_) | Self::Child(TrainError::TooSmall { .. }) => 4,
-            Self::Device(_) => 5,
+            Self::Device(_) | Self::Child(TrainError::Device { .. }) => 5,
+            Self::Config(_) | Self::Child(TrainError::Layers { .. }) => 3,
             Self::Study { .. } | Self::Child(TrainError::Weights { .. }) => 6,
             Self::File { .. } => 7,
             Self::Child(_) => 8,

@@ -23,6 +23,7 @@
 //! the `notebook` keep it; [`SearchResult`] is what it found; [`Event`] is what it says meanwhile; [`Error`] is what
 //! can go wrong. The policies, data sets and children of the other crates are re-exported.
 
+mod auto;
 mod codec;
 mod config;
 mod error;
@@ -36,14 +37,18 @@ pub mod reward;
 mod seeds;
 mod study;
 
+pub use auto::Auto;
 pub use codec::Codec;
-pub use config::{Config, EpochSize, Portion};
+pub use config::{Child, Config, EpochSize, Portion};
 pub use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
-pub use deepaug_child_model::{Adapter, Device, DeviceChoice, EpochRecord, History, Model, adapters};
+pub use deepaug_child_model::{
+    Adapter, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer, Program, TrainError,
+    Training, TrainingSet, adapters,
+};
 pub use deepaug_controller::Method;
 pub use deepaug_dataset::{DataError, Dataset, ReadOptions, Split, SplitSizes};
 pub use error::{ConfigError, Error};
 pub use event::{Event, Progress};
 pub use objective::Objective;
 pub use result::{Candidate, Gain, SearchResult, Verdict};
-pub use study::Study;
+pub use study::{Changes, Study};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use deepaug_augmenter::Policy;
 use deepaug_child_model::{
-    Device, EpochRecord, History, Observer, Settings, TrainError, Training, TrainingSet, pretrain, train_all,
+    ChildModel, EpochRecord, History, Observer, Settings, TrainError, Training, TrainingSet, images_per_second,
 };
 use deepaug_dataset::{Dataset, Split};
 use ndarray::Array4;
@@ -21,7 +21,7 @@ pub struct Objective {
     validation_labels: Vec<usize>,
     classes: usize,
     settings: Settings,
-    device: Device,
+    child: Box<dyn ChildModel>,
     threads: usize,
     seed: u64,
     initial_weights: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub struct Objective {
 impl Objective {
     /// The objective of a configuration on the training and validation images of a split; the test part is not even
     /// copied.
-    pub fn new(config: &Config, dataset: &Dataset, split: &Split, device: Device) -> Self {
+    pub fn new(config: &Config, dataset: &Dataset, split: &Split, child: Box<dyn ChildModel>) -> Self {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             images: dataset.gather(&split.train),
@@ -39,15 +39,13 @@ impl Objective {
             validation_labels: dataset.gather_labels(&split.validation),
             classes: dataset.classes().len(),
             settings: Settings {
-                model: config.model,
-                epochs: config.child_epochs,
-                batch_size: config.child_batch_size,
                 images_per_epoch: match config.epoch_size {
                     EpochSize::Fixed => Some(split.train.len() * (1 + config.sub_policies)),
                     EpochSize::Pool => None,
                 },
+                ..config.settings()
             },
-            device,
+            child,
             threads: if config.threads == 0 { cores() } else { config.threads },
             seed: config.seed,
             initial_weights: None,
@@ -59,32 +57,38 @@ impl Objective {
         derive(self.seed, Purpose::Sample, sample as u64)
     }
 
-    /// The device that trainings run on.
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// The model that is trained.
+    pub fn child(&self) -> &dyn ChildModel {
+        self.child.as_ref()
     }
 
     /// How many trainings run at once.
     pub fn lanes(&self) -> usize {
-        if self.device.is_cpu() { self.threads } else { 1 }
+        self.child.lanes(self.threads)
+    }
+
+    /// Training images that all children together learn from a second, measured for about a second.
+    pub fn images_per_second(&self) -> Result<f64, TrainError> {
+        let policy = Policy::none(deepaug_augmenter::RangeTable::Monotone);
+        images_per_second(self.child(), &self.training(&policy, 0), self.lanes())
+    }
+
+    /// Images that a training of `policy` learns from, all epochs together.
+    pub(crate) fn images_per_training(&self, policy: &Policy) -> f64 {
+        let copies = policy.portion * policy.sub_policies.len() as f64;
+        let pool = self.labels.len() as f64 * (1.0 + copies);
+        self.settings.epochs as f64 * self.settings.images_per_epoch.map_or(pool, |images| images as f64)
     }
 
     /// Trains one child for each (policy, sample), and returns their histories in that order.
     pub fn train(&self, samples: &[(&Policy, usize)], observer: &dyn Observer) -> Vec<Result<History, TrainError>> {
-        let trainings: Vec<Training<'_>> = samples
-            .iter()
-            .map(|&(policy, sample)| Training {
-                set: self.set(),
-                policy,
-                seed: self.sample_seed(sample),
-                initial_weights: self.initial_weights.as_deref(),
-            })
-            .collect();
-        train_all(&trainings, &self.settings, &self.device, self.threads, observer)
+        let trainings: Vec<Training<'_>> =
+            samples.iter().map(|&(policy, sample)| self.training(policy, sample)).collect();
+        self.child.train_all(&trainings, self.threads, observer)
     }
 
     /// Trains a child without augmentation for `epochs` and lets every later training start from its weights, which
-    /// are kept at `path`. Weights that already lie there are used as they are.
+    /// are kept at `path`. Weights of the very same training that already lie there are used as they are.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -95,13 +99,22 @@ impl Objective {
         path: PathBuf,
         on_epoch: &dyn Fn(&EpochRecord) -> bool,
     ) -> Result<(), TrainError> {
-        if !path.exists() {
-            let seed = derive(self.seed, Purpose::Pretraining, 0);
-            let training = Training { set: self.set(), policy, seed, initial_weights: None };
-            pretrain(&training, &Settings { epochs, ..self.settings }, &self.device, &path, on_epoch)?;
-        }
+        let settings = Settings { epochs, ..self.settings };
+        let seed = derive(self.seed, Purpose::Pretraining, 0);
+        let training = Training { set: self.set(), policy, settings: &settings, seed, initial_weights: None };
+        self.child.pretrain(&training, &path, on_epoch)?;
         self.initial_weights = Some(path);
         Ok(())
+    }
+
+    fn training<'a>(&'a self, policy: &'a Policy, sample: usize) -> Training<'a> {
+        Training {
+            set: self.set(),
+            policy,
+            settings: &self.settings,
+            seed: self.sample_seed(sample),
+            initial_weights: self.initial_weights.as_deref(),
+        }
     }
 
     fn set(&self) -> TrainingSet<'_> {

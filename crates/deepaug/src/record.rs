@@ -185,9 +185,8 @@ impl Desk<'_> {
             // Not an end: a resumed study trains it again.
             Err(TrainError::Stopped) => return,
             // Not the training's fault, and no other training can do better.
-            Err(TrainError::Weights { path, why }) => {
-                let error = Error::Child(TrainError::Weights { path: path.clone(), why: why.clone() });
-                self.error = self.error.take().or(Some(error));
+            Err(error @ (TrainError::Weights { .. } | TrainError::Device { .. })) => {
+                self.error = self.error.take().or(Some(Error::Child(error.clone())));
                 return;
             }
             Ok(history) => {
@@ -250,7 +249,7 @@ impl Observer for Watch<'_, '_> {
         let index = self.todo[index];
         let mut desk = self.desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Wanted { trial, sample, .. } = desk.batch[index];
-        desk.hand_in(index, result, self.objective.sample_seed(sample), self.objective.device().kind());
+        desk.hand_in(index, result, self.objective.sample_seed(sample), self.objective.child().device_kind());
         let event = match result {
             Ok(history) => {
                 let (phase, accuracy) = (desk.recorder.phase(sample), desk.recorder.worth(history).top_k);

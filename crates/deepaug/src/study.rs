@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deepaug_augmenter::Policy;
-use deepaug_child_model::{Device, DeviceChoice, EpochRecord, TrainError};
+use deepaug_child_model::{ChildModel, DeviceChoice, EpochRecord, TrainError};
 use deepaug_controller::{Outcome, SearchError, Searcher, Settings, searcher};
 use deepaug_dataset::{Dataset, ReadOptions, Split, SplitSizes};
 
@@ -36,6 +36,15 @@ pub struct Study {
     stop: Arc<AtomicBool>,
 }
 
+/// What may be changed of a study when it is resumed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changes {
+    /// More iterations than before.
+    pub iters: Option<u64>,
+    /// Another device; its trainings are then no longer the same bit for bit.
+    pub device: Option<DeviceChoice>,
+}
+
 impl Study {
     /// Makes a new study: reads the data, opens the device, and only then makes the folder, `out` or the next free
     /// one under `reports/experiments`.
@@ -51,16 +60,34 @@ impl Study {
     ///
     /// # Errors
     /// As [`create`](Self::create).
-    pub fn create_with(mut config: Config, dataset: &Dataset, out: Option<&Path>) -> Result<Self, Error> {
-        let device = Device::open(config.device)?;
+    pub fn create_with(config: Config, dataset: &Dataset, out: Option<&Path>) -> Result<Self, Error> {
+        let child = config.child_model()?;
+        Self::create_from(config, dataset, child, out)
+    }
+
+    /// Makes a new study of a child model of the caller's own, which takes the place of what the configuration says.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_with_child(config: Config, child: Box<dyn ChildModel>, out: Option<&Path>) -> Result<Self, Error> {
+        let dataset = read(&config)?;
+        Self::create_from(config, &dataset, child, out)
+    }
+
+    fn create_from(
+        mut config: Config,
+        dataset: &Dataset,
+        child: Box<dyn ChildModel>,
+        out: Option<&Path>,
+    ) -> Result<Self, Error> {
         // A study stays on the kind of device it began on, and can be resumed from any folder.
-        config.device = if device.is_cpu() { DeviceChoice::Cpu } else { DeviceChoice::Wgpu };
+        config.device = if child.device_kind() == "wgpu" { DeviceChoice::Wgpu } else { DeviceChoice::Cpu };
         if config.data != deepaug_dataset::SAMPLE_NAME
             && let Ok(path) = Path::new(&config.data).canonicalize()
         {
             config.data = path.to_string_lossy().into_owned();
         }
-        let parts = Parts::new(&config, dataset)?;
+        let parts = Parts::new(&config, dataset, child)?;
         let folder = match out {
             Some(out) => claim(out)?,
             None => next_free(&config)?,
@@ -79,27 +106,39 @@ impl Study {
         Self::assemble(config, folder.into(), parts, journal, Vec::new())
     }
 
-    /// Opens a study that was stopped, killed or finished, with more iterations if `iters` says so. What it has
-    /// finished is not done again, and what is left comes out as if it had never stopped.
+    /// Opens a study that was stopped, killed or finished, with more iterations or on another device if `changes` say
+    /// so. What it has finished is not done again, and what is left comes out as if it had never stopped.
     ///
     /// # Errors
     /// [`Error`]: no study there, one that another process is running, a damaged journal, or changed images.
-    pub fn resume(folder: &Path, iters: Option<u64>) -> Result<Self, Error> {
-        let config = thaw(folder, iters)?;
-        let dataset = read(&config)?;
-        Self::reopen(config, &dataset, folder)
+    pub fn resume(folder: &Path, changes: &Changes) -> Result<Self, Error> {
+        let config = thaw(folder, changes)?;
+        let (dataset, child) = (read(&config)?, config.child_model()?);
+        Self::reopen(config, &dataset, child, folder)
     }
 
     /// Opens a study made by [`create_with`](Self::create_with).
     ///
     /// # Errors
     /// As [`resume`](Self::resume).
-    pub fn resume_with(folder: &Path, dataset: &Dataset, iters: Option<u64>) -> Result<Self, Error> {
-        Self::reopen(thaw(folder, iters)?, dataset, folder)
+    pub fn resume_with(folder: &Path, dataset: &Dataset, changes: &Changes) -> Result<Self, Error> {
+        let config = thaw(folder, changes)?;
+        let child = config.child_model()?;
+        Self::reopen(config, dataset, child, folder)
     }
 
-    fn reopen(config: Config, dataset: &Dataset, folder: &Path) -> Result<Self, Error> {
-        let parts = Parts::new(&config, dataset)?;
+    /// Opens a study made by [`create_with_child`](Self::create_with_child), with the same child.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume).
+    pub fn resume_with_child(folder: &Path, child: Box<dyn ChildModel>, changes: &Changes) -> Result<Self, Error> {
+        let config = thaw(folder, changes)?;
+        let dataset = read(&config)?;
+        Self::reopen(config, &dataset, child, folder)
+    }
+
+    fn reopen(config: Config, dataset: &Dataset, child: Box<dyn ChildModel>, folder: &Path) -> Result<Self, Error> {
+        let parts = Parts::new(&config, dataset, child)?;
         let (journal, entries) = Journal::open(&folder.join(JOURNAL), &parts.pins)?;
         write_whole(&folder.join(FROZEN_CONFIG), frozen(&config).as_bytes())?;
         Self::assemble(config, folder.into(), parts, journal, entries)
@@ -148,7 +187,7 @@ impl Study {
             study: self.folder.clone(),
             images: [self.split.train.len(), self.split.validation.len(), self.split.test.len()],
             classes: self.classes,
-            device: self.objective.device().name().into(),
+            device: self.objective.child().device(),
             iters: config.iters,
             trainings,
         });
@@ -277,14 +316,15 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(config: &Config, dataset: &Dataset) -> Result<Self, Error> {
+    fn new(config: &Config, dataset: &Dataset, child: Box<dyn ChildModel>) -> Result<Self, Error> {
         config.check().map_err(|(key, why)| ConfigError::new(format!("{key}: {why}")))?;
-        config.model.check(dataset.image_shape())?;
+        child.check(dataset.image_shape(), dataset.classes().len())?;
         let sizes = SplitSizes { train: config.train_set_size, validation: config.validation_set_size };
         let split = Split::draw(dataset, sizes, derive(config.seed, Purpose::Split, 0))?;
-        let device = Device::open(config.device)?;
-        let objective = Objective::new(config, dataset, &split, device);
-        let pins = Pins { data: fingerprint(dataset), config: config.fixed() };
+        let mut fixed = config.fixed();
+        fixed["child_model"] = child.name().into();
+        let pins = Pins { data: fingerprint(dataset), config: fixed };
+        let objective = Objective::new(config, dataset, &split, child);
         Ok(Self { split, classes: dataset.classes().len(), objective, pins })
     }
 }
@@ -313,13 +353,13 @@ fn frozen(config: &Config) -> String {
     format!("# Frozen by deepaug {}.\n\n{}", env!("CARGO_PKG_VERSION"), config.documented())
 }
 
-fn thaw(folder: &Path, iters: Option<u64>) -> Result<Config, Error> {
+fn thaw(folder: &Path, changes: &Changes) -> Result<Config, Error> {
     let path = folder.join(FROZEN_CONFIG);
     if !path.is_file() {
         return Err(Error::study(folder, format!("not a study: there is no {FROZEN_CONFIG} in it")));
     }
     let mut config = Config::read(&path)?;
-    if let Some(iters) = iters {
+    if let Some(iters) = changes.iters {
         if iters < config.iters {
             return Err(Error::study(
                 folder,
@@ -328,6 +368,7 @@ fn thaw(folder: &Path, iters: Option<u64>) -> Result<Config, Error> {
         }
         config.iters = iters;
     }
+    config.device = changes.device.unwrap_or(config.device);
     Ok(config)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use deepaug::{Config, Error, SearchResult, Study};
+use deepaug::{Changes, Config, Error, SearchResult, Study};
 
 use crate::progress::View;
 use crate::{args, output};
@@ -12,7 +12,7 @@ const SHOWN: usize = 5;
 
 pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
     let study = match &args.resume {
-        Some(folder) => Study::resume(folder, args.iters)?,
+        Some(folder) => Study::resume(folder, &Changes { iters: args.iters, device: args.device })?,
         None => Study::create(configuration(args)?, args.out.as_deref())?,
     };
     let stop = study.stop_flag();

@@ -1,0 +1,131 @@
+//! What a child model is: anything that can be trained on images under a policy and says how well it did.
+
+use std::fmt;
+use std::path::Path;
+
+use deepaug_augmenter::Policy;
+use ndarray::ArrayView4;
+
+use crate::{EpochRecord, History, Settings, TrainError, lanes};
+
+/// The images a child learns from and is measured on. Images are u8 `[N, H, W, C]`, labels below `classes`.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingSet<'a> {
+    /// Images to learn from, before augmentation.
+    pub images: ArrayView4<'a, u8>,
+    /// Their labels.
+    pub labels: &'a [usize],
+    /// Images to measure on; never augmented.
+    pub validation_images: ArrayView4<'a, u8>,
+    /// Their labels.
+    pub validation_labels: &'a [usize],
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl TrainingSet<'_> {
+    /// The same images, for as long as this is borrowed.
+    pub fn view(&self) -> TrainingSet<'_> {
+        let (images, validation_images) = (self.images.view(), self.validation_images.view());
+        TrainingSet { images, validation_images, ..*self }
+    }
+}
+
+/// One training: a policy under a seed.
+#[derive(Debug, Clone, Copy)]
+pub struct Training<'a> {
+    /// The images.
+    pub set: TrainingSet<'a>,
+    /// How the training images are augmented.
+    pub policy: &'a Policy,
+    /// How to train.
+    pub settings: &'a Settings,
+    /// Decides everything random of it.
+    pub seed: u64,
+    /// Weights to start from instead of fresh ones, as [`ChildModel::pretrain`] writes them.
+    pub initial_weights: Option<&'a Path>,
+}
+
+/// Follows several trainings at once, from several threads. A training is named by its index.
+pub trait Observer: Sync {
+    /// A training is about to begin. Returning false leaves it out, with [`TrainError::Stopped`].
+    fn begins(&self, _index: usize) -> bool {
+        true
+    }
+
+    /// An epoch has ended. Returning false ends the training.
+    fn epoch(&self, _index: usize, _record: &EpochRecord) -> bool {
+        true
+    }
+
+    /// A training has ended.
+    fn finished(&self, _index: usize, _result: &Result<History, TrainError>) {}
+}
+
+/// A model that a study trains once for each policy and sample.
+///
+/// [`Net`](crate::Net) trains the nets of this crate, [`Program`](crate::Program) runs a program of the user's. Anything
+/// else that learns can stand in their place: see the example `nearest_mean`.
+pub trait ChildModel: fmt::Debug + Send + Sync {
+    /// What it is called; a study is only resumed with a child of the same name.
+    fn name(&self) -> String;
+
+    /// Trains one child and returns one record an epoch. `on_epoch` is called after each epoch and ends the training by
+    /// returning false, with [`TrainError::Stopped`].
+    ///
+    /// The same training must give the same history.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError>;
+
+    /// Trains every child and returns the histories in the order given; no history may depend on the other trainings.
+    /// As it is given here, `threads` children train at once.
+    fn train_all(
+        &self,
+        trainings: &[Training<'_>],
+        threads: usize,
+        observer: &dyn Observer,
+    ) -> Vec<Result<History, TrainError>> {
+        lanes::run(trainings.len(), threads, observer, &|index| {
+            self.train(&trainings[index], &|record| observer.epoch(index, record))
+        })
+    }
+
+    /// Trains a child as [`train`](Self::train) does, and saves its last weights at `path` for other trainings to start
+    /// from. Weights that were saved there by the same training are left as they are, and no epoch is reported.
+    ///
+    /// # Errors
+    /// [`TrainError`]; as it is given here, that this model cannot.
+    fn pretrain(
+        &self,
+        _training: &Training<'_>,
+        _path: &Path,
+        _on_epoch: &dyn Fn(&EpochRecord) -> bool,
+    ) -> Result<(), TrainError> {
+        Err(TrainError::Program { why: "this child model keeps no weights; set child_first_train_epochs to 0".into() })
+    }
+
+    /// Whether the model can learn from images of `[height, width, channels]`.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    fn check(&self, _image: [usize; 3], _classes: usize) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// What people call the thing it trains on.
+    fn device(&self) -> String {
+        "cpu".into()
+    }
+
+    /// The kind of that thing, as the notebook has it: histories of the same kind are the same bit for bit.
+    fn device_kind(&self) -> &'static str {
+        "cpu"
+    }
+
+    /// How many trainings run at once when so many threads may be used.
+    fn lanes(&self, threads: usize) -> usize {
+        threads
+    }
+}

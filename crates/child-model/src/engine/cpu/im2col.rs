@@ -1,0 +1,133 @@
+//! Convolution as a matrix product over unrolled patches: any window, any number of channels.
+
+use super::conv::{Bounds, Out, Shape, room};
+use super::dispatch::for_every_instruction_set;
+use super::matrix::{Strides, multiply};
+
+/// Rows of patches multiplied at once; such blocks stay in the second-level cache.
+const BLOCK: usize = 512;
+
+pub(super) fn forward(shape: &Shape, x: &[f32], w: &[f32], b: &[f32], y: &mut [f32]) {
+    let (depth, output) = (shape.conv.window.taps() * shape.conv.input, shape.conv.output);
+    let mut unrolled = patches(shape);
+    for (block, y) in y.chunks_mut(BLOCK * output).enumerate() {
+        let rows = y.len() / output;
+        let patches = patches_of(shape, x, block, rows, &mut unrolled);
+        multiply([rows, depth, output], (patches, Strides::rows(depth)), (w, Strides::rows(output)), y, false);
+        finish(shape.bounds, b, y);
+    }
+}
+
+pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32], out: &mut Out<'_>) {
+    let (depth, output) = (shape.conv.window.taps() * shape.conv.input, shape.conv.output);
+    let pointwise = shape.conv.window.is_pointwise();
+    let mut unrolled = patches(shape);
+    let mut masked = room(BLOCK * output);
+    if let Some(dx) = out.x.as_deref_mut().filter(|_| !pointwise) {
+        dx.fill(0.0);
+    }
+    let size = BLOCK * output;
+    for (block, (y, dy)) in y.chunks(size).zip(dy.chunks(size)).enumerate() {
+        let rows = y.len() / output;
+        let masked = &mut masked[..y.len()];
+        mask(shape.bounds, y, dy, masked, out.b);
+        let masked = (&*masked, Strides::rows(output));
+        let patches = patches_of(shape, x, block, rows, &mut unrolled);
+        multiply([depth, rows, output], (patches, Strides::transposed(depth)), masked, out.w, block > 0);
+        let Some(dx) = out.x.as_deref_mut() else { continue };
+        let weights = (w, Strides::transposed(output));
+        if pointwise {
+            multiply([rows, output, depth], masked, weights, &mut dx[block * BLOCK * depth..], false);
+        } else {
+            let patches = &mut unrolled[..rows * depth];
+            multiply([rows, output, depth], masked, weights, patches, false);
+            for_each_run(shape, block * BLOCK, rows, |patch, inside, count| {
+                if let Some(start) = inside {
+                    let (dx, patch) = (&mut dx[start..start + count], &patches[patch..patch + count]);
+                    dx.iter_mut().zip(patch).for_each(|(dx, value)| *dx += value);
+                }
+            });
+        }
+    }
+}
+
+/// Room for a block of patches, where they have to be unrolled at all.
+fn patches(shape: &Shape) -> super::buffer::Buffer {
+    let pointwise = shape.conv.window.is_pointwise();
+    room(if pointwise { 0 } else { BLOCK * shape.conv.window.taps() * shape.conv.input })
+}
+
+/// The patches of a block of `rows` output pixels.
+fn patches_of<'a>(shape: &Shape, x: &'a [f32], block: usize, rows: usize, room: &'a mut [f32]) -> &'a [f32] {
+    let depth = shape.conv.window.taps() * shape.conv.input;
+    if shape.conv.window.is_pointwise() {
+        return &x[block * BLOCK * depth..][..rows * depth];
+    }
+    let patches = &mut room[..rows * depth];
+    for_each_run(shape, block * BLOCK, rows, |patch, inside, count| {
+        let patch = &mut patches[patch..patch + count];
+        match inside {
+            Some(start) => patch.copy_from_slice(&x[start..start + count]),
+            None => patch.fill(0.0),
+        }
+    });
+    patches
+}
+
+/// Visits the patches of `count` output pixels from `first` on in runs that are whole in patch and image: where the run
+/// starts in the patches, where in the images unless it lies outside, and its length.
+fn for_each_run(shape: &Shape, first: usize, count: usize, mut visit: impl FnMut(usize, Option<usize>, usize)) {
+    let (window, channels) = (shape.conv.window, shape.conv.input);
+    let ([height, width], [rows, columns]) = (window.image, window.kernel);
+    let ([_, out_width], depth) = (window.out, window.taps() * channels);
+    let pixels = window.out_pixels();
+    for at in 0..count {
+        let pixel = first + at;
+        let (image, place) = (pixel / pixels, pixel % pixels);
+        let (i, j) = (place / out_width * window.stride, place % out_width * window.stride);
+        // Columns before the image, and behind the last one inside.
+        let outside = window.before[1].saturating_sub(j).min(columns);
+        let end = (width + window.before[1]).saturating_sub(j).min(columns);
+        for r in 0..rows {
+            let patch = at * depth + r * columns * channels;
+            let row = (i + r).wrapping_sub(window.before[0]);
+            if row >= height || end <= outside {
+                visit(patch, None, columns * channels);
+                continue;
+            }
+            let start = ((image * height + row) * width + j + outside - window.before[1]) * channels;
+            if outside > 0 {
+                visit(patch, None, outside * channels);
+            }
+            visit(patch + outside * channels, Some(start), (end - outside) * channels);
+            if end < columns {
+                visit(patch + end * channels, None, (columns - end) * channels);
+            }
+        }
+    }
+}
+
+for_every_instruction_set! {
+    /// Adds the offsets and applies the activation.
+    fn finish(bounds: Bounds, b: &[f32], y: &mut [f32]) {
+        for pixel in y.chunks_exact_mut(b.len()) {
+            for (value, b) in pixel.iter_mut().zip(b) {
+                *value = bounds.apply(*value + b);
+            }
+        }
+    }
+}
+
+for_every_instruction_set! {
+    /// The gradient before the activation, and its sums over the pixels, added to `db`.
+    fn mask(bounds: Bounds, y: &[f32], dy: &[f32], masked: &mut [f32], db: &mut [f32]) {
+        let channels = db.len();
+        let pixels = y.chunks_exact(channels).zip(dy.chunks_exact(channels));
+        for ((y, dy), masked) in pixels.zip(masked.chunks_exact_mut(channels)) {
+            for i in 0..channels {
+                masked[i] = bounds.mask(y[i], dy[i]);
+                db[i] += masked[i];
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What a net is computed with. Two engines do the same: `cpu`, kernels of our own on the calling thread, and
+//! `tensor`, burn's tensors on any device burn has.
+//!
+//! Everything is for K children at once, which share their shapes and nothing else: activations are
+//! `[K, B, height, width, channels]`, parameters `[K, ...]`, and every launch on a GPU serves all of them.
+
+pub(crate) mod cpu;
+#[cfg(feature = "gpu")]
+pub(crate) mod tensor;
+#[cfg(test)]
+mod tests;
+
+use ndarray::ArrayView4;
+
+use crate::network::{Activation, Conv, Window};
+use crate::optimiser::Update;
+
+/// How many children, and how many images of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) children: usize,
+    pub(crate) images: usize,
+}
+
+/// A normalisation's sizes, and the number added to variances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct NormShape {
+    pub(crate) pixels: usize,
+    pub(crate) channels: usize,
+    pub(crate) epsilon: f32,
+}
+
+/// Gradients by a layer's input and by its parameters.
+pub(crate) struct Gradients<A> {
+    /// Absent when it was not asked for.
+    pub(crate) x: Option<A>,
+    pub(crate) weights: A,
+    pub(crate) bias: Option<A>,
+}
+
+/// Gradients by a normalisation's input, factors and offsets.
+pub(crate) struct NormGradients<A> {
+    pub(crate) x: A,
+    pub(crate) gamma: A,
+    pub(crate) beta: A,
+}
+
+/// What one child learns from or is measured on: images `[N, H, W, C]` of its own and copies of them, one after the
+/// other, and for each a row of class weights.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) images: ArrayView4<'a, u8>,
+    pub(crate) copies: ArrayView4<'a, u8>,
+    /// `[rows, classes]`; a row of zeros counts for nothing.
+    pub(crate) targets: &'a [f32],
+}
+
+/// Random choices of an epoch, made on the host. A step takes `children * images` of them, child by child.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Choices {
+    /// Which row each image is.
+    pub(crate) rows: Vec<u32>,
+    /// Which row it is mixed with, and the share of the first (Zhang et al. 2018, mixup); empty for none.
+    pub(crate) partners: Vec<(u32, f32)>,
+    /// A key for each dropout layer and child of each step.
+    pub(crate) dropout: Vec<u32>,
+}
+
+/// The loss of a batch and its gradient.
+pub(crate) struct Loss<A> {
+    /// By the logits, of the mean over the images of each child.
+    pub(crate) gradient: A,
+    /// `[K, 2]`: the sum of the losses, and the number of images whose heaviest class has the greatest logit.
+    pub(crate) sums: A,
+}
+
+/// The operations that nets and their training are made of.
+pub(crate) trait Engine {
+    /// Numbers on the device. Clones share them.
+    type Array: Clone;
+    /// Images and targets on the device.
+    type Data<'a>;
+    /// An epoch's choices on the device.
+    type Plan;
+
+    fn upload(&self, values: Vec<f32>) -> Self::Array;
+    /// Waits for the device.
+    fn download(&self, array: &Self::Array) -> Result<Vec<f32>, String>;
+
+    /// Puts the rows of each child on the device.
+    fn data<'a>(&self, rows: &[Rows<'a>]) -> Self::Data<'a>;
+    fn plan(&self, choices: Choices, batch: Batch) -> Self::Plan;
+    /// Images in [0, 1] and targets `[K, B, classes]` of a step.
+    fn batch(&self, data: &Self::Data<'_>, plan: &Self::Plan, step: usize, batch: Batch) -> [Self::Array; 2];
+
+    fn conv(
+        &self,
+        x: &Self::Array,
+        weights: &Self::Array,
+        bias: Option<&Self::Array>,
+        conv: &Conv,
+        activation: Activation,
+        batch: Batch,
+    ) -> Self::Array;
+    /// `y` is what [`conv`](Self::conv) returned.
+    #[expect(clippy::too_many_arguments, reason = "the arrays of one layer")]
+    fn conv_backward(
+        &self,
+        x: &Self::Array,
+        weights: &Self::Array,
+        y: &Self::Array,
+        dy: Self::Array,
+        conv: &Conv,
+        activation: Activation,
+        wants_x: bool,
+        batch: Batch,
+    ) -> Gradients<Self::Array>;
+
+    fn depthwise(
+        &self,
+        x: &Self::Array,
+        weights: &Self::Array,
+        window: &Window,
+        channels: usize,
+        batch: Batch,
+    ) -> Self::Array;
+    #[expect(clippy::too_many_arguments, reason = "the arrays of one layer")]
+    fn depthwise_backward(
+        &self,
+        x: &Self::Array,
+        weights: &Self::Array,
+        dy: Self::Array,
+        window: &Window,
+        channels: usize,
+        wants_x: bool,
+        batch: Batch,
+    ) -> Gradients<Self::Array>;
+
+    /// Mean and biased variance of each channel over images and pixels, `[K, channels]` each.
+    fn moments(&self, x: &Self::Array, shape: &NormShape, batch: Batch) -> [Self::Array; 2];
+    /// `activation((x - mean) / sqrt(variance + epsilon) * gamma + beta)`.
+    #[expect(clippy::too_many_arguments, reason = "the arrays of one layer")]
+    fn normalise(
+        &self,
+        x: &Self::Array,
+        moments: [&Self::Array; 2],
+        gamma: Option<&Self::Array>,
+        beta: &Self::Array,
+        shape: &NormShape,
+        activation: Activation,
+        batch: Batch,
+    ) -> Self::Array;
+    /// The gradients of [`normalise`](Self::normalise) after [`moments`](Self::moments), whose result was `y`.
+    #[expect(clippy::too_many_arguments, reason = "the arrays of one layer")]
+    fn normalise_backward(
+        &self,
+        x: &Self::Array,
+        moments: [&Self::Array; 2],
+        gamma: Option<&Self::Array>,
+        y: &Self::Array,
+        dy: Self::Array,
+        shape: &NormShape,
+        activation: Activation,
+        batch: Batch,
+    ) -> NormGradients<Self::Array>;
+    /// `old * keep + new * (1 - keep)`.
+    fn blend(&self, old: &Self::Array, new: &Self::Array, keep: f32) -> Self::Array;
+
+    fn max_pool(&self, x: &Self::Array, window: &Window, channels: usize, batch: Batch) -> Self::Array;
+    /// The gradient goes to the first of equal pixels.
+    fn max_pool_backward(
+        &self,
+        x: &Self::Array,
+        y: &Self::Array,
+        dy: Self::Array,
+        window: &Window,
+        channels: usize,
+        batch: Batch,
+    ) -> Self::Array;
+    fn average_pool(&self, x: &Self::Array, window: &Window, channels: usize, batch: Batch) -> Self::Array;
+    fn average_pool_backward(&self, dy: Self::Array, window: &Window, channels: usize, batch: Batch) -> Self::Array;
+    fn global_average(&self, x: &Self::Array, pixels: usize, channels: usize, batch: Batch) -> Self::Array;
+    fn global_average_backward(&self, dy: Self::Array, pixels: usize, channels: usize, batch: Batch) -> Self::Array;
+
+    /// Drops values and scales the rest up, by a mask that is a function of the key of the step, layer and child alone:
+    /// the way back is the same call on the gradient.
+    fn dropout(&self, x: Self::Array, rate: f32, plan: &Self::Plan, key: DropoutKey, batch: Batch) -> Self::Array;
+    fn add(&self, a: Self::Array, b: &Self::Array) -> Self::Array;
+    /// Puts channels one after another.
+    fn concat(&self, parts: &[Self::Array], pixels: usize, channels: &[usize], batch: Batch) -> Self::Array;
+    /// The way back of [`concat`](Self::concat).
+    fn split(&self, whole: &Self::Array, pixels: usize, channels: &[usize], batch: Batch) -> Vec<Self::Array>;
+
+    /// Cross-entropy of softmax against class weights.
+    fn cross_entropy(
+        &self,
+        logits: &Self::Array,
+        targets: &Self::Array,
+        classes: usize,
+        batch: Batch,
+    ) -> Loss<Self::Array>;
+
+    /// One step of an optimiser. `slots` are its memories of the parameter, zeros at first.
+    fn update(
+        &self,
+        parameter: Self::Array,
+        gradient: Self::Array,
+        slots: &mut [Self::Array],
+        update: &Update,
+        children: usize,
+    ) -> Self::Array;
+}
+
+/// Where a dropout's keys stand among an epoch's: those of step `step`, layer `layer` of `layers`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DropoutKey {
+    pub(crate) step: usize,
+    pub(crate) layer: usize,
+    pub(crate) layers: usize,
+}
+
+impl DropoutKey {
+    /// The first child's key.
+    pub(crate) fn first(&self, children: usize) -> usize {
+        (self.step * self.layers + self.layer) * children
+    }
+}
+
+/// A random number for each place that any device computes without the ones before it: a round of [`lowbias32`] on each
+/// side of the key.
+pub(crate) fn hash(place: u32, key: u32) -> u32 {
+    lowbias32(lowbias32(place) ^ key)
+}
+
+/// A hash of 32 bits (C. Wellons, "Prospecting for Hash Functions", 2018).
+pub(crate) fn lowbias32(mut x: u32) -> u32 {
+    x ^= x >> 16;
+    x = x.wrapping_mul(0x7feb_352d);
+    x ^= x >> 15;
+    x = x.wrapping_mul(0x846c_a68b);
+    x ^ (x >> 16)
+}
+
+/// A value is dropped where the upper 24 bits of its hash are below this.
+pub(crate) fn dropout_threshold(rate: f32) -> u32 {
+    (f64::from(rate) * f64::from(1u32 << 24)).round() as u32
+}

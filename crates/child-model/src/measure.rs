@@ -1,0 +1,50 @@
+//! How fast children are trained here.
+
+use std::time::{Duration, Instant};
+
+use deepaug_augmenter::{Policy, RangeTable};
+use ndarray::s;
+
+use crate::{ChildModel, Observer, Settings, TrainError, Training, TrainingSet};
+
+/// The measurement goes on until its trainings took this long.
+const ENOUGH: Duration = Duration::from_millis(700);
+
+struct Silent;
+
+impl Observer for Silent {}
+
+/// Training images that `children` children together learn from a second, when they train at once. `training` says on
+/// what and how; its weights are thrown away. Takes a few seconds on a CPU; on a GPU the first call also tunes kernels.
+///
+/// # Errors
+/// [`TrainError`].
+pub fn images_per_second(child: &dyn ChildModel, training: &Training<'_>, children: usize) -> Result<f64, TrainError> {
+    let policy = Policy::none(RangeTable::Monotone);
+    let batch = training.settings.batch_size;
+    let run = |steps: usize| {
+        let settings = Settings { epochs: 1, images_per_epoch: Some(batch * steps), ..*training.settings };
+        let set = TrainingSet {
+            validation_images: training.set.validation_images.slice(s![..1, .., .., ..]),
+            validation_labels: &training.set.validation_labels[..1],
+            ..training.set.view()
+        };
+        let training = Training { set, policy: &policy, settings: &settings, seed: 0, initial_weights: None };
+        let start = Instant::now();
+        child.train_all(&vec![training; children], children, &Silent).into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(start.elapsed())
+    };
+    run(2)?;
+    let mut steps = 4;
+    loop {
+        let taken = run(steps)?;
+        if taken >= ENOUGH || steps >= 4096 {
+            // What does not grow with the steps is not part of their speed.
+            let one = run(1)?;
+            let images = children * batch * (steps - 1);
+            return Ok(images as f64 / taken.saturating_sub(one).as_secs_f64().max(1e-9));
+        }
+        let factor = (ENOUGH.as_secs_f64() / taken.as_secs_f64().max(1e-3) * 1.2).clamp(2.0, 16.0);
+        steps = (steps as f64 * factor) as usize;
+    }
+}

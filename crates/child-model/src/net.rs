@@ -1,0 +1,225 @@
+//! The nets of this crate as child models.
+
+use std::path::Path;
+
+use crate::engine::cpu::Cpu;
+use crate::fit::{Fitted, Stack, copies, fit};
+use crate::network::{Plan, Weights, note};
+use crate::{ChildModel, Device, EpochRecord, History, Model, Observer, TrainError, Training, lanes};
+
+/// A net that is trained on a device.
+///
+/// On the CPU each child has one thread, and as many train at once as threads are given: two children on two threads do
+/// more than one child on both. On a GPU as many train in one pass as memory allows.
+#[derive(Debug, Clone)]
+pub struct Net {
+    model: Model,
+    device: Device,
+    /// Bytes that a GPU's children may take together.
+    memory: u64,
+}
+
+/// The memory that children may take on a GPU unless something else is said: what cards of ten years ago have.
+pub const DEFAULT_MEMORY: u64 = 4 << 30;
+
+impl Net {
+    /// A net on a device.
+    pub fn new(model: Model, device: Device) -> Self {
+        Self { model, device, memory: DEFAULT_MEMORY }
+    }
+
+    /// The same with so many bytes for all children on a GPU together.
+    pub fn with_memory(self, bytes: u64) -> Self {
+        Self { memory: bytes, ..self }
+    }
+
+    /// The net.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The most bytes that a child takes on the device: weights, gradients and the optimiser's memories; what a step
+    /// keeps for its way back, three times over for gradients and unrolled patches; and its images.
+    ///
+    /// # Errors
+    /// [`TrainError::TooSmall`] and [`TrainError::Layers`].
+    pub fn bytes_per_child(&self, training: &Training<'_>) -> Result<u64, TrainError> {
+        let plan = self.plan(training)?;
+        let settings = training.settings;
+        let values: usize = plan.parameters.iter().map(|parameter| parameter.len()).sum();
+        let copies = training.policy.sub_policies.len() as f64 * training.policy.portion;
+        let images = training.set.images.len() as f64 * (1.0 + copies) + training.set.validation_images.len() as f64;
+        let floats =
+            values * (2 + settings.optimiser.slots()) + 3 * settings.batch_size * plan.activations + images as usize;
+        Ok(4 * floats as u64)
+    }
+
+    fn plan(&self, training: &Training<'_>) -> Result<Plan, TrainError> {
+        let (_, height, width, channels) = training.set.images.dim();
+        self.model.plan([height, width, channels], training.set.classes)
+    }
+
+    /// Trains the trainings in one pass.
+    fn stack(
+        &self,
+        plan: &Plan,
+        trainings: &[&Training<'_>],
+        copies: Vec<deepaug_augmenter::Copies>,
+        on_epoch: &dyn Fn(usize, &EpochRecord) -> bool,
+    ) -> Result<Fitted, TrainError> {
+        let weights = trainings.iter().map(|training| first_weights(plan, training)).collect::<Result<_, _>>()?;
+        let stack = Stack { plan, trainings, weights };
+        match &self.device.gpu {
+            None => fit(&Cpu, stack, copies, false, on_epoch),
+            #[cfg(feature = "gpu")]
+            Some(device) => fit(&crate::engine::tensor::Tensors::new(device.clone()), stack, copies, true, on_epoch),
+            #[cfg(not(feature = "gpu"))]
+            Some(never) => match *never {},
+        }
+    }
+
+    fn one(
+        &self,
+        training: &Training<'_>,
+        on_epoch: &dyn Fn(&EpochRecord) -> bool,
+    ) -> Result<(History, Plan, Weights), TrainError> {
+        let plan = self.plan(training)?;
+        let on_epoch = |_: usize, record: &EpochRecord| on_epoch(record);
+        let mut fitted = self.stack(&plan, &[training], vec![copies(training, 0)], &on_epoch)?;
+        let history = fitted.histories.remove(0)?;
+        Ok((history, plan, fitted.weights.remove(0)))
+    }
+
+    /// How many of the trainings, which share their settings, are trained in one pass.
+    fn children(&self, trainings: &[&Training<'_>]) -> Result<usize, TrainError> {
+        // Passes of their own length cannot go side by side.
+        if trainings[0].settings.images_per_epoch.is_none() {
+            return Ok(1);
+        }
+        let bytes: Vec<u64> = trainings.iter().map(|t| self.bytes_per_child(t)).collect::<Result<_, _>>()?;
+        let most = bytes.into_iter().max().unwrap_or(1).max(1);
+        Ok(((self.memory / most) as usize).clamp(1, trainings.len()))
+    }
+
+    /// Trains on a GPU, stack after stack. When a stack fails, as it does when memory is short, its two halves are
+    /// tried; a training alone is tried twice.
+    fn train_stacks(&self, trainings: &[&Training<'_>], observer: &dyn Observer) -> Vec<Result<History, TrainError>> {
+        let prepared = self.plan(trainings[0]).and_then(|plan| Ok((plan, self.children(trainings)?)));
+        let (plan, mut size) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return vec![Err(error); trainings.len()],
+        };
+        let mut results = Vec::with_capacity(trainings.len());
+        let mut retried = false;
+        while results.len() < trainings.len() {
+            let first = results.len();
+            let stack = &trainings[first..trainings.len().min(first + size)];
+            let begun: Vec<bool> = (first..first + stack.len()).map(|index| observer.begins(index)).collect();
+            if begun.contains(&false) {
+                results.extend(stack.iter().map(|_| Err(TrainError::Stopped)));
+                continue;
+            }
+            let on_epoch = |child: usize, record: &EpochRecord| observer.epoch(first + child, record);
+            let fitted = lanes::guarded(|| {
+                let copies = stack.iter().map(|training| copies(training, 0)).collect();
+                self.stack(&plan, stack, copies, &on_epoch)
+            });
+            match fitted {
+                Ok(fitted) => results.extend(fitted.histories),
+                Err(error @ TrainError::Weights { .. }) => results.extend(vec![Err(error); stack.len()]),
+                Err(_) if stack.len() > 1 => {
+                    size = stack.len().div_ceil(2);
+                    continue;
+                }
+                Err(_) if !retried => {
+                    retried = true;
+                    continue;
+                }
+                Err(error) => results.push(Err(TrainError::Device { why: error.to_string() })),
+            }
+            (first..results.len()).for_each(|index| observer.finished(index, &results[index]));
+        }
+        results
+    }
+}
+
+fn first_weights(plan: &Plan, training: &Training<'_>) -> Result<Weights, TrainError> {
+    match training.initial_weights {
+        None => Ok(plan.first_weights(training.seed)),
+        Some(path) => plan.load(path).map_err(|why| TrainError::Weights { path: path.into(), why }),
+    }
+}
+
+impl ChildModel for Net {
+    fn name(&self) -> String {
+        self.model.name()
+    }
+
+    fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError> {
+        Ok(self.one(training, on_epoch)?.0)
+    }
+
+    fn train_all(
+        &self,
+        trainings: &[Training<'_>],
+        threads: usize,
+        observer: &dyn Observer,
+    ) -> Vec<Result<History, TrainError>> {
+        if self.device.is_cpu() {
+            return lanes::run(trainings.len(), threads, observer, &|index| {
+                self.train(&trainings[index], &|record| observer.epoch(index, record))
+            });
+        }
+        if trainings.is_empty() {
+            return Vec::new();
+        }
+        self.train_stacks(&trainings.iter().collect::<Vec<_>>(), observer)
+    }
+
+    fn pretrain(
+        &self,
+        training: &Training<'_>,
+        path: &Path,
+        on_epoch: &dyn Fn(&EpochRecord) -> bool,
+    ) -> Result<(), TrainError> {
+        let content = content(&self.model, training);
+        if note(path).is_some_and(|note| note == content) {
+            return Ok(());
+        }
+        let (_, plan, weights) = self.one(training, on_epoch)?;
+        plan.save(&weights, path, &content).map_err(|why| TrainError::Weights { path: path.into(), why })
+    }
+
+    fn check(&self, image: [usize; 3], classes: usize) -> Result<(), TrainError> {
+        self.model.plan(image, classes).map(|_| ())
+    }
+
+    fn device(&self) -> String {
+        self.device.name().into()
+    }
+
+    fn device_kind(&self) -> &'static str {
+        self.device.kind()
+    }
+
+    fn lanes(&self, threads: usize) -> usize {
+        if self.device.is_cpu() { threads } else { 1 }
+    }
+}
+
+/// All that decides a training's last weights, as text.
+fn content(model: &Model, training: &Training<'_>) -> String {
+    let mut images = crc32fast::Hasher::new();
+    training.set.images.iter().for_each(|&pixel| images.update(&[pixel]));
+    training.set.labels.iter().for_each(|&label| images.update(&(label as u64).to_le_bytes()));
+    format!(
+        "{} {:?}; {} images crc32 {:08x}; {:?}; {:?}; seed {}",
+        model.name(),
+        model.layers(),
+        training.set.labels.len(),
+        images.finalize(),
+        training.policy,
+        training.settings,
+        training.seed,
+    )
+}

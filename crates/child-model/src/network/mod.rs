@@ -1,0 +1,14 @@
+//! Nets as lists of layers, and the way through them: forwards, backwards, and a step of the optimiser. The same for
+//! every engine.
+
+mod layers;
+mod pass;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+pub use layers::{Activation, Layer, Padding, Side};
+pub(crate) use pass::{Network, Training};
+pub(crate) use plan::{Conv, Plan, Window};
+pub(crate) use weights::{Weights, note};

@@ -1,0 +1,287 @@
+//! The way through a net. Forwards, each step leaves on the tape what its way back needs; backwards, it takes that off
+//! again, so that a tape is a stack and needs no names.
+
+use super::plan::{Norm, Plan, Step};
+use crate::engine::{Batch, DropoutKey, Engine, NormShape};
+use crate::optimiser::{Optimiser, Update};
+
+/// A net of K children with its parameters and the optimiser's memories of them.
+pub(crate) struct Network<'a, E: Engine> {
+    plan: &'a Plan,
+    engine: &'a E,
+    children: usize,
+    parameters: Vec<E::Array>,
+    slots: Vec<Vec<E::Array>>,
+}
+
+/// A step of training: where its random choices are.
+pub(crate) struct Training<'p, E: Engine> {
+    pub(crate) plan: &'p E::Plan,
+    pub(crate) step: usize,
+    /// Whether dropout layers drop.
+    pub(crate) dropout: bool,
+}
+
+/// What a pass needs besides the arrays.
+struct Pass<'p, E: Engine> {
+    batch: Batch,
+    /// Absent when evaluating.
+    training: Option<&'p Training<'p, E>>,
+}
+
+impl<E: Engine> Clone for Pass<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E: Engine> Copy for Pass<'_, E> {}
+
+impl<'a, E: Engine> Network<'a, E> {
+    /// `parameters` holds, in the plan's order, the values of all children one after another.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        engine: &'a E,
+        children: usize,
+        parameters: Vec<Vec<f32>>,
+        optimiser: &Optimiser,
+    ) -> Self {
+        let zeros = |length: usize| engine.upload(vec![0.0; length]);
+        let slots = plan.parameters.iter().map(|parameter| {
+            let count = if parameter.trainable { optimiser.slots() } else { 0 };
+            (0..count).map(|_| zeros(children * parameter.len())).collect()
+        });
+        let slots = slots.collect();
+        let parameters = parameters.into_iter().map(|values| engine.upload(values)).collect();
+        Self { plan, engine, children, parameters, slots }
+    }
+
+    pub(crate) fn children(&self) -> usize {
+        self.children
+    }
+
+    /// The parameters' values, in the plan's order, child after child.
+    pub(crate) fn parameters(&self) -> Result<Vec<Vec<f32>>, String> {
+        self.parameters.iter().map(|parameter| self.engine.download(parameter)).collect()
+    }
+
+    /// Logits `[K, B, classes]`.
+    pub(crate) fn evaluate(&mut self, x: E::Array, images: usize) -> E::Array {
+        let batch = Batch { children: self.children, images };
+        self.forward(&self.plan.steps, x, Pass { batch, training: None }, &mut Vec::new())
+    }
+
+    /// Logits `[K, B, classes]`, and on the tape what [`backward`](Self::backward) needs.
+    pub(crate) fn train(
+        &mut self,
+        x: E::Array,
+        images: usize,
+        training: &Training<'_, E>,
+        tape: &mut Vec<E::Array>,
+    ) -> E::Array {
+        let batch = Batch { children: self.children, images };
+        self.forward(&self.plan.steps, x, Pass { batch, training: Some(training) }, tape)
+    }
+
+    /// The gradients by the parameters; absent for those that are not learnt.
+    pub(crate) fn gradients(
+        &mut self,
+        dy: E::Array,
+        images: usize,
+        training: &Training<'_, E>,
+        tape: &mut Vec<E::Array>,
+    ) -> Vec<Option<E::Array>> {
+        let batch = Batch { children: self.children, images };
+        let mut gradients = self.plan.parameters.iter().map(|_| None).collect();
+        self.backward(&self.plan.steps, dy, false, Pass { batch, training: Some(training) }, tape, &mut gradients);
+        gradients
+    }
+
+    /// A step of the optimiser.
+    pub(crate) fn update(&mut self, gradients: Vec<Option<E::Array>>, update: &Update) {
+        for (number, gradient) in gradients.into_iter().enumerate() {
+            let Some(gradient) = gradient else { continue };
+            let parameter = self.take(number);
+            let mut update = *update;
+            if !self.plan.parameters[number].decays() {
+                update.weight_decay = 0.0;
+            }
+            self.parameters[number] =
+                self.engine.update(parameter, gradient, &mut self.slots[number], &update, self.children);
+        }
+    }
+
+    /// Takes a parameter out, so that it can be changed in place. Something must be put back.
+    fn take(&mut self, number: usize) -> E::Array {
+        std::mem::replace(&mut self.parameters[number], self.engine.upload(Vec::new()))
+    }
+
+    fn forward(&mut self, steps: &'a [Step], mut x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
+        for step in steps {
+            x = self.step(step, x, pass, tape);
+        }
+        x
+    }
+
+    fn step(&mut self, step: &'a Step, x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
+        let (engine, batch) = (self.engine, pass.batch);
+        // An evaluation keeps nothing.
+        let mut keep = |array: &E::Array| {
+            if pass.training.is_some() {
+                tape.push(array.clone());
+            }
+        };
+        match step {
+            Step::Conv { conv, weights, bias, activation } => {
+                let bias = bias.map(|bias| &self.parameters[bias]);
+                let y = engine.conv(&x, &self.parameters[*weights], bias, conv, *activation, batch);
+                keep(&x);
+                keep(&y);
+                y
+            }
+            Step::Depthwise { window, channels, weights } => {
+                let y = engine.depthwise(&x, &self.parameters[*weights], window, *channels, batch);
+                keep(&x);
+                y
+            }
+            Step::BatchNorm { norm, activation } => {
+                let shape = norm_shape(norm);
+                let gamma = norm.gamma.map(|gamma| self.parameters[gamma].clone());
+                let beta = self.parameters[norm.beta].clone();
+                let moments = match pass.training {
+                    Some(_) => engine.moments(&x, &shape, batch),
+                    None => [norm.mean, norm.variance].map(|number| self.parameters[number].clone()),
+                };
+                let [mean, variance] = &moments;
+                let y = engine.normalise(&x, [mean, variance], gamma.as_ref(), &beta, &shape, *activation, batch);
+                if pass.training.is_some() {
+                    for (number, new) in [(norm.mean, mean), (norm.variance, variance)] {
+                        self.parameters[number] = engine.blend(&self.parameters[number], new, norm.momentum);
+                    }
+                }
+                [&x, mean, variance, &y].into_iter().for_each(keep);
+                y
+            }
+            Step::MaxPool { window, channels } => {
+                let y = engine.max_pool(&x, window, *channels, batch);
+                keep(&x);
+                keep(&y);
+                y
+            }
+            Step::AveragePool { window, channels } => engine.average_pool(&x, window, *channels, batch),
+            Step::GlobalAverage { pixels, channels } => engine.global_average(&x, *pixels, *channels, batch),
+            Step::Dropout { rate, layer } => self.dropout(x, *rate, *layer, pass),
+            Step::Residual { main, shortcut } => {
+                let other = self.forward(shortcut, x.clone(), pass, tape);
+                let y = self.forward(main, x, pass, tape);
+                engine.add(y, &other)
+            }
+            Step::Branches { branches, pixels, channels } => {
+                let parts: Vec<_> = branches.iter().map(|branch| self.forward(branch, x.clone(), pass, tape)).collect();
+                engine.concat(&parts, *pixels, channels, batch)
+            }
+        }
+    }
+
+    fn dropout(&self, x: E::Array, rate: f32, layer: usize, pass: Pass<'_, E>) -> E::Array {
+        match pass.training {
+            Some(training) if training.dropout => {
+                let key = DropoutKey { step: training.step, layer, layers: self.plan.dropouts };
+                self.engine.dropout(x, rate, training.plan, key, pass.batch)
+            }
+            _ => x,
+        }
+    }
+
+    /// The gradient by what went in; absent when it was not asked for and the first step does not give it for nothing.
+    fn backward(
+        &self,
+        steps: &'a [Step],
+        mut dy: E::Array,
+        wants_x: bool,
+        pass: Pass<'_, E>,
+        tape: &mut Vec<E::Array>,
+        gradients: &mut Vec<Option<E::Array>>,
+    ) -> Option<E::Array> {
+        for (place, step) in steps.iter().enumerate().rev() {
+            dy = self.step_back(step, dy, wants_x || place > 0, pass, tape, gradients)?;
+        }
+        Some(dy)
+    }
+
+    fn step_back(
+        &self,
+        step: &'a Step,
+        dy: E::Array,
+        wants_x: bool,
+        pass: Pass<'_, E>,
+        tape: &mut Vec<E::Array>,
+        gradients: &mut Vec<Option<E::Array>>,
+    ) -> Option<E::Array> {
+        let (engine, batch) = (self.engine, pass.batch);
+        let mut kept = || tape.pop().expect("each step takes as much off the tape as it put there");
+        match step {
+            Step::Conv { conv, weights, bias, activation } => {
+                let (y, x) = (kept(), kept());
+                let w = &self.parameters[*weights];
+                let found = engine.conv_backward(&x, w, &y, dy, conv, *activation, wants_x, batch);
+                gradients[*weights] = Some(found.weights);
+                if let Some(bias) = bias {
+                    gradients[*bias] = found.bias;
+                }
+                found.x
+            }
+            Step::Depthwise { window, channels, weights } => {
+                let x = kept();
+                let w = &self.parameters[*weights];
+                let found = engine.depthwise_backward(&x, w, dy, window, *channels, wants_x, batch);
+                gradients[*weights] = Some(found.weights);
+                found.x
+            }
+            Step::BatchNorm { norm, activation } => {
+                let (y, variance, mean, x) = (kept(), kept(), kept(), kept());
+                let gamma = norm.gamma.map(|gamma| &self.parameters[gamma]);
+                let moments = [&mean, &variance];
+                let found =
+                    engine.normalise_backward(&x, moments, gamma, &y, dy, &norm_shape(norm), *activation, batch);
+                if let Some(gamma) = norm.gamma {
+                    gradients[gamma] = Some(found.gamma);
+                }
+                gradients[norm.beta] = Some(found.beta);
+                Some(found.x)
+            }
+            Step::MaxPool { window, channels } => {
+                let (y, x) = (kept(), kept());
+                wants_x.then(|| engine.max_pool_backward(&x, &y, dy, window, *channels, batch))
+            }
+            Step::AveragePool { window, channels } => {
+                wants_x.then(|| engine.average_pool_backward(dy, window, *channels, batch))
+            }
+            Step::GlobalAverage { pixels, channels } => {
+                wants_x.then(|| engine.global_average_backward(dy, *pixels, *channels, batch))
+            }
+            Step::Dropout { rate, layer } => Some(self.dropout(dy, *rate, *layer, pass)),
+            Step::Residual { main, shortcut } => {
+                let by_main = self.backward(main, dy.clone(), wants_x, pass, tape, gradients);
+                let by_shortcut = self.backward(shortcut, dy, wants_x, pass, tape, gradients);
+                Some(engine.add(by_main?, &by_shortcut?))
+            }
+            Step::Branches { branches, pixels, channels } => {
+                let parts = engine.split(&dy, *pixels, channels, batch);
+                let mut sum = None;
+                for (branch, part) in branches.iter().zip(parts).rev() {
+                    let dx = self.backward(branch, part, wants_x, pass, tape, gradients);
+                    sum = match (sum, dx) {
+                        (Some(sum), Some(dx)) => Some(engine.add(sum, &dx)),
+                        (sum, dx) => sum.or(dx),
+                    };
+                }
+                sum.filter(|_| wants_x)
+            }
+        }
+    }
+}
+
+fn norm_shape(norm: &Norm) -> NormShape {
+    NormShape { pixels: norm.pixels, channels: norm.channels, epsilon: norm.epsilon }
+}

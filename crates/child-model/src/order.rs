@@ -1,0 +1,46 @@
+//! Which images make up each step.
+
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// An endless stream of image indices: one shuffled pass over the pool after another, so that every image comes up
+/// equally often however the epochs cut the stream.
+#[derive(Debug)]
+pub(crate) struct Order {
+    rng: ChaCha8Rng,
+    pass: Vec<u32>,
+    next: usize,
+}
+
+impl Order {
+    pub(crate) fn new(images: usize, rng: ChaCha8Rng) -> Self {
+        Self { rng, pass: (0..images as u32).collect(), next: images }
+    }
+
+    pub(crate) fn next(&mut self) -> u32 {
+        if self.next == self.pass.len() {
+            self.pass.shuffle(&mut self.rng);
+            self.next = 0;
+        }
+        self.next += 1;
+        self.pass[self.next - 1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::{Stream, generator};
+
+    #[test]
+    fn every_image_comes_up_equally_often() {
+        let mut order = Order::new(7, generator(3, Stream::Order));
+        let drawn: Vec<u32> = (0..35).map(|_| order.next()).collect();
+        for pass in drawn.chunks(7) {
+            let mut pass = pass.to_vec();
+            pass.sort_unstable();
+            assert_eq!(pass, [0, 1, 2, 3, 4, 5, 6]);
+        }
+        assert_ne!(drawn[..7], drawn[7..14]);
+    }
+}

@@ -1,0 +1,53 @@
+//! How children are trained.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Optimiser;
+
+/// When the training images are augmented.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Augment {
+    /// Once, before the first epoch, as DeepAugment does.
+    #[default]
+    Once,
+    /// Afresh for every epoch.
+    Epoch,
+}
+
+/// What all trainings of a search share.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Passes of `images_per_epoch` images.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch_size: usize,
+    /// Images an epoch draws from originals and copies; `None` draws as many as there are. Rounded up to whole batches.
+    ///
+    /// Equal numbers for every policy keep the number of steps equal, so that a policy is not rewarded for training
+    /// longer.
+    pub images_per_epoch: Option<usize>,
+    /// How weights are changed.
+    pub optimiser: Optimiser,
+    /// The share of each target that is spread over all classes (Szegedy et al. 2016), in `[0, 1)`.
+    pub label_smoothing: f64,
+    /// Images are mixed with others by shares from Beta(`mixup`, `mixup`) (Zhang et al. 2018); 0 for never.
+    pub mixup: f64,
+    /// When images are augmented.
+    pub augment: Augment,
+}
+
+impl Settings {
+    /// So many epochs of batches of 64 with an optimiser, and nothing else.
+    pub const fn plain(epochs: usize, optimiser: Optimiser) -> Self {
+        Self {
+            epochs,
+            batch_size: 64,
+            images_per_epoch: None,
+            optimiser,
+            label_smoothing: 0.0,
+            mixup: 0.0,
+            augment: Augment::Once,
+        }
+    }
+}
