@@ -124,6 +124,11 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         "cpu"
     }
 
+    /// Whether a few steps of it take little time, so that its speed can be measured before a study.
+    fn is_quick(&self) -> bool {
+        false
+    }
+
     /// How many trainings run at once when so many threads may be used.
     fn lanes(&self, threads: usize) -> usize {
         threads

@@ -7,9 +7,6 @@ use ndarray::s;
 
 use crate::{ChildModel, Observer, Settings, TrainError, Training, TrainingSet};
 
-/// The measurement goes on until its trainings took this long.
-const ENOUGH: Duration = Duration::from_millis(700);
-
 struct Silent;
 
 impl Observer for Silent {}
@@ -19,7 +16,12 @@ impl Observer for Silent {}
 ///
 /// # Errors
 /// [`TrainError`].
-pub fn images_per_second(child: &dyn ChildModel, training: &Training<'_>, children: usize) -> Result<f64, TrainError> {
+pub fn images_per_second(
+    child: &dyn ChildModel,
+    training: &Training<'_>,
+    children: usize,
+    enough: Duration,
+) -> Result<f64, TrainError> {
     let policy = Policy::none(RangeTable::Monotone);
     let batch = training.settings.batch_size;
     let run = |steps: usize| {
@@ -38,13 +40,13 @@ pub fn images_per_second(child: &dyn ChildModel, training: &Training<'_>, childr
     let mut steps = 4;
     loop {
         let taken = run(steps)?;
-        if taken >= ENOUGH || steps >= 4096 {
+        if taken >= enough || steps >= 4096 {
             // What does not grow with the steps is not part of their speed.
             let one = run(1)?;
             let images = children * batch * (steps - 1);
             return Ok(images as f64 / taken.saturating_sub(one).as_secs_f64().max(1e-9));
         }
-        let factor = (ENOUGH.as_secs_f64() / taken.as_secs_f64().max(1e-3) * 1.2).clamp(2.0, 16.0);
+        let factor = (enough.as_secs_f64() / taken.as_secs_f64().max(1e-3) * 1.2).clamp(2.0, 16.0);
         steps = (steps as f64 * factor) as usize;
     }
 }

@@ -202,6 +202,10 @@ impl ChildModel for Net {
         self.device.kind()
     }
 
+    fn is_quick(&self) -> bool {
+        true
+    }
+
     fn lanes(&self, threads: usize) -> usize {
         if self.device.is_cpu() { threads } else { 1 }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use deepaug::DeviceChoice;
+use deepaug::{DeviceChoice, Model};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 wrong arguments, 3 configuration, 4 data, 5 device, 6 study, \
                           7 file system, 8 a child failed, 70 a defect of deepaug, 130 interrupted";
@@ -24,6 +24,11 @@ pub(crate) enum Command {
     /// Print the effective configuration, every key explained
     #[command(after_help = "Examples:\n  deepaug config > my.toml\n  deepaug config --config my.toml --json")]
     Config(Config),
+    /// Measure how fast children train on this machine
+    #[command(
+        after_help = "Examples:\n  deepaug bench --child\n  deepaug bench --child --model wrn_16_2 --model simplecnn --json"
+    )]
+    Bench(Bench),
     /// List the devices that trainings can run on
     #[command(after_help = "Example:\n  deepaug devices --json")]
     Devices(Devices),
@@ -77,6 +82,51 @@ pub(crate) struct Config {
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bench {
+    /// Measure the training of child models (the default)
+    #[arg(long)]
+    pub(crate) child: bool,
+    /// Model, as in the configuration; may be given several times [default: basiccnn]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Vec<Model>,
+    /// auto, cpu or wgpu
+    #[arg(long, value_name = "D")]
+    pub(crate) device: Option<DeviceChoice>,
+    /// Side of the images in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 32, value_parser = in_range(1, 1024))]
+    pub(crate) size: usize,
+    /// Channels of the images: 1 for grey, 3 for colour
+    #[arg(long, value_name = "C", default_value_t = 3, value_parser = in_range(1, 3))]
+    pub(crate) channels: usize,
+    /// Images a step
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = in_range(1, 10_000))]
+    pub(crate) batch: usize,
+    /// Children at once [default: one, then more while that pays]
+    #[arg(long, value_name = "K", value_parser = in_range(1, 1024))]
+    pub(crate) children: Option<usize>,
+    /// Seconds for each measurement, at least
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
+    pub(crate) seconds: f64,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn in_range(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("must be a number from {least} to {most}")),
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.01..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("must be a number of seconds from 0.01 to 600".into()),
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -48,6 +48,14 @@ pub enum Event {
         /// Trainings in all.
         trainings: usize,
     },
+    /// How long it will take, from the speed of a few steps.
+    Estimated {
+        /// Training images that all children together learn from a second.
+        images_per_second: f64,
+        /// The time for all trainings that are left.
+        #[serde(rename = "seconds", serialize_with = "as_seconds")]
+        left: Option<Duration>,
+    },
     /// An epoch of the training whose weights every child starts from has ended.
     Pretraining {
         /// Epochs in all.
@@ -122,6 +130,10 @@ impl fmt::Display for Event {
                  the search never sees\n{iters} policies, {trainings} trainings on {device}\nstudy: {}",
                 study.display()
             ),
+            Self::Estimated { images_per_second, left } => {
+                let left = left.map(clock).unwrap_or_default();
+                write!(f, "{images_per_second:.0} images a second: about {left} for all trainings")
+            }
             Self::TrialStarted { trial, policy } => write!(f, "trial {trial}: {policy}"),
             Self::Epoch { trial, sample, epochs, record } => write!(
                 f,

@@ -24,6 +24,7 @@
 //! can go wrong. The policies, data sets and children of the other crates are re-exported.
 
 mod auto;
+mod bench;
 mod codec;
 mod config;
 mod error;
@@ -38,6 +39,7 @@ mod seeds;
 mod study;
 
 pub use auto::Auto;
+pub use bench::{ChildBench, ChildSpeed};
 pub use codec::Codec;
 pub use config::{Child, Config, EpochSize, Portion};
 pub use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};

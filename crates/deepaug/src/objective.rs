@@ -1,8 +1,9 @@
 //! From a policy to histories: the part of a study that trains.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Policy, RangeTable};
 use deepaug_child_model::{
     ChildModel, EpochRecord, History, Observer, Settings, TrainError, Training, TrainingSet, images_per_second,
 };
@@ -11,6 +12,9 @@ use ndarray::Array4;
 
 use crate::seeds::{Purpose, derive};
 use crate::{Config, EpochSize};
+
+/// How long a child's speed is measured before a study.
+const PROBE: Duration = Duration::from_millis(300);
 
 /// What a policy is judged by: children trained on images augmented by it, and measured on validation images.
 #[derive(Debug)]
@@ -67,17 +71,22 @@ impl Objective {
         self.child.lanes(self.threads)
     }
 
-    /// Training images that all children together learn from a second, measured for about a second.
-    pub fn images_per_second(&self) -> Result<f64, TrainError> {
-        let policy = Policy::none(deepaug_augmenter::RangeTable::Monotone);
-        images_per_second(self.child(), &self.training(&policy, 0), self.lanes())
-    }
-
-    /// Images that a training of `policy` learns from, all epochs together.
-    pub(crate) fn images_per_training(&self, policy: &Policy) -> f64 {
-        let copies = policy.portion * policy.sub_policies.len() as f64;
-        let pool = self.labels.len() as f64 * (1.0 + copies);
-        self.settings.epochs as f64 * self.settings.images_per_epoch.map_or(pool, |images| images as f64)
+    /// How long so many trainings will take, from the speed of a few steps, and the training images a second; absent for
+    /// a child whose speed is not quickly measured.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub(crate) fn estimate(&self, trainings: usize) -> Result<Option<(f64, Duration)>, TrainError> {
+        if !self.child.is_quick() {
+            return Ok(None);
+        }
+        let policy = Policy::none(RangeTable::Monotone);
+        let speed = images_per_second(self.child(), &self.training(&policy, 0), self.lanes(), PROBE)?;
+        let learnt = self.settings.images_per_epoch.unwrap_or(self.labels.len()) as f64;
+        // An evaluation is the way there without the way back.
+        let measured = self.validation_labels.len() as f64 / 3.0;
+        let images = trainings as f64 * self.settings.epochs as f64 * (learnt + measured);
+        Ok(Some((speed, Duration::try_from_secs_f64(images / speed).unwrap_or(Duration::MAX))))
     }
 
     /// Trains one child for each (policy, sample), and returns their histories in that order.

@@ -88,6 +88,11 @@ impl Recorder {
         self.failed
     }
 
+    /// Trainings that an earlier run has ended.
+    pub(crate) fn ended(&self) -> usize {
+        self.known.len()
+    }
+
     /// Trainings that ended in this run.
     pub(crate) fn fresh(&self) -> usize {
         self.fresh

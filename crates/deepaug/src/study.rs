@@ -191,6 +191,12 @@ impl Study {
             iters: config.iters,
             trainings,
         });
+        let todo = trainings.saturating_sub(self.recorder.ended());
+        if todo > 0
+            && let Some((images_per_second, left)) = self.objective.estimate(todo)?
+        {
+            on_event(&Event::Estimated { images_per_second, left: Some(left) });
+        }
         if config.child_first_train_epochs > 0 {
             let weights = self.folder.join(&config.pre_aug_weights_path);
             let (epochs, stop) = (config.child_first_train_epochs, self.stop.clone());

@@ -1,5 +1,6 @@
 //! The verbs, one a file.
 
+mod bench;
 mod config;
 mod devices;
 mod optimize;
@@ -14,11 +15,13 @@ use crate::output;
 pub(crate) fn run(args: Args) -> ExitCode {
     let json = match &args.command {
         Command::Optimize(args) => args.json,
+        Command::Bench(args) => args.json,
         Command::Config(args) => args.json,
         Command::Devices(args) => args.json,
     };
     let work = || match &args.command {
         Command::Optimize(args) => optimize::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Config(args) => config::run(args),
         Command::Devices(args) => {
             devices::run(args);

@@ -16,8 +16,8 @@ pub(crate) struct Shape {
 /// An activation as the two numbers between which values stay.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    low: f32,
-    high: f32,
+    pub(super) low: f32,
+    pub(super) high: f32,
 }
 
 impl From<Activation> for Bounds {

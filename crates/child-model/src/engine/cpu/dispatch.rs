@@ -6,8 +6,6 @@ use std::cell::Cell;
 /// Floats that a vector of the widest instruction set holds.
 pub(super) const LANES: usize = 16;
 
-pub(super) type Lanes = [f32; LANES];
-
 /// The instruction sets with a version of their own. NEON is part of every 64-bit Arm, so that there the portable one
 /// is it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,28 +92,3 @@ macro_rules! for_every_instruction_set {
     };
 }
 pub(super) use for_every_instruction_set;
-
-/// `[f(0), f(1), ...]`. `std::array::from_fn` is not always inlined, and then does not use its caller's instructions.
-#[inline(always)]
-pub(super) fn array<T: Copy, const N: usize>(zero: T, mut f: impl FnMut(usize) -> T) -> [T; N] {
-    let mut values = [zero; N];
-    for (i, value) in values.iter_mut().enumerate() {
-        *value = f(i);
-    }
-    values
-}
-
-#[inline(always)]
-pub(super) fn zip(a: Lanes, b: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
-    array(0.0, |i| f(a[i], b[i]))
-}
-
-#[inline(always)]
-pub(super) fn load(from: &[f32], at: usize) -> Lanes {
-    from[at..at + LANES].try_into().expect("the slice has this length")
-}
-
-#[inline(always)]
-pub(super) fn store(to: &mut [f32], at: usize, value: Lanes) {
-    to[at..at + LANES].copy_from_slice(&value);
-}

@@ -67,11 +67,25 @@ fn patches_of<'a>(shape: &Shape, x: &'a [f32], block: usize, rows: usize, room: 
     for_each_run(shape, block * BLOCK, rows, |patch, inside, count| {
         let patch = &mut patches[patch..patch + count];
         match inside {
-            Some(start) => patch.copy_from_slice(&x[start..start + count]),
+            Some(start) => copy_run(&x[start..start + count], patch),
             None => patch.fill(0.0),
         }
     });
     patches
+}
+
+/// Copies a run. Those of a 3x3 window over one or three channels are too short for a call.
+#[inline(always)]
+fn copy_run(from: &[f32], to: &mut [f32]) {
+    fn whole<const N: usize>(from: &[f32], to: &mut [f32]) -> Option<()> {
+        *<&mut [f32; N]>::try_from(to).ok()? = *<&[f32; N]>::try_from(from).ok()?;
+        Some(())
+    }
+    match from.len() {
+        3 => whole::<3>(from, to),
+        9 => whole::<9>(from, to),
+        _ => Some(to.copy_from_slice(from)),
+    };
 }
 
 /// Visits the patches of `count` output pixels from `first` on in runs that are whole in patch and image: where the run

@@ -10,6 +10,7 @@ mod im2col;
 mod matrix;
 mod norm;
 mod pool;
+mod vector;
 mod winograd;
 
 use std::rc::Rc;

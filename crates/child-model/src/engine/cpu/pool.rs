@@ -37,7 +37,11 @@ for_every_instruction_set! {
     pub(super) fn max_back(
         window: &Window, channels: usize, x: &[f32], y: &[f32], dy: &[f32], taken: &mut [f32], dx: &mut [f32],
     ) {
-        dx.fill(0.0);
+        // Windows side by side write each pixel once, but for those that no window reaches.
+        let apart = window.kernel == [window.stride; 2];
+        if !apart || window.after(0) < 0 || window.after(1) < 0 {
+            dx.fill(0.0);
+        }
         for (pixel, (y, dy)) in y.chunks_exact(channels).zip(dy.chunks_exact(channels)).enumerate() {
             let (image, from, to) = extent(window, pixel);
             let left = &mut taken[..channels];
@@ -48,7 +52,8 @@ for_every_instruction_set! {
                     let (x, dx) = (&x[start..start + channels], &mut dx[start..start + channels]);
                     for c in 0..channels {
                         let has = x[c] == y[c];
-                        dx[c] += if has { left[c] } else { 0.0 };
+                        let gradient = if has { left[c] } else { 0.0 };
+                        dx[c] = if apart { gradient } else { dx[c] + gradient };
                         left[c] = if has { 0.0 } else { left[c] };
                     }
                 }

@@ -6,12 +6,19 @@
 //! back are the transposes of those of the way there, so that the transformed gradient serves both the weights'
 //! gradient and the input's.
 
-use super::conv::{Bounds, Out, Shape, room};
-use super::dispatch::{LANES, Lanes, array, for_every_instruction_set, load, store, zip};
+use super::conv::{Out, Shape, room};
+use super::dispatch::LANES;
 use super::matrix::{Strides, multiply};
+use super::vector::{Vector, for_every_vector};
 
 /// Floats of one place of a block (tiles times channels).
 const BLOCK: usize = 4096;
+
+/// The distance between two places of a block: a cache line more than their length. At a distance of a power of two all
+/// 36 would share one set of the first-level cache.
+fn place_stride(count: usize, channels: usize) -> usize {
+    count * channels + LANES
+}
 
 /// Side of a tile of the output, and of the tile of the input that it is made of.
 const OUT: usize = 4;
@@ -65,16 +72,16 @@ pub(super) fn forward(shape: &Shape, x: &[f32], w: &[f32], b: &[f32], y: &mut [f
     let mut u = room(PLACES * input * output);
     transform_weights(input * output, w, &mut u);
     let size = tiles.block_size(shape);
-    let mut v = room(PLACES * size * input);
-    let mut m = room(PLACES * size * output);
+    let mut v = room(PLACES * place_stride(size, input));
+    let mut m = room(PLACES * place_stride(size, output));
     for (first, count) in tiles.blocks(shape) {
         transform_inputs(shape, &tiles, first, count, x, &mut v);
         for k in 0..PLACES {
             multiply(
                 [count, input, output],
-                (&v[k * count * input..], Strides::rows(input)),
+                (&v[k * place_stride(count, input)..], Strides::rows(input)),
                 (&u[k * input * output..], Strides::rows(output)),
-                &mut m[k * count * output..],
+                &mut m[k * place_stride(count, output)..],
                 false,
             );
         }
@@ -88,8 +95,8 @@ pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32
     let mut u = room(PLACES * input * output);
     transform_weights(input * output, w, &mut u);
     let size = tiles.block_size(shape);
-    let mut v = room(PLACES * size * input);
-    let mut z = room(PLACES * size * output);
+    let mut v = room(PLACES * place_stride(size, input));
+    let mut z = room(PLACES * place_stride(size, output));
     let mut du = room(PLACES * input * output);
     if let Some(dx) = out.x.as_deref_mut() {
         dx.fill(0.0);
@@ -100,8 +107,8 @@ pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32
         for k in 0..PLACES {
             multiply(
                 [input, count, output],
-                (&v[k * count * input..], Strides::transposed(input)),
-                (&z[k * count * output..], Strides::rows(output)),
+                (&v[k * place_stride(count, input)..], Strides::transposed(input)),
+                (&z[k * place_stride(count, output)..], Strides::rows(output)),
                 &mut du[k * input * output..],
                 first > 0,
             );
@@ -110,9 +117,9 @@ pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32
             for k in 0..PLACES {
                 multiply(
                     [count, output, input],
-                    (&z[k * count * output..], Strides::rows(output)),
+                    (&z[k * place_stride(count, output)..], Strides::rows(output)),
                     (&u[k * input * output..], Strides::transposed(output)),
-                    &mut v[k * count * input..],
+                    &mut v[k * place_stride(count, input)..],
                     false,
                 );
             }
@@ -122,211 +129,319 @@ pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32
     restore_weight_gradients(input * output, &du, out.w);
 }
 
-const ZERO: Lanes = [0.0; LANES];
-
-#[inline(always)]
-fn add(a: Lanes, b: Lanes) -> Lanes {
-    zip(a, b, |a, b| a + b)
+/// A one-dimensional transform of vectors.
+trait Transform<const N: usize, const M: usize> {
+    /// # Safety
+    /// As of [`Vector`]'s methods.
+    unsafe fn apply<V: Vector>(x: [V; N]) -> [V; M];
 }
 
+/// `a + b * factor`.
 #[inline(always)]
-fn sub(a: Lanes, b: Lanes) -> Lanes {
-    zip(a, b, |a, b| a - b)
+unsafe fn plus<V: Vector>(a: V, b: V, factor: f32) -> V {
+    // SAFETY: the caller's.
+    unsafe { a.add(b.mul(V::all(factor))) }
 }
 
-#[inline(always)]
-fn times(a: Lanes, factor: f32) -> Lanes {
-    array(0.0, |i| a[i] * factor)
+/// `B' d`, from inputs.
+struct Input;
+
+impl Transform<IN, IN> for Input {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(d: [V; IN]) -> [V; IN] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (even, odd) = (plus(d[4], d[2], -4.0), plus(d[3], d[1], -4.0));
+            let (wide, narrow) = (d[4].sub(d[2]), d[3].sub(d[1]).mul(V::all(2.0)));
+            [
+                plus(plus(d[4], d[0], 4.0), d[2], -5.0),
+                even.add(odd),
+                even.sub(odd),
+                wide.add(narrow),
+                wide.sub(narrow),
+                plus(plus(d[5], d[1], 4.0), d[3], -5.0),
+            ]
+        }
+    }
 }
 
-/// `B' d`: the input's transform.
-#[inline(always)]
-fn input_transform(d: [Lanes; IN]) -> [Lanes; IN] {
-    let (even, odd) = (sub(d[4], times(d[2], 4.0)), sub(d[3], times(d[1], 4.0)));
-    let (wide, narrow) = (sub(d[4], d[2]), times(sub(d[3], d[1]), 2.0));
-    [
-        add(sub(times(d[0], 4.0), times(d[2], 5.0)), d[4]),
-        add(even, odd),
-        sub(even, odd),
-        add(wide, narrow),
-        sub(wide, narrow),
-        add(sub(times(d[1], 4.0), times(d[3], 5.0)), d[5]),
-    ]
+/// `B v`, the transpose of [`Input`].
+struct InputBack;
+
+impl Transform<IN, IN> for InputBack {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(v: [V; IN]) -> [V; IN] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (sum12, minus12) = (v[1].add(v[2]), v[1].sub(v[2]));
+            let (sum34, minus34) = (v[3].add(v[4]), v[3].sub(v[4]).mul(V::all(2.0)));
+            [
+                v[0].mul(V::all(4.0)),
+                v[5].sub(minus12).mul(V::all(4.0)).sub(minus34),
+                v[0].add(sum12).mul(V::all(-4.0)).sub(v[0].add(sum34)),
+                plus(minus12.add(minus34), v[5], -5.0),
+                v[0].add(sum12.add(sum34)),
+                v[5],
+            ]
+        }
+    }
 }
 
-/// `B v`: the transpose of [`input_transform`].
-#[inline(always)]
-fn input_transform_back(v: [Lanes; IN]) -> [Lanes; IN] {
-    let (sum12, minus12) = (add(v[1], v[2]), sub(v[1], v[2]));
-    let (sum34, minus34) = (add(v[3], v[4]), times(sub(v[3], v[4]), 2.0));
-    [
-        times(v[0], 4.0),
-        sub(times(sub(v[5], minus12), 4.0), minus34),
-        sub(times(add(v[0], sum12), -4.0), add(v[0], sum34)),
-        sub(add(minus12, minus34), times(v[5], 5.0)),
-        add(v[0], add(sum12, sum34)),
-        v[5],
-    ]
+/// `A' m`, from products to outputs.
+struct Output;
+
+impl Transform<IN, OUT> for Output {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(m: [V; IN]) -> [V; OUT] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (sum12, minus12) = (m[1].add(m[2]), m[1].sub(m[2]));
+            let (sum34, minus34) = (m[3].add(m[4]), m[3].sub(m[4]));
+            [
+                m[0].add(sum12).add(sum34),
+                plus(minus12, minus34, 2.0),
+                plus(sum12, sum34, 4.0),
+                plus(minus12, minus34, 8.0).add(m[5]),
+            ]
+        }
+    }
 }
 
-/// `A' m`: from products to outputs.
-#[inline(always)]
-fn output_transform(m: [Lanes; IN]) -> [Lanes; OUT] {
-    let (sum12, minus12) = (add(m[1], m[2]), sub(m[1], m[2]));
-    let (sum34, minus34) = (add(m[3], m[4]), sub(m[3], m[4]));
-    [
-        add(add(m[0], sum12), sum34),
-        add(minus12, times(minus34, 2.0)),
-        add(sum12, times(sum34, 4.0)),
-        add(add(minus12, times(minus34, 8.0)), m[5]),
-    ]
+/// `A y`, the transpose of [`Output`].
+struct OutputBack;
+
+impl Transform<OUT, IN> for OutputBack {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(y: [V; OUT]) -> [V; IN] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (even, odd) = (y[0].add(y[2]), y[1].add(y[3]));
+            let (wide, steep) = (plus(y[0], y[2], 4.0), plus(y[1].mul(V::all(2.0)), y[3], 8.0));
+            [y[0], even.add(odd), even.sub(odd), wide.add(steep), wide.sub(steep), y[3]]
+        }
+    }
 }
 
-/// `A y`: the transpose of [`output_transform`].
-#[inline(always)]
-fn output_transform_back(y: [Lanes; OUT]) -> [Lanes; IN] {
-    let (even, odd) = (add(y[0], y[2]), add(y[1], y[3]));
-    let (wide, steep) = (add(y[0], times(y[2], 4.0)), add(times(y[1], 2.0), times(y[3], 8.0)));
-    [y[0], add(even, odd), sub(even, odd), add(wide, steep), sub(wide, steep), y[3]]
+/// `G g`, from weights.
+struct Weight;
+
+impl Transform<3, IN> for Weight {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(g: [V; 3]) -> [V; IN] {
+        // SAFETY: the caller's.
+        unsafe {
+            let even = g[0].add(g[2]).mul(V::all(-1.0 / 6.0));
+            let odd = g[1].mul(V::all(1.0 / 6.0));
+            let wide = plus(g[0].mul(V::all(1.0 / 24.0)), g[2], 1.0 / 6.0);
+            let narrow = g[1].mul(V::all(1.0 / 12.0));
+            [g[0].mul(V::all(0.25)), even.sub(odd), even.add(odd), wide.add(narrow), wide.sub(narrow), g[2]]
+        }
+    }
 }
 
-/// `G g`: the weights' transform.
-#[inline(always)]
-fn weight_transform(g: [Lanes; 3]) -> [Lanes; IN] {
-    let even = times(add(g[0], g[2]), -1.0 / 6.0);
-    let odd = times(g[1], 1.0 / 6.0);
-    let wide = add(times(g[0], 1.0 / 24.0), times(g[2], 1.0 / 6.0));
-    let narrow = times(g[1], 1.0 / 12.0);
-    [times(g[0], 0.25), sub(even, odd), add(even, odd), add(wide, narrow), sub(wide, narrow), g[2]]
+/// `G' u`, the transpose of [`Weight`].
+struct WeightBack;
+
+impl Transform<IN, 3> for WeightBack {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(u: [V; IN]) -> [V; 3] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (sum12, minus21) = (u[1].add(u[2]), u[2].sub(u[1]));
+            let (sum34, minus34) = (u[3].add(u[4]), u[3].sub(u[4]));
+            [
+                plus(plus(u[0].mul(V::all(0.25)), sum12, -1.0 / 6.0), sum34, 1.0 / 24.0),
+                plus(minus21.mul(V::all(1.0 / 6.0)), minus34, 1.0 / 12.0),
+                plus(plus(u[5], sum12, -1.0 / 6.0), sum34, 1.0 / 6.0),
+            ]
+        }
+    }
 }
 
-/// `G' u`: the transpose of [`weight_transform`].
-#[inline(always)]
-fn weight_transform_back(u: [Lanes; IN]) -> [Lanes; 3] {
-    let (sum12, minus12) = (times(add(u[1], u[2]), -1.0 / 6.0), times(sub(u[2], u[1]), 1.0 / 6.0));
-    let (sum34, minus34) = (add(u[3], u[4]), sub(u[3], u[4]));
-    [
-        add(add(times(u[0], 0.25), sum12), times(sum34, 1.0 / 24.0)),
-        add(minus12, times(minus34, 1.0 / 12.0)),
-        add(add(sum12, times(sum34, 1.0 / 6.0)), u[5]),
-    ]
+/// Where the elements of a tile lie: `r * row + s * column` from its first.
+#[derive(Clone, Copy)]
+struct Grid {
+    row: isize,
+    column: isize,
 }
 
-/// Applies a one-dimensional transform to the columns, then to the rows.
-#[inline(always)]
-fn both<const N: usize, const M: usize>(
-    tile: [[Lanes; N]; N],
-    one: impl Fn([Lanes; N]) -> [Lanes; M],
-) -> [[Lanes; M]; M] {
-    let columns: [[Lanes; M]; N] = array([ZERO; M], |c| one(array(ZERO, |r| tile[r][c])));
-    array([ZERO; M], |r| one(array(ZERO, |c| columns[c][r])))
+impl Grid {
+    /// A tile of `N` by `N` whose elements lie at multiples of a distance.
+    #[inline(always)]
+    fn places<const N: usize>(distance: usize) -> Self {
+        Self { row: (N * distance) as isize, column: distance as isize }
+    }
+
+    #[inline(always)]
+    fn at(&self, r: usize, s: usize) -> isize {
+        r as isize * self.row + s as isize * self.column
+    }
 }
 
-/// A tile whose element at row `r` and column `s` is `f(r, s)`.
+/// Applies a transform to the columns of a tile, then to the rows. In between the tile is in memory: registers do not
+/// hold it.
+///
+/// # Safety
+/// The machine has the vectors; all elements of the grids, N x N of them and M x M, can be read and written.
 #[inline(always)]
-fn tile<const N: usize>(mut f: impl FnMut(usize, usize) -> Lanes) -> [[Lanes; N]; N] {
-    array([ZERO; N], |r| array(ZERO, |s| f(r, s)))
+unsafe fn both<V: Vector, T: Transform<N, M>, const N: usize, const M: usize>(
+    from: *const f32,
+    from_grid: Grid,
+    to: *mut f32,
+    to_grid: Grid,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut between = [[V::all(0.0); N]; M];
+        for c in 0..N {
+            let mut x = [V::all(0.0); N];
+            for r in 0..N {
+                x[r] = V::read(from.offset(from_grid.at(r, c)));
+            }
+            let y = T::apply(x);
+            for r in 0..M {
+                between[r][c] = y[r];
+            }
+        }
+        for r in 0..M {
+            let y = T::apply(between[r]);
+            for c in 0..M {
+                y[c].write(to.offset(to_grid.at(r, c)));
+            }
+        }
+    }
 }
 
-for_every_instruction_set! {
+for_every_vector! {
     /// `[9, size]` to `[36, size]`.
-    fn transform_weights(size: usize, w: &[f32], u: &mut [f32]) {
-        for i in (0..size).step_by(LANES) {
-            let tile = both(tile::<3>(|r, s| load(w, (3 * r + s) * size + i)), weight_transform);
-            for k in 0..PLACES {
-                store(u, k * size + i, tile[k / IN][k % IN]);
-            }
+    fn transform_weights<V>(size: usize, w: &[f32], u: &mut [f32]) {
+        assert!(w.len() >= 9 * size && u.len() >= PLACES * size && size.is_multiple_of(LANES));
+        for i in (0..size).step_by(V::WIDTH) {
+            let (from, to) = (Grid::places::<3>(size), Grid::places::<IN>(size));
+            both::<V, Weight, 3, IN>(w.as_ptr().add(i), from, u.as_mut_ptr().add(i), to);
         }
     }
 }
 
-for_every_instruction_set! {
+for_every_vector! {
     /// The transpose of [`transform_weights`].
-    fn restore_weight_gradients(size: usize, du: &[f32], dw: &mut [f32]) {
-        for i in (0..size).step_by(LANES) {
-            let tile = both(tile::<IN>(|r, s| load(du, (IN * r + s) * size + i)), weight_transform_back);
-            for k in 0..9 {
-                store(dw, k * size + i, tile[k / 3][k % 3]);
-            }
+    fn restore_weight_gradients<V>(size: usize, du: &[f32], dw: &mut [f32]) {
+        assert!(dw.len() >= 9 * size && du.len() >= PLACES * size && size.is_multiple_of(LANES));
+        for i in (0..size).step_by(V::WIDTH) {
+            let (from, to) = (Grid::places::<IN>(size), Grid::places::<3>(size));
+            both::<V, WeightBack, IN, 3>(du.as_ptr().add(i), from, dw.as_mut_ptr().add(i), to);
         }
     }
 }
 
-for_every_instruction_set! {
+for_every_vector! {
     /// V of a block of tiles, `[36, count, input]`.
-    fn transform_inputs(shape: &Shape, tiles: &Tiles, first: usize, count: usize, x: &[f32], v: &mut [f32]) {
+    fn transform_inputs<V>(shape: &Shape, tiles: &Tiles, first: usize, count: usize, x: &[f32], v: &mut [f32]) {
         let channels = shape.conv.input;
-        let stride = count * channels;
+        let stride = place_stride(count, channels);
+        assert!(x.len() == shape.inputs() && v.len() >= PLACES * stride && channels.is_multiple_of(LANES));
+        let places = Grid::places::<IN>(stride);
         for t in 0..count {
-            let window = input_window(shape, tiles.place(first + t));
-            for c in (0..channels).step_by(LANES) {
-                let tile = both(window.load(x, c), input_transform);
-                for k in 0..PLACES {
-                    store(v, k * stride + t * channels + c, tile[k / IN][k % IN]);
+            let pixels = input_pixels(shape, tiles.place(first + t));
+            for c in (0..channels).step_by(V::WIDTH) {
+                let (from, to) = (x.as_ptr().add(c), v.as_mut_ptr().add(t * channels + c));
+                if pixels.is_whole() {
+                    both::<V, Input, IN, IN>(from.offset(pixels.start), pixels.grid, to, places);
+                } else {
+                    let mut tile = [[V::all(0.0); IN]; IN];
+                    let [[top, bottom], [left, right]] = pixels.inside;
+                    for r in top..bottom {
+                        for s in left..right {
+                            tile[r][s] = V::read(from.offset(pixels.at(r, s)));
+                        }
+                    }
+                    both::<V, Input, IN, IN>(tile.as_ptr().cast(), Grid::places::<IN>(V::WIDTH), to, places);
                 }
             }
         }
     }
 }
 
-for_every_instruction_set! {
+for_every_vector! {
     /// The transpose of [`transform_inputs`], added to the gradient by the input.
-    fn add_input_gradients(shape: &Shape, tiles: &Tiles, first: usize, count: usize, dv: &[f32], dx: &mut [f32]) {
+    fn add_input_gradients<V>(shape: &Shape, tiles: &Tiles, first: usize, count: usize, dv: &[f32], dx: &mut [f32]) {
         let channels = shape.conv.input;
-        let stride = count * channels;
+        let stride = place_stride(count, channels);
+        assert!(dx.len() == shape.inputs() && dv.len() >= PLACES * stride && channels.is_multiple_of(LANES));
         for t in 0..count {
-            let window = input_window(shape, tiles.place(first + t));
-            for c in (0..channels).step_by(LANES) {
-                let tile = tile::<IN>(|r, s| load(dv, (IN * r + s) * stride + t * channels + c));
-                window.merge(dx, c, both(tile, input_transform_back), |old, value| add(old, value));
+            let pixels = input_pixels(shape, tiles.place(first + t));
+            for c in (0..channels).step_by(V::WIDTH) {
+                let mut tile = [[V::all(0.0); IN]; IN];
+                let (from, own) = (dv.as_ptr().add(t * channels + c), Grid::places::<IN>(V::WIDTH));
+                both::<V, InputBack, IN, IN>(from, Grid::places::<IN>(stride), tile.as_mut_ptr().cast(), own);
+                let [[top, bottom], [left, right]] = pixels.inside;
+                for r in top..bottom {
+                    for s in left..right {
+                        let place = dx.as_mut_ptr().add(c).offset(pixels.at(r, s));
+                        V::read(place).add(tile[r][s]).write(place);
+                    }
+                }
             }
         }
     }
 }
 
-for_every_instruction_set! {
+for_every_vector! {
     /// The outputs of a block of tiles from their products, with offsets and activation.
-    #[expect(clippy::too_many_arguments, reason = "a kernel takes its arrays one by one")]
-    fn transform_outputs(
+    fn transform_outputs<V>(
         shape: &Shape, tiles: &Tiles, first: usize, count: usize, m: &[f32], b: &[f32], y: &mut [f32],
     ) {
         let channels = shape.conv.output;
-        let stride = count * channels;
-        let bounds: Bounds = shape.bounds;
+        let stride = place_stride(count, channels);
+        assert!(y.len() == shape.outputs() && m.len() >= PLACES * stride);
+        assert!(b.len() == channels && channels.is_multiple_of(LANES));
+        let (low, high) = (V::all(shape.bounds.low), V::all(shape.bounds.high));
         for t in 0..count {
-            let window = output_window(shape, tiles.place(first + t));
-            for c in (0..channels).step_by(LANES) {
-                let tile = tile::<IN>(|r, s| load(m, (IN * r + s) * stride + t * channels + c));
-                let bias = load(b, c);
-                let finish = |_: Lanes, value: Lanes| zip(value, bias, |value, bias| bounds.apply(value + bias));
-                window.merge(y, c, both(tile, output_transform), finish);
+            let pixels = output_pixels(shape, tiles.place(first + t));
+            for c in (0..channels).step_by(V::WIDTH) {
+                let bias = V::read(b.as_ptr().add(c));
+                let mut tile = [[V::all(0.0); OUT]; OUT];
+                let (from, own) = (m.as_ptr().add(t * channels + c), Grid::places::<OUT>(V::WIDTH));
+                both::<V, Output, IN, OUT>(from, Grid::places::<IN>(stride), tile.as_mut_ptr().cast(), own);
+                let [[top, bottom], [left, right]] = pixels.inside;
+                for r in top..bottom {
+                    for s in left..right {
+                        let place = y.as_mut_ptr().add(c).offset(pixels.at(r, s));
+                        tile[r][s].add(bias).clamp(low, high).write(place);
+                    }
+                }
             }
         }
     }
 }
 
-for_every_instruction_set! {
+for_every_vector! {
     /// Z of a block of tiles, `[36, count, output]`: the transpose of [`transform_outputs`]; and the offsets' gradient.
-    #[expect(clippy::too_many_arguments, reason = "a kernel takes its arrays one by one")]
-    fn transform_gradients(
+    fn transform_gradients<V>(
         shape: &Shape, tiles: &Tiles, first: usize, count: usize, y: &[f32], dy: &[f32], z: &mut [f32], db: &mut [f32],
     ) {
         let channels = shape.conv.output;
-        let stride = count * channels;
-        let bounds: Bounds = shape.bounds;
+        let stride = place_stride(count, channels);
+        assert!(y.len() == shape.outputs() && dy.len() == y.len() && z.len() >= PLACES * stride);
+        assert!(db.len() == channels && channels.is_multiple_of(LANES));
+        let (low, high) = (V::all(shape.bounds.low), V::all(shape.bounds.high));
         for t in 0..count {
-            let window = output_window(shape, tiles.place(first + t));
-            for c in (0..channels).step_by(LANES) {
-                let (y, dy) = (window.load(y, c), window.load(dy, c));
-                let tile = tile::<OUT>(|r, s| zip(y[r][s], dy[r][s], |y, dy| bounds.mask(y, dy)));
-                let rows = array(ZERO, |r: usize| add(add(tile[r][0], tile[r][1]), add(tile[r][2], tile[r][3])));
-                let rows: [Lanes; OUT] = rows;
-                let sum = add(add(rows[0], rows[1]), add(rows[2], rows[3]));
-                store(db, c, add(load(db, c), sum));
-                let tile = both(tile, output_transform_back);
-                for k in 0..PLACES {
-                    store(z, k * stride + t * channels + c, tile[k / IN][k % IN]);
+            let pixels = output_pixels(shape, tiles.place(first + t));
+            for c in (0..channels).step_by(V::WIDTH) {
+                let mut tile = [[V::all(0.0); OUT]; OUT];
+                let mut sum = V::read(db.as_ptr().add(c));
+                let [[top, bottom], [left, right]] = pixels.inside;
+                for r in top..bottom {
+                    for s in left..right {
+                        let at = pixels.at(r, s) + c as isize;
+                        let (y, dy) = (V::read(y.as_ptr().offset(at)), V::read(dy.as_ptr().offset(at)));
+                        tile[r][s] = dy.keep_between(y, low, high);
+                        sum = sum.add(tile[r][s]);
+                    }
                 }
+                sum.write(db.as_mut_ptr().add(c));
+                let (to, own) = (z.as_mut_ptr().add(t * channels + c), Grid::places::<OUT>(V::WIDTH));
+                both::<V, OutputBack, OUT, IN>(tile.as_ptr().cast(), own, to, Grid::places::<IN>(stride));
             }
         }
     }
@@ -335,73 +450,49 @@ for_every_instruction_set! {
 /// The N x N pixels of a tile in a stack of images: where they start, and which of them lie inside the image.
 #[derive(Clone, Copy)]
 struct Pixels<const N: usize> {
-    /// Where the first pixel starts; outside the image it may be less than 0 and wraps around.
-    start: usize,
-    /// Distance between rows, and between columns.
-    strides: [usize; 2],
-    /// Whether a row, or a column, lies inside.
-    inside: [[bool; N]; 2],
-    whole: bool,
+    /// Where the first pixel starts; outside the image it may be less than 0.
+    start: isize,
+    grid: Grid,
+    /// The rows, and the columns, that lie inside: the first, and the one behind the last.
+    inside: [[usize; 2]; 2],
 }
 
 impl<const N: usize> Pixels<N> {
     /// The pixels from `(row, column)` on of an image of the given height, width and channels.
     #[inline(always)]
-    fn new(image: usize, corner: [usize; 2], [height, width, channels]: [usize; 3]) -> Self {
+    fn new(image: usize, corner: [isize; 2], [height, width, channels]: [usize; 3]) -> Self {
         let [row, column] = corner;
-        let pixel = (image * height).wrapping_add(row).wrapping_mul(width).wrapping_add(column);
-        let rows = array(false, |r| row.wrapping_add(r) < height);
-        let columns = array(false, |s| column.wrapping_add(s) < width);
+        let inside = |first: isize, side: usize| {
+            [(-first).clamp(0, N as isize) as usize, (side as isize - first).clamp(0, N as isize) as usize]
+        };
         Self {
-            start: pixel.wrapping_mul(channels),
-            strides: [width * channels, channels],
-            inside: [rows, columns],
-            whole: rows[0] & rows[N - 1] & columns[0] & columns[N - 1],
+            start: (((image * height) as isize + row) * width as isize + column) * channels as isize,
+            grid: Grid { row: (width * channels) as isize, column: channels as isize },
+            inside: [inside(row, height), inside(column, width)],
         }
     }
 
     #[inline(always)]
-    fn pixel(&self, r: usize, s: usize) -> usize {
-        self.start.wrapping_add(r * self.strides[0] + s * self.strides[1])
+    fn at(&self, r: usize, s: usize) -> isize {
+        self.start + self.grid.at(r, s)
     }
 
-    /// The tile of `values` at channel `c`, zeros outside.
     #[inline(always)]
-    fn load(&self, values: &[f32], c: usize) -> [[Lanes; N]; N] {
-        let mut tile = [[ZERO; N]; N];
-        for (r, row) in tile.iter_mut().enumerate() {
-            for (s, value) in row.iter_mut().enumerate() {
-                if self.whole || (self.inside[0][r] && self.inside[1][s]) {
-                    *value = load(values, self.pixel(r, s) + c);
-                }
-            }
-        }
-        tile
-    }
-
-    /// Combines the tile into `values` at channel `c`, leaving out what lies outside.
-    #[inline(always)]
-    fn merge(&self, values: &mut [f32], c: usize, tile: [[Lanes; N]; N], combine: impl Fn(Lanes, Lanes) -> Lanes) {
-        for (r, row) in tile.into_iter().enumerate() {
-            for (s, value) in row.into_iter().enumerate() {
-                if self.whole || (self.inside[0][r] && self.inside[1][s]) {
-                    let pixel = self.pixel(r, s) + c;
-                    store(values, pixel, combine(load(values, pixel), value));
-                }
-            }
-        }
+    fn is_whole(&self) -> bool {
+        self.inside == [[0, N]; 2]
     }
 }
 
 #[inline(always)]
-fn input_window(shape: &Shape, place: Place) -> Pixels<IN> {
+fn input_pixels(shape: &Shape, place: Place) -> Pixels<IN> {
     let window = shape.conv.window;
-    let corner = [place.row.wrapping_sub(window.before[0]), place.column.wrapping_sub(window.before[1])];
+    let corner = [place.row as isize - window.before[0] as isize, place.column as isize - window.before[1] as isize];
     Pixels::new(place.image, corner, [window.image[0], window.image[1], shape.conv.input])
 }
 
 #[inline(always)]
-fn output_window(shape: &Shape, place: Place) -> Pixels<OUT> {
+fn output_pixels(shape: &Shape, place: Place) -> Pixels<OUT> {
     let [height, width] = shape.conv.window.out;
-    Pixels::new(place.image, [place.row, place.column], [height, width, shape.conv.output])
+    let corner = [place.row as isize, place.column as isize];
+    Pixels::new(place.image, corner, [height, width, shape.conv.output])
 }

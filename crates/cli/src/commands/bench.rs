@@ -1,0 +1,41 @@
+//! `deepaug bench`.
+
+use std::time::Duration;
+
+use deepaug::{ChildBench, Device, DeviceChoice, Error, Model};
+
+use crate::{args, output};
+
+pub(crate) fn run(args: &args::Bench) -> Result<(), Error> {
+    let device = Device::open(args.device.unwrap_or(DeviceChoice::Auto))?;
+    let models = if args.model.is_empty() { vec![Model::BasicCnn] } else { args.model.clone() };
+    let mut child = Vec::new();
+    if !args.json {
+        output::line(format_args!(
+            "{}\n\nmodel           children  images/s  minutes for 3 x 50 epochs of 12,000",
+            device.name()
+        ));
+    }
+    for model in models {
+        let bench = ChildBench {
+            model,
+            size: args.size,
+            channels: args.channels,
+            batch: args.batch,
+            children: args.children,
+            time: Duration::from_secs_f64(args.seconds),
+        };
+        for speed in bench.run(&device)? {
+            if !args.json {
+                let minutes = 3.0 * 50.0 * 12_000.0 / speed.images_per_second / 60.0;
+                let (model, children, images) = (&speed.model, speed.children, speed.images_per_second);
+                output::line(format_args!("{model:<14}  {children:>8}  {images:>8.0}  {minutes:>8.1}"));
+            }
+            child.push(speed);
+        }
+    }
+    if args.json {
+        output::json(&serde_json::json!({ "child": child }));
+    }
+    Ok(())
+}

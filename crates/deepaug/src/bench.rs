@@ -1,0 +1,123 @@
+//! How fast children train here, before a study is begun.
+
+use std::time::Duration;
+
+use deepaug_augmenter::{Policy, RangeTable};
+use deepaug_child_model::{Device, Model, Net, Settings, Training, TrainingSet, images_per_second};
+use ndarray::Array4;
+use serde::Serialize;
+
+use crate::Error;
+
+/// What is measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChildBench {
+    /// The net.
+    pub model: Model,
+    /// Height and width of the images.
+    pub size: usize,
+    /// 1 or 3.
+    pub channels: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// Children at once; `None` tries one, and then more for as long as that pays.
+    pub children: Option<usize>,
+    /// How long each measurement takes, at least.
+    pub time: Duration,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChildSpeed {
+    /// `cpu` or `wgpu`.
+    pub device: &'static str,
+    /// The net.
+    pub model: String,
+    /// Its learnt values.
+    pub parameters: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// Height and width of the images.
+    pub size: usize,
+    /// 1 or 3.
+    pub channels: usize,
+    /// Children at once: a thread each on the CPU, in one pass on a GPU.
+    pub children: usize,
+    /// Threads that train.
+    pub threads: usize,
+    /// Training images of all children together, forwards, backwards and optimiser.
+    pub images_per_second: f64,
+    /// The most memory that the children take.
+    pub mebibytes: u64,
+}
+
+/// More children are tried while each doubling brings this much.
+const WORTHWHILE: f64 = 1.05;
+
+/// The most children that are tried on a GPU.
+const MOST: usize = 64;
+
+impl ChildBench {
+    /// Measures on a device; the last is the fastest.
+    ///
+    /// # Errors
+    /// [`Error::Child`]: images too small for the model.
+    pub fn run(&self, device: &Device) -> Result<Vec<ChildSpeed>, Error> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let numbers = match self.children {
+            Some(children) => vec![children],
+            None if device.is_cpu() => {
+                if cores > 1 {
+                    vec![1, cores]
+                } else {
+                    vec![1]
+                }
+            }
+            None => std::iter::successors(Some(1), |n| Some(2 * n)).take_while(|n| *n <= MOST).collect(),
+        };
+        let mut speeds: Vec<ChildSpeed> = Vec::new();
+        for children in numbers {
+            let speed = self.measure(device, children)?;
+            let before = speeds.last().map_or(0.0, |speed| speed.images_per_second);
+            let pays = speed.images_per_second > WORTHWHILE * before;
+            speeds.push(speed);
+            if !pays {
+                break;
+            }
+        }
+        Ok(speeds)
+    }
+
+    fn measure(&self, device: &Device, children: usize) -> Result<ChildSpeed, Error> {
+        let classes = 10;
+        let shape = (4 * self.batch, self.size, self.size, self.channels);
+        // Any images do: no time depends on what they show.
+        let images = Array4::from_shape_fn(shape, |(n, r, c, _)| (n * 31 + r * 7 + c * 3) as u8);
+        let labels: Vec<usize> = (0..images.dim().0).map(|n| n % classes).collect();
+        let set = TrainingSet {
+            images: images.view(),
+            labels: &labels,
+            validation_images: images.view(),
+            validation_labels: &labels,
+            classes,
+        };
+        let settings = Settings { batch_size: self.batch, ..Settings::plain(1, self.model.optimiser()) };
+        let policy = Policy::none(RangeTable::Monotone);
+        let training = Training { set, policy: &policy, settings: &settings, seed: 0, initial_weights: None };
+        // All memory: how many children fit is what is to be found.
+        let net = Net::new(self.model.clone(), device.clone()).with_memory(u64::MAX);
+        let speed = images_per_second(&net, &training, children, self.time)?;
+        Ok(ChildSpeed {
+            device: device.kind(),
+            model: self.model.name(),
+            parameters: self.model.parameters([self.size, self.size, self.channels], classes)?,
+            batch: self.batch,
+            size: self.size,
+            channels: self.channels,
+            children,
+            threads: if device.is_cpu() { children } else { 1 },
+            images_per_second: speed,
+            mebibytes: (children as u64 * net.bytes_per_child(&training)?).div_ceil(1 << 20),
+        })
+    }
+}
