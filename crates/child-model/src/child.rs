@@ -65,7 +65,7 @@ pub trait Observer: Sync {
 /// A model that a study trains once for each policy and sample.
 ///
 /// [`Net`](crate::Net) trains the nets of this crate, [`Program`](crate::Program) runs a program of the user's. Anything
-/// else that learns can stand in their place: see the example `nearest_mean`.
+/// else that learns can stand in their place: see `examples/nearest-mean`.
 pub trait ChildModel: fmt::Debug + Send + Sync {
     /// What it is called; a study is only resumed with a child of the same name.
     fn name(&self) -> String;

@@ -62,6 +62,8 @@ pub enum EpochSize {
 pub struct Child {
     /// A program and its arguments, which is started for every training: see [`Program`].
     pub command: Vec<String>,
+    /// The folder it is started in; a new study writes down where it was made.
+    pub folder: String,
     /// Layers of a net; the dense layer to the classes is added to them.
     pub layers: Vec<Layer>,
 }
@@ -114,7 +116,7 @@ pub struct Config {
 }
 
 /// Every key with its documentation, in the order in which it is printed. A line that starts with `#` opens a group.
-const KEYS: [(&str, &str); 47] = [
+const KEYS: &[(&str, &str)] = &[
     ("# Data", ""),
     ("data", "A folder or file of labelled images, or \"fashion-mnist-sample\", the set inside the program."),
     ("image_size", "Side in pixels that images are brought to; 0 keeps them as they are."),
@@ -161,6 +163,7 @@ const KEYS: [(&str, &str); 47] = [
         "child.command",
         "A program of your own that trains the child, such as [\"python3\", \"train.py\"]; empty for none.",
     ),
+    ("child.folder", "The folder it is started in; empty for the one deepaug is started in when the study is made."),
     (
         "child.layers",
         "Layers of a net of your own, such as [{ kind = \"conv\", filters = 16 }, { kind = \"max-pool\" }].",
@@ -357,6 +360,9 @@ impl Config {
         if !self.child.command.is_empty() && !self.child.layers.is_empty() {
             return Err(("child", "has a command and layers; only one of them can train".into()));
         }
+        if !self.child.command.is_empty() {
+            self.check_program()?;
+        }
         if self.child_memory == Auto::Given(0) {
             return Err(("child_memory", "must be at least 1".into()));
         }
@@ -370,6 +376,29 @@ impl Config {
             return Err(("confirm_samples", "must be at least 1 when policies are confirmed".into()));
         }
         Ok(())
+    }
+
+    /// A program does its own training: what it would not hear of must not be set.
+    fn check_program(&self) -> Result<(), (&'static str, String)> {
+        let default = Self::default();
+        let unheard = [
+            ("child_first_train_epochs", self.child_first_train_epochs == 0),
+            ("optimizer", self.optimizer == default.optimizer),
+            ("learning_rate", self.learning_rate == default.learning_rate),
+            ("learning_rate_decay", self.learning_rate_decay == default.learning_rate_decay),
+            ("schedule", self.schedule == default.schedule),
+            ("warmup_epochs", self.warmup_epochs == default.warmup_epochs),
+            ("momentum", self.momentum == default.momentum),
+            ("weight_decay", self.weight_decay == default.weight_decay),
+            ("clip_norm", self.clip_norm == default.clip_norm),
+            ("label_smoothing", self.label_smoothing == default.label_smoothing),
+            ("mixup", self.mixup == default.mixup),
+            ("augment", self.augment == default.augment),
+        ];
+        match unheard.into_iter().find(|(_, unset)| !unset) {
+            Some((key, _)) => Err((key, "is left to the program of child.command; remove it".into())),
+            None => Ok(()),
+        }
     }
 
     /// The optimiser: what is given, and for the rest what is usual for it or for the model.
@@ -412,7 +441,9 @@ impl Config {
     /// [`DeviceError`] when the device cannot be had.
     pub fn child_model(&self) -> Result<Box<dyn ChildModel>, DeviceError> {
         if !self.child.command.is_empty() {
-            return Ok(Box::new(Program::new(self.child.command.clone())));
+            let program = Program::new(self.child.command.clone());
+            let folder = if self.child.folder.is_empty() { "." } else { &self.child.folder };
+            return Ok(Box::new(program.with_folder(folder.into())));
         }
         let memory = match self.child_memory {
             Auto::Auto => DEFAULT_MEMORY,
@@ -436,7 +467,7 @@ impl Config {
     pub fn documented(&self) -> String {
         let values = toml::Table::try_from(self).expect("every value has a TOML form");
         let mut text = String::new();
-        for (key, doc) in KEYS {
+        for &(key, doc) in KEYS {
             let value = match key.split_once('.') {
                 Some((table, key)) => values.get(table).and_then(|table| table.get(key)),
                 None => values.get(key),
@@ -534,6 +565,7 @@ mod tests {
         assert!(error("model = \"resnet\"").contains("basiccnn"));
         assert!(error("learning_rate = -1.0").contains("learning_rate: must be above 0"));
         assert!(error("learning_rate = \"fast\"").contains("or \"auto\""));
+        assert!(error("mixup = 0.2\nchild.command = [\"train\"]").contains("line 1: mixup: is left to the program"));
         assert!(error("model = \"layers\"").contains("child.layers has none"));
         assert!(error("iters = \n").starts_with("line 1: "));
         assert!(error("[child]\nepochs = 3").contains("unknown field `epochs`"));

@@ -26,7 +26,7 @@ pub(crate) enum Entry {
     /// A child was trained.
     Trained { trial: u64, sample: usize, seed: u64, device: String, history: History },
     /// A training failed.
-    Failed { trial: u64, sample: usize, why: String },
+    Failed { trial: u64, sample: usize, seed: u64, device: String, why: String },
 }
 
 /// What must not change while a study lives.
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn failed(sample: usize) -> Entry {
-        Entry::Failed { trial: 1, sample, why: "it\nbroke".into() }
+        Entry::Failed { trial: 1, sample, seed: 7, device: "cpu".into(), why: "it\nbroke".into() }
     }
 
     #[test]

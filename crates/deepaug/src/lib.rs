@@ -44,8 +44,8 @@ pub use codec::Codec;
 pub use config::{Child, Config, EpochSize, Portion};
 pub use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 pub use deepaug_child_model::{
-    Adapter, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer, Program, TrainError,
-    Training, TrainingSet, adapters,
+    Activation, Adapter, Augment, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer,
+    Optimiser, Padding, Program, Rule, Schedule, Settings, Side, TrainError, Training, TrainingSet, adapters,
 };
 pub use deepaug_controller::Method;
 pub use deepaug_dataset::{DataError, Dataset, ReadOptions, Split, SplitSizes};

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use deepaug_child_model::History;
+use deepaug_child_model::{EpochRecord, History};
 use deepaug_controller::Point;
 
 use crate::reward::Reward;
@@ -20,8 +20,8 @@ pub(crate) struct Row<'a> {
     pub(crate) phase: &'static str,
     pub(crate) seed: u64,
     pub(crate) device: &'a str,
-    pub(crate) history: &'a History,
-    pub(crate) reward: Reward,
+    /// What came of it, or why nothing did.
+    pub(crate) outcome: Result<(&'a History, Reward), &'a str>,
 }
 
 /// The file, written anew from its first line whenever a study is opened.
@@ -46,38 +46,43 @@ impl Notebook {
         Ok(notebook)
     }
 
-    /// Writes a training's rows and waits until they are on disk.
+    /// Writes a training's rows, one an epoch, or one that says why it failed, and waits until they are on disk.
     pub(crate) fn append(&mut self, row: &Row<'_>) -> Result<(), Error> {
-        let parameters = self.codec.cells(row.point);
-        let rows: Vec<Vec<String>> = row
-            .history
-            .epochs
-            .iter()
-            .map(|epoch| {
-                let mut cells = vec![
-                    epoch.acc.to_string(),
-                    epoch.loss.to_string(),
-                    epoch.val_acc.to_string(),
-                    epoch.val_loss.to_string(),
-                    row.trial.to_string(),
-                ];
-                cells.extend(parameters.iter().cloned());
-                cells.extend([row.sample.to_string(), row.reward.value.to_string(), epoch.epoch.to_string()]);
-                if self.codec.is_single() {
-                    cells.push((epoch.acc - epoch.val_acc).to_string());
-                }
-                cells.extend([
-                    row.phase.to_string(),
-                    row.reward.overfitted.to_string(),
-                    row.reward.top_k.to_string(),
-                    row.seed.to_string(),
-                    row.device.to_string(),
-                    format!("{:.3}", row.history.seconds),
-                ]);
-                cells
-            })
-            .collect();
+        let rows = match row.outcome {
+            Ok((history, reward)) => {
+                let seconds = format!("{:.3}", history.seconds);
+                let one = |record: &EpochRecord| {
+                    let EpochRecord { epoch, acc, loss, val_acc, val_loss } = *record;
+                    let values = [acc, loss, val_acc, val_loss, acc - val_acc].map(|value| value.to_string());
+                    let reward = [reward.value.to_string(), reward.overfitted.to_string(), reward.top_k.to_string()];
+                    self.cells(row, values, &epoch.to_string(), reward, &seconds, "")
+                };
+                history.epochs.iter().map(one).collect()
+            }
+            Err(why) => vec![self.cells(row, Default::default(), "", Default::default(), "", why)],
+        };
         self.write(&rows)
+    }
+
+    /// The cells of a row, in the order of the [`header`](Self::header).
+    fn cells(
+        &self,
+        row: &Row<'_>,
+        [acc, loss, val_acc, val_loss, gap]: [String; 5],
+        epoch: &str,
+        [reward, overfitted, top_k]: [String; 3],
+        seconds: &str,
+        failed: &str,
+    ) -> Vec<String> {
+        let mut cells = vec![acc, loss, val_acc, val_loss, row.trial.to_string()];
+        cells.extend(self.codec.cells(row.point));
+        cells.extend([row.sample.to_string(), reward, epoch.into()]);
+        if self.codec.is_single() {
+            cells.push(gap);
+        }
+        let (phase, seed, device) = (row.phase.into(), row.seed.to_string(), row.device.into());
+        cells.extend([phase, overfitted, top_k, seed, device, seconds.into(), failed.into()]);
+        cells
     }
 
     /// The columns of DeepAugment's notebook, in its order, then ours.
@@ -89,7 +94,8 @@ impl Notebook {
         if single {
             columns.push("acc_overfit".into());
         }
-        columns.extend(["phase", "overfitted", "top_k_val_acc", "seed", "device", "seconds"].map(String::from));
+        columns
+            .extend(["phase", "overfitted", "top_k_val_acc", "seed", "device", "seconds", "failed"].map(String::from));
         columns
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Wanted<'a> {
 #[derive(Debug, Clone)]
 enum Ended {
     Trained { seed: u64, device: String, history: History },
-    Failed,
+    Failed { seed: u64, device: String, why: String },
 }
 
 #[derive(Debug)]
@@ -57,8 +57,8 @@ impl Recorder {
                 Entry::Trained { trial, sample, seed, device, history } => {
                     known.insert((trial, sample), Ended::Trained { seed, device, history });
                 }
-                Entry::Failed { trial, sample, .. } => {
-                    known.insert((trial, sample), Ended::Failed);
+                Entry::Failed { trial, sample, seed, device, why } => {
+                    known.insert((trial, sample), Ended::Failed { seed, device, why });
                 }
                 Entry::Opened { .. } => {}
             }
@@ -122,14 +122,21 @@ impl Recorder {
 
     /// Counts a training that has ended and puts it into the notebook; its reward, unless it failed.
     fn file(&mut self, trial: u64, sample: usize, point: &Point, ended: &Ended) -> Result<Option<Reward>, Error> {
-        let Ended::Trained { seed, device, history } = ended else {
-            self.failed += 1;
-            return Ok(None);
-        };
-        self.trained += 1;
-        let (phase, reward) = (self.phase(sample), self.worth(history));
-        self.notebook.append(&Row { trial, point, sample, phase, seed: *seed, device, history, reward })?;
-        Ok(Some(reward))
+        let phase = self.phase(sample);
+        let row = |seed: u64, device, outcome| Row { trial, point, sample, phase, seed, device, outcome };
+        match ended {
+            Ended::Trained { seed, device, history } => {
+                let reward = self.worth(history);
+                self.trained += 1;
+                self.notebook.append(&row(*seed, device, Ok((history, reward))))?;
+                Ok(Some(reward))
+            }
+            Ended::Failed { seed, device, why } => {
+                self.failed += 1;
+                self.notebook.append(&row(*seed, device, Err(why)))?;
+                Ok(None)
+            }
+        }
     }
 
     fn phase(&self, sample: usize) -> &'static str {
@@ -199,7 +206,11 @@ impl Desk<'_> {
                 let ended = Ended::Trained { seed, device: device.clone(), history: history.clone() };
                 (Entry::Trained { trial, sample, seed, device, history }, ended)
             }
-            Err(error) => (Entry::Failed { trial, sample, why: error.to_string() }, Ended::Failed),
+            Err(error) => {
+                let (device, why) = (device.to_string(), error.to_string());
+                let ended = Ended::Failed { seed, device: device.clone(), why: why.clone() };
+                (Entry::Failed { trial, sample, seed, device, why }, ended)
+            }
         };
         match self.recorder.journal.append(&entry) {
             Ok(()) => {

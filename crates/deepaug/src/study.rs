@@ -87,6 +87,12 @@ impl Study {
         {
             config.data = path.to_string_lossy().into_owned();
         }
+        if !config.child.command.is_empty()
+            && config.child.folder.is_empty()
+            && let Ok(here) = std::env::current_dir()
+        {
+            config.child.folder = here.to_string_lossy().into_owned();
+        }
         let parts = Parts::new(&config, dataset, child)?;
         let folder = match out {
             Some(out) => claim(out)?,
@@ -192,8 +198,9 @@ impl Study {
             trainings,
         });
         let todo = trainings.saturating_sub(self.recorder.ended());
+        // What is wrong with a training is said where it is trained in earnest.
         if todo > 0
-            && let Some((images_per_second, left)) = self.objective.estimate(todo)?
+            && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
         {
             on_event(&Event::Estimated { images_per_second, left: Some(left) });
         }

@@ -491,7 +491,7 @@ impl Engine for Tensors {
         let length = shape.iter().product::<usize>() / batch.children;
         let first = key.first(batch.children);
         let keys = plan.dropout.as_ref().expect("a net with dropout layers has keys for them");
-        let keys = keys.clone().slice([first..first + batch.children]).reshape([batch.children, 1]);
+        let keys = keys.clone().narrow(0, first, batch.children).reshape([batch.children, 1]);
         let places = Tensor::<1, Int>::arange(0..length as i64, (&self.device, DType::I32)).reshape([1, length]);
         let hashed = lowbias32(
             lowbias32(places).expand([batch.children, length]).bitwise_xor(keys.expand([batch.children, length])),

@@ -263,7 +263,7 @@ impl Planner {
                 (Step::Depthwise { window, channels, weights }, [window.out[0], window.out[1], channels], 1)
             }
             Layer::BatchNorm { momentum, epsilon, scale, activation } => {
-                if !(0.0..1.0).contains(momentum) || !(*epsilon > 0.0 && epsilon.is_finite()) {
+                if !((0.0..1.0).contains(momentum) && *epsilon > 0.0 && epsilon.is_finite()) {
                     return wrong("momentum must lie in 0..1 and epsilon above 0".into());
                 }
                 let gamma = scale.then(|| self.parameter("batch-norm.gamma", &[channels], Start::Ones, true));

@@ -36,7 +36,8 @@ impl Plan {
             view.map(|view| (parameter.name.as_str(), view)).map_err(|error| error.to_string())
         });
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-        let metadata = [("format".to_string(), "deepaug".to_string()), ("made_for".into(), note.into())];
+        // One entry: the order of several is not the same from run to run.
+        let metadata = [("made_for".to_string(), note.to_string())];
         let whole = safetensors::serialize(tensors, Some(metadata.into())).map_err(|error| error.to_string())?;
         let unfinished = path.with_extension("unfinished");
         std::fs::write(&unfinished, whole).map_err(|error| error.to_string())?;

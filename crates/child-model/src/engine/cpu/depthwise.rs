@@ -38,7 +38,6 @@ for_every_instruction_set! {
 
 for_every_instruction_set! {
     /// The gradients by the weights, and by the input unless `dx` is empty.
-    #[expect(clippy::too_many_arguments, reason = "a kernel takes its arrays one by one")]
     pub(super) fn backward(
         window: &Window, channels: usize, x: &[f32], w: &[f32], dy: &[f32], dx: &mut [f32], dw: &mut [f32],
     ) {

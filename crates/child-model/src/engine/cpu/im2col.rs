@@ -84,7 +84,10 @@ fn copy_run(from: &[f32], to: &mut [f32]) {
     match from.len() {
         3 => whole::<3>(from, to),
         9 => whole::<9>(from, to),
-        _ => Some(to.copy_from_slice(from)),
+        _ => {
+            to.copy_from_slice(from);
+            None
+        }
     };
 }
 

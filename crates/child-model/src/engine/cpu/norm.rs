@@ -86,7 +86,6 @@ for_every_instruction_set! {
 
 for_every_instruction_set! {
     /// The gradient by the input, in place of the one by the output: `masked * scale + x * by_x + constant`.
-    #[expect(clippy::too_many_arguments, reason = "a kernel takes its arrays one by one")]
     pub(super) fn input_gradients(
         x: &[f32], y: &[f32], dy: &mut [f32], bounds: Bounds, scale: &[f32], by_x: &[f32], constant: &[f32],
     ) {

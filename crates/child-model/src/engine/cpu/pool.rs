@@ -33,7 +33,6 @@ for_every_instruction_set! {
 
 for_every_instruction_set! {
     /// The gradient of [`max`]; of equal values the first has it. `taken` is room for `channels` numbers.
-    #[expect(clippy::too_many_arguments, reason = "a kernel takes its arrays one by one")]
     pub(super) fn max_back(
         window: &Window, channels: usize, x: &[f32], y: &[f32], dy: &[f32], taken: &mut [f32], dx: &mut [f32],
     ) {

@@ -6,6 +6,8 @@
 //! back are the transposes of those of the way there, so that the transformed gradient serves both the weights'
 //! gradient and the input's.
 
+#![expect(clippy::needless_range_loop, reason = "rows and columns of a tile are clearer by number than by iterator")]
+
 use super::conv::{Out, Shape, room};
 use super::dispatch::LANES;
 use super::matrix::{Strides, multiply};
