@@ -65,11 +65,11 @@ impl Device {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
             DeviceChoice::Wgpu => gpu::open(),
-            DeviceChoice::Auto => Ok(if adapters().iter().any(|a| !a.software) {
-                gpu::open().unwrap_or_else(|_| Self::cpu())
-            } else {
-                Self::cpu()
-            }),
+            DeviceChoice::Auto if adapters().iter().any(|a| !a.software) => {
+                // The name is shown when a study begins.
+                Ok(gpu::open().unwrap_or_else(|why| Self { name: format!("cpu, because {why}"), ..Self::cpu() }))
+            }
+            DeviceChoice::Auto => Ok(Self::cpu()),
         }
     }
 
@@ -116,7 +116,10 @@ mod gpu {
     use burn::tensor::wgpu::wgpu;
 
     use super::{Adapter, Device};
-    use crate::DeviceError;
+    use crate::engine::tensor::Tensors;
+    use crate::lanes::guarded;
+    use crate::self_check::check;
+    use crate::{DeviceError, TrainError};
 
     /// burn registers a runtime once a process, so it is kept here.
     static OPENED: OnceLock<Result<Device, DeviceError>> = OnceLock::new();
@@ -132,7 +135,15 @@ mod gpu {
         let (inner, setup) = burn::tensor::Device::wgpu_options()
             .init_with_setup()
             .map_err(|error| DeviceError::NoGpu { why: error.to_string() })?;
-        let name = describe(&setup.adapter.get_info()).name;
+        let info = setup.adapter.get_info();
+        let name = describe(&info).name;
+        let engine = Tensors::new(inner.clone());
+        // A driver may also end its own thread.
+        guarded(|| {
+            let exact = format!("{name} {} {}", info.driver_info, info.backend);
+            check(&engine, &exact).map_err(|why| TrainError::Device { why })
+        })
+        .map_err(|error| DeviceError::Wrong { name: name.clone(), why: error.to_string() })?;
         Ok(Device { gpu: Some(inner), name })
     }
 

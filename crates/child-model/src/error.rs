@@ -11,6 +11,16 @@ pub enum DeviceError {
         /// What the graphics system said.
         why: String,
     },
+    /// The GPU computes something else than the CPU.
+    #[error(
+        "{name} failed its check, one training step beside the CPU's: {why}. Update its driver, or use --device cpu"
+    )]
+    Wrong {
+        /// The adapter.
+        name: String,
+        /// What differs.
+        why: String,
+    },
     /// The GPU was asked for, but this program was built without it.
     #[error("this program was built without GPU support; build it with the feature \"gpu\", or use --device cpu")]
     NotBuilt,

@@ -50,6 +50,8 @@ mod noise;
 mod optimiser;
 mod order;
 mod program;
+#[cfg(feature = "gpu")]
+mod self_check;
 mod settings;
 
 pub use child::{ChildModel, Observer, Training, TrainingSet};

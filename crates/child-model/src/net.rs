@@ -1,6 +1,10 @@
 //! The nets of this crate as child models.
 
+use std::ops::Range;
 use std::path::Path;
+use std::thread::ScopedJoinHandle;
+
+use deepaug_augmenter::Copies;
 
 use crate::engine::cpu::Cpu;
 use crate::fit::{Fitted, Stack, copies, fit};
@@ -64,7 +68,7 @@ impl Net {
         &self,
         plan: &Plan,
         trainings: &[&Training<'_>],
-        copies: Vec<deepaug_augmenter::Copies>,
+        copies: Vec<Copies>,
         on_epoch: &dyn Fn(usize, &EpochRecord) -> bool,
     ) -> Result<Fitted, TrainError> {
         let weights = trainings.iter().map(|training| first_weights(plan, training)).collect::<Result<_, _>>()?;
@@ -101,46 +105,70 @@ impl Net {
         Ok(((self.memory / most) as usize).clamp(1, trainings.len()))
     }
 
-    /// Trains on a GPU, stack after stack. When a stack fails, as it does when memory is short, its two halves are
-    /// tried; a training alone is tried twice.
+    /// Trains on a GPU, stack after stack; the copies of the next are made meanwhile.
     fn train_stacks(&self, trainings: &[&Training<'_>], observer: &dyn Observer) -> Vec<Result<History, TrainError>> {
         let prepared = self.plan(trainings[0]).and_then(|plan| Ok((plan, self.children(trainings)?)));
-        let (plan, mut size) = match prepared {
+        let (plan, size) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return vec![Err(error); trainings.len()],
         };
-        let mut results = Vec::with_capacity(trainings.len());
-        let mut retried = false;
-        while results.len() < trainings.len() {
-            let first = results.len();
-            let stack = &trainings[first..trainings.len().min(first + size)];
-            let begun: Vec<bool> = (first..first + stack.len()).map(|index| observer.begins(index)).collect();
-            if begun.contains(&false) {
-                results.extend(stack.iter().map(|_| Err(TrainError::Stopped)));
+        let make = |range: Range<usize>| trainings[range].iter().map(|training| copies(training, 0)).collect();
+        std::thread::scope(|scope| {
+            let mut ahead = None;
+            in_stacks(trainings.len(), size, observer, |range, next| {
+                let made: Option<Vec<Copies>> = match ahead.take() {
+                    Some((made, handle)) if made == range => ScopedJoinHandle::join(handle).ok(),
+                    _ => None,
+                };
+                let made = made.unwrap_or_else(|| make(range.clone()));
+                ahead = (!next.is_empty()).then(|| (next.clone(), scope.spawn(move || make(next))));
+                let on_epoch = |child: usize, record: &EpochRecord| observer.epoch(range.start + child, record);
+                Ok(self.stack(&plan, &trainings[range.clone()], made, &on_epoch)?.histories)
+            })
+        })
+    }
+}
+
+/// Runs `count` trainings in stacks of `size`; `run` gets the range of a stack and of the one that will follow. When a
+/// stack fails, as it does when memory is short, its two halves are tried; a training alone is tried twice.
+fn in_stacks(
+    count: usize,
+    mut size: usize,
+    observer: &dyn Observer,
+    mut run: impl FnMut(Range<usize>, Range<usize>) -> Result<Vec<Result<History, TrainError>>, TrainError>,
+) -> Vec<Result<History, TrainError>> {
+    let mut results = Vec::with_capacity(count);
+    let mut begun = 0;
+    let mut failures = 0;
+    while results.len() < count {
+        let range = results.len()..count.min(results.len() + size);
+        // A stack that is tried again has begun already.
+        while begun < range.end && observer.begins(begun) {
+            begun += 1;
+        }
+        if begun < range.end {
+            results.extend(range.map(|_| Err(TrainError::Stopped)));
+            begun = results.len();
+            continue;
+        }
+        let next = range.end..count.min(range.end + size);
+        match lanes::guarded(|| run(range.clone(), next)) {
+            Ok(histories) => results.extend(histories),
+            Err(error @ TrainError::Weights { .. }) => results.extend(vec![Err(error); range.len()]),
+            Err(_) if range.len() > 1 => {
+                size = range.len().div_ceil(2);
                 continue;
             }
-            let on_epoch = |child: usize, record: &EpochRecord| observer.epoch(first + child, record);
-            let fitted = lanes::guarded(|| {
-                let copies = stack.iter().map(|training| copies(training, 0)).collect();
-                self.stack(&plan, stack, copies, &on_epoch)
-            });
-            match fitted {
-                Ok(fitted) => results.extend(fitted.histories),
-                Err(error @ TrainError::Weights { .. }) => results.extend(vec![Err(error); stack.len()]),
-                Err(_) if stack.len() > 1 => {
-                    size = stack.len().div_ceil(2);
-                    continue;
-                }
-                Err(_) if !retried => {
-                    retried = true;
-                    continue;
-                }
-                Err(error) => results.push(Err(TrainError::Device { why: error.to_string() })),
+            Err(_) if failures == 0 => {
+                failures += 1;
+                continue;
             }
-            (first..results.len()).for_each(|index| observer.finished(index, &results[index]));
+            Err(error) => results.push(Err(TrainError::Device { why: error.to_string() })),
         }
-        results
+        failures = 0;
+        range.for_each(|index| observer.finished(index, &results[index]));
     }
+    results
 }
 
 fn first_weights(plan: &Plan, training: &Training<'_>) -> Result<Weights, TrainError> {
@@ -226,4 +254,63 @@ fn content(model: &Model, training: &Training<'_>) -> String {
         training.settings,
         training.seed,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Log(Mutex<Vec<String>>);
+
+    impl Observer for Log {
+        fn begins(&self, index: usize) -> bool {
+            self.0.lock().unwrap().push(format!("begin {index}"));
+            true
+        }
+
+        fn finished(&self, index: usize, _: &Result<History, TrainError>) {
+            self.0.lock().unwrap().push(format!("end {index}"));
+        }
+    }
+
+    fn trained(range: &Range<usize>) -> Vec<Result<History, TrainError>> {
+        range.clone().map(|index| Ok(History { epochs: Vec::new(), seconds: index as f64 })).collect()
+    }
+
+    #[test]
+    fn a_stack_that_does_not_fit_is_halved_and_every_training_is_told_of_once() {
+        let log = Log::default();
+        let mut ran = Vec::new();
+        let results = in_stacks(5, 4, &log, |range, next| {
+            ran.push((range.clone(), next));
+            if range.len() > 2 {
+                panic!("out of memory")
+            }
+            Ok(trained(&range))
+        });
+        assert_eq!(ran, [(0..4, 4..5), (0..2, 2..4), (2..4, 4..5), (4..5, 5..5)]);
+        let seconds: Vec<f64> = results.into_iter().map(|result| result.unwrap().seconds).collect();
+        assert_eq!(seconds, [0.0, 1.0, 2.0, 3.0, 4.0]);
+        let told = log.0.into_inner().unwrap();
+        assert_eq!((told.len(), told.iter().filter(|line| *line == "begin 0").count()), (10, 1));
+    }
+
+    #[test]
+    fn a_device_that_fails_is_tried_again_once() {
+        let mut tries = 0;
+        let results = in_stacks(2, 1, &Log::default(), |range, _| {
+            tries += 1;
+            if tries == 1 || range.start == 1 {
+                Err(TrainError::Device { why: "lost".into() })
+            } else {
+                Ok(trained(&range))
+            }
+        });
+        assert!(results[0].is_ok());
+        assert!(matches!(&results[1], Err(TrainError::Device { .. })), "{results:?}");
+        assert_eq!(tries, 4);
+    }
 }
