@@ -97,7 +97,7 @@ pub(crate) fn fit<E: Engine>(
                 let logits = network.train(x, images, &training, &mut tape);
                 let loss = engine.cross_entropy(&logits, &targets, plan.classes, batch);
                 sums = engine.add(sums, &loss.sums);
-                let gradients = network.gradients(loss.gradient, images, &training, &mut tape);
+                let gradients = network.gradients(loss.gradient, images, false, &training, &mut tape);
                 let done = epoch * steps + step;
                 network.update(gradients, &settings.optimiser.update(done, settings.epochs * steps, steps));
             }

@@ -58,9 +58,11 @@ pub use child::{ChildModel, Observer, Training, TrainingSet};
 pub use device::{Adapter, Device, DeviceChoice, adapters};
 pub use error::{DeviceError, TrainError};
 pub use history::{EpochRecord, History};
+#[doc(hidden)]
+pub use measure::LayerBench;
 pub use measure::images_per_second;
 pub use models::Model;
-pub use net::{DEFAULT_MEMORY, Net};
+pub use net::Net;
 pub use network::{Activation, Layer, Padding, Side};
 pub use optimiser::{Optimiser, Rule, Schedule};
 pub use program::Program;

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use deepaug_augmenter::{Policy, RangeTable};
 use ndarray::s;
 
-use crate::{ChildModel, Observer, Settings, TrainError, Training, TrainingSet};
+use crate::engine::cpu::Cpu;
+use crate::engine::{Choices, Engine, lowbias32};
+use crate::network::{self, Layer, Network, Plan};
+use crate::{ChildModel, Observer, Optimiser, Rule, Settings, TrainError, Training, TrainingSet};
 
 struct Silent;
 
@@ -48,5 +51,39 @@ pub fn images_per_second(
         }
         let factor = (enough.as_secs_f64() / taken.as_secs_f64().max(1e-3) * 1.2).clamp(2.0, 16.0);
         steps = (steps as f64 * factor) as usize;
+    }
+}
+
+/// One layer on one CPU thread, for benchmarks: a net of this layer alone, so that gradients are by its parameters, and
+/// by its input as if there were a layer before.
+#[doc(hidden)]
+pub struct LayerBench {
+    plan: Plan,
+    images: usize,
+    x: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl LayerBench {
+    /// A layer, the image that reaches it, and images a step.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn new(layer: Layer, image: [usize; 3], images: usize) -> Result<Self, String> {
+        let (plan, out) = Plan::of_layer(&layer, image)?;
+        let noise = |count: usize| (0..count as u32).map(|i| lowbias32(i) as f32 / u32::MAX as f32 - 0.5).collect();
+        let size = |shape: [usize; 3]| images * shape.iter().product::<usize>();
+        Ok(Self { plan, images, x: noise(size(image)), dy: noise(size(out)) })
+    }
+
+    /// The way there and the way back.
+    pub fn step(&mut self) {
+        let optimiser = Optimiser::plain(Rule::Sgd, 1.0);
+        let mut network = Network::new(&self.plan, &Cpu, 1, self.plan.first_weights(1), &optimiser);
+        let choices = Choices::default();
+        let training = network::Training { plan: &choices, step: 0, dropout: false };
+        let mut tape = Vec::new();
+        network.train(Cpu.upload(self.x.clone()), self.images, &training, &mut tape);
+        network.gradients(Cpu.upload(self.dy.clone()), self.images, true, &training, &mut tape);
     }
 }

@@ -19,22 +19,36 @@ use crate::{ChildModel, Device, EpochRecord, History, Model, Observer, TrainErro
 pub struct Net {
     model: Model,
     device: Device,
-    /// Bytes that a GPU's children may take together.
-    memory: u64,
+    /// Bytes that all children may take together; `None` for what is said at [`Net::with_memory`].
+    memory: Option<u64>,
 }
 
-/// The memory that children may take on a GPU unless something else is said: what cards of ten years ago have.
-pub const DEFAULT_MEMORY: u64 = 4 << 30;
+/// The memory that children may take on a GPU unless something else is said: what cards of ten years ago have, for no
+/// graphics interface says how much there is.
+const GPU_MEMORY: u64 = 4 << 30;
 
 impl Net {
     /// A net on a device.
     pub fn new(model: Model, device: Device) -> Self {
-        Self { model, device, memory: DEFAULT_MEMORY }
+        Self { model, device, memory: None }
     }
 
-    /// The same with so many bytes for all children on a GPU together.
+    /// The same with so many bytes for all children together. Fewer then train at once, though always one. Unless this is
+    /// called they are 4 GiB on a GPU, and on the CPU three quarters of what is free when trainings begin.
     pub fn with_memory(self, bytes: u64) -> Self {
-        Self { memory: bytes, ..self }
+        Self { memory: Some(bytes), ..self }
+    }
+
+    /// How many children of these fit into memory.
+    fn fitting(&self, trainings: &[&Training<'_>]) -> Result<usize, TrainError> {
+        let bytes: Vec<u64> = trainings.iter().map(|t| self.bytes_per_child(t)).collect::<Result<_, _>>()?;
+        let memory = match (self.memory, self.device.is_cpu()) {
+            (Some(memory), _) => memory,
+            (None, false) => GPU_MEMORY,
+            (None, true) => free_memory() / 4 * 3,
+        };
+        let most = bytes.into_iter().max().unwrap_or(1).max(1);
+        Ok(usize::try_from(memory / most).unwrap_or(usize::MAX).max(1))
     }
 
     /// The net.
@@ -100,9 +114,7 @@ impl Net {
         if trainings[0].settings.images_per_epoch.is_none() {
             return Ok(1);
         }
-        let bytes: Vec<u64> = trainings.iter().map(|t| self.bytes_per_child(t)).collect::<Result<_, _>>()?;
-        let most = bytes.into_iter().max().unwrap_or(1).max(1);
-        Ok(((self.memory / most) as usize).clamp(1, trainings.len()))
+        Ok(self.fitting(trainings)?.min(trainings.len()))
     }
 
     /// Trains on a GPU, stack after stack; the copies of the next are made meanwhile.
@@ -127,6 +139,18 @@ impl Net {
             })
         })
     }
+}
+
+/// Bytes that this process can still take, its control group's limit counted; without end where Linux does not say.
+fn free_memory() -> u64 {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let group = || number("/sys/fs/cgroup/memory.max")?.checked_sub(number("/sys/fs/cgroup/memory.current")?);
+    let machine = || {
+        let table = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = table.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+    };
+    machine().unwrap_or(u64::MAX).min(group().unwrap_or(u64::MAX))
 }
 
 /// Runs `count` trainings in stacks of `size`; `run` gets the range of a stack and of the one that will follow. When a
@@ -193,15 +217,18 @@ impl ChildModel for Net {
         threads: usize,
         observer: &dyn Observer,
     ) -> Vec<Result<History, TrainError>> {
-        if self.device.is_cpu() {
-            return lanes::run(trainings.len(), threads, observer, &|index| {
-                self.train(&trainings[index], &|record| observer.epoch(index, record))
-            });
-        }
+        let trainings: Vec<&Training<'_>> = trainings.iter().collect();
         if trainings.is_empty() {
             return Vec::new();
         }
-        self.train_stacks(&trainings.iter().collect::<Vec<_>>(), observer)
+        if !self.device.is_cpu() {
+            return self.train_stacks(&trainings, observer);
+        }
+        // A net that cannot be made says so when it is trained.
+        let threads = threads.min(self.fitting(&trainings).unwrap_or(threads));
+        lanes::run(trainings.len(), threads, observer, &|index| {
+            self.train(trainings[index], &|record| observer.epoch(index, record))
+        })
     }
 
     fn pretrain(

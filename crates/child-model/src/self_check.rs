@@ -99,7 +99,7 @@ fn step<E: Engine>(plan: &Plan, engine: &E) -> Result<Vec<(String, Vec<f32>)>, S
     let mut tape = Vec::new();
     let logits = network.train(images(), batch.images, &training, &mut tape);
     let loss = engine.cross_entropy(&logits, &targets, plan.classes, batch);
-    let gradients = network.gradients(loss.gradient, batch.images, &training, &mut tape);
+    let gradients = network.gradients(loss.gradient, batch.images, false, &training, &mut tape);
     let mut found = vec![("logits".to_string(), engine.download(&logits)?)];
     for (parameter, gradient) in plan.parameters.iter().zip(&gradients) {
         if let Some(gradient) = gradient {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use deepaug_augmenter::{Op, RangeTable};
 use deepaug_child_model::{
-    Augment, ChildModel, DEFAULT_MEMORY, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program,
-    Rule, Schedule, Settings,
+    Augment, ChildModel, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule,
+    Settings,
 };
 use deepaug_controller::Method;
 use serde::{Deserialize, Serialize};
@@ -171,7 +171,7 @@ const KEYS: &[(&str, &str)] = &[
     ("# Machine", ""),
     ("device", "\"auto\" (a GPU if there is one), \"cpu\" or \"wgpu\"."),
     ("threads", "Children trained at once on the CPU; 0 for one a core. Results do not depend on it."),
-    ("child_memory", "MiB of a GPU's memory for all children together; \"auto\" for 4096."),
+    ("child_memory", "MiB for all children together; \"auto\" for 4096 on a GPU, for 3/4 of what is free on the CPU."),
     ("notebook_path", "The file in the study's folder that holds the table of all trainings."),
     // Closes the last group.
     ("#", ""),
@@ -445,11 +445,11 @@ impl Config {
             let folder = if self.child.folder.is_empty() { "." } else { &self.child.folder };
             return Ok(Box::new(program.with_folder(folder.into())));
         }
-        let memory = match self.child_memory {
-            Auto::Auto => DEFAULT_MEMORY,
-            Auto::Given(mebibytes) => mebibytes.saturating_mul(1 << 20),
-        };
-        Ok(Box::new(Net::new(self.model.clone(), Device::open(self.device)?).with_memory(memory)))
+        let net = Net::new(self.model.clone(), Device::open(self.device)?);
+        Ok(Box::new(match self.child_memory {
+            Auto::Auto => net,
+            Auto::Given(mebibytes) => net.with_memory(mebibytes.saturating_mul(1 << 20)),
+        }))
     }
 
     /// The values that decide what a trial's trainings are.

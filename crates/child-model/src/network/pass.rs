@@ -83,17 +83,19 @@ impl<'a, E: Engine> Network<'a, E> {
         self.forward(&self.plan.steps, x, Pass { batch, training: Some(training) }, tape)
     }
 
-    /// The gradients by the parameters; absent for those that are not learnt.
+    /// The gradients by the parameters; absent for those that are not learnt. Nobody needs the one by the images, unless
+    /// `wants_x` says that its time shall be taken too.
     pub(crate) fn gradients(
         &mut self,
         dy: E::Array,
         images: usize,
+        wants_x: bool,
         training: &Training<'_, E>,
         tape: &mut Vec<E::Array>,
     ) -> Vec<Option<E::Array>> {
         let batch = Batch { children: self.children, images };
         let mut gradients = self.plan.parameters.iter().map(|_| None).collect();
-        self.backward(&self.plan.steps, dy, false, Pass { batch, training: Some(training) }, tape, &mut gradients);
+        self.backward(&self.plan.steps, dy, wants_x, Pass { batch, training: Some(training) }, tape, &mut gradients);
         gradients
     }
 

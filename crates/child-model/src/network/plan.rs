@@ -194,6 +194,15 @@ impl Plan {
         Ok(Self { steps, parameters, image, classes, dropouts, activations })
     }
 
+    /// A layer alone, and the shape it makes.
+    pub(crate) fn of_layer(layer: &Layer, image: [usize; 3]) -> Result<(Self, [usize; 3]), String> {
+        let mut planner = Planner { parameters: Vec::new(), layers: 0, dropouts: 0, activations: 0 };
+        let (step, out) = planner.layer(layer, image)?;
+        let Planner { parameters, dropouts, activations, .. } = planner;
+        let steps = step.into_iter().collect();
+        Ok((Self { steps, parameters, image, classes: out[2], dropouts, activations }, out))
+    }
+
     /// Number of learnt values.
     pub(crate) fn trainable(&self) -> usize {
         self.parameters.iter().filter(|p| p.trainable).map(Parameter::len).sum()
