@@ -1,0 +1,87 @@
+//! A study of a child model of the caller's own, and of one whose device fails.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use deepaug::{Changes, ChildModel, Config, EpochRecord, Error, History, Study, TrainError, Training};
+
+/// Learns nothing: its accuracy is a number made of the seed and of how much is augmented. After `trainings` trainings
+/// its device is gone.
+#[derive(Debug)]
+struct Made {
+    trainings: usize,
+    done: Arc<AtomicUsize>,
+}
+
+impl Made {
+    fn lasting(trainings: usize) -> Box<Self> {
+        Box::new(Self { trainings, done: Arc::default() })
+    }
+}
+
+impl ChildModel for Made {
+    fn name(&self) -> String {
+        "made".into()
+    }
+
+    fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError> {
+        if self.done.fetch_add(1, Ordering::Relaxed) >= self.trainings {
+            return Err(TrainError::Device { why: "it is gone".into() });
+        }
+        let noise = (training.seed % 97) as f64 / 970.0;
+        let accuracy = 0.5 + noise + 0.2 * training.policy.portion * training.policy.sub_policies.len() as f64;
+        let mut epochs = Vec::new();
+        for epoch in 1..=training.settings.epochs {
+            let record = EpochRecord { epoch, acc: accuracy, loss: 1.0, val_acc: accuracy, val_loss: 1.0 };
+            epochs.push(record);
+            if !on_epoch(&record) {
+                return Err(TrainError::Stopped);
+            }
+        }
+        Ok(History { epochs, seconds: 0.0 })
+    }
+}
+
+fn config() -> Config {
+    Config {
+        iters: 3,
+        child_epochs: 2,
+        threads: 1,
+        train_set_size: 40,
+        validation_set_size: 20,
+        ..Config::quickstart()
+    }
+}
+
+fn notebook(study: &Path) -> String {
+    std::fs::read_to_string(study.join("notebook.csv")).unwrap()
+}
+
+#[test]
+fn a_lost_device_stops_the_study_and_what_is_left_is_trained_on_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    let study = Study::create_with_child(config(), Made::lasting(usize::MAX), Some(&whole)).unwrap();
+    let best = study.run(&|_| {}).unwrap().best;
+    assert!(best.reward > 0.5);
+
+    let study = Study::create_with_child(config(), Made::lasting(5), Some(&broken)).unwrap();
+    let error = study.run(&|_| {}).unwrap_err();
+    assert_eq!(error.code(), 5, "{error}");
+    assert!(matches!(error, Error::Child(TrainError::Device { .. })) && error.to_string().contains("it is gone"));
+    assert_eq!(notebook(&broken).lines().count(), 1 + 5 * 2, "what was trained is kept, what failed is not a result");
+
+    let study = Study::resume_with_child(&broken, Made::lasting(usize::MAX), &Changes::default()).unwrap();
+    study.run(&|_| {}).unwrap();
+    assert_eq!(notebook(&broken), notebook(&whole));
+}
+
+#[test]
+fn a_study_is_resumed_with_the_child_it_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("study");
+    drop(Study::create_with_child(config(), Made::lasting(9), Some(&out)).unwrap());
+    let error = Study::resume(&out, &Changes::default()).unwrap_err().to_string();
+    assert!(error.contains("child_model = \"made\""), "{error}");
+}

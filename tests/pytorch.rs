@@ -1,0 +1,51 @@
+//! The example whose children PyTorch trains, through the binary. It has no test harness, so that a machine without
+//! PyTorch shows it as skipped and not as passed.
+#![expect(clippy::print_stdout, reason = "a test without a harness says how it ended")]
+
+use std::path::Path;
+use std::process::Command;
+
+const NAME: &str = "pytorch_trains_the_children_of_a_search";
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    if filter.is_some_and(|filter| !NAME.contains(&filter)) {
+        return;
+    }
+    let has_torch = Command::new("python3").args(["-c", "import numpy, torch"]).output();
+    if !has_torch.is_ok_and(|output| output.status.success()) {
+        println!("{NAME}: python3 here has no torch or no numpy (pip install torch numpy)");
+        println!("0 passed, 0 failed, 1 skipped");
+        return;
+    }
+    pytorch_trains_the_children_of_a_search();
+    println!("1 passed, 0 failed, 0 skipped");
+}
+
+fn pytorch_trains_the_children_of_a_search() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("study");
+    let run = Command::new(env!("CARGO_BIN_EXE_deepaug"))
+        .args(["optimize", "--config", "examples/pytorch/study.toml", "--iters", "2", "--out"])
+        .arg(&study)
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let notebook = std::fs::read_to_string(study.join("notebook.csv")).unwrap();
+    // Trial 0 and two policies, two samples of six epochs each; two fresh seeds for the best and for trial 0.
+    assert_eq!(notebook.lines().count(), 1 + (3 * 2 + 2 * 2) * 6);
+    let mut rows = csv::Reader::from_reader(notebook.as_bytes());
+    let columns = rows.headers().unwrap().clone();
+    let column = |name: &str| columns.iter().position(|column| column == name).unwrap();
+    let (epoch, accuracy) = (column("epoch"), column("val_acc"));
+    let last: Vec<f64> = rows
+        .records()
+        .map(Result::unwrap)
+        .filter(|row| &row[epoch] == "6")
+        .map(|row| row[accuracy].parse().unwrap())
+        .collect();
+    // Chance is 0.1.
+    assert!(last.iter().sum::<f64>() / last.len() as f64 > 0.4, "{last:?}");
+}
