@@ -3,35 +3,28 @@
 use super::dispatch::for_every_instruction_set;
 use crate::network::Window;
 
-/// The window of an output pixel: each tap inside the image, with the place of its input pixel.
+/// The input pixel that a tap of an output pixel's window sees, unless it lies outside. Loops are written out below:
+/// what a closure does is not compiled for the instruction set of the function around it.
 #[inline(always)]
-fn for_each_tap(window: &Window, pixel: usize, mut visit: impl FnMut(usize, usize)) {
+fn seen(window: &Window, pixel: usize, r: usize, s: usize) -> Option<usize> {
     let (image, place) = (pixel / window.out_pixels(), pixel % window.out_pixels());
-    let (i, j) = (place / window.out[1] * window.stride, place % window.out[1] * window.stride);
-    for r in 0..window.kernel[0] {
-        let row = (i + r).wrapping_sub(window.before[0]);
-        if row >= window.image[0] {
-            continue;
-        }
-        for s in 0..window.kernel[1] {
-            let column = (j + s).wrapping_sub(window.before[1]);
-            if column < window.image[1] {
-                visit(r * window.kernel[1] + s, image * window.in_pixels() + row * window.image[1] + column);
-            }
-        }
-    }
+    let row = (place / window.out[1] * window.stride + r).wrapping_sub(window.before[0]);
+    let column = (place % window.out[1] * window.stride + s).wrapping_sub(window.before[1]);
+    let inside = row < window.image[0] && column < window.image[1];
+    inside.then_some(image * window.in_pixels() + row * window.image[1] + column)
 }
 
 for_every_instruction_set! {
     pub(super) fn forward(window: &Window, channels: usize, x: &[f32], w: &[f32], y: &mut [f32]) {
         for (pixel, y) in y.chunks_exact_mut(channels).enumerate() {
             y.fill(0.0);
-            for_each_tap(window, pixel, |tap, place| {
+            for tap in 0..window.taps() {
+                let Some(place) = seen(window, pixel, tap / window.kernel[1], tap % window.kernel[1]) else { continue };
                 let (x, w) = (&x[place * channels..][..channels], &w[tap * channels..][..channels]);
                 for c in 0..channels {
                     y[c] += x[c] * w[c];
                 }
-            });
+            }
         }
     }
 }
@@ -45,7 +38,8 @@ for_every_instruction_set! {
         dx.fill(0.0);
         let wants_x = !dx.is_empty();
         for (pixel, dy) in dy.chunks_exact(channels).enumerate() {
-            for_each_tap(window, pixel, |tap, place| {
+            for tap in 0..window.taps() {
+                let Some(place) = seen(window, pixel, tap / window.kernel[1], tap % window.kernel[1]) else { continue };
                 let (x, dw) = (&x[place * channels..][..channels], &mut dw[tap * channels..][..channels]);
                 for c in 0..channels {
                     dw[c] += x[c] * dy[c];
@@ -56,7 +50,7 @@ for_every_instruction_set! {
                         dx[c] += w[c] * dy[c];
                     }
                 }
-            });
+            }
         }
     }
 }

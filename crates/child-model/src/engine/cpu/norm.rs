@@ -6,23 +6,27 @@ use super::dispatch::for_every_instruction_set;
 /// Rows summed in f32 before their sum is added to one in f64: the error stays that of a sum of this many.
 const BLOCK: usize = 256;
 
-/// Sums over rows of what `terms` makes of each, two numbers a channel.
-#[inline(always)]
-fn sums(rows: usize, channels: usize, mut add: impl FnMut(usize, &mut [f32], &mut [f32])) -> [Vec<f64>; 2] {
-    let mut totals = [vec![0.0f64; channels], vec![0.0f64; channels]];
-    let mut block = [vec![0.0f32; channels], vec![0.0f32; channels]];
-    for first in (0..rows).step_by(BLOCK) {
-        let [a, b] = &mut block;
-        a.fill(0.0);
-        b.fill(0.0);
-        for row in first..rows.min(first + BLOCK) {
-            add(row, a, b);
-        }
-        for (total, block) in totals.iter_mut().zip(&block) {
-            total.iter_mut().zip(block).for_each(|(total, value)| *total += f64::from(*value));
+/// Two sums a channel.
+struct Sums {
+    totals: [Vec<f64>; 2],
+    block: [Vec<f32>; 2],
+}
+
+impl Sums {
+    fn new(channels: usize) -> Self {
+        Self { totals: [0, 1].map(|_| vec![0.0; channels]), block: [0, 1].map(|_| vec![0.0; channels]) }
+    }
+
+    /// Adds the sums of a block of rows to the totals, and begins the next.
+    #[inline(always)]
+    fn close_block(&mut self) {
+        for (totals, block) in self.totals.iter_mut().zip(&mut self.block) {
+            for (total, value) in totals.iter_mut().zip(block) {
+                *total += f64::from(*value);
+                *value = 0.0;
+            }
         }
     }
-    totals
 }
 
 for_every_instruction_set! {
@@ -32,14 +36,20 @@ for_every_instruction_set! {
         let channels = mean.len();
         let pivot = &x[..channels];
         let rows = x.len() / channels;
-        let [sum, squares] = sums(rows, channels, |row, a, b| {
-            let x = &x[row * channels..][..channels];
-            for c in 0..channels {
-                let value = x[c] - pivot[c];
-                a[c] += value;
-                b[c] += value * value;
+        let mut sums = Sums::new(channels);
+        for x in x.chunks(BLOCK * channels) {
+            let [a, b] = &mut sums.block;
+            let (a, b) = (&mut a[..channels], &mut b[..channels]);
+            for x in x.chunks_exact(channels) {
+                for c in 0..channels {
+                    let value = x[c] - pivot[c];
+                    a[c] += value;
+                    b[c] += value * value;
+                }
             }
-        });
+            sums.close_block();
+        }
+        let [sum, squares] = sums.totals;
         for c in 0..channels {
             let shift = sum[c] / rows as f64;
             mean[c] = pivot[c] + shift as f32;
@@ -68,15 +78,22 @@ for_every_instruction_set! {
         dbeta: &mut [f32],
     ) {
         let channels = mean.len();
-        let [gamma, beta] = sums(x.len() / channels, channels, |row, a, b| {
-            let from = row * channels;
-            let (x, y, dy) = (&x[from..][..channels], &y[from..][..channels], &dy[from..][..channels]);
-            for c in 0..channels {
-                let masked = bounds.mask(y[c], dy[c]);
-                a[c] += masked * (x[c] - mean[c]);
-                b[c] += masked;
+        let mut sums = Sums::new(channels);
+        let size = BLOCK * channels;
+        for ((x, y), dy) in x.chunks(size).zip(y.chunks(size)).zip(dy.chunks(size)) {
+            let [a, b] = &mut sums.block;
+            let (a, b) = (&mut a[..channels], &mut b[..channels]);
+            let rows = x.chunks_exact(channels).zip(y.chunks_exact(channels)).zip(dy.chunks_exact(channels));
+            for ((x, y), dy) in rows {
+                for c in 0..channels {
+                    let masked = bounds.mask(y[c], dy[c]);
+                    a[c] += masked * (x[c] - mean[c]);
+                    b[c] += masked;
+                }
             }
-        });
+            sums.close_block();
+        }
+        let [gamma, beta] = sums.totals;
         for c in 0..channels {
             dgamma[c] = gamma[c] as f32 * spread[c];
             dbeta[c] = beta[c] as f32;
