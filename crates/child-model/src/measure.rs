@@ -60,8 +60,9 @@ pub fn images_per_second(
 pub struct LayerBench {
     plan: Plan,
     images: usize,
-    x: Vec<f32>,
-    dy: Vec<f32>,
+    x: <Cpu as Engine>::Array,
+    dy: <Cpu as Engine>::Array,
+    weights: Vec<Vec<f32>>,
 }
 
 impl LayerBench {
@@ -73,17 +74,18 @@ impl LayerBench {
         let (plan, out) = Plan::of_layer(&layer, image)?;
         let noise = |count: usize| (0..count as u32).map(|i| lowbias32(i) as f32 / u32::MAX as f32 - 0.5).collect();
         let size = |shape: [usize; 3]| images * shape.iter().product::<usize>();
-        Ok(Self { plan, images, x: noise(size(image)), dy: noise(size(out)) })
+        let (x, dy) = (Cpu.upload(noise(size(image))), Cpu.upload(noise(size(out))));
+        Ok(Self { weights: plan.first_weights(1), plan, images, x, dy })
     }
 
     /// The way there and the way back.
     pub fn step(&mut self) {
         let optimiser = Optimiser::plain(Rule::Sgd, 1.0);
-        let mut network = Network::new(&self.plan, &Cpu, 1, self.plan.first_weights(1), &optimiser);
+        let mut network = Network::new(&self.plan, &Cpu, 1, self.weights.clone(), &optimiser);
         let choices = Choices::default();
         let training = network::Training { plan: &choices, step: 0, dropout: false };
         let mut tape = Vec::new();
-        network.train(Cpu.upload(self.x.clone()), self.images, &training, &mut tape);
-        network.gradients(Cpu.upload(self.dy.clone()), self.images, true, &training, &mut tape);
+        network.train(self.x.clone(), self.images, &training, &mut tape);
+        network.gradients(self.dy.clone(), self.images, true, &training, &mut tape);
     }
 }
