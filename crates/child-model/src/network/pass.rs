@@ -10,7 +10,8 @@ pub(crate) struct Network<'a, E: Engine> {
     plan: &'a Plan,
     engine: &'a E,
     children: usize,
-    parameters: Vec<E::Array>,
+    /// Absent only while they are updated in place.
+    parameters: Vec<Option<E::Array>>,
     slots: Vec<Vec<E::Array>>,
 }
 
@@ -52,7 +53,7 @@ impl<'a, E: Engine> Network<'a, E> {
             (0..count).map(|_| zeros(children * parameter.len())).collect()
         });
         let slots = slots.collect();
-        let parameters = parameters.into_iter().map(|values| engine.upload(values)).collect();
+        let parameters = parameters.into_iter().map(|values| Some(engine.upload(values))).collect();
         Self { plan, engine, children, parameters, slots }
     }
 
@@ -62,7 +63,7 @@ impl<'a, E: Engine> Network<'a, E> {
 
     /// The parameters' values, in the plan's order, child after child.
     pub(crate) fn parameters(&self) -> Result<Vec<Vec<f32>>, String> {
-        self.parameters.iter().map(|parameter| self.engine.download(parameter)).collect()
+        (0..self.parameters.len()).map(|number| self.engine.download(self.parameter(number))).collect()
     }
 
     /// Logits `[K, B, classes]`.
@@ -103,19 +104,18 @@ impl<'a, E: Engine> Network<'a, E> {
     pub(crate) fn update(&mut self, gradients: Vec<Option<E::Array>>, update: &Update) {
         for (number, gradient) in gradients.into_iter().enumerate() {
             let Some(gradient) = gradient else { continue };
-            let parameter = self.take(number);
+            let Some(parameter) = self.parameters[number].take() else { continue };
             let mut update = *update;
             if !self.plan.parameters[number].decays() {
                 update.weight_decay = 0.0;
             }
-            self.parameters[number] =
-                self.engine.update(parameter, gradient, &mut self.slots[number], &update, self.children);
+            let slots = &mut self.slots[number];
+            self.parameters[number] = Some(self.engine.update(parameter, gradient, slots, &update, self.children));
         }
     }
 
-    /// Takes a parameter out, so that it can be changed in place. Something must be put back.
-    fn take(&mut self, number: usize) -> E::Array {
-        std::mem::replace(&mut self.parameters[number], self.engine.upload(Vec::new()))
+    fn parameter(&self, number: usize) -> &E::Array {
+        self.parameters[number].as_ref().expect("no pass is under way while parameters are updated")
     }
 
     fn forward(&mut self, steps: &'a [Step], mut x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
@@ -135,30 +135,30 @@ impl<'a, E: Engine> Network<'a, E> {
         };
         match step {
             Step::Conv { conv, weights, bias, activation } => {
-                let bias = bias.map(|bias| &self.parameters[bias]);
-                let y = engine.conv(&x, &self.parameters[*weights], bias, conv, *activation, batch);
+                let bias = bias.map(|bias| self.parameter(bias));
+                let y = engine.conv(&x, self.parameter(*weights), bias, conv, *activation, batch);
                 keep(&x);
                 keep(&y);
                 y
             }
             Step::Depthwise { window, channels, weights } => {
-                let y = engine.depthwise(&x, &self.parameters[*weights], window, *channels, batch);
+                let y = engine.depthwise(&x, self.parameter(*weights), window, *channels, batch);
                 keep(&x);
                 y
             }
             Step::BatchNorm { norm, activation } => {
                 let shape = norm_shape(norm);
-                let gamma = norm.gamma.map(|gamma| self.parameters[gamma].clone());
-                let beta = self.parameters[norm.beta].clone();
+                let gamma = norm.gamma.map(|gamma| self.parameter(gamma).clone());
+                let beta = self.parameter(norm.beta).clone();
                 let moments = match pass.training {
                     Some(_) => engine.moments(&x, &shape, batch),
-                    None => [norm.mean, norm.variance].map(|number| self.parameters[number].clone()),
+                    None => [norm.mean, norm.variance].map(|number| self.parameter(number).clone()),
                 };
                 let [mean, variance] = &moments;
                 let y = engine.normalise(&x, [mean, variance], gamma.as_ref(), &beta, &shape, *activation, batch);
                 if pass.training.is_some() {
                     for (number, new) in [(norm.mean, mean), (norm.variance, variance)] {
-                        self.parameters[number] = engine.blend(&self.parameters[number], new, norm.momentum);
+                        self.parameters[number] = Some(engine.blend(self.parameter(number), new, norm.momentum));
                     }
                 }
                 [&x, mean, variance, &y].into_iter().for_each(keep);
@@ -225,7 +225,7 @@ impl<'a, E: Engine> Network<'a, E> {
         match step {
             Step::Conv { conv, weights, bias, activation } => {
                 let (y, x) = (kept(), kept());
-                let w = &self.parameters[*weights];
+                let w = self.parameter(*weights);
                 let found = engine.conv_backward(&x, w, &y, dy, conv, *activation, wants_x, batch);
                 gradients[*weights] = Some(found.weights);
                 if let Some(bias) = bias {
@@ -235,14 +235,14 @@ impl<'a, E: Engine> Network<'a, E> {
             }
             Step::Depthwise { window, channels, weights } => {
                 let x = kept();
-                let w = &self.parameters[*weights];
+                let w = self.parameter(*weights);
                 let found = engine.depthwise_backward(&x, w, dy, window, *channels, wants_x, batch);
                 gradients[*weights] = Some(found.weights);
                 found.x
             }
             Step::BatchNorm { norm, activation } => {
                 let (y, variance, mean, x) = (kept(), kept(), kept(), kept());
-                let gamma = norm.gamma.map(|gamma| &self.parameters[gamma]);
+                let gamma = norm.gamma.map(|gamma| self.parameter(gamma));
                 let moments = [&mean, &variance];
                 let found =
                     engine.normalise_backward(&x, moments, gamma, &y, dy, &norm_shape(norm), *activation, batch);
