@@ -351,7 +351,7 @@ fn a_training_that_diverges_has_a_row_that_says_so() {
     let wild = "iters = 1\noptimizer = \"sgd\"\nlearning_rate = 1e30";
     let config = small_config(folder.path(), wild);
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
-    assert_eq!(run.code, 6, "{}", run.stderr);
+    assert_eq!(run.code, 8, "{}", run.stderr);
     assert!(run.stderr.contains("the trainings without augmentation failed"), "{}", run.stderr);
     let rows = rows(&folder.path().join("study/notebook.csv"));
     assert_eq!(rows.len(), 1);

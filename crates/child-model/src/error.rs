@@ -67,6 +67,12 @@ pub enum TrainError {
         /// What it said.
         why: String,
     },
+    /// The trainings that everything is compared with failed.
+    #[error("{why}")]
+    Failed {
+        /// Which, and what says why.
+        why: String,
+    },
     /// The user's program failed.
     #[error("the child program failed: {why}")]
     Program {

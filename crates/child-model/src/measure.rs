@@ -39,7 +39,11 @@ pub fn images_per_second(
         child.train_all(&vec![training; children], children, &Silent).into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(start.elapsed())
     };
-    run(2)?;
+    let first = run(2)?;
+    // A net this slow is not worth more of anybody's time.
+    if first > 4 * enough {
+        return Ok((2 * children * batch) as f64 / first.as_secs_f64());
+    }
     let mut steps = 4;
     loop {
         let taken = run(steps)?;

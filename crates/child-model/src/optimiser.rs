@@ -75,13 +75,13 @@ impl Optimiser {
             ("clip_norm", self.clip_norm),
         ];
         if let Some((name, value)) = at_least_0.into_iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite())) {
-            return Err((name, format!("must be at least 0, not {value}")));
+            return Err((name, format!("must be a number of at least 0, not {value}")));
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return Err(("learning_rate", format!("must be above 0, not {}", self.learning_rate)));
         }
         if !(0.0..1.0).contains(&self.momentum) {
-            return Err(("momentum", format!("must lie in 0..1, not {}", self.momentum)));
+            return Err(("momentum", format!("must be at least 0 and below 1, not {}", self.momentum)));
         }
         Ok(())
     }
@@ -139,7 +139,8 @@ impl Optimiser {
             rule,
             rate: (rate * correction) as f32,
             weight_decay: self.weight_decay as f32,
-            clip_norm: self.clip_norm as f32,
+            // However small, it is not "never".
+            clip_norm: if self.clip_norm > 0.0 { (self.clip_norm as f32).max(f32::MIN_POSITIVE) } else { 0.0 },
         }
     }
 }

@@ -156,7 +156,7 @@ const KEYS: &[(&str, &str)] = &[
     ("momentum", "Of \"sgd\"."),
     ("weight_decay", "The gradient of each weight is increased by this much of the weight."),
     ("clip_norm", "The norm of each parameter's gradient is cut to this; 0 for never, \"auto\" for the model's own."),
-    ("label_smoothing", "Share of each target that is spread over all classes, in 0..1."),
+    ("label_smoothing", "Share of each target that is spread over all classes, at least 0 and below 1."),
     ("mixup", "Images are mixed by shares from Beta(mixup, mixup); 0 for never."),
     ("augment", "\"once\" a training, as DeepAugment does, or afresh each \"epoch\"."),
     (
@@ -315,6 +315,12 @@ impl Config {
             if value > most {
                 return Err((key, format!("must be at most {most}")));
             }
+        }
+        if self.data == deepaug_dataset::SAMPLE_NAME && ![0, 28].contains(&self.image_size) {
+            return Err((
+                "image_size",
+                "must be 0 for the images inside the program: they are 28x28 and stay so".into(),
+            ));
         }
         // Everything of a study lies in its folder, under names that do not collide.
         for (key, name) in

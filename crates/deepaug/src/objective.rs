@@ -71,17 +71,17 @@ impl Objective {
         self.child.lanes(self.threads)
     }
 
-    /// How long so many trainings will take, from the speed of a few steps, and the training images a second; absent for
+    /// How long so many trainings will take, at most `at_once` of them beside one another, from the speed of a few steps, and the training images a second; absent for
     /// a child whose speed is not quickly measured.
     ///
     /// # Errors
     /// [`TrainError`].
-    pub(crate) fn estimate(&self, trainings: usize) -> Result<Option<(f64, Duration)>, TrainError> {
+    pub(crate) fn estimate(&self, trainings: usize, at_once: usize) -> Result<Option<(f64, Duration)>, TrainError> {
         if !self.child.is_quick() {
             return Ok(None);
         }
         let policy = Policy::none(RangeTable::Monotone);
-        let speed = images_per_second(self.child(), &self.training(&policy, 0), self.lanes(), PROBE)?;
+        let speed = images_per_second(self.child(), &self.training(&policy, 0), self.lanes().min(at_once), PROBE)?;
         let learnt = self.settings.images_per_epoch.unwrap_or(self.labels.len()) as f64;
         // An evaluation is the way there without the way back.
         let measured = self.validation_labels.len() as f64 / 3.0;

@@ -88,10 +88,9 @@ impl Study {
             config.data = path.to_string_lossy().into_owned();
         }
         if !config.child.command.is_empty()
-            && config.child.folder.is_empty()
-            && let Ok(here) = std::env::current_dir()
+            && let Ok(folder) = Path::new(".").join(&config.child.folder).canonicalize()
         {
-            config.child.folder = here.to_string_lossy().into_owned();
+            config.child.folder = folder.to_string_lossy().into_owned();
         }
         let parts = Parts::new(&config, dataset, child)?;
         let folder = match out {
@@ -200,7 +199,7 @@ impl Study {
         let todo = trainings.saturating_sub(self.recorder.ended());
         // What is wrong with a training is said where it is trained in earnest.
         if todo > 0
-            && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
+            && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo, config.opt_samples)
         {
             on_event(&Event::Estimated { images_per_second, left: Some(left) });
         }
@@ -275,7 +274,7 @@ impl Study {
             if reward.is_none() {
                 let why =
                     "the trainings without augmentation failed, so nothing can be compared; journal.jsonl says why";
-                return Err(Error::study(&self.folder, why));
+                return Err(Error::Child(TrainError::Failed { why: why.into() }));
             }
             if self.codec.baseline_is_exact() {
                 searcher.observe(0, point.clone(), outcome)?;

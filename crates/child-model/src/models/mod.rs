@@ -116,6 +116,11 @@ impl Model {
         if height.min(width) < least {
             return Err(TrainError::TooSmall { model: self.name(), least, height, width });
         }
+        if matches!(self, Self::Layers(layers) if layers.is_empty()) {
+            return Err(TrainError::Layers {
+                why: "there are none; child.layers in a configuration lists them".into(),
+            });
+        }
         Plan::new(&self.layers(), image, classes).map_err(|why| TrainError::Layers { why })
     }
 }
@@ -161,7 +166,7 @@ impl<'de> Deserialize<'de> for Model {
 
 /// What DeepAugment 1.1.2 puts on the two big nets: the mean of each channel, a hidden layer, and dropout.
 fn head() -> [Layer; 3] {
-    [Layer::GlobalAverage, Layer::dense_relu(256), Layer::Dropout { rate: 0.7 }]
+    [Layer::GlobalAverage {}, Layer::dense_relu(256), Layer::Dropout { rate: 0.7 }]
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(super) fn layers(depth: usize, width: usize) -> Vec<Layer> {
         }
     }
     layers.push(Layer::batch_norm(Activation::Relu));
-    layers.push(Layer::GlobalAverage);
+    layers.push(Layer::GlobalAverage {});
     layers
 }
 

@@ -118,7 +118,7 @@ pub enum Layer {
         padding: Padding,
     },
     /// The mean of each channel over the whole image.
-    GlobalAverage,
+    GlobalAverage {},
     /// Inverted dropout (Srivastava et al. 2014).
     Dropout {
         /// The share of values set to zero, in `[0, 1)`.

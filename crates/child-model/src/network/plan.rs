@@ -65,6 +65,12 @@ pub(crate) struct Conv {
     pub(crate) output: usize,
 }
 
+/// The most channels or units, and pixels of a window or between windows, that a layer may ask for; and values of a net,
+/// its own and those it makes of one image. Far beyond use: a slip of the finger must not ask for all memory there is.
+const MOST_CHANNELS: usize = 1 << 16;
+const MOST_PIXELS: usize = 1 << 10;
+const MOST_VALUES: usize = 1 << 30;
+
 /// One step of a net. Numbers name parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
@@ -239,6 +245,10 @@ impl Planner {
         let number = self.layers;
         let wrong = |why: String| Err(format!("layer {number} ({}): {why}", kind(layer)));
         let moved = |kernel: [usize; 2], stride: usize, padding: Padding| {
+            if kernel.iter().chain([&stride]).any(|&pixels| pixels > MOST_PIXELS) {
+                let why = format!("sizes and strides must be at most {MOST_PIXELS}");
+                return Err(format!("layer {number} ({}): {why}", kind(layer)));
+            }
             if kernel.contains(&0) || stride == 0 {
                 return Err(format!("layer {number} ({}): sizes and strides must be at least 1", kind(layer)));
             }
@@ -250,8 +260,8 @@ impl Planner {
         };
         let (step, after, kept) = match layer {
             Layer::Conv { filters, kernel, stride, padding, bias, activation } => {
-                if *filters == 0 {
-                    return wrong("it needs at least 1 filter".into());
+                if *filters == 0 || *filters > MOST_CHANNELS {
+                    return wrong(format!("its filters must lie in 1..{MOST_CHANNELS}, not {filters}"));
                 }
                 let window = moved(kernel.pair(), *stride, *padding)?;
                 let [rows, columns] = window.kernel;
@@ -291,10 +301,10 @@ impl Planner {
                 let window = moved([*size; 2], *stride, *padding)?;
                 (Step::AveragePool { window, channels }, [window.out[0], window.out[1], channels], 0)
             }
-            Layer::GlobalAverage => (Step::GlobalAverage { pixels: height * width, channels }, [1, 1, channels], 0),
+            Layer::GlobalAverage {} => (Step::GlobalAverage { pixels: height * width, channels }, [1, 1, channels], 0),
             Layer::Dropout { rate } => {
                 if !(0.0..1.0).contains(rate) {
-                    return wrong(format!("rate must lie in 0..1, not {rate}"));
+                    return wrong(format!("rate must be at least 0 and below 1, not {rate}"));
                 }
                 if *rate == 0.0 {
                     return Ok((None, shape));
@@ -303,8 +313,8 @@ impl Planner {
                 (Step::Dropout { rate: *rate, layer: self.dropouts - 1 }, shape, 1)
             }
             Layer::Dense { units, activation } => {
-                if *units == 0 {
-                    return wrong("it needs at least 1 unit".into());
+                if *units == 0 || *units > MOST_CHANNELS {
+                    return wrong(format!("its units must lie in 1..{MOST_CHANNELS}, not {units}"));
                 }
                 let input = height * width * channels;
                 let start = Start::Glorot { fan_in: input, fan_out: *units };
@@ -339,6 +349,10 @@ impl Planner {
             }
         };
         self.activations += kept * after.iter().product::<usize>();
+        let values = self.parameters.iter().map(Parameter::len).sum::<usize>().saturating_add(self.activations);
+        if values > MOST_VALUES {
+            return wrong(format!("with it the net has {values} values, more than any memory here is for"));
+        }
         Ok((Some(step), after))
     }
 }
@@ -350,7 +364,7 @@ fn kind(layer: &Layer) -> &'static str {
         Layer::BatchNorm { .. } => "batch-norm",
         Layer::MaxPool { .. } => "max-pool",
         Layer::AveragePool { .. } => "average-pool",
-        Layer::GlobalAverage => "global-average",
+        Layer::GlobalAverage {} => "global-average",
         Layer::Dropout { .. } => "dropout",
         Layer::Dense { .. } => "dense",
         Layer::Residual { .. } => "residual",
@@ -393,6 +407,9 @@ mod tests {
             error(r#"layers = [{ kind = "residual", layers = [{ kind = "conv", filters = 4 }] }]"#)
                 .starts_with("layer 1 (residual): its two ways end in [8, 8, 4] and [8, 8, 3]")
         );
+        assert!(error(r#"layers = [{ kind = "conv", filters = 100000000 }]"#).contains("filters must lie in 1..65536"));
+        let wide = r#"layers = [{ kind = "conv", filters = 65536, kernel = 9 }, { kind = "conv", filters = 65536, kernel = 9 }]"#;
+        assert!(error(wide).starts_with("layer 2 (conv): with it the net has"));
         assert!(error(r#"layers = [{ kind = "dropout", rate = 1.0 }]"#).contains("rate"));
         assert!(error(r#"layers = [{ kind = "conv", filters = 4, stride = 0 }]"#).contains("at least 1"));
     }
