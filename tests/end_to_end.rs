@@ -388,6 +388,33 @@ fn a_program_of_the_users_own_trains_and_its_study_is_resumed_from_anywhere() {
     assert!(run.stderr.contains("no-such-program") && !folder.path().join("missing").exists(), "{}", run.stderr);
 }
 
+#[cfg(unix)]
+#[test]
+fn two_interrupts_leave_no_program_behind_and_nothing_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    // It says who it is, and then nothing for a long time.
+    fs::write(folder.path().join("train.sh"), "echo $$ > pid; exec sleep 600").unwrap();
+    let extra = "iters = 1\nthreads = 1\n[child]\ncommand = [\"sh\", \"train.sh\"]";
+    let config = small_config(folder.path(), extra);
+    let mut search = support::start(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    let pid = folder.path().join("pid");
+    let patience = std::time::Instant::now();
+    while fs::read_to_string(&pid).unwrap_or_default().trim().is_empty() {
+        assert!(patience.elapsed().as_secs() < 60, "the program was not started");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    for _ in 0..2 {
+        std::process::Command::new("kill").args(["-INT", &search.id().to_string()]).status().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(search.wait().unwrap().code(), Some(130));
+    let program = fs::read_to_string(&pid).unwrap();
+    let alive = std::process::Command::new("kill").args(["-0", program.trim()]).output().unwrap();
+    assert!(!alive.status.success(), "the program goes on");
+    let journal = fs::read_to_string(folder.path().join("study/journal.jsonl")).unwrap();
+    assert!(!journal.contains("\"failed\""), "{journal}");
+}
+
 #[test]
 fn the_speed_of_children_is_measured() {
     let folder = tempfile::tempdir().unwrap();

@@ -65,5 +65,5 @@ pub use models::Model;
 pub use net::Net;
 pub use network::{Activation, Layer, Padding, Side};
 pub use optimiser::{Optimiser, Rule, Schedule};
-pub use program::Program;
+pub use program::{Program, kill_programs};
 pub use settings::{Augment, Settings};

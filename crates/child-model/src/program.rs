@@ -1,11 +1,13 @@
 //! A program of the user's as a child model.
 
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -350,6 +352,7 @@ struct Running {
 impl Running {
     fn start(mut command: Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(child.id());
         let (sender, said) = sync_channel(64);
         let streams = (child.stdout.take(), child.stderr.take());
         let running = Self { child, said, ended: false };
@@ -380,6 +383,19 @@ impl Drop for Running {
         kill(-(self.child.id() as i32), SIGKILL);
         let _ = self.child.kill();
         let _ = self.child.wait();
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.child.id());
+    }
+}
+
+/// The programs that run now, by the number of their process.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Kills every program that runs for a [`Program`] of this process, for a caller who is about to end: they would go on
+/// without it.
+pub fn kill_programs() {
+    #[cfg(unix)]
+    for id in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        kill(-(*id as i32), SIGKILL);
     }
 }
 

@@ -46,6 +46,7 @@ pub use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 pub use deepaug_child_model::{
     Activation, Adapter, Augment, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer,
     Optimiser, Padding, Program, Rule, Schedule, Settings, Side, TrainError, Training, TrainingSet, adapters,
+    kill_programs,
 };
 pub use deepaug_controller::Method;
 pub use deepaug_dataset::{DataError, Dataset, ReadOptions, Split, SplitSizes};

@@ -173,7 +173,7 @@ impl Recorder {
         if let Some(error) = desk.error {
             return Err(error);
         }
-        if results.iter().any(|result| matches!(result, Err(TrainError::Stopped))) {
+        if results.iter().any(|result| is_stopped(result, stop)) {
             return Err(Error::Interrupted { path: folder.into() });
         }
         Ok(desk.rewards)
@@ -234,6 +234,16 @@ impl Desk<'_> {
     }
 }
 
+/// Whether a training did not come to an end of its own: a resumed study trains it again. What a program of the user's
+/// does while the study is being stopped may be the stop's doing.
+fn is_stopped(result: &Result<History, TrainError>, stop: &AtomicBool) -> bool {
+    match result {
+        Err(TrainError::Stopped) => true,
+        Err(TrainError::Program { .. }) => stop.load(Ordering::Relaxed),
+        _ => false,
+    }
+}
+
 /// Follows the trainings of one batch.
 struct Watch<'a, 'b> {
     desk: &'a Mutex<Desk<'b>>,
@@ -262,6 +272,9 @@ impl Observer for Watch<'_, '_> {
     }
 
     fn finished(&self, index: usize, result: &Result<History, TrainError>) {
+        if is_stopped(result, self.stop) {
+            return;
+        }
         let index = self.todo[index];
         let mut desk = self.desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Wanted { trial, sample, .. } = desk.batch[index];

@@ -1,6 +1,7 @@
 //! `deepaug optimize`.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use deepaug::{Changes, Config, Error, SearchResult, Study};
 
@@ -19,6 +20,9 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
     let handler = ctrlc::set_handler(move || {
         if stop.swap(true, Ordering::Relaxed) {
             // Asked twice: at once. Nothing is lost but the trainings under way.
+            deepaug::kill_programs();
+            // Their trainings end now, and take their temporary files away.
+            std::thread::sleep(Duration::from_millis(300));
             std::process::exit(130);
         }
         output::note("stopping after the epochs under way; press Ctrl-C again to stop at once");
