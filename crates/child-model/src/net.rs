@@ -2,14 +2,18 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 use deepaug_augmenter::Copies;
 
 use crate::engine::cpu::Cpu;
 use crate::fit::{Fitted, Stack, copies, fit};
 use crate::network::{Plan, Weights, note};
-use crate::{ChildModel, Device, EpochRecord, History, Model, Observer, TrainError, Training, lanes};
+use crate::{
+    ChildModel, Device, EpochRecord, History, Model, Observer, TrainError, Training, images_per_second, lanes,
+};
 
 /// A net that is trained on a device.
 ///
@@ -21,7 +25,15 @@ pub struct Net {
     device: Device,
     /// Bytes that all children may take together; `None` for what is said at [`Net::with_memory`].
     memory: Option<u64>,
+    /// How many children a pass on a GPU has, once that is known.
+    stack: Arc<OnceLock<usize>>,
 }
+
+/// More children are stacked while each doubling trains this much faster.
+const WORTHWHILE: f64 = 1.05;
+
+/// How long a size of a stack is tried.
+const PROBE: Duration = Duration::from_millis(200);
 
 /// The memory that children may take on a GPU unless something else is said: what cards of ten years ago have, for no
 /// graphics interface says how much there is.
@@ -30,13 +42,19 @@ const GPU_MEMORY: u64 = 4 << 30;
 impl Net {
     /// A net on a device.
     pub fn new(model: Model, device: Device) -> Self {
-        Self { model, device, memory: None }
+        Self { model, device, memory: None, stack: Arc::default() }
     }
 
     /// The same with so many bytes for all children together. Fewer then train at once, though always one. Unless this is
     /// called they are 4 GiB on a GPU, and on the CPU three quarters of what is free when trainings begin.
     pub fn with_memory(self, bytes: u64) -> Self {
         Self { memory: Some(bytes), ..self }
+    }
+
+    /// The same with so many children in each pass on a GPU, if memory allows. Unless this is called, a few steps of 1, 2, 4
+    /// and so on show what is fastest.
+    pub fn with_stack(self, children: usize) -> Self {
+        Self { stack: Arc::new(OnceLock::from(children)), ..self }
     }
 
     /// How many children of these fit into memory.
@@ -115,7 +133,25 @@ impl Net {
         if trainings[0].settings.images_per_epoch.is_none() {
             return Ok(1);
         }
-        Ok(self.fitting(trainings)?.min(trainings.len()))
+        let most = self.fitting(trainings)?.min(trainings.len());
+        if let Some(known) = self.stack.get() {
+            return Ok(most.min(*known));
+        }
+        if most <= 2 {
+            return Ok(most);
+        }
+        // What a few steps show decides for all that follows.
+        let mut best = (1, 0.0);
+        for size in std::iter::successors(Some(1), |size| (2 * size <= most).then_some(2 * size)).chain([most]) {
+            let probe = self.clone().with_stack(size);
+            match images_per_second(&probe, trainings[0], size, PROBE) {
+                Ok(speed) if speed > WORTHWHILE * best.1 => best = (size, speed),
+                _ => break,
+            }
+        }
+        // If the largest was the best, one larger still may be.
+        let bound = if best.0 == most { usize::MAX } else { best.0 };
+        Ok(most.min(*self.stack.get_or_init(|| bound)))
     }
 
     /// Trains on a GPU, stack after stack; the copies of the next are made meanwhile.

@@ -105,7 +105,7 @@ impl ChildBench {
         let policy = Policy::none(RangeTable::Monotone);
         let training = Training { set, policy: &policy, settings: &settings, seed: 0, initial_weights: None };
         // All memory: how many children fit is what is to be found.
-        let net = Net::new(self.model.clone(), device.clone()).with_memory(u64::MAX);
+        let net = Net::new(self.model.clone(), device.clone()).with_memory(u64::MAX).with_stack(children);
         let speed = images_per_second(&net, &training, children, self.time)?;
         Ok(ChildSpeed {
             device: device.kind(),
