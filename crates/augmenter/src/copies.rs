@@ -1,11 +1,15 @@
 //! Applying a policy to a batch of images.
 
-use ndarray::{Array4, ArrayView4, Axis};
-use rand::{SeedableRng, seq::index};
-use rand_chacha::ChaCha8Rng;
+use ndarray::{Array4, ArrayView4, ArrayViewMut3};
+use rand::{Rng, SeedableRng, seq::index};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-use crate::policy::Policy;
+use crate::{
+    ops::{Image, table},
+    policy::{Policy, Step},
+    recipe::Recipe,
+};
 
 /// The augmented copies that a policy makes of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,10 +20,58 @@ pub struct Copies {
     pub images: Array4<u8>,
 }
 
-/// The stream of the generator that draws a sub-policy's images; the image indices are the streams below it.
-const SUBSET: u64 = u32::MAX as u64;
+/// What names the generator that draws a sub-policy's images; the indices of the images lie below it.
+fn subset(sub_policy: usize) -> Copy {
+    Copy { sub_policy, source: u32::MAX as usize }
+}
+
+/// A copy that a policy makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// The index of the sub-policy that makes it.
+    pub sub_policy: usize,
+    /// The index of the image that it is made from.
+    pub source: usize,
+}
 
 impl Policy {
+    /// Which copies the policy makes of `n` images: those of the first sub-policy in the order of the images, then those of
+    /// the second, and so on.
+    pub fn plan(&self, n: usize, seed: u64) -> Vec<Copy> {
+        let per_sub_policy = ((self.portion * n as f64).round() as usize).min(n);
+        (0..self.sub_policies.len())
+            .flat_map(|sub_policy| {
+                let mut chosen = index::sample(&mut generator(seed, subset(sub_policy)), n, per_sub_policy).into_vec();
+                chosen.sort_unstable();
+                chosen.into_iter().map(move |source| Copy { sub_policy, source })
+            })
+            .collect()
+    }
+
+    /// Turns an image, height x width x channels, into a copy that [`plan`](Self::plan) names: the same pixels as those of
+    /// [`copies`](Self::copies), for callers whose images do not lie in one batch. `others`, images of the same shape, are
+    /// what [`Op::SamplePairing`](crate::Op::SamplePairing) takes a second image from.
+    pub fn apply(&self, copy: Copy, mut image: ArrayViewMut3<'_, u8>, others: ArrayView4<'_, u8>, seed: u64) {
+        let (height, width, channels) = image.dim();
+        if image.is_empty() {
+            return;
+        }
+        if let Some(pixels) = image.as_slice_mut() {
+            let recipes = self.recipes(copy.sub_policy);
+            apply(&recipes, &mut Image::new(pixels, height, width, channels), others, generator(seed, copy));
+        } else {
+            let mut whole = image.to_owned();
+            self.apply(copy, whole.view_mut(), others, seed);
+            image.assign(&whole);
+        }
+    }
+
+    /// What each step of a sub-policy does, and how probably.
+    fn recipes(&self, sub_policy: usize) -> Vec<(f64, Recipe)> {
+        let recipe = |step: &Step| Some((step.probability, self.ranges.recipe(step.op, step.magnitude)?));
+        self.sub_policies[sub_policy].ops.iter().filter_map(recipe).collect()
+    }
+
     /// Makes the augmented copies of a batch (NHWC, 1 or 3 channels).
     ///
     /// Each sub-policy copies a random subset of `round(portion * n)` of the `n` images, in increasing order of index, and
@@ -27,33 +79,95 @@ impl Policy {
     ///
     /// The work is shared between rayon's threads; the result depends on the policy, the images and the seed only.
     ///
-    /// A portion outside 0..=1 (see [`Policy::validate`]) is clamped to it; NaN counts as 0.
+    /// A portion outside 0..=1 is clamped to it, NaN counts as 0, and ops that the ranges do not have are left out; see
+    /// [`Policy::validate`].
     pub fn copies(&self, images: ArrayView4<'_, u8>, seed: u64) -> Copies {
         let (n, height, width, channels) = images.dim();
-        let per_sub_policy = ((self.portion * n as f64).round() as usize).min(n);
-        let plan: Vec<(usize, usize)> = (0..self.sub_policies.len())
-            .flat_map(|s| {
-                let mut chosen = index::sample(&mut generator(seed, s, SUBSET), n, per_sub_policy).into_vec();
-                chosen.sort_unstable();
-                chosen.into_iter().map(move |source| (s, source))
-            })
-            .collect();
-
-        let mut copies = Array4::zeros((plan.len(), height, width, channels));
-        copies.axis_iter_mut(Axis(0)).into_par_iter().zip(&plan).for_each(|(mut copy, &(s, source))| {
-            copy.assign(&images.index_axis(Axis(0), source));
-            let mut rng = generator(seed, s, source as u64);
-            for step in &self.sub_policies[s].ops {
-                step.op.apply(self.ranges, step.magnitude, copy.view_mut(), &mut rng);
-            }
+        let plan = self.plan(n, seed);
+        let recipes: Vec<_> = (0..self.sub_policies.len()).map(|sub_policy| self.recipes(sub_policy)).collect();
+        let sources = plan.iter().map(|copy| copy.source).collect();
+        let shape = (plan.len(), height, width, channels);
+        let size = height * width * channels;
+        if size == 0 {
+            return Copies { sources, images: Array4::zeros(shape) };
+        }
+        let images = images.as_standard_layout();
+        let originals = images.as_slice().expect("images in standard layout");
+        let mut values = Vec::with_capacity(plan.len() * size);
+        let places = values.spare_capacity_mut()[..plan.len() * size].par_chunks_exact_mut(size);
+        places.zip(&plan).with_min_len(LEAST_SHARE).for_each(|(place, &copy)| {
+            let pixels = place.write_copy_of_slice(&originals[copy.source * size..][..size]);
+            let mut image = Image::new(pixels, height, width, channels);
+            apply(&recipes[copy.sub_policy], &mut image, images.view(), generator(seed, copy));
         });
-        Copies { sources: plan.into_iter().map(|(_, source)| source).collect(), images: copies }
+        // SAFETY: every copy has been written.
+        unsafe { values.set_len(plan.len() * size) };
+        Copies { sources, images: Array4::from_shape_vec(shape, values).expect("copies of one size") }
     }
 }
 
-/// An independent generator for each sub-policy and stream.
-fn generator(seed: u64, sub_policy: usize, stream: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream((sub_policy as u64) << 32 | stream);
-    rng
+/// The fewest images that a thread takes at once: a small image takes less time than the hand-over.
+const LEAST_SHARE: usize = 16;
+
+/// The fewest values of an image for which consecutive point ops are composed: below it their tables cost more than they
+/// spare (`cargo bench --manifest-path benches/Cargo.toml -- point`).
+const LEAST_COMPOSED: usize = 8192;
+
+fn apply(recipes: &[(f64, Recipe)], image: &mut Image<'_>, batch: ArrayView4<'_, u8>, mut rng: Xoshiro256PlusPlus) {
+    let mut steps = |recipes: &[(f64, Recipe)], image: &mut Image<'_>| {
+        for (probability, recipe) in recipes {
+            if *probability == 1.0 || rng.random::<f64>() < *probability {
+                recipe.apply(image, batch, &mut rng);
+            }
+        }
+    };
+    for run in recipes.chunk_by(|(_, a), (_, b)| a.is_point() && b.is_point()) {
+        if run.len() > 1 && image.pixels.len() >= LEAST_COMPOSED {
+            table::compose(image, |values| steps(run, values));
+        } else {
+            steps(run, image);
+        }
+    }
+}
+
+/// An independent generator for each sub-policy and image.
+fn generator(seed: u64, copy: Copy) -> Xoshiro256PlusPlus {
+    // The generator's own seeding hashes its number; this one mixes the three into it, by the constants of SplitMix64.
+    let stream = (copy.sub_policy as u64) << 32 | copy.source as u64;
+    let mixed = (seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    Xoshiro256PlusPlus::seed_from_u64(mixed ^ stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Op, RangeTable, SubPolicy, measure::example_images};
+
+    /// Images above and below the size from which they are composed.
+    #[test]
+    fn consecutive_point_ops_make_the_pixels_of_one_after_another() {
+        let point = [Op::GammaContrast, Op::Brighten, Op::Invert, Op::Solarize, Op::Posterize, Op::Brightness];
+        for (side, channels) in [(20, 3), (70, 3), (100, 1)] {
+            let images = example_images(6, side, channels);
+            for k in 0..point.len() {
+                let mut ops: Vec<Op> = (0..3).map(|next| point[(k + next) % point.len()]).collect();
+                ops.insert(2, Op::Rotate);
+                let ops = ops.into_iter().map(|op| Step { probability: 0.8, ..Step::new(op, 0.6) }).collect();
+                let ranges = RangeTable::Monotone;
+                let policy = Policy { ranges, portion: 1.0, sub_policies: vec![SubPolicy { ops }] };
+                let copies = policy.copies(images.view(), 5);
+                for (source, (copied, original)) in copies.images.outer_iter().zip(images.outer_iter()).enumerate() {
+                    let mut pixels = original.to_owned().into_raw_vec_and_offset().0;
+                    let mut rng = generator(5, Copy { sub_policy: 0, source });
+                    for (probability, recipe) in policy.recipes(0) {
+                        if rng.random::<f64>() < probability {
+                            let mut image = Image::new(&mut pixels, side, side, channels);
+                            recipe.apply(&mut image, images.view(), &mut rng);
+                        }
+                    }
+                    assert!(copied.iter().eq(&pixels), "{:?} {side} {channels}", policy.sub_policies);
+                }
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Twenty image augmentation ops, policies made of them, and their application to batches of images.
+//! Image augmentation ops, policies made of them, and their application to batches of images.
 //!
 //! Images are `u8`, channels last: one image is height x width x channels (1 or 3), a batch has the image index in front
 //! (NHWC). The crate knows nothing of neural networks or file formats; policies are (de)serialised with serde.
@@ -12,8 +12,8 @@
 //!     portion: 0.8,
 //!     sub_policies: vec![SubPolicy {
 //!         ops: vec![
-//!             Step { op: Op::Rotate, magnitude: 0.31 },
-//!             Step { op: Op::GaussianBlur, magnitude: 0.1 },
+//!             Step::new(Op::Rotate, 0.31),
+//!             Step::new(Op::GaussianBlur, 0.1),
 //!         ],
 //!     }],
 //! };
@@ -27,19 +27,35 @@
 //!
 //! # Modules
 //!
-//! - [`op`]: the ops by name and their categories, the registry.
-//! - [`ranges`]: what a magnitude means for each op, in two tables.
+//! - [`op`]: the ops by name and their categories, and a page for each.
+//! - [`ranges`]: what a magnitude means for each op, in five tables.
+//! - [`recipe`], [`draw`]: what the tables are made of.
+//! - [`export`]: policies as code for other libraries.
 //! - [`policy`]: steps, sub-policies and policies, and their JSON form.
 //! - [`copies`]: applying a policy to a batch, in parallel and reproducibly.
+//! - [`measure`]: how fast they are applied.
+//! - [`selection`]: ops by family or category.
+//! - [`sheet`]: pictures of what ops and policies do.
+//! - [`export`](mod@export): policies as code for torchvision, albumentations and imgaug.
 //! - [`ops`]: the pixel kernels, usable with fixed parameters.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub mod copies;
+pub mod draw;
+pub mod export;
+pub mod measure;
 pub mod op;
 pub mod ops;
 pub mod policy;
 pub mod ranges;
+pub mod recipe;
+pub mod selection;
+pub mod sheet;
 
-pub use copies::Copies;
+pub use copies::{Copies, Copy};
 pub use op::{Category, Op, UnknownOp};
 pub use policy::{Policy, PolicyError, Step, SubPolicy};
 pub use ranges::RangeTable;

@@ -1,15 +1,12 @@
-//! The ops by name: the registry of the crate.
+#![doc = include_str!("../OPS.md")]
 
 use std::{fmt, str::FromStr};
 
-use ndarray::ArrayViewMut3;
+use ndarray::{ArrayView4, ArrayViewMut3};
 use rand::Rng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{
-    ops::Image,
-    ranges::{self, RangeTable},
-};
+use crate::{ops::Image, ranges::RangeTable};
 
 /// What an op changes in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +24,9 @@ pub enum Category {
 }
 
 impl Category {
+    /// Every category.
+    pub const ALL: [Category; 5] = [Self::Geometric, Self::Colour, Self::BlurNoise, Self::Occlusion, Self::Weather];
+
     /// The name in kebab-case, such as `blur-noise`.
     pub fn name(self) -> &'static str {
         match self {
@@ -46,15 +46,15 @@ impl fmt::Display for Category {
 }
 
 macro_rules! registry {
-    ($count:literal: $($(#[$doc:meta])* $op:ident $name:literal $category:ident,)*) => {
-        /// One of the twenty augmentation ops; [`RangeTable`] says what a magnitude means for each.
+    ($count:literal; $($(#[$doc:meta])* $op:ident $name:literal $category:ident,)*) => {
+        /// An augmentation op; the [module](self) has a page for each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Op {
             $($(#[$doc])* $op,)*
         }
 
         impl Op {
-            /// Every op, in the order of the DeepAugment search space.
+            /// Every op: DeepAugment's twenty in the order of its search space, then those of the AutoAugment family.
             pub const ALL: [Op; $count] = [$(Op::$op,)*];
 
             /// The canonical name, in kebab-case.
@@ -74,8 +74,8 @@ macro_rules! registry {
     };
 }
 
-// A new op: its kernel in `ops`, a line here, and its row in each table of `ranges`.
-registry! { 20:
+// A new op: its kernel in `ops`, a recipe for it, a line here, its page in OPS.md, and its row in the tables of `ranges`.
+registry! { 35;
     /// Cut pixels off each side and resize back.
     Crop "crop" Geometric,
     /// Gaussian blur.
@@ -116,43 +116,84 @@ registry! { 20:
     HorizontalFlip "horizontal-flip" Geometric,
     /// Mirror top and bottom.
     VerticalFlip "vertical-flip" Geometric,
+    /// Shear horizontally about the upper edge; nearest pixel, black outside.
+    ShearX "shear-x" Geometric,
+    /// Shear vertically about the left edge; nearest pixel, black outside.
+    ShearY "shear-y" Geometric,
+    /// Shift horizontally by whole pixels, black outside.
+    TranslateXNearest "translate-x-nearest" Geometric,
+    /// Shift vertically by whole pixels, black outside.
+    TranslateYNearest "translate-y-nearest" Geometric,
+    /// Rotate about the centre; nearest pixel, black outside.
+    RotateNearest "rotate-nearest" Geometric,
+    /// Stretch each channel to the full range.
+    AutoContrast "auto-contrast" Colour,
+    /// Make the values of each channel about equally frequent.
+    Equalize "equalize" Colour,
+    /// Invert the values above a threshold.
+    Solarize "solarize" Colour,
+    /// Keep the upper bits of every value.
+    Posterize "posterize" Colour,
+    /// Blend with the mean grey, or away from it.
+    Contrast "contrast" Colour,
+    /// Blend with the grey image, or away from it (AutoAugment's Color); leaves images of one channel unchanged.
+    Saturation "saturation" Colour,
+    /// Blend with black, or away from it.
+    Brightness "brightness" Colour,
+    /// Blend with the smoothed image, or away from it.
+    Sharpness "sharpness" BlurNoise,
+    /// Cover a square with grey.
+    Cutout "cutout" Occlusion,
+    /// Blend with another image of the batch; the label stays.
+    SamplePairing "sample-pairing" Occlusion,
 }
 
 impl Op {
-    /// Whether the magnitude changes what the op does under this table: always, except for invert, fog and clouds under
-    /// [`RangeTable::DeepAugment112`].
-    pub fn uses_magnitude(self, ranges: RangeTable) -> bool {
-        ranges == RangeTable::Monotone || !matches!(self, Op::Invert | Op::Fog | Op::Clouds)
-    }
+    /// DeepAugment's twenty ops.
+    pub const DEEPAUGMENT: [Op; 20] = *Self::ALL.first_chunk().expect("the first ops of the registry");
+
+    /// The sixteen ops of the AutoAugment family; `invert` is one of DeepAugment's too.
+    pub const AUTOAUGMENT: [Op; 16] = {
+        let mut family = [Op::Invert; 16];
+        let own: [Op; 15] = *Self::ALL.last_chunk().expect("the last ops of the registry");
+        let mut i = 0;
+        while i < own.len() {
+            family[i] = own[i];
+            i += 1;
+        }
+        family
+    };
 
     /// Applies the op in place to one image of height x width x channels.
     ///
-    /// Any height and width are accepted, and 1 or 3 channels. The parameters are drawn from `rng` within the ranges that
-    /// the table gives for `magnitude`, which is clamped to 0..=1 (NaN counts as 0). Equal arguments and generator state
-    /// give equal pixels.
+    /// Any height and width are accepted, and 1 or 3 channels. The parameters are drawn from `rng` as
+    /// [`RangeTable::recipe`] says. Equal arguments and generator state give equal pixels.
     ///
-    /// [`Op::AddToHueAndSaturation`] leaves an image unchanged unless it has 3 channels.
+    /// The image stays as it is where the table does not have the op, where a colour op meets an image without 3 channels
+    /// ([`Op::AddToHueAndSaturation`], [`Op::Saturation`]), and under [`Op::SamplePairing`], which needs a batch
+    /// ([`Policy::copies`](crate::Policy::copies)).
     ///
     /// ```
     /// use deepaug_augmenter::{Op, RangeTable};
     /// use rand::SeedableRng;
     ///
     /// let mut image = ndarray::Array3::from_elem((32, 32, 3), 200_u8);
-    /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    /// let mut rng = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(1);
     /// Op::Invert.apply(RangeTable::Monotone, 1.0, image.view_mut(), &mut rng);
     /// assert!(image.iter().all(|&value| value == 55));
     /// ```
     pub fn apply(self, ranges: RangeTable, magnitude: f64, mut image: ArrayViewMut3<'_, u8>, rng: &mut impl Rng) {
-        let magnitude = if magnitude.is_nan() { 0.0 } else { magnitude.clamp(0.0, 1.0) };
+        let Some(recipe) = ranges.recipe(self, magnitude) else { return };
         let (height, width, channels) = image.dim();
         if image.is_empty() {
             return;
         }
+        let alone = ArrayView4::from_shape((0, 0, 0, 0), &[]).expect("no values fill no batch");
         if let Some(pixels) = image.as_slice_mut() {
-            ranges::apply(self, ranges, magnitude, &mut Image::new(pixels, height, width, channels), rng);
+            recipe.apply(&mut Image::new(pixels, height, width, channels), alone, rng);
         } else {
             let mut pixels: Vec<u8> = image.iter().copied().collect();
-            ranges::apply(self, ranges, magnitude, &mut Image::new(&mut pixels, height, width, channels), rng);
+            recipe.apply(&mut Image::new(&mut pixels, height, width, channels), alone, rng);
             image.iter_mut().zip(pixels).for_each(|(to, from)| *to = from);
         }
     }
@@ -186,12 +227,12 @@ impl FromStr for Op {
     }
 }
 
-fn letters(name: &str) -> Vec<char> {
+pub(crate) fn letters(name: &str) -> Vec<char> {
     name.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
 /// Levenshtein distance.
-fn edit_distance(a: &[char], b: &[char]) -> usize {
+pub(crate) fn edit_distance(a: &[char], b: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
@@ -242,17 +283,24 @@ mod tests {
     }
 
     #[test]
+    fn every_op_has_a_page_with_the_tables_that_have_it() {
+        let pages = include_str!("../OPS.md");
+        for op in Op::ALL {
+            let (_, page) = pages.split_once(&format!("\n## {op}\n")).unwrap_or_else(|| panic!("{op} has no page"));
+            let page = page.split("\n## ").next().unwrap_or_default();
+            assert!(page.contains(&format!("[`Op::{op:?}`]")) && page.contains("\nFollows "), "{op}");
+            for table in RangeTable::ALL {
+                let row = page.lines().find(|line| line.starts_with('|') && line.contains(table.name()));
+                assert_eq!(row.is_some(), table.has(op), "{op} {table}");
+            }
+        }
+    }
+
+    #[test]
     fn edit_distance_counts_edits() {
         let distance = |a: &str, b: &str| edit_distance(&letters(a), &letters(b));
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "fog"), 3);
         assert_eq!(distance("fog", "fog"), 0);
-    }
-
-    #[test]
-    fn only_three_ops_ignore_the_magnitude_and_only_in_the_old_table() {
-        let ignoring = |ranges| Op::ALL.into_iter().filter(|op| !op.uses_magnitude(ranges)).collect::<Vec<_>>();
-        assert!(ignoring(RangeTable::Monotone).is_empty());
-        assert_eq!(ignoring(RangeTable::DeepAugment112), [Op::Invert, Op::Fog, Op::Clouds]);
     }
 }

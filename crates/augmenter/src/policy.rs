@@ -17,6 +17,24 @@ pub struct Step {
     pub op: Op,
     /// How strong, 0..=1; the policy's [`RangeTable`] gives its meaning.
     pub magnitude: f64,
+    /// With which probability an image gets the op, 0..=1. The JSON form leaves out 1.
+    #[serde(default = "always", skip_serializing_if = "is_always")]
+    pub probability: f64,
+}
+
+impl Step {
+    /// The op at a magnitude, for every image.
+    pub fn new(op: Op, magnitude: f64) -> Self {
+        Self { op, magnitude, probability: always() }
+    }
+}
+
+fn always() -> f64 {
+    1.0
+}
+
+fn is_always(probability: &f64) -> bool {
+    *probability == always()
 }
 
 /// Ops applied to an image one after another.
@@ -54,13 +72,27 @@ pub enum PolicyError {
     /// The portion is not in 0..=1.
     #[error("portion {0} is not between 0 and 1")]
     Portion(f64),
-    /// A magnitude is not in 0..=1.
-    #[error("magnitude {magnitude} of {op} (op {step} of sub-policy {sub_policy}) is not between 0 and 1")]
-    Magnitude {
+    /// A magnitude or a probability is not in 0..=1.
+    #[error("{what} {value} of {op} (op {step} of sub-policy {sub_policy}) is not between 0 and 1")]
+    Step {
         /// The op it belongs to.
         op: Op,
-        /// The magnitude.
-        magnitude: f64,
+        /// `magnitude` or `probability`.
+        what: &'static str,
+        /// The number.
+        value: f64,
+        /// The position of the step in its sub-policy, from 1.
+        step: usize,
+        /// The position of the sub-policy, from 1.
+        sub_policy: usize,
+    },
+    /// The range table does not say what the op does.
+    #[error("the {ranges} ranges do not have the op {op} (op {step} of sub-policy {sub_policy})")]
+    Undefined {
+        /// The table.
+        ranges: RangeTable,
+        /// The op.
+        op: Op,
         /// The position of the step in its sub-policy, from 1.
         step: usize,
         /// The position of the sub-policy, from 1.
@@ -74,20 +106,26 @@ impl Policy {
         Self { ranges, portion: 1.0, sub_policies: Vec::new() }
     }
 
-    /// Checks that the portion and every magnitude are numbers in 0..=1.
+    /// Checks that the portion and every magnitude and probability are numbers in 0..=1, and that the ranges have the ops.
     ///
     /// # Errors
     ///
-    /// Names the first number that is not.
+    /// Names the first number or op for which that does not hold.
     pub fn validate(&self) -> Result<(), PolicyError> {
         let unit = 0.0..=1.0;
         if !unit.contains(&self.portion) {
             return Err(PolicyError::Portion(self.portion));
         }
         for (s, sub_policy) in self.sub_policies.iter().enumerate() {
-            for (i, &Step { op, magnitude }) in sub_policy.ops.iter().enumerate() {
-                if !unit.contains(&magnitude) {
-                    return Err(PolicyError::Magnitude { op, magnitude, step: i + 1, sub_policy: s + 1 });
+            for (i, &Step { op, magnitude, probability }) in sub_policy.ops.iter().enumerate() {
+                let (step, sub_policy) = (i + 1, s + 1);
+                for (what, value) in [("magnitude", magnitude), ("probability", probability)] {
+                    if !unit.contains(&value) {
+                        return Err(PolicyError::Step { op, what, value, step, sub_policy });
+                    }
+                }
+                if !self.ranges.has(op) {
+                    return Err(PolicyError::Undefined { ranges: self.ranges, op, step, sub_policy });
                 }
             }
         }
@@ -97,7 +135,8 @@ impl Policy {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:.2}", self.op, self.magnitude)
+        write!(f, "{} {:.2}", self.op, self.magnitude)?;
+        if is_always(&self.probability) { Ok(()) } else { write!(f, " (p {:.2})", self.probability) }
     }
 }
 
@@ -179,7 +218,7 @@ mod tests {
     use super::*;
 
     fn step(op: Op, magnitude: f64) -> Step {
-        Step { op, magnitude }
+        Step::new(op, magnitude)
     }
 
     #[test]

@@ -16,6 +16,10 @@ fn the_form_is_exactly_this() {
     assert_eq!(policy.to_string(), "rotate 0.31 + gaussian-blur 0.10 on 80 %");
     let old = EXAMPLE.replace("gaussian-blur", "gaussianblur");
     assert_eq!(serde_json::from_str::<Policy>(&old).unwrap(), policy);
+    let sometimes = EXAMPLE.replace("0.31", "0.31,\"probability\":0.4");
+    let policy: Policy = serde_json::from_str(&sometimes).unwrap();
+    assert_eq!(serde_json::to_string(&policy).unwrap(), sometimes);
+    assert_eq!(policy.to_string(), "rotate 0.31 (p 0.40) + gaussian-blur 0.10 on 80 %");
 }
 
 #[test]
@@ -34,9 +38,10 @@ fn what_is_wrong_is_said() {
         ("0.8", "NaN", "expected value"),
         ("0.8", "1e999", "number out of range"),
         ("rotate", "rotat", "unknown op `rotat`; the nearest is `rotate`"),
+        ("monotone", "autoaugment", "the autoaugment ranges do not have the op rotate (op 1 of sub-policy 1)"),
         ("monotone", "monoton", "unknown variant `monoton`"),
         ("\"portion\"", "\"partion\"", "unknown field `partion`"),
-        ("\"magnitude\":0.1", "\"magnitude\":0.1,\"probability\":0.5", "unknown field `probability`"),
+        ("\"magnitude\":0.1", "\"magnitude\":0.1,\"probability\":1.5", "probability 1.5 of gaussian-blur (op 2 of"),
         ("{\"ops\"", "{\"extra\":1,\"ops\"", "unknown field `extra`"),
     ] {
         let json = EXAMPLE.replacen(from, to, 1);
@@ -56,13 +61,16 @@ fn a_newer_format_is_named_before_its_unknown_fields() {
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
-    let step = (prop::sample::select(Op::ALL.to_vec()), 0.0..=1.0).prop_map(|(op, magnitude)| Step { op, magnitude });
-    let sub_policy = prop::collection::vec(step, 0..4).prop_map(|ops| SubPolicy { ops });
-    let ranges = prop::sample::select(RangeTable::ALL.to_vec());
-    (ranges, 0.0..=1.0, prop::collection::vec(sub_policy, 0..4)).prop_map(|(ranges, portion, sub_policies)| Policy {
-        ranges,
-        portion,
-        sub_policies,
+    prop::sample::select(RangeTable::ALL.to_vec()).prop_flat_map(|ranges| {
+        let ops: Vec<Op> = Op::ALL.into_iter().filter(|&op| ranges.has(op)).collect();
+        let step = (prop::sample::select(ops), 0.0..=1.0, prop_oneof![Just(1.0), 0.0..=1.0])
+            .prop_map(|(op, magnitude, probability)| Step { op, magnitude, probability });
+        let sub_policy = prop::collection::vec(step, 0..4).prop_map(|ops| SubPolicy { ops });
+        (0.0..=1.0, prop::collection::vec(sub_policy, 0..4)).prop_map(move |(portion, sub_policies)| Policy {
+            ranges,
+            portion,
+            sub_policies,
+        })
     })
 }
 

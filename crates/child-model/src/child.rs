@@ -87,9 +87,7 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         threads: usize,
         observer: &dyn Observer,
     ) -> Vec<Result<History, TrainError>> {
-        lanes::run(trainings.len(), threads, observer, &|index| {
-            self.train(&trainings[index], &|record| observer.epoch(index, record))
-        })
+        lanes::train_all(self, trainings, threads, observer)
     }
 
     /// Trains a child as [`train`](Self::train) does, and saves its last weights at `path` for other trainings to start
@@ -127,10 +125,5 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
     /// Whether a few steps of it take little time, so that its speed can be measured before a study.
     fn is_quick(&self) -> bool {
         false
-    }
-
-    /// How many trainings run at once when so many threads may be used.
-    fn lanes(&self, threads: usize) -> usize {
-        threads
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::{Batch, Choices, Engine, Rows};
 use crate::network::{self, Network, Plan, Weights};
 use crate::noise::{Stream, generator};
 use crate::order::Order;
-use crate::{Augment, EpochRecord, History, Settings, TrainError, Training, TrainingSet};
+use crate::{Augment, EpochRecord, History, Optimiser, Settings, TrainError, Training, TrainingSet};
 
 /// Images evaluated at once, at most; about 100 keeps a batch's activations in cache (measured on two AVX-512 cores).
 const EVALUATION_BATCH: usize = 100;
@@ -150,6 +150,22 @@ pub(crate) fn fit<E: Engine>(
         Some(error) => Err(error),
     });
     Ok(Fitted { histories: histories.collect(), weights })
+}
+
+/// The share of the validation images that a net of these weights names rightly.
+pub(crate) fn accuracy<E: Engine>(
+    engine: &E,
+    plan: &Plan,
+    weights: &Weights,
+    set: &TrainingSet<'_>,
+    optimiser: &Optimiser,
+) -> Result<f64, TrainError> {
+    let mut network = Network::new(plan, engine, 1, weights.clone(), optimiser);
+    let images = set.validation_images.as_standard_layout();
+    let validation = Validation::new(set);
+    let data = engine.data(&validation.rows(images.view(), 1));
+    let sums = validation.evaluate(&mut network, engine, &data, plan).map_err(|why| TrainError::Device { why })?;
+    Ok(f64::from(sums[1]) / set.validation_labels.len() as f64)
 }
 
 /// A child's own random choices.

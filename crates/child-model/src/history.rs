@@ -22,6 +22,6 @@ pub struct EpochRecord {
 pub struct History {
     /// One record an epoch.
     pub epochs: Vec<EpochRecord>,
-    /// How long the training took, augmentation included.
+    /// How long its epochs took; children of one pass share its time equally. Copies that were made before are not counted.
     pub seconds: f64,
 }

@@ -5,11 +5,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{History, Observer, TrainError};
+use crate::{ChildModel, History, Observer, TrainError, Training};
+
+/// Trains every child, each on a thread.
+pub(crate) fn train_all<C: ChildModel + ?Sized>(
+    child: &C,
+    trainings: &[Training<'_>],
+    threads: usize,
+    observer: &dyn Observer,
+) -> Vec<Result<History, TrainError>> {
+    run(trainings.len(), threads, observer, &|index| {
+        child.train(&trainings[index], &|record| observer.epoch(index, record))
+    })
+}
 
 /// Runs `train` for 0 to `count`, on so many threads, and returns the results in order. A panic is the failure of its
 /// training and of nothing else.
-pub(crate) fn run(
+fn run(
     count: usize,
     threads: usize,
     observer: &dyn Observer,

@@ -14,15 +14,16 @@ struct Silent;
 
 impl Observer for Silent {}
 
-/// Training images that `children` children together learn from a second, when they train at once. `training` says on
-/// what and how; its weights are thrown away. Takes a few seconds on a CPU; on a GPU the first call also tunes kernels.
+/// Training images that children together learn from a second, when so many are trained on so many threads.
+/// `training` says on what and how; its weights are thrown away. Takes a few seconds on a CPU; on a GPU the first call also
+/// tunes kernels.
 ///
 /// # Errors
 /// [`TrainError`].
 pub fn images_per_second(
     child: &dyn ChildModel,
     training: &Training<'_>,
-    children: usize,
+    [children, threads]: [usize; 2],
     enough: Duration,
 ) -> Result<f64, TrainError> {
     let policy = Policy::none(RangeTable::Monotone);
@@ -36,7 +37,7 @@ pub fn images_per_second(
         };
         let training = Training { set, policy: &policy, settings: &settings, seed: 0, initial_weights: None };
         let start = Instant::now();
-        child.train_all(&vec![training; children], children, &Silent).into_iter().collect::<Result<Vec<_>, _>>()?;
+        child.train_all(&vec![training; children], threads, &Silent).into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(start.elapsed())
     };
     let first = run(2)?;

@@ -7,18 +7,20 @@ use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use deepaug_augmenter::Copies;
+use ndarray::Array4;
 
 use crate::engine::cpu::Cpu;
-use crate::fit::{Fitted, Stack, copies, fit};
+use crate::fit::{Fitted, Stack, accuracy, copies, fit};
 use crate::network::{Plan, Weights, note};
 use crate::{
-    ChildModel, Device, EpochRecord, History, Model, Observer, TrainError, Training, images_per_second, lanes,
+    ChildModel, Device, EpochRecord, History, Model, Observer, TrainError, Training, TrainingSet, images_per_second,
+    lanes,
 };
 
 /// A net that is trained on a device.
 ///
 /// On the CPU each child has one thread, and as many train at once as threads are given: two children on two threads do
-/// more than one child on both. On a GPU as many train in one pass as memory allows.
+/// more than one child on both. On a GPU as many train in one pass as memory allows and a few trial steps show to be fast.
 #[derive(Debug, Clone)]
 pub struct Net {
     model: Model,
@@ -67,11 +69,6 @@ impl Net {
         };
         let most = bytes.into_iter().max().unwrap_or(1).max(1);
         Ok(usize::try_from(memory / most).unwrap_or(usize::MAX).max(1))
-    }
-
-    /// The net.
-    pub fn model(&self) -> &Model {
-        &self.model
     }
 
     /// The most bytes that a child takes on the device: weights, gradients and the optimiser's memories; what a step
@@ -127,10 +124,46 @@ impl Net {
         Ok((history, plan, fitted.weights.remove(0)))
     }
 
-    /// How many of the trainings, which share their settings, are trained in one pass.
+    /// Trains a child, and says which share of each of `others`, versions of the validation images in the same order, it
+    /// then names rightly.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub fn accuracies(
+        &self,
+        training: &Training<'_>,
+        others: impl Iterator<Item = Array4<u8>>,
+    ) -> Result<Vec<f64>, TrainError> {
+        let (_, plan, weights) = self.one(training, &|_| true)?;
+        let optimiser = &training.settings.optimiser;
+        others
+            .map(|images| {
+                let set = TrainingSet { validation_images: images.view(), ..training.set.view() };
+                match &self.device.gpu {
+                    None => accuracy(&Cpu, &plan, &weights, &set, optimiser),
+                    #[cfg(feature = "gpu")]
+                    Some(device) => {
+                        let engine = crate::engine::tensor::Tensors::new(device.clone());
+                        accuracy(&engine, &plan, &weights, &set, optimiser)
+                    }
+                    #[cfg(not(feature = "gpu"))]
+                    Some(never) => match *never {},
+                }
+            })
+            .collect()
+    }
+
+    /// How many of the trainings are trained in one pass.
     fn children(&self, trainings: &[&Training<'_>]) -> Result<usize, TrainError> {
-        // Passes of their own length cannot go side by side.
-        if trainings[0].settings.images_per_epoch.is_none() {
+        // Passes of their own length, and trainings that differ in more than policy and seed, cannot go side by side.
+        let first = trainings[0];
+        let alike = |other: &&Training<'_>| {
+            let (a, b) = (&first.set, &other.set);
+            first.settings == other.settings
+                && (a.images.dim(), a.classes) == (b.images.dim(), b.classes)
+                && (a.validation_images == b.validation_images && a.validation_labels == b.validation_labels)
+        };
+        if first.settings.images_per_epoch.is_none() || !trainings.iter().all(alike) {
             return Ok(1);
         }
         let most = self.fitting(trainings)?.min(trainings.len());
@@ -144,7 +177,7 @@ impl Net {
         let mut best = (1, 0.0);
         for size in std::iter::successors(Some(1), |size| (2 * size <= most).then_some(2 * size)).chain([most]) {
             let probe = self.clone().with_stack(size);
-            match images_per_second(&probe, trainings[0], size, PROBE) {
+            match images_per_second(&probe, trainings[0], [size, 1], PROBE) {
                 Ok(speed) if speed > WORTHWHILE * best.1 => best = (size, speed),
                 _ => break,
             }
@@ -156,9 +189,8 @@ impl Net {
 
     /// Trains on a GPU, stack after stack; the copies of the next are made meanwhile.
     fn train_stacks(&self, trainings: &[&Training<'_>], observer: &dyn Observer) -> Vec<Result<History, TrainError>> {
-        let prepared = self.plan(trainings[0]).and_then(|plan| Ok((plan, self.children(trainings)?)));
-        let (plan, size) = match prepared {
-            Ok(prepared) => prepared,
+        let size = match self.children(trainings) {
+            Ok(size) => size,
             Err(error) => return vec![Err(error); trainings.len()],
         };
         let make = |range: Range<usize>| trainings[range].iter().map(|training| copies(training, 0)).collect();
@@ -172,6 +204,7 @@ impl Net {
                 let made = made.unwrap_or_else(|| make(range.clone()));
                 ahead = (!next.is_empty()).then(|| (next.clone(), scope.spawn(move || make(next))));
                 let on_epoch = |child: usize, record: &EpochRecord| observer.epoch(range.start + child, record);
+                let plan = self.plan(trainings[range.start])?;
                 Ok(self.stack(&plan, &trainings[range.clone()], made, &on_epoch)?.histories)
             })
         })
@@ -254,18 +287,16 @@ impl ChildModel for Net {
         threads: usize,
         observer: &dyn Observer,
     ) -> Vec<Result<History, TrainError>> {
-        let trainings: Vec<&Training<'_>> = trainings.iter().collect();
         if trainings.is_empty() {
             return Vec::new();
         }
+        let all: Vec<&Training<'_>> = trainings.iter().collect();
         if !self.device.is_cpu() {
-            return self.train_stacks(&trainings, observer);
+            return self.train_stacks(&all, observer);
         }
         // A net that cannot be made says so when it is trained.
-        let threads = threads.min(self.fitting(&trainings).unwrap_or(threads));
-        lanes::run(trainings.len(), threads, observer, &|index| {
-            self.train(trainings[index], &|record| observer.epoch(index, record))
-        })
+        let threads = threads.min(self.fitting(&all).unwrap_or(threads));
+        lanes::train_all(self, trainings, threads, observer)
     }
 
     fn pretrain(
@@ -296,10 +327,6 @@ impl ChildModel for Net {
 
     fn is_quick(&self) -> bool {
         true
-    }
-
-    fn lanes(&self, threads: usize) -> usize {
-        if self.device.is_cpu() { threads } else { 1 }
     }
 }
 
@@ -365,7 +392,7 @@ mod tests {
         let model = Model::Layers(serde_json::from_str(layers).unwrap());
         let plain = Settings::plain(2, model.optimiser());
         let settings = Settings { batch_size: 8, images_per_epoch: Some(32), mixup: 0.4, ..plain };
-        let step = |op| deepaug_augmenter::Step { op, magnitude: 0.5 };
+        let step = |op| deepaug_augmenter::Step::new(op, 0.5);
         let policy = |ops: Vec<Op>, portion| Policy {
             ranges: RangeTable::Monotone,
             portion,

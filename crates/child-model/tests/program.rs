@@ -25,7 +25,7 @@ struct Toy {
 
 impl Toy {
     fn new(count: usize, epochs: usize) -> Self {
-        let ops = vec![Step { op: Op::Rotate, magnitude: 0.5 }];
+        let ops = vec![Step::new(Op::Rotate, 0.5)];
         Self {
             images: Array4::from_shape_fn((count, 5, 4, 3), |(n, y, x, c)| (n * 89 + y * 31 + x * 7 + c * 3) as u8),
             labels: (0..count).map(|n| n % 3).collect(),

@@ -58,7 +58,7 @@ fn none() -> Policy {
 }
 
 fn rotating() -> Policy {
-    let ops = vec![Step { op: Op::Rotate, magnitude: 0.5 }];
+    let ops = vec![Step::new(Op::Rotate, 0.5)];
     Policy { ranges: RangeTable::Monotone, portion: 0.5, sub_policies: vec![SubPolicy { ops }] }
 }
 

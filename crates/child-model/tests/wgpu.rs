@@ -37,7 +37,7 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
         validation_labels: &sample.gather_labels(&split.validation),
         classes: 10,
     };
-    let ops = vec![Step { op: Op::Rotate, magnitude: 0.5 }];
+    let ops = vec![Step::new(Op::Rotate, 0.5)];
     let policy = Policy { ranges: RangeTable::Monotone, portion: 1.0, sub_policies: vec![SubPolicy { ops }] };
     let none = Policy { sub_policies: Vec::new(), ..policy.clone() };
     let plain = Settings::plain(2, Model::TinyCnn.optimiser());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use deepaug::{DeviceChoice, Model};
+use deepaug::{DeviceChoice, Model, RangeTable, Target};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 wrong arguments, 3 configuration, 4 data, 5 device, 6 study, \
                           7 file system, 8 a child failed, 70 a defect of deepaug, 130 interrupted";
@@ -24,10 +24,27 @@ pub(crate) enum Command {
     /// Print the effective configuration, every key explained
     #[command(after_help = "Examples:\n  deepaug config > my.toml\n  deepaug config --config my.toml --json")]
     Config(Config),
-    /// Measure how fast children train on this machine
-    #[command(
-        after_help = "Examples:\n  deepaug bench --child\n  deepaug bench --child --model wrn_16_2 --model simplecnn --json"
-    )]
+    /// Write augmented copies of a folder of images, for any trainer that reads folders
+    #[command(after_help = "Examples:
+  deepaug apply --policy reports/experiments/my-images-001 my-images augmented
+  deepaug apply --policy best_policy.json --copies 4 --originals my-images augmented")]
+    Apply(Apply),
+    /// Draw what ops or policies do to images, and warn of ops that may destroy what they show
+    #[command(after_help = "Examples:
+  deepaug preview --out ops.png                                  every op by magnitude
+  deepaug preview --data my-images --out ops.png                 the same on your own images
+  deepaug preview --policy reports/experiments/my-images-001 --out policy.png")]
+    Preview(Preview),
+    /// Print a policy as code for another library
+    #[command(after_help = "Examples:
+  deepaug export --policy reports/experiments/my-images-001 --to torchvision --out policy.py
+  deepaug export --policy best_policy.json --to albumentations")]
+    Export(Export),
+    /// Measure how fast children train, or ops are applied, on this machine
+    #[command(after_help = "Examples:
+  deepaug bench --child
+  deepaug bench --child --model wrn_16_2 --model simplecnn --json
+  deepaug bench --ops --size 32,224 --threads 1,2")]
     Bench(Bench),
     /// List the devices that trainings can run on
     #[command(after_help = "Example:\n  deepaug devices --json")]
@@ -84,22 +101,116 @@ pub(crate) struct Config {
     pub(crate) json: bool,
 }
 
+/// Where policies come from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Found {
+    /// A policy as JSON, a list of them, or the folder of a study
+    #[arg(long, value_name = "FILE|STUDY")]
+    pub(crate) policy: PathBuf,
+    /// How many of the best policies to take
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = in_range(1, 1000))]
+    pub(crate) top: usize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) found: Found,
+    /// Folder of PNG and JPEG images, folders in it included
+    #[arg(value_name = "IN")]
+    pub(crate) from: PathBuf,
+    /// Folder for the copies, new or empty
+    #[arg(value_name = "OUT")]
+    pub(crate) to: PathBuf,
+    /// How often the policy makes its copies: each time, every sub-policy one of each image of its portion
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range(1, 10_000))]
+    pub(crate) copies: usize,
+    /// Write the images themselves too
+    #[arg(long)]
+    pub(crate) originals: bool,
+    /// Decides everything random
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: u64,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Preview {
+    /// A policy as JSON, a list of them, or the folder of a study; without one, every op by magnitude
+    #[arg(long, value_name = "FILE|STUDY")]
+    pub(crate) policy: Option<PathBuf>,
+    /// How many of the best policies to draw
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = in_range(1, 20), requires = "policy")]
+    pub(crate) top: usize,
+    /// Images, as for optimize [default: the study's, or those inside the program]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// Side in pixels that images are brought to; needed where they differ in size
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) image_size: Option<u32>,
+    /// PNG file for the picture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// What magnitudes mean in the sheet of ops
+    #[arg(long, value_name = "TABLE", default_value_t = RangeTable::Monotone, conflicts_with = "policy")]
+    pub(crate) ranges: RangeTable,
+    /// Ops in the sheet: names or groups of them, such as geometric
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "all", conflicts_with = "policy")]
+    pub(crate) ops: Vec<String>,
+    /// How often each sub-policy is drawn
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = in_range(1, 20), requires = "policy")]
+    pub(crate) draws: usize,
+    /// Decides everything random
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: u64,
+    /// Do not train the small net whose accuracy tells which ops may destroy what images show
+    #[arg(long)]
+    pub(crate) no_check: bool,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) found: Found,
+    /// torchvision, albumentations, imgaug or json
+    #[arg(long, value_name = "LIBRARY")]
+    pub(crate) to: Target,
+    /// File for the code [default: the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON object, with the code in it, instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
     /// Measure the training of child models (the default)
     #[arg(long)]
     pub(crate) child: bool,
+    /// Measure the augmentation ops, or those of these names or groups
+    #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "all", value_delimiter = ',',
+        conflicts_with_all = ["child", "model", "device", "channels", "batch", "children"])]
+    pub(crate) ops: Vec<String>,
+    /// Numbers of threads that apply ops [default: 1]
+    #[arg(long, value_name = "T", value_delimiter = ',', value_parser = in_range(1, 1024), requires = "ops")]
+    pub(crate) threads: Vec<usize>,
     /// Model, as in the configuration; may be given several times [default: basiccnn]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Vec<Model>,
     /// auto, cpu or wgpu
     #[arg(long, value_name = "D")]
     pub(crate) device: Option<DeviceChoice>,
-    /// Side of the images in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 32, value_parser = in_range(1, 1024))]
-    pub(crate) size: usize,
+    /// Side of the images in pixels; may be several for ops [default: 32, for ops 32 and 224]
+    #[arg(long, value_name = "PIXELS", value_delimiter = ',', value_parser = in_range(1, 1024))]
+    pub(crate) size: Vec<usize>,
     /// Channels of the images: 1 for grey, 3 for colour
-    #[arg(long, value_name = "C", default_value_t = 3, value_parser = in_range(1, 3))]
+    #[arg(long, value_name = "C", default_value_t = 3, value_parser = grey_or_colour)]
     pub(crate) channels: usize,
     /// Images a step
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = in_range(1, 10_000))]
@@ -113,6 +224,14 @@ pub(crate) struct Bench {
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn grey_or_colour(text: &str) -> Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("must be 1 or 3".into()),
+    }
 }
 
 fn in_range(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {

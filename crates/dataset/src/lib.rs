@@ -12,11 +12,13 @@
 //! # }
 //! ```
 //!
-//! Modules: [`Dataset`] holds the images; [`formats`] reads them, one file a format; [`Split`] divides them;
+//! Modules: [`Dataset`] holds the images; [`formats`] reads them, one file a format; [`files`] reads
+//! and writes single images; [`Split`] divides them;
 //! [`DataError`] says what is wrong with them. Nothing here knows of training.
 
 mod dataset;
 mod error;
+pub mod files;
 pub mod formats;
 mod split;
 

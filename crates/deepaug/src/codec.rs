@@ -1,7 +1,7 @@
 //! Policies as points of a search space, and back. The controller knows nothing of images, the augmenter nothing of
 //! searching: this is where they meet.
 
-use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::{Category, Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, Space, SpaceError, Value};
 
 use crate::{Config, Portion};
@@ -38,7 +38,7 @@ impl Codec {
             let (kind, magnitude) = (format!("{prefix}_type"), format!("{prefix}_magnitude"));
             space = space.categorical(&kind, self.ops.iter().map(|op| op.name()))?.real(&magnitude, 0.0, 1.0)?;
             let used: Vec<&str> =
-                self.ops.iter().filter(|op| op.uses_magnitude(self.ranges)).map(|op| op.name()).collect();
+                self.ops.iter().filter(|&&op| self.ranges.uses_magnitude(op)).map(|op| op.name()).collect();
             if used.len() < self.ops.len() {
                 space = space.active_when(&magnitude, &kind, used)?;
             }
@@ -56,9 +56,9 @@ impl Codec {
         let sub_policies = (0..self.sub_policies)
             .map(|_| SubPolicy {
                 ops: (0..self.ops_per_sub_policy)
-                    .map(|_| Step {
-                        op: self.ops[next().and_then(Value::category).unwrap_or(0)],
-                        magnitude: next().and_then(Value::real).unwrap_or(0.0),
+                    .map(|_| {
+                        let op = self.ops[next().and_then(Value::category).unwrap_or(0)];
+                        Step::new(op, next().and_then(Value::real).unwrap_or(0.0))
                     })
                     .collect(),
             })
@@ -73,17 +73,22 @@ impl Codec {
     /// Whether [`baseline`](Self::baseline) decodes to a policy that changes nothing, so that the searcher may be told
     /// it: under DeepAugment's own ranges magnitude 0 is not the identity for every op.
     pub fn baseline_is_exact(&self) -> bool {
-        self.ranges == RangeTable::Monotone || self.portion == Portion::Searched || self.ops.contains(&Op::Rotate)
+        self.ranges == RangeTable::Monotone || self.portion == Portion::Searched || self.still().is_some()
     }
 
     /// The point that stands for no augmentation: every magnitude 0, and nothing augmented where that is searched.
     pub fn baseline(&self) -> Point {
-        let still = self.ops.iter().position(|&op| op == Op::Rotate).unwrap_or(0);
+        let still = self.still().unwrap_or(0);
         let mut values = [Value::Category(still), Value::Real(0.0)].repeat(self.sub_policies * self.ops_per_sub_policy);
         if self.portion == Portion::Searched {
             values.push(Value::Real(0.0));
         }
         Point(values)
+    }
+
+    /// An op that does nothing at magnitude 0, whatever the ranges.
+    fn still(&self) -> Option<usize> {
+        self.ops.iter().position(|op| op.category() == Category::Geometric)
     }
 
     /// The notebook's columns for a point: DeepAugment's of 2019-02 for one sub-policy, of release 1.1.2 for more.

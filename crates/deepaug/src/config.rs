@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use deepaug_augmenter::{Op, RangeTable};
+use deepaug_augmenter::{Op, RangeTable, selection};
 use deepaug_child_model::{
     Augment, ChildModel, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule,
     Settings,
 };
 use deepaug_controller::Method;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Auto, ConfigError};
 
@@ -31,7 +31,7 @@ impl Serialize for Portion {
 }
 
 impl<'de> Deserialize<'de> for Portion {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Given {
@@ -87,7 +87,10 @@ pub struct Config {
     pub confirm_policies: usize,
     pub confirm_samples: usize,
     pub ranges: RangeTable,
+    #[serde(deserialize_with = "selected")]
     pub ops: Vec<Op>,
+    #[serde(deserialize_with = "selected")]
+    pub exclude: Vec<Op>,
     pub sub_policies: usize,
     pub ops_per_sub_policy: usize,
     pub portion: Portion,
@@ -133,8 +136,17 @@ const KEYS: &[(&str, &str)] = &[
     ("confirm_policies", "Best policies trained again with fresh seeds after the search; 0 for none."),
     ("confirm_samples", "Fresh trainings for each of them, and for no augmentation."),
     ("# Policies", ""),
-    ("ranges", "What magnitudes mean: \"monotone\" or \"deepaugment-1.1.2\"."),
-    ("ops", "The ops to choose from."),
+    (
+        "ranges",
+        "What magnitudes mean: \"monotone\", \"deepaugment-1.1.2\", \"autoaugment\", \"randaugment\" or \
+         \"trivialaugment-wide\".",
+    ),
+    (
+        "ops",
+        "The ops to choose from: names, \"geometric\", \"colour\", \"blur-noise\", \"occlusion\" or \"weather\", \
+         \"deepaugment\" (twenty), \"autoaugment\" (sixteen) or \"all\".",
+    ),
+    ("exclude", "Ops or groups of ops taken away from those again."),
     ("sub_policies", "Sequences of ops in a policy; each adds its own augmented copies."),
     ("ops_per_sub_policy", "Ops in a sequence, applied in order."),
     ("portion", "Share of the training images each sequence copies: a number, or \"search\"."),
@@ -202,7 +214,8 @@ impl Default for Config {
             confirm_policies: 3,
             confirm_samples: 5,
             ranges: RangeTable::Monotone,
-            ops: Op::ALL.to_vec(),
+            ops: Op::DEEPAUGMENT.to_vec(),
+            exclude: Vec::new(),
             sub_policies: 5,
             ops_per_sub_policy: 2,
             portion: Portion::Fixed(1.0),
@@ -276,6 +289,7 @@ impl Config {
         if !config.child.layers.is_empty() && !table.contains_key("model") {
             config.model = Model::Layers(Vec::new());
         }
+        config.ops.retain(|op| !config.exclude.contains(op));
         if let Model::Layers(layers) = &mut config.model {
             layers.clone_from(&config.child.layers);
         }
@@ -373,7 +387,14 @@ impl Config {
             return Err(("child_memory", "must be at least 1".into()));
         }
         if self.ops.is_empty() {
-            return Err(("ops", "must name at least one op".into()));
+            let key = if self.exclude.is_empty() { "ops" } else { "exclude" };
+            return Err((key, "must leave at least one op".into()));
+        }
+        if let Some(op) = self.ops.iter().find(|&&op| !self.ranges.has(op)) {
+            return Err((
+                "ops",
+                format!("the {} ranges do not have {op}; choose other ranges or exclude it", self.ranges),
+            ));
         }
         if let Some(op) = self.ops.iter().enumerate().find(|(i, op)| self.ops[..*i].contains(op)) {
             return Err(("ops", format!("names {} twice", op.1)));
@@ -488,6 +509,21 @@ impl Config {
     }
 }
 
+/// Ops by name, family or category; one name may stand without a list.
+fn selected<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Op>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected the name of an op or of a group of ops, or a list of such names")]
+    enum Names {
+        One(String),
+        Many(Vec<String>),
+    }
+    let names = match Names::deserialize(deserializer)? {
+        Names::One(name) => vec![name],
+        Names::Many(names) => names,
+    };
+    selection::all_ops(names.iter().map(String::as_str)).map_err(serde::de::Error::custom)
+}
+
 fn names() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|(key, _)| *key).filter(|key| !key.starts_with('#'))
 }
@@ -551,6 +587,19 @@ mod tests {
     }
 
     #[test]
+    fn ops_are_chosen_by_family_and_category() {
+        let ops = |text: &str| Config::parse(text).unwrap().ops;
+        assert_eq!(ops("").len(), 20);
+        assert_eq!(ops("ops = \"all\"").len(), 35);
+        assert_eq!(ops("ops = [\"deepaugment\", \"autoaugment\"]").len(), 35);
+        assert_eq!(ops("ranges = \"randaugment\"\nops = \"autoaugment\"\nexclude = [\"samplepairing\"]").len(), 15);
+        assert_eq!(ops("ops = [\"weather\", \"rotate\"]"), [Op::Fog, Op::Clouds, Op::Rotate]);
+        let config = Config::parse("exclude = [\"geometric\", \"invert\"]").unwrap();
+        assert_eq!(config.ops.len(), 12);
+        assert_eq!(Config::parse(&config.documented()).unwrap(), config);
+    }
+
+    #[test]
     fn the_file_of_defaults_holds_the_defaults() {
         let text = include_str!("../../../configs/deepaugment.toml");
         assert_eq!(Config::parse(text).unwrap(), Config::default());
@@ -566,7 +615,9 @@ mod tests {
         assert!(error("portion = 1.5").starts_with("line 1: portion: must be above 0"));
         assert!(error("portion = \"all\"").contains("portion must be a number"));
         assert!(error("ops = [\"rotat\"]").contains("rotate"), "{}", error("ops = [\"rotat\"]"));
-        assert!(error("ops = [\"rotate\", \"rotate\"]").contains("names rotate twice"));
+        assert!(error("ops = \"geometrik\"").contains("`geometric`"), "{}", error("ops = \"geometrik\""));
+        assert!(error("ops = [\"fog\"]\nexclude = \"weather\"").contains("line 2: exclude: must leave"));
+        assert!(error("ranges = \"autoaugment\"\nops = [\"rotate\"]").contains("do not have rotate"));
         assert!(error("model = \"wrn_41_2\"").contains("multiple of 6"));
         assert!(error("model = \"resnet\"").contains("basiccnn"));
         assert!(error("learning_rate = -1.0").contains("learning_rate: must be above 0"));

@@ -65,6 +65,9 @@ pub enum Error {
         /// The study's folder.
         path: PathBuf,
     },
+    /// The user stopped work that has nothing to go on with.
+    #[error("stopped; nothing was written")]
+    Stopped,
 }
 
 impl Error {
@@ -78,7 +81,7 @@ impl Error {
             Self::File { .. } => 7,
             Self::Child(_) => 8,
             Self::Search(_) => 70,
-            Self::Interrupted { .. } => 130,
+            Self::Interrupted { .. } | Self::Stopped => 130,
         }
     }
 
@@ -89,7 +92,7 @@ impl Error {
             Self::Data(error) => Some(error.path()),
             Self::Child(TrainError::Weights { path, .. }) => Some(path),
             Self::Study { path, .. } | Self::File { path, .. } | Self::Interrupted { path } => Some(path),
-            Self::Device(_) | Self::Child(_) | Self::Search(_) => None,
+            Self::Device(_) | Self::Child(_) | Self::Search(_) | Self::Stopped => None,
         }
     }
 

@@ -21,8 +21,10 @@
 //!
 //! Modules: [`Config`] is what a search is told; [`Study`] runs it, by [`Objective`] and [`reward`]; the `journal` and
 //! the `notebook` keep it; [`SearchResult`] is what it found; [`Event`] is what it says meanwhile; [`Error`] is what
-//! can go wrong. The policies, data sets and children of the other crates are re-exported.
+//! can go wrong. [`Policies`] reads what was found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
+//! [`LabelCheck`] show what a policy does, [`ChildBench`] and [`OpBench`] how fast. The policies, data sets and children of the other crates are re-exported.
 
+mod apply;
 mod auto;
 mod bench;
 mod codec;
@@ -32,16 +34,20 @@ mod event;
 mod journal;
 mod notebook;
 mod objective;
+mod policies;
+mod preview;
 mod record;
 mod result;
 pub mod reward;
 mod seeds;
 mod study;
 
+pub use apply::{Applied, Apply};
 pub use auto::Auto;
-pub use bench::{ChildBench, ChildSpeed};
+pub use bench::{ChildBench, ChildSpeed, OpBench, OpSpeed};
 pub use codec::Codec;
 pub use config::{Child, Config, EpochSize, Portion};
+pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 pub use deepaug_child_model::{
     Activation, Adapter, Augment, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer,
@@ -53,5 +59,7 @@ pub use deepaug_dataset::{DataError, Dataset, ReadOptions, Split, SplitSizes};
 pub use error::{ConfigError, Error};
 pub use event::{Event, Progress};
 pub use objective::Objective;
+pub use policies::{Policies, select_ops};
+pub use preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images, write_sheet};
 pub use result::{Candidate, Gain, SearchResult, Verdict};
 pub use study::{Changes, Study};

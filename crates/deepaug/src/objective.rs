@@ -66,13 +66,8 @@ impl Objective {
         self.child.as_ref()
     }
 
-    /// How many trainings run at once.
-    pub fn lanes(&self) -> usize {
-        self.child.lanes(self.threads)
-    }
-
-    /// How long so many trainings will take, at most `at_once` of them beside one another, from the speed of a few steps, and the training images a second; absent for
-    /// a child whose speed is not quickly measured.
+    /// How long so many trainings will take, at most `at_once` of them beside one another, from the speed of a few steps, and
+    /// the training images a second; absent for a child whose speed is not quickly measured.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -81,7 +76,7 @@ impl Objective {
             return Ok(None);
         }
         let policy = Policy::none(RangeTable::Monotone);
-        let speed = images_per_second(self.child(), &self.training(&policy, 0), self.lanes().min(at_once), PROBE)?;
+        let speed = images_per_second(self.child(), &self.training(&policy, 0), [at_once, self.threads], PROBE)?;
         let learnt = self.settings.images_per_epoch.unwrap_or(self.labels.len()) as f64;
         // An evaluation is the way there without the way back.
         let measured = self.validation_labels.len() as f64 / 3.0;

@@ -190,12 +190,10 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Takes a training that has just ended.
+    /// Takes a training that has just ended by itself.
     fn hand_in(&mut self, index: usize, result: &Result<History, TrainError>, seed: u64, device: &str) {
         let Wanted { trial, sample, .. } = self.batch[index];
         let (entry, ended) = match result {
-            // Not an end: a resumed study trains it again.
-            Err(TrainError::Stopped) => return,
             // Not the training's fault, and no other training can do better.
             Err(error @ (TrainError::Weights { .. } | TrainError::Device { .. })) => {
                 self.error = self.error.take().or(Some(Error::Child(error.clone())));
@@ -284,7 +282,6 @@ impl Observer for Watch<'_, '_> {
                 let (phase, accuracy) = (desk.recorder.phase(sample), desk.recorder.worth(history).top_k);
                 Event::Trained { trial, sample, phase, accuracy }
             }
-            Err(TrainError::Stopped) => return,
             Err(error) => Event::TrainingFailed { trial, sample, why: error.to_string() },
         };
         drop(desk);

@@ -341,7 +341,7 @@ impl Parts {
     }
 }
 
-fn read(config: &Config) -> Result<Dataset, Error> {
+pub(crate) fn read(config: &Config) -> Result<Dataset, Error> {
     let options = ReadOptions { image_size: (config.image_size > 0).then_some(config.image_size) };
     Ok(Dataset::read(Path::new(&config.data), &options)?)
 }

@@ -122,7 +122,7 @@ mod tests {
             validation_labels: &labels,
             classes: 2,
         };
-        let ops = vec![Step { op: Op::Rotate, magnitude: 0.2 }];
+        let ops = vec![Step::new(Op::Rotate, 0.2)];
         let policy = Policy { ranges: RangeTable::Monotone, portion: 0.5, sub_policies: vec![SubPolicy { ops }] };
         let settings = Settings::plain(2, Model::BasicCnn.optimiser());
         let training = Training { set, policy: &policy, settings: &settings, seed: 1, initial_weights: None };

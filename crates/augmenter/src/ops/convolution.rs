@@ -1,6 +1,8 @@
 //! Sharpen and emboss: 3 x 3 convolutions blended with the image.
 
-use super::{Image, reflect};
+use deepaug_simd::for_every_instruction_set;
+
+use super::{Image, math::byte, reflect, scratch::Buffer};
 
 const IDENTITY: [f32; 9] = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
 
@@ -25,25 +27,55 @@ fn convolve(image: &mut Image<'_>, alpha: f64, kernel: [f32; 9]) {
     let (width, height, channels, stride) = (image.width, image.height, image.channels, image.stride());
 
     // Rows with one mirrored pixel at either end.
-    let padded_stride = stride + 2 * channels;
-    let mut padded = vec![0.0_f32; height * padded_stride];
+    let wide = stride + 2 * channels;
+    let padded_stride = wide.next_multiple_of(BLOCK) + BLOCK;
+    let mut padded = Buffer::<f32>::zeros(height * padded_stride);
     for (to, from) in padded.chunks_exact_mut(padded_stride).zip(image.pixels.chunks_exact(stride)) {
-        to[channels..channels + stride].iter_mut().zip(from).for_each(|(to, &from)| *to = f32::from(from));
+        widen(&mut to[channels..channels + stride], from);
         for (at, mirrored) in [(0, reflect(-1, width)), (width + 1, reflect(width as isize, width))] {
             to.copy_within((mirrored + 1) * channels..(mirrored + 2) * channels, at * channels);
         }
     }
-    let mut sums = vec![0.0_f32; stride];
     for (y, row) in image.pixels.chunks_exact_mut(stride).enumerate() {
-        sums.fill(0.0);
-        for (i, &weight) in kernel.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
-            let from = reflect(y as isize + i as isize / 3 - 1, height) * padded_stride + i % 3 * channels;
-            for (sum, value) in sums.iter_mut().zip(&padded[from..from + stride]) {
-                *sum += weight * value;
-            }
+        let rows = [-1, 0, 1].map(|i| &padded[reflect(y as isize + i, height) * padded_stride..][..padded_stride]);
+        correlate(row, rows, &kernel, channels);
+    }
+}
+
+/// Values that are summed in registers.
+const BLOCK: usize = 64;
+
+for_every_instruction_set! {
+    fn widen(to: &mut [f32], from: &[u8]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = f32::from(*from);
         }
-        for (value, sum) in row.iter_mut().zip(&sums) {
-            *value = sum.round_ties_even() as u8;
+    }
+}
+
+for_every_instruction_set! {
+    /// One row, from three rows with a pixel more at either end and a block beyond.
+    fn correlate(row: &mut [u8], rows: [&[f32]; 3], kernel: &[f32; 9], channels: usize) {
+        let mut sums = [0.0_f32; BLOCK];
+        for (block, values) in row.chunks_mut(BLOCK).enumerate() {
+            for (i, &weight) in kernel.iter().enumerate() {
+                let from = block * BLOCK + i % 3 * channels;
+                let from: &[f32; BLOCK] = rows[i / 3][from..].first_chunk().expect("a block beyond the row");
+                if i == 0 {
+                    for i in 0..BLOCK {
+                        sums[i] = weight * from[i];
+                    }
+                } else {
+                    for i in 0..BLOCK {
+                        sums[i] += weight * from[i];
+                    }
+                }
+            }
+            let mut bytes = [0_u8; BLOCK];
+            for i in 0..BLOCK {
+                bytes[i] = byte(sums[i].round_ties_even());
+            }
+            values.copy_from_slice(&bytes[..values.len()]);
         }
     }
 }

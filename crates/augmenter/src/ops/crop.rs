@@ -12,14 +12,7 @@ pub fn crop(image: &mut Image<'_>, [top, right, bottom, left]: [usize; 4]) {
     if (top, right, bottom, left) == (0, 0, 0, 0) {
         return;
     }
-    let stride = image.stride();
-    let row = left * image.channels..(image.width - right) * image.channels;
-    let inner: Vec<u8> = image.pixels[top * stride..(image.height - bottom) * stride]
-        .chunks_exact(stride)
-        .flat_map(|line| &line[row.clone()])
-        .copied()
-        .collect();
-    resample::enlarge(&inner, image.height - top - bottom, image.width - left - right, image);
+    resample::enlarge_part(image, top..image.height - bottom, left..image.width - right);
 }
 
 /// Amounts to cut off the two ends of a line of `n` that leave at least one; the first gives way by the odd pixel.

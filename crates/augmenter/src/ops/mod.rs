@@ -1,8 +1,9 @@
 //! The pixel kernels, one file per family.
 //!
 //! Every kernel works in place on an [`Image`] with given parameters; kernels that need randomness per pixel take a
-//! generator too. They follow imgaug 0.4.0, the library of DeepAugment's release 1.1.2, and through it OpenCV; where that
-//! matters, they reproduce OpenCV's fixed-point arithmetic, so that pixels are equal.
+//! generator too. Those of the twenty ops follow imgaug 0.4.0, the library of DeepAugment's release 1.1.2, and through it
+//! OpenCV; where that matters, they reproduce OpenCV's fixed-point arithmetic, so that pixels are equal. Those of the
+//! AutoAugment family ([`nearest`], [`enhance`], [`histogram`]) make the pixels of Pillow.
 //!
 //! ```
 //! use deepaug_augmenter::ops::{Image, flip};
@@ -17,11 +18,21 @@ pub mod blur;
 pub mod colour;
 pub mod convolution;
 pub mod crop;
+pub mod enhance;
 pub mod flip;
+pub mod histogram;
+mod math;
+pub mod nearest;
 pub mod noise;
 pub mod occlusion;
+pub mod pairing;
+mod random;
 mod resample;
+mod scratch;
+pub mod table;
 pub mod weather;
+
+use scratch::Buffer;
 
 /// One image to be changed in place: height x width x channels, rows of adjacent pixels, without gaps.
 #[derive(Debug)]
@@ -47,6 +58,48 @@ impl<'a> Image<'a> {
     /// The number of values in a row.
     pub(crate) fn stride(&self) -> usize {
         self.width * self.channels
+    }
+}
+
+/// What may be read beyond the last value of a [`bordered`] image.
+const SLACK: usize = 8;
+
+/// The image with `border` black pixels on every side.
+fn bordered(image: &Image<'_>, border: usize) -> Buffer<u8> {
+    let (stride, side) = (image.stride(), border * image.channels);
+    let wide = stride + 2 * side;
+    let mut buffer = Buffer::any((image.height + 2 * border) * wide + SLACK);
+    let (top, rest) = buffer.split_at_mut(border * wide);
+    let (rows, bottom) = rest.split_at_mut(image.height * wide);
+    top.fill(0);
+    bottom.fill(0);
+    for (to, from) in rows.chunks_exact_mut(wide).zip(image.pixels.chunks_exact(stride)) {
+        to[..side].fill(0);
+        to[side..side + stride].copy_from_slice(from);
+        to[side + stride..].fill(0);
+    }
+    buffer
+}
+
+/// Copies a row's pixels from their places in a [`bordered`] image.
+fn gather(row: &mut [u8], source: &[u8], places: &[i64], channels: usize) {
+    match channels {
+        1 => row.iter_mut().zip(places).for_each(|(value, &place)| *value = source[place as usize]),
+        3 => {
+            for (i, &place) in places.iter().enumerate() {
+                let four = &source[place as usize..place as usize + 4];
+                // A fourth byte, which the next pixel overwrites, spares a slower write of three.
+                match row.get_mut(3 * i..3 * i + 4) {
+                    Some(pixel) => pixel.copy_from_slice(four),
+                    None => row[3 * i..].copy_from_slice(&four[..3]),
+                }
+            }
+        }
+        _ => {
+            for (pixel, &place) in row.chunks_exact_mut(channels).zip(places) {
+                pixel.copy_from_slice(&source[place as usize..place as usize + channels]);
+            }
+        }
     }
 }
 

@@ -1,71 +1,122 @@
 //! Changing the size of images and maps.
 
-use super::Image;
+use std::ops::Range;
+
+use deepaug_simd::for_every_instruction_set;
+
+use super::{Image, scratch::Buffer};
 
 const COEFFICIENT_BITS: u32 = 11;
 
-/// For each target position: the source position and the weight of the next one, in units of 1 / 2048. This is how OpenCV
+/// For a target position: the source position and the weight of the next one, in units of 1 / 2048. This is how OpenCV
 /// enlarges with `INTER_AREA`: pixels keep their extent, and only those that straddle two source pixels are blended.
-fn area_taps(from: usize, to: usize) -> Vec<(usize, u32)> {
+fn area_tap(x: usize, from: usize, to: usize) -> (usize, u32) {
     let inverse = to as f64 / from as f64;
     let scale = 1.0 / inverse;
-    (0..to)
-        .map(|x| {
-            let at = (x as f64 * scale).floor();
-            let weight = ((x as f64 + 1.0) - (at + 1.0) * inverse) as f32;
-            let weight = if weight <= 0.0 { 0.0 } else { weight - weight.floor() };
-            let at = at as usize;
-            if at + 1 >= from {
-                (from - 1, 0)
-            } else {
-                (at, (weight * (1 << COEFFICIENT_BITS) as f32).round_ties_even() as u32)
-            }
-        })
-        .collect()
+    let at = (x as f64 * scale).floor();
+    let weight = ((x as f64 + 1.0) - (at + 1.0) * inverse) as f32;
+    let weight = if weight <= 0.0 { 0.0 } else { weight - weight.floor() };
+    let at = at as usize;
+    if at + 1 >= from {
+        (from - 1, 0)
+    } else {
+        (at, (weight * (1 << COEFFICIENT_BITS) as f32).round_ties_even() as u32)
+    }
 }
 
-/// Enlarges `source` into `image`, in OpenCV's fixed-point arithmetic.
-pub(super) fn enlarge(source: &[u8], height: usize, width: usize, image: &mut Image<'_>) {
-    let channels = image.channels;
+/// Enlarges a part of the image to the whole, in OpenCV's fixed-point arithmetic.
+pub(super) fn enlarge_part(image: &mut Image<'_>, rows: Range<usize>, columns: Range<usize>) {
+    let (channels, stride) = (image.channels, image.stride());
     let one = 1 << COEFFICIENT_BITS;
-    let columns = area_taps(width, image.width);
-    let stride = image.stride();
-    let mut wide = vec![0_u32; height * stride];
-    for (row, line) in wide.chunks_exact_mut(stride).zip(source.chunks_exact(width * channels)) {
-        for (pixel, &(at, weight)) in row.chunks_exact_mut(channels).zip(&columns) {
-            let next = if weight == 0 { at } else { at + 1 };
-            for (c, value) in pixel.iter_mut().enumerate() {
-                let (a, b) = (line[at * channels + c], line[next * channels + c]);
-                *value = (one - weight) * u32::from(a) + weight * u32::from(b);
-            }
+    // For each target column: its source column, and both weights.
+    let mut taps = Buffer::<[u32; 2]>::any(image.width);
+    for (x, tap) in taps.iter_mut().enumerate() {
+        let (at, weight) = area_tap(x, columns.len(), image.width);
+        *tap = [((columns.start + at) * channels) as u32, (one - weight) | weight << 16];
+    }
+    let wide_stride = stride + 1;
+    let mut wide = Buffer::<u32>::any(rows.len() * wide_stride);
+    // The last row again with room behind it, for kernels that read more than a pixel.
+    let mut line = Buffer::<u8>::zeros(stride + 8);
+    for (wide, y) in wide.chunks_exact_mut(wide_stride).zip(rows.clone()) {
+        line[..stride].copy_from_slice(&image.pixels[y * stride..][..stride]);
+        enlarge_across(wide, &line, &taps, channels);
+    }
+    for (y, row) in image.pixels.chunks_exact_mut(stride).enumerate() {
+        let (at, weight) = area_tap(y, rows.len(), image.height);
+        let next = if weight == 0 { at } else { at + 1 };
+        let (upper, lower) = (&wide[at * wide_stride..][..stride], &wide[next * wide_stride..][..stride]);
+        blend(row, upper, lower, weight);
+    }
+}
+
+/// Enlarges a row; values in units of 1 / 2048.
+fn enlarge_across(wide: &mut [u32], line: &[u8], taps: &[[u32; 2]], channels: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if channels == 3 && deepaug_simd::level() >= deepaug_simd::Level::Avx2 {
+        // SAFETY: the features of the level were detected.
+        return unsafe { enlarge_across_rgb(wide, line, taps) };
+    }
+    for (pixel, &[at, weights]) in wide.chunks_exact_mut(channels).zip(taps) {
+        let (own, next) = (weights & 0xffff, weights >> 16);
+        for (c, value) in pixel.iter_mut().enumerate() {
+            let at = at as usize + c;
+            *value = own * u32::from(line[at]) + next * u32::from(line[at + channels]);
         }
     }
-    for (row, (at, weight)) in image.pixels.chunks_exact_mut(stride).zip(area_taps(height, image.height)) {
-        let next = if weight == 0 { at } else { at + 1 };
-        let (upper, lower) = (&wide[at * stride..][..stride], &wide[next * stride..][..stride]);
+}
+
+/// [`enlarge_across`] for three channels at once; a fourth value is overwritten by the next pixel.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn enlarge_across_rgb(wide: &mut [u32], line: &[u8], taps: &[[u32; 2]]) {
+    use std::arch::x86_64::*;
+
+    // Pairs of the same channel of two pixels, as 16-bit numbers.
+    let pairs = _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1);
+    assert!(wide.len() > 3 * taps.len());
+    for (i, &[at, weights]) in taps.iter().enumerate() {
+        assert!(at as usize + 8 <= line.len());
+        // SAFETY: the eight bytes lie in the line and the four numbers in the target, by the assertions.
+        unsafe {
+            let pixels = _mm_loadl_epi64(line.as_ptr().add(at as usize).cast());
+            let sums = _mm_madd_epi16(_mm_shuffle_epi8(pixels, pairs), _mm_set1_epi32(weights as i32));
+            _mm_storeu_si128(wide.as_mut_ptr().add(3 * i).cast(), sums);
+        }
+    }
+}
+
+for_every_instruction_set! {
+    fn blend(row: &mut [u8], upper: &[u32], lower: &[u32], weight: u32) {
+        let other = (1 << COEFFICIENT_BITS) - weight;
         for ((value, a), b) in row.iter_mut().zip(upper).zip(lower) {
-            let sum = (((one - weight) * (a >> 4)) >> 16) + ((weight * (b >> 4)) >> 16);
+            let sum = ((other * (a >> 4)) >> 16) + ((weight * (b >> 4)) >> 16);
             *value = ((sum + 2) >> 2) as u8;
         }
     }
 }
 
-/// For each target position: four source positions, clamped to the edge, and their weights by the cubic kernel with
+/// Four source positions and their weights, as [`cubic_tap`] gives them.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct CubicTap {
+    at: [u32; 4],
+    weights: [f32; 4],
+}
+
+/// For a target position: four source positions, clamped to the edge, and their weights by the cubic kernel with
 /// a = -0.75 (OpenCV's `INTER_CUBIC`).
-fn cubic_taps(from: usize, to: usize) -> Vec<[(usize, f32); 4]> {
+fn cubic_tap(x: usize, from: usize, to: usize) -> CubicTap {
     const A: f32 = -0.75;
-    let scale = from as f64 / to as f64;
-    (0..to)
-        .map(|x| {
-            let position = (x as f64 + 0.5) * scale - 0.5;
-            let at = position.floor();
-            let t = (position - at) as f32;
-            let near = |d: f32| ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0;
-            let far = |d: f32| ((A * d - 5.0 * A) * d + 8.0 * A) * d - 4.0 * A;
-            let weights = [far(1.0 + t), near(t), near(1.0 - t), far(2.0 - t)];
-            std::array::from_fn(|k| ((at as isize + k as isize - 1).clamp(0, from as isize - 1) as usize, weights[k]))
-        })
-        .collect()
+    let position = (x as f64 + 0.5) * (from as f64 / to as f64) - 0.5;
+    let at = position.floor();
+    let t = (position - at) as f32;
+    let near = |d: f32| ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0;
+    let far = |d: f32| ((A * d - 5.0 * A) * d + 8.0 * A) * d - 4.0 * A;
+    CubicTap {
+        at: std::array::from_fn(|k| (at as isize + k as isize - 1).clamp(0, from as isize - 1) as u32),
+        weights: [far(1.0 + t), near(t), near(1.0 - t), far(2.0 - t)],
+    }
 }
 
 /// Resizes a map of one channel by bicubic interpolation.
@@ -73,23 +124,30 @@ pub(super) fn cubic(
     source: &[f32],
     (height, width): (usize, usize),
     (to_height, to_width): (usize, usize),
-) -> Vec<f32> {
-    let columns = cubic_taps(width, to_width);
-    let mut wide = vec![0.0; height * to_width];
+) -> Buffer<f32> {
+    let mut columns = Buffer::<CubicTap>::any(to_width);
+    columns.iter_mut().enumerate().for_each(|(x, tap)| *tap = cubic_tap(x, width, to_width));
+    let mut wide = Buffer::<f32>::any(height * to_width);
     for (row, line) in wide.chunks_exact_mut(to_width).zip(source.chunks_exact(width)) {
-        for (value, taps) in row.iter_mut().zip(&columns) {
-            *value = taps.iter().map(|&(at, weight)| weight * line[at]).sum();
+        for (value, CubicTap { at, weights }) in row.iter_mut().zip(columns.iter()) {
+            *value = (0..4).map(|k| weights[k] * line[at[k] as usize]).sum();
         }
     }
-    let mut target = vec![0.0; to_height * to_width];
-    for (row, taps) in target.chunks_exact_mut(to_width).zip(cubic_taps(height, to_height)) {
-        for (at, weight) in taps {
-            for (value, a) in row.iter_mut().zip(&wide[at * to_width..]) {
-                *value += weight * a;
-            }
-        }
+    let mut target = Buffer::<f32>::any(to_height * to_width);
+    for (y, row) in target.chunks_exact_mut(to_width).enumerate() {
+        let CubicTap { at, weights } = cubic_tap(y, height, to_height);
+        weigh(row, at.map(|at| &wide[at as usize * to_width..][..to_width]), weights);
     }
     target
+}
+
+for_every_instruction_set! {
+    fn weigh(row: &mut [f32], rows: [&[f32]; 4], weights: [f32; 4]) {
+        let [a, b, c, d] = rows;
+        for (i, value) in row.iter_mut().enumerate() {
+            *value = weights[0] * a[i] + weights[1] * b[i] + weights[2] * c[i] + weights[3] * d[i];
+        }
+    }
 }
 
 #[cfg(test)]
@@ -98,10 +156,10 @@ mod tests {
 
     #[test]
     fn resizing_keeps_constants_and_equal_sizes() {
-        for (a, b) in cubic(&[3.0; 20], (4, 5), (9, 2)).into_iter().zip([3.0; 18]) {
-            assert!((a - b as f32).abs() < 1e-5);
+        for value in cubic(&[3.0; 20], (4, 5), (9, 2)).iter() {
+            assert!((value - 3.0).abs() < 1e-5);
         }
         let map: Vec<f32> = (0..12).map(|i| (i * i) as f32).collect();
-        assert_eq!(cubic(&map, (3, 4), (3, 4)), map);
+        assert_eq!(*cubic(&map, (3, 4), (3, 4)), *map);
     }
 }

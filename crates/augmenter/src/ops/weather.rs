@@ -3,12 +3,12 @@
 //! The layers and their parameters are those of imgaug 0.4.0 (`CloudLayer`, `Fog`, `Clouds`). One difference: noise is
 //! synthesised on a grid of at most 64 cells a side and enlarged from there, so that the cost stays linear in the pixels.
 
-use std::{f32::consts::TAU, ops::RangeInclusive};
+use std::{f32::consts::TAU, ops::RangeInclusive, sync::LazyLock};
 
+use deepaug_simd::for_every_instruction_set;
 use rand::Rng;
-use rand_distr::{Distribution, Normal};
 
-use super::{Image, resample};
+use super::{Image, math, random, resample, scratch::Buffer};
 
 /// Grid cells a side of a noise map, at least and at most.
 const LEAST_GRID: usize = 4;
@@ -93,9 +93,9 @@ impl Layer {
     fn draw(&self, image: &mut Image<'_>, opacity: f64, rng: &mut (impl Rng + ?Sized)) {
         let size = (image.height, image.width);
         let mean = rng.random_range(self.intensity_mean.clone());
-        let normal = Normal::new(mean, self.intensity_coarse_sd).expect("the deviation is finite");
-        let coarse: Vec<f32> = normal.sample_iter(&mut *rng).take(8 * 8).collect();
-        let coarse = resample::cubic(&coarse, (8, 8), size);
+        let coarse: [f32; 8 * 8] =
+            std::array::from_fn(|_| mean + self.intensity_coarse_sd * random::normal(rng.next_u32()));
+        let mut intensity = resample::cubic(&coarse, (8, 8), size);
         let fine = noise(size, LARGEST_GRID, rng.random_range(self.intensity_exponent.clone()), rng);
 
         let alpha_min = rng.random_range(self.alpha_min.clone());
@@ -103,24 +103,63 @@ impl Layer {
         let sparsity = rng.random_range(self.sparsity.clone());
         let density = rng.random_range(self.density.clone());
         let grid = rng.random_range(self.alpha_grid.clone());
-        let alpha = noise(size, grid, rng.random_range(self.alpha_exponent.clone()), rng);
+        let mut alpha = noise(size, grid, rng.random_range(self.alpha_exponent.clone()), rng);
 
-        let opacity = opacity as f32;
-        let pixels = image.pixels.chunks_exact_mut(image.channels);
-        for (pixel, ((coarse, fine), alpha)) in pixels.zip(coarse.iter().zip(&fine).zip(&alpha)) {
-            let intensity = (coarse + mean * (2.0 * fine - 1.0) / 5.0).clamp(0.0, 255.0);
-            let alpha = ((alpha_min + multiplier * alpha).powf(sparsity) * density).clamp(0.0, 1.0) * opacity;
+        vary(&mut intensity, &fine, mean);
+        shape(&mut alpha, [alpha_min, multiplier, sparsity, density * opacity as f32, opacity as f32]);
+        cover(image.pixels, &intensity, &alpha, image.channels);
+    }
+}
+
+for_every_instruction_set! {
+    /// The brightness of the layer: its coarse variation, and a fine one around it.
+    fn vary(intensity: &mut [f32], fine: &[f32], mean: f32) {
+        for (intensity, fine) in intensity.iter_mut().zip(fine) {
+            *intensity = (*intensity + mean * (2.0 * fine - 1.0) / 5.0).max(0.0).min(255.0);
+        }
+    }
+}
+
+for_every_instruction_set! {
+    /// The opacity from its noise: a power of it, at most `opacity`.
+    fn shape(alpha: &mut [f32], parameters: [f32; 5]) {
+        let [least, multiplier, sparsity, density, opacity] = parameters;
+        for alpha in alpha {
+            let power = math::exp2(f64::from(sparsity * math::log2(least + multiplier * *alpha))) as f32;
+            *alpha = (power * density).max(0.0).min(opacity);
+        }
+    }
+}
+
+fn cover(values: &mut [u8], intensity: &[f32], alpha: &[f32], channels: usize) {
+    if channels == 3 {
+        cover_rgb(values, intensity, alpha);
+    } else {
+        for (pixel, (intensity, alpha)) in values.chunks_exact_mut(channels).zip(intensity.iter().zip(alpha)) {
+            pixel.iter_mut().for_each(|value| *value = covered(*value, *intensity, *alpha));
+        }
+    }
+}
+
+for_every_instruction_set! {
+    fn cover_rgb(values: &mut [u8], intensity: &[f32], alpha: &[f32]) {
+        for ((pixel, intensity), alpha) in values.as_chunks_mut::<3>().0.iter_mut().zip(intensity).zip(alpha) {
             for value in pixel {
-                // Rounded down, as in imgaug.
-                *value = ((1.0 - alpha) * f32::from(*value) + alpha * intensity) as u8;
+                *value = covered(*value, *intensity, *alpha);
             }
         }
     }
 }
 
+/// Rounded down, as in imgaug.
+#[inline(always)]
+fn covered(value: u8, intensity: f32, alpha: f32) -> u8 {
+    math::byte((1.0 - alpha) * f32::from(value) + alpha * intensity)
+}
+
 /// Noise from 0 to 1 whose amplitudes go as a power of the frequency, on a grid whose longer side has `grid` cells, enlarged
 /// to `size`.
-fn noise(size: (usize, usize), grid: usize, exponent: f32, rng: &mut (impl Rng + ?Sized)) -> Vec<f32> {
+fn noise(size: (usize, usize), grid: usize, exponent: f32, rng: &mut (impl Rng + ?Sized)) -> Buffer<f32> {
     let longer = size.0.max(size.1);
     let scale = (grid.min(LARGEST_GRID) as f64 / longer as f64).min(1.0);
     let cells = |side: usize| ((side as f64 * scale) as usize).max(LEAST_GRID);
@@ -128,63 +167,130 @@ fn noise(size: (usize, usize), grid: usize, exponent: f32, rng: &mut (impl Rng +
 
     // Frequencies run up to half the grid and back down.
     let (halves, half) = (rows / 2 + 1, columns / 2 + 1);
-    let mut scale: Vec<f32> =
-        (0..halves * half).map(|i| ((i / half) as f32).hypot((i % half) as f32).powf(exponent)).collect();
-    scale[0] = 0.0;
+    let mut amplitudes = Buffer::<f32>::any(halves * half);
+    for (i, amplitude) in amplitudes.iter_mut().enumerate() {
+        *amplitude = ((i / half).pow(2) + (i % half).pow(2)) as f32;
+    }
+    raise(&mut amplitudes, exponent);
+    amplitudes[0] = 0.0;
 
     // Amplitude and phase are uniform; that the imaginary part carries the cosine as well is imgaug's way.
-    let (mut real, mut imaginary) = (vec![0.0; rows * columns], vec![0.0; rows * columns]);
+    let count = rows * columns;
+    let numbers = random::numbers(2 * count, rng);
+    let (phases, sizes) = numbers[..2 * count].split_at(count);
+    let (mut real, mut imaginary) = (Buffer::<f32>::any(count), Buffer::<f32>::any(count));
+    let turns = &*TURNS;
     for y in 0..rows {
+        let amplitudes = &amplitudes[y.min(rows - y) * half..][..half];
         for x in 0..columns {
-            let (sin, cos) = (TAU * rng.random::<f32>()).sin_cos();
-            let amplitude = rng.random::<f32>() * scale[y.min(rows - y) * half + x.min(columns - x)];
-            real[y * columns + x] = amplitude * cos;
-            imaginary[y * columns + x] = amplitude * cos * sin;
+            let i = y * columns + x;
+            let [cos, sin] = turns[(phases[i] >> (32 - TURN_BITS)) as usize];
+            let amplitude = (sizes[i] >> 8) as f32 / (1 << 24) as f32 * amplitudes[x.min(columns - x)];
+            (real[i], imaginary[i]) = (amplitude * cos, amplitude * cos * sin);
         }
     }
     let mut map = real_inverse_transform(&real, &imaginary, rows, columns);
-
-    let (least, largest) = map.iter().fold((f32::MAX, f32::MIN), |(a, b), &v| (a.min(v), b.max(v)));
-    let range = if largest > least { largest - least } else { 1.0 };
-    map.iter_mut().for_each(|value| *value = (*value - least) / range);
+    stretch(&mut map);
     if (rows, columns) != size {
         map = resample::cubic(&map, (rows, columns), size);
-        map.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+        clamp(&mut map);
     }
     map
 }
 
+const TURN_BITS: u32 = 12;
+
+/// Cosines and sines of whole parts of a turn.
+static TURNS: LazyLock<Vec<[f32; 2]>> = LazyLock::new(|| {
+    let turn = |i: u32| (TAU * i as f32 / (1 << TURN_BITS) as f32).sin_cos();
+    (0..1 << TURN_BITS).map(turn).map(|(sin, cos)| [cos, sin]).collect()
+});
+
+for_every_instruction_set! {
+    /// Squares to powers of their roots.
+    fn raise(squares: &mut [f32], exponent: f32) {
+        for value in squares {
+            *value = math::exp2(f64::from(0.5 * exponent * math::log2(*value))) as f32;
+        }
+    }
+}
+
+for_every_instruction_set! {
+    /// Brings the values to the range from 0 to 1.
+    fn stretch(map: &mut [f32]) {
+        let (mut least, mut largest) = (f32::MAX, f32::MIN);
+        for &value in map.iter() {
+            (least, largest) = (least.min(value), largest.max(value));
+        }
+        let range = if largest > least { largest - least } else { 1.0 };
+        for value in map {
+            *value = (*value - least) / range;
+        }
+    }
+}
+
+for_every_instruction_set! {
+    fn clamp(map: &mut [f32]) {
+        for value in map {
+            *value = value.max(0.0).min(1.0);
+        }
+    }
+}
+
 /// The real part of the inverse discrete Fourier transform of a rows x columns spectrum, unnormalised. On grids this small the
 /// sums themselves, rows first and columns second, are fast enough.
-fn real_inverse_transform(real: &[f32], imaginary: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let waves = |n: usize| -> Vec<(f32, f32)> {
-        (0..n).map(|i| (TAU * i as f32 / n as f32).sin_cos()).map(|(sin, cos)| (cos, sin)).collect()
-    };
+fn real_inverse_transform(real: &[f32], imaginary: &[f32], rows: usize, columns: usize) -> Buffer<f32> {
     // Down the columns: complex to complex, whole rows at a time.
     let wave = waves(rows);
-    let (mut re, mut im) = (vec![0.0_f32; rows * columns], vec![0.0_f32; rows * columns]);
+    let (mut re, mut im) = (Buffer::<f32>::zeros(rows * columns), Buffer::<f32>::zeros(rows * columns));
     for y in 0..rows {
         let (re, im) = (&mut re[y * columns..][..columns], &mut im[y * columns..][..columns]);
         for v in 0..rows {
-            let (cos, sin) = wave[v * y % rows];
-            let (a, b) = (&real[v * columns..][..columns], &imaginary[v * columns..][..columns]);
-            for x in 0..columns {
-                re[x] += cos * a[x] - sin * b[x];
-                im[x] += sin * a[x] + cos * b[x];
-            }
+            turn(re, im, &real[v * columns..][..columns], &imaginary[v * columns..][..columns], wave[v * y % rows]);
         }
     }
     // Along the rows: only the real part is wanted.
     let wave = waves(columns);
-    let mut map = vec![0.0_f32; rows * columns];
+    let mut map = Buffer::<f32>::zeros(rows * columns);
+    let mut cosines = Buffer::<f32>::any(columns);
+    let mut sines = Buffer::<f32>::any(columns);
     for u in 0..columns {
-        let line: Vec<(f32, f32)> = (0..columns).map(|x| wave[u * x % columns]).collect();
+        for (x, (cos, sin)) in cosines.iter_mut().zip(sines.iter_mut()).enumerate() {
+            [*cos, *sin] = wave[u * x % columns];
+        }
         for y in 0..rows {
-            let (a, b) = (re[y * columns + u], im[y * columns + u]);
-            for (value, (cos, sin)) in map[y * columns..][..columns].iter_mut().zip(&line) {
-                *value += a * cos - b * sin;
-            }
+            let at = y * columns + u;
+            add_wave(&mut map[y * columns..][..columns], re[at], im[at], &cosines, &sines);
         }
     }
     map
+}
+
+/// The roots of unity.
+fn waves(n: usize) -> Buffer<[f32; 2]> {
+    let mut waves = Buffer::<[f32; 2]>::any(n);
+    for (i, wave) in waves.iter_mut().enumerate() {
+        let (sin, cos) = (TAU * i as f32 / n as f32).sin_cos();
+        *wave = [cos, sin];
+    }
+    waves
+}
+
+for_every_instruction_set! {
+    /// Adds complex numbers, turned by an angle.
+    fn turn(re: &mut [f32], im: &mut [f32], a: &[f32], b: &[f32], wave: [f32; 2]) {
+        let [cos, sin] = wave;
+        for (((re, im), a), b) in re.iter_mut().zip(im).zip(a).zip(b) {
+            *re += cos * a - sin * b;
+            *im += sin * a + cos * b;
+        }
+    }
+}
+
+for_every_instruction_set! {
+    fn add_wave(line: &mut [f32], re: f32, im: f32, cosines: &[f32], sines: &[f32]) {
+        for ((value, cos), sin) in line.iter_mut().zip(cosines).zip(sines) {
+            *value += re * cos - im * sin;
+        }
+    }
 }

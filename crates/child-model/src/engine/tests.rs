@@ -1,9 +1,10 @@
 //! The kernels of our own against plain loops in f64, and against burn's tensors on burn's own CPU device.
 
-use super::cpu::{Cpu, at_every_level};
+use super::cpu::Cpu;
 use super::{Batch, Choices, DropoutKey, Engine, NormShape, hash};
 use crate::network::{Activation, Conv, Padding, Window};
 use crate::optimiser::{Update, UpdateRule};
+use deepaug_simd::at_every_level;
 
 const BATCH: Batch = Batch { children: 2, images: 3 };
 
@@ -151,7 +152,7 @@ impl ConvCase {
 
 #[test]
 fn convolutions_agree_with_plain_loops_under_every_instruction_set() {
-    at_every_level(|| {
+    at_every_level(|_| {
         for case in ConvCase::all() {
             let found = case.run(&Cpu);
             let expected = case.plain(&found[0]);
@@ -165,7 +166,7 @@ fn convolutions_agree_with_plain_loops_under_every_instruction_set() {
 
 #[test]
 fn depthwise_convolutions_agree_with_plain_loops() {
-    at_every_level(|| {
+    at_every_level(|_| {
         for window in windows() {
             for channels in [1, 5, 32] {
                 let count = BATCH.children * BATCH.images;

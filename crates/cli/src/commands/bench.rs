@@ -2,11 +2,38 @@
 
 use std::time::Duration;
 
-use deepaug::{ChildBench, Device, DeviceChoice, Error, Model};
+use deepaug::{ChildBench, Device, DeviceChoice, Error, Model, OpBench, select_ops};
 
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Bench) -> Result<(), Error> {
+    if args.ops.is_empty() { children(args) } else { ops(args) }
+}
+
+fn ops(args: &args::Bench) -> Result<(), Error> {
+    let or = |given: &Vec<usize>, usual: &[usize]| if given.is_empty() { usual.to_vec() } else { given.clone() };
+    let bench = OpBench {
+        ops: select_ops(&args.ops)?,
+        sizes: or(&args.size, &[32, 224]),
+        threads: or(&args.threads, &[1]),
+        time: Duration::from_secs_f64(args.seconds),
+    };
+    if !args.json {
+        output::line("op                          size  threads    images/s");
+    }
+    let speeds = bench.run(|speed| {
+        if !args.json {
+            let (op, size, threads, images) = (speed.op, speed.size, speed.threads, speed.images_per_second);
+            output::line(format_args!("{op:<26}  {size:>4}  {threads:>7}  {images:>10.0}"));
+        }
+    });
+    if args.json {
+        output::json(&serde_json::json!({ "ops": speeds }));
+    }
+    Ok(())
+}
+
+fn children(args: &args::Bench) -> Result<(), Error> {
     let device = Device::open(args.device.unwrap_or(DeviceChoice::Auto))?;
     let models = if args.model.is_empty() { vec![Model::BasicCnn] } else { args.model.clone() };
     let mut child = Vec::new();
@@ -19,7 +46,7 @@ pub(crate) fn run(args: &args::Bench) -> Result<(), Error> {
     for model in models {
         let bench = ChildBench {
             model,
-            size: args.size,
+            size: args.size.first().copied().unwrap_or(32),
             channels: args.channels,
             batch: args.batch,
             children: args.children,

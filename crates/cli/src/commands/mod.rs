@@ -1,9 +1,12 @@
 //! The verbs, one a file.
 
+mod apply;
 mod bench;
 mod config;
 mod devices;
+mod export;
 mod optimize;
+mod preview;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -15,12 +18,18 @@ use crate::output;
 pub(crate) fn run(args: Args) -> ExitCode {
     let json = match &args.command {
         Command::Optimize(args) => args.json,
+        Command::Apply(args) => args.json,
+        Command::Preview(args) => args.json,
+        Command::Export(args) => args.json,
         Command::Bench(args) => args.json,
         Command::Config(args) => args.json,
         Command::Devices(args) => args.json,
     };
     let work = || match &args.command {
         Command::Optimize(args) => optimize::run(args),
+        Command::Apply(args) => apply::run(args),
+        Command::Preview(args) => preview::run(args),
+        Command::Export(args) => export::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Config(args) => config::run(args),
         Command::Devices(args) => {

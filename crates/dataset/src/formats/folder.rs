@@ -91,20 +91,29 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>, DataError> {
 fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut images = Vec::new();
     for path in entries(folder)? {
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        match extension.as_str() {
-            _ if path.is_dir() => {
-                return Err(DataError::unusable(
-                    &path,
-                    "a folder inside a class folder; move its images up, or name the folder above with --data",
-                ));
-            }
-            "png" | "jpg" | "jpeg" => images.push(path),
-            "bmp" | "gif" | "tif" | "tiff" | "webp" | "avif" | "heic" => {
-                return Err(DataError::damaged(&path, "only PNG and JPEG images are read; convert it"));
-            }
-            _ => {}
+        if path.is_dir() {
+            return Err(DataError::unusable(
+                &path,
+                "a folder inside a class folder; move its images up, or name the folder above with --data",
+            ));
+        }
+        if is_image(&path)? {
+            images.push(path);
         }
     }
     Ok(images)
+}
+
+/// Whether a file's name says that it is an image.
+///
+/// # Errors
+/// [`DataError::Damaged`] for an image of a kind that cannot be read.
+pub(crate) fn is_image(path: &Path) -> Result<bool, DataError> {
+    match path.extension().unwrap_or_default().to_string_lossy().to_lowercase().as_str() {
+        "png" | "jpg" | "jpeg" => Ok(true),
+        "bmp" | "gif" | "tif" | "tiff" | "webp" | "avif" | "heic" => {
+            Err(DataError::damaged(path, "only PNG and JPEG images are read; convert it"))
+        }
+        _ => Ok(false),
+    }
 }

@@ -3,7 +3,7 @@
 pub mod folder;
 pub mod idx;
 pub mod parquet;
-mod raster;
+pub(crate) mod raster;
 
 use std::path::{Path, PathBuf};
 
@@ -58,7 +58,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
 }
 
 /// What lies in a folder, hidden files left out, in the order of names: the same on every machine.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| DataError::io(folder, e))? {
         let entry = entry.map_err(|e| DataError::io(folder, e))?;

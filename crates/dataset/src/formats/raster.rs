@@ -12,7 +12,7 @@ use super::ReadOptions;
 use crate::DataError;
 
 /// Decodes the bytes of a PNG or JPEG file; `name` is what an error calls it.
-pub(super) fn decode(name: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
+pub(crate) fn decode(name: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
     image::load_from_memory(bytes)
         .map_err(|error| DataError::damaged(name, format!("not a readable image ({error}); mend or remove it")))
 }

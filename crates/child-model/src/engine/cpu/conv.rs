@@ -1,7 +1,7 @@
 //! Convolutions of one child with offsets and activation, forwards and backwards.
 
 use super::buffer::Buffer;
-use super::dispatch::LANES;
+use super::vector::LANES;
 use super::{im2col, winograd};
 use crate::network::{Activation, Conv};
 

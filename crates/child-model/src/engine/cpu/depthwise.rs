@@ -1,7 +1,7 @@
 //! Convolutions of each channel by itself, of one child. Weights are `[taps, channels]`.
 
-use super::dispatch::for_every_instruction_set;
 use crate::network::Window;
+use deepaug_simd::for_every_instruction_set;
 
 /// The input pixel that a tap of an output pixel's window sees, unless it lies outside. Loops are written out below:
 /// what a closure does is not compiled for the instruction set of the function around it.

@@ -1,8 +1,8 @@
 //! What is done to each number by itself, of one child.
 
-use super::dispatch::for_every_instruction_set;
 use crate::engine::{dropout_threshold, hash};
 use crate::optimiser::{BETA1, BETA2, EPSILON, RHO, Update, UpdateRule};
+use deepaug_simd::for_every_instruction_set;
 
 for_every_instruction_set! {
     pub(super) fn dropout(values: &mut [f32], rate: f32, key: u32) {

@@ -1,8 +1,8 @@
 //! Convolution as a matrix product over unrolled patches: any window, any number of channels.
 
 use super::conv::{Bounds, Out, Shape, room};
-use super::dispatch::for_every_instruction_set;
 use super::matrix::{Strides, multiply};
+use deepaug_simd::for_every_instruction_set;
 
 /// Rows of patches multiplied at once; such blocks stay in the second-level cache.
 const BLOCK: usize = 512;

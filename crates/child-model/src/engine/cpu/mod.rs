@@ -4,7 +4,6 @@
 mod buffer;
 mod conv;
 mod depthwise;
-mod dispatch;
 mod elementwise;
 mod im2col;
 mod matrix;
@@ -16,8 +15,6 @@ mod winograd;
 use std::rc::Rc;
 
 pub(crate) use buffer::Buffer;
-#[cfg(test)]
-pub(crate) use dispatch::at_every_level;
 
 use super::{Batch, Choices, DropoutKey, Engine, Gradients, Loss, NormGradients, NormShape, Rows};
 use crate::network::{Activation, Conv, Window};

@@ -1,7 +1,7 @@
 //! Pools of one child: the greatest or the mean of each window.
 
-use super::dispatch::for_every_instruction_set;
 use crate::network::Window;
+use deepaug_simd::for_every_instruction_set;
 
 /// Where an output pixel's window lies: its image's first pixel, and the rows and columns of it that are inside.
 #[inline(always)]

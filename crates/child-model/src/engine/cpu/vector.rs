@@ -1,8 +1,11 @@
 //! Vectors of floats, for the kernels that a compiler does not turn into vectors by itself.
 
+/// Floats that a vector of the widest instruction set holds.
+pub(super) const LANES: usize = 16;
+
 /// A vector of floats. Every method is inlined where it is used, in a function compiled for the instructions it needs.
 pub(super) trait Vector: Copy {
-    /// Floats in it; a divisor of [`LANES`](super::dispatch::LANES).
+    /// Floats in it; a divisor of [`LANES`].
     const WIDTH: usize;
 
     /// All the same.
@@ -213,7 +216,7 @@ macro_rules! for_every_vector {
 
             #[cfg(target_arch = "x86_64")]
             {
-                use $crate::engine::cpu::dispatch::{Level, level};
+                use deepaug_simd::{Level, level};
 
                 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
                 #[allow(clippy::too_many_arguments, reason = "a kernel takes its arrays one by one")]
@@ -229,7 +232,7 @@ macro_rules! for_every_vector {
                 }
                 match level() {
                     // SAFETY: the features were detected.
-                    Level::Avx512 => return unsafe { avx512($($argument),*) },
+                    Level::Avx512 | Level::Avx512Vbmi => return unsafe { avx512($($argument),*) },
                     // SAFETY: the feature was detected.
                     Level::Avx2 => return unsafe { avx2($($argument),*) },
                     Level::Portable => {}

@@ -9,8 +9,8 @@
 #![expect(clippy::needless_range_loop, reason = "rows and columns of a tile are clearer by number than by iterator")]
 
 use super::conv::{Out, Shape, room};
-use super::dispatch::LANES;
 use super::matrix::{Strides, multiply};
+use super::vector::LANES;
 use super::vector::{Vector, for_every_vector};
 
 /// Floats of one place of a block (tiles times channels).

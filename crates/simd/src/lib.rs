@@ -1,18 +1,40 @@
 //! Instruction sets: kernels are written once in plain Rust, compiled for each, and the best that this machine has is
 //! chosen when they are called.
+//!
+//! ```
+//! deepaug_simd::for_every_instruction_set! {
+//!     /// Adds one to every value.
+//!     fn add_one(values: &mut [u8]) {
+//!         for value in values {
+//!             *value = value.saturating_add(1);
+//!         }
+//!     }
+//! }
+//!
+//! let mut values = [1, 255];
+//! add_one(&mut values);
+//! assert_eq!(values, [2, 255]);
+//! ```
 
 use std::cell::Cell;
-
-/// Floats that a vector of the widest instruction set holds.
-pub(super) const LANES: usize = 16;
 
 /// The instruction sets with a version of their own. NEON is part of every 64-bit Arm, so that there the portable one
 /// is it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
+pub enum Level {
+    /// What the compiler assumes of every machine: SSE2, NEON.
     Portable,
+    /// AVX2.
     Avx2,
+    /// AVX-512 F, VL, BW and DQ.
     Avx512,
+    /// AVX-512 with VBMI, whose permutations of bytes make lookup tables of 256 entries fast.
+    Avx512Vbmi,
+}
+
+impl Level {
+    /// All of them, the least first.
+    pub const ALL: [Level; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vbmi];
 }
 
 thread_local! {
@@ -20,7 +42,7 @@ thread_local! {
 }
 
 /// The best this machine has.
-pub(super) fn level() -> Level {
+pub fn level() -> Level {
     LEVEL.get().unwrap_or_else(|| {
         let best = detect();
         LEVEL.set(Some(best));
@@ -35,6 +57,7 @@ fn detect() -> Level {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq");
     match (wide, is_x86_feature_detected!("avx2")) {
+        (true, _) if is_x86_feature_detected!("avx512vbmi") => Level::Avx512Vbmi,
         (true, _) => Level::Avx512,
         (_, true) => Level::Avx2,
         _ => Level::Portable,
@@ -46,19 +69,22 @@ fn detect() -> Level {
     Level::Portable
 }
 
-/// Runs `work` at every level this machine has.
-#[cfg(test)]
-pub(crate) fn at_every_level(work: impl Fn()) {
+/// Runs `work` at every level this machine has, on this thread: for tests that all versions of a kernel agree.
+pub fn at_every_level(mut work: impl FnMut(Level)) {
     let best = detect();
-    for level in [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|level| *level <= best) {
+    for level in Level::ALL.into_iter().filter(|level| *level <= best) {
         LEVEL.set(Some(level));
-        work();
+        work(level);
     }
     LEVEL.set(None);
 }
 
 /// Declares a function whose body is compiled for each instruction set, and which picks the best this machine has.
 /// Additions and multiplications are not fused or reordered, so the results are the same under all of them.
+///
+/// The loops have to be in the body itself or in functions marked `inline(always)`: closures are not compiled for the
+/// instruction set.
+#[macro_export]
 macro_rules! for_every_instruction_set {
     ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $body:block) => {
         $(#[$doc])*
@@ -79,16 +105,15 @@ macro_rules! for_every_instruction_set {
                 fn avx2($($argument: $kind),*) {
                     body($($argument),*)
                 }
-                match $crate::engine::cpu::dispatch::level() {
+                match $crate::level() {
                     // SAFETY: the features were detected.
-                    $crate::engine::cpu::dispatch::Level::Avx512 => return unsafe { avx512($($argument),*) },
+                    $crate::Level::Avx512 | $crate::Level::Avx512Vbmi => return unsafe { avx512($($argument),*) },
                     // SAFETY: the feature was detected.
-                    $crate::engine::cpu::dispatch::Level::Avx2 => return unsafe { avx2($($argument),*) },
-                    $crate::engine::cpu::dispatch::Level::Portable => {}
+                    $crate::Level::Avx2 => return unsafe { avx2($($argument),*) },
+                    $crate::Level::Portable => {}
                 }
             }
             body($($argument),*)
         }
     };
 }
-pub(super) use for_every_instruction_set;

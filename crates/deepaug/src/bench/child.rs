@@ -1,4 +1,4 @@
-//! How fast children train here, before a study is begun.
+//! How fast children train.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ impl ChildBench {
         let training = Training { set, policy: &policy, settings: &settings, seed: 0, initial_weights: None };
         // All memory: how many children fit is what is to be found.
         let net = Net::new(self.model.clone(), device.clone()).with_memory(u64::MAX).with_stack(children);
-        let speed = images_per_second(&net, &training, children, self.time)?;
+        let speed = images_per_second(&net, &training, [children, children], self.time)?;
         Ok(ChildSpeed {
             device: device.kind(),
             model: self.model.name(),

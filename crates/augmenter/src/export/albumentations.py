@@ -1,0 +1,46 @@
+"""Image augmentation for albumentations, written by `deepaug export`.
+
+<policy>
+
+<meaning>
+
+    transform = A.Compose([DeepaugPolicy(), A.Normalize()], seed=1)
+    augmented = transform(image=image)["image"]
+
+Takes uint8 arrays of height x width x channels with 1 or 3 channels, or height x width.
+"""
+
+import albumentations as A
+import numpy as np
+
+
+def apply(image, sub_policy, rng):
+    """Applies one sub-policy, of those of all policies counted from 0, to a uint8 image."""
+    flat = [function for _, functions in POLICIES for function in functions]
+    pixels = image.reshape(image.shape[:2] + (-1,))
+    return np.ascontiguousarray(flat[sub_policy](pixels, rng)).reshape(image.shape)
+
+
+class DeepaugPolicy(A.ImageOnlyTransform):
+    """Applies the policy. `chance`: the probability of augmenting an image; by default each policy's own."""
+
+    def __init__(self, chance=None, p=1.0):
+        super().__init__(p=p)
+        self.chance = chance
+
+    def get_params(self):
+        policy = self.py_random.randrange(len(POLICIES))
+        chance, functions = POLICIES[policy]
+        chosen = None
+        if self.py_random.random() < (chance if self.chance is None else self.chance):
+            before = sum(len(functions) for _, functions in POLICIES[:policy])
+            chosen = before + self.py_random.randrange(len(functions))
+        return {"sub_policy": chosen, "seed": int(self.random_generator.integers(2**63))}
+
+    def apply(self, img, sub_policy=None, seed=0, **params):
+        if sub_policy is None:
+            return img
+        return apply(img, sub_policy, np.random.default_rng(seed))
+
+    def get_transform_init_args_names(self):
+        return ("chance",)

@@ -1,0 +1,272 @@
+//! Policies as code for other libraries.
+//!
+//! [`export`] writes a Python module that users paste into their training code: the functions that the policy's ops need, the
+//! policy with its numbers, and a class `DeepaugPolicy` that the library takes as one of its own transforms. An op that a
+//! library cannot express the same way is refused by name, never approximated.
+//!
+//! ```
+//! use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+//! use deepaug_augmenter::export::{Target, export};
+//!
+//! let sub_policies = vec![SubPolicy { ops: vec![Step::new(Op::Rotate, 0.31)] }];
+//! let policy = Policy { ranges: RangeTable::Monotone, portion: 0.8, sub_policies };
+//! let code = export(&[policy], Target::Torchvision)?;
+//! assert!(code.contains("rotate(image, rng.uniform(-13.95, 13.95))"));
+//! # Ok::<(), deepaug_augmenter::export::ExportError>(())
+//! ```
+//!
+//! In training, each sub-policy makes one copy of a `portion` of the images, and batches are drawn from originals and copies
+//! in their proportion. On the fly that means: of S sub-policies, an image stays as it is with probability
+//! `1 / (1 + S portion)`, and otherwise gets one of them, all equally likely. With several policies, one is chosen for each
+//! image first.
+
+mod calls;
+mod imgaug;
+mod python;
+
+use std::{fmt, str::FromStr};
+
+use crate::{
+    op::Op,
+    policy::{Policy, PolicyError},
+};
+
+/// What a policy is exported to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A Python module for torchvision's `transforms.v2`.
+    Torchvision,
+    /// A Python module for albumentations 2.
+    Albumentations,
+    /// A Python module for imgaug 0.4.0.
+    Imgaug,
+    /// The policy's own JSON form; a list if there are several.
+    Json,
+}
+
+impl Target {
+    /// Every target.
+    pub const ALL: [Target; 4] = [Self::Torchvision, Self::Albumentations, Self::Imgaug, Self::Json];
+
+    /// The name on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Torchvision => "torchvision",
+            Self::Albumentations => "albumentations",
+            Self::Imgaug => "imgaug",
+            Self::Json => "json",
+        }
+    }
+
+    /// Whether the target can express the op the same way.
+    pub fn has(self, op: Op) -> bool {
+        self.refusal(op).is_none()
+    }
+
+    /// Why the target cannot express the op, if it cannot.
+    fn refusal(self, op: Op) -> Option<&'static str> {
+        match (self, op) {
+            (Self::Json, _) => None,
+            (_, Op::SamplePairing) => Some("it blends with a second image, and a transform sees one"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The error of reading a target's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown target `{0}`; there are `torchvision`, `albumentations`, `imgaug` and `json`")]
+pub struct UnknownTarget(pub String);
+
+impl FromStr for Target {
+    type Err = UnknownTarget;
+
+    fn from_str(name: &str) -> Result<Self, UnknownTarget> {
+        Self::ALL.into_iter().find(|target| target.name() == name).ok_or_else(|| UnknownTarget(name.to_owned()))
+    }
+}
+
+/// Why policies could not be exported.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ExportError {
+    /// There is none.
+    #[error("there is no policy to export")]
+    NoPolicy,
+    /// A number of a policy is out of range.
+    #[error(transparent)]
+    Invalid(#[from] PolicyError),
+    /// The target cannot express these ops.
+    #[error("{target} cannot express {}", reasons(*target, ops))]
+    Ops {
+        /// The target.
+        target: Target,
+        /// The ops, each once.
+        ops: Vec<Op>,
+    },
+}
+
+/// Such as `sample-pairing (it blends with a second image, and a transform sees one; json can)`.
+fn reasons(target: Target, ops: &[Op]) -> String {
+    let reason = |&op: &Op| {
+        let able: Vec<&str> = Target::ALL.into_iter().filter(|other| other.has(op)).map(Target::name).collect();
+        format!("{op} ({}; {} can)", target.refusal(op).unwrap_or_default(), able.join(", "))
+    };
+    ops.iter().map(reason).collect::<Vec<_>>().join(", ")
+}
+
+/// Writes policies as code. Of several, one is chosen at random for each image.
+///
+/// # Errors
+///
+/// If there is no policy, if one is not [valid](Policy::validate), or if the target cannot express an op.
+pub fn export(policies: &[Policy], target: Target) -> Result<String, ExportError> {
+    if policies.is_empty() {
+        return Err(ExportError::NoPolicy);
+    }
+    policies.iter().try_for_each(Policy::validate)?;
+    let mut ops = Vec::new();
+    for step in policies.iter().flat_map(|policy| &policy.sub_policies).flat_map(|sub_policy| &sub_policy.ops) {
+        if !target.has(step.op) && !ops.contains(&step.op) {
+            ops.push(step.op);
+        }
+    }
+    if !ops.is_empty() {
+        return Err(ExportError::Ops { target, ops });
+    }
+    Ok(match target {
+        Target::Torchvision => python::module(policies, &[include_str!("torchvision.py")], calls::sub_policy),
+        Target::Albumentations => {
+            let sources = [include_str!("albumentations.py"), include_str!("opencv.py")];
+            python::module(policies, &sources, calls::sub_policy)
+        }
+        Target::Imgaug => {
+            let sources = [include_str!("imgaug.py"), include_str!("opencv.py")];
+            python::module(policies, &sources, imgaug::sub_policy)
+        }
+        Target::Json => {
+            let json = match policies {
+                [policy] => serde_json::to_string_pretty(policy),
+                several => serde_json::to_string_pretty(several),
+            };
+            json.expect("a valid policy has a JSON form") + "\n"
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        policy::{Step, SubPolicy},
+        ranges::RangeTable,
+    };
+
+    const LIBRARIES: [Target; 3] = [Target::Torchvision, Target::Albumentations, Target::Imgaug];
+
+    fn policy(ranges: RangeTable, steps: &[Step]) -> Policy {
+        Policy { ranges, portion: 0.8, sub_policies: vec![SubPolicy { ops: steps.to_vec() }] }
+    }
+
+    #[test]
+    fn target_names_round_trip() {
+        for target in Target::ALL {
+            assert_eq!(target.name().parse(), Ok(target));
+        }
+        let message = "pytorch".parse::<Target>().unwrap_err().to_string();
+        assert_eq!(message, "unknown target `pytorch`; there are `torchvision`, `albumentations`, `imgaug` and `json`");
+    }
+
+    #[test]
+    fn refusals_name_the_op_the_library_and_the_targets_that_can() {
+        let steps = [Step::new(Op::Rotate, 0.5), Step::new(Op::SamplePairing, 0.5), Step::new(Op::SamplePairing, 0.1)];
+        let pairing = policy(RangeTable::Monotone, &steps);
+        for target in LIBRARIES {
+            let error = export(std::slice::from_ref(&pairing), target).unwrap_err();
+            assert_eq!(error, ExportError::Ops { target, ops: vec![Op::SamplePairing] });
+            let message = error.to_string();
+            let reason = "sample-pairing (it blends with a second image, and a transform sees one; json can)";
+            assert_eq!(message, format!("{target} cannot express {reason}"));
+        }
+        assert!(export(&[pairing], Target::Json).is_ok());
+        assert_eq!(export(&[], Target::Json), Err(ExportError::NoPolicy));
+        let wrong = policy(RangeTable::Monotone, &[Step::new(Op::Rotate, 1.5)]);
+        assert!(export(&[wrong], Target::Imgaug).unwrap_err().to_string().contains("magnitude 1.5"));
+    }
+
+    #[test]
+    fn json_is_the_policy_or_a_list() {
+        let one = policy(RangeTable::Monotone, &[Step::new(Op::Rotate, 0.5)]);
+        let json = export(std::slice::from_ref(&one), Target::Json).unwrap();
+        assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), one);
+        let json = export(&[one.clone(), one.clone()], Target::Json).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Policy>>(&json).unwrap(), [one.clone(), one]);
+    }
+
+    #[test]
+    fn modules_have_the_numbers_and_only_the_functions_that_are_needed() {
+        let mut steps = [Step::new(Op::Cutout, 0.5), Step::new(Op::Invert, 0.2)];
+        steps[1].probability = 0.5;
+        for target in LIBRARIES {
+            let code = export(&[policy(RangeTable::Monotone, &steps)], target).unwrap();
+            for part in ["cutout 0.50 + invert 0.20 (p 0.50) on 80 %", "rng.uniform(0.0, 0.3)", "0.1", "0.4444"] {
+                assert!(code.contains(part), "{target}: {part}\n{code}");
+            }
+            let defined = |name: &str| code.contains(&format!("\ndef {name}("));
+            assert!(defined("cutout") && defined("half_away") && defined("shorter_side") && defined("apply"));
+            assert!(!["warp", "rotate", "fog", "lookup"].into_iter().any(defined), "{code}");
+            assert!(!code.contains("import cv2") && !code.contains("FOG"));
+        }
+    }
+
+    #[test]
+    fn lines_are_short_for_every_op_table_and_probability() {
+        for ranges in RangeTable::ALL {
+            for (op, magnitude) in
+                Op::ALL.into_iter().flat_map(|op| [0.0, 0.3, 0.123_456_789, 0.9, 1.0].map(|m| (op, m)))
+            {
+                if op == Op::SamplePairing || !ranges.has(op) {
+                    continue;
+                }
+                let step = Step { op, magnitude, probability: 0.123_456_789 };
+                for target in LIBRARIES {
+                    let code = export(&[policy(ranges, &[step; 9])], target).unwrap();
+                    for line in code.lines() {
+                        assert!(line.chars().count() <= 110, "{line}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn several_policies_keep_their_own_chances() {
+        let mut policies = [
+            policy(RangeTable::Monotone, &[Step::new(Op::HorizontalFlip, 1.0)]),
+            policy(RangeTable::AutoAugment, &[Step::new(Op::Solarize, 0.5)]),
+            Policy::none(RangeTable::Monotone),
+        ];
+        policies[1].portion = 0.25;
+        policies[1].sub_policies.push(SubPolicy::default());
+        for target in LIBRARIES {
+            let code = export(&policies, target).unwrap();
+            let (_, data) = code.split_once("\nPOLICIES = [\n").unwrap();
+            let (data, _) = data.split_once("\n]\n").unwrap();
+            let expected = "    (0.4444, [sub_policy_1]),\n    (0.3333, [sub_policy_2, sub_policy_3]),\n    (0.0, [sub_policy_4]),";
+            assert_eq!(data, expected);
+            assert!(code.contains("no augmentation"));
+        }
+    }
+
+    #[test]
+    fn a_small_module_is_short() {
+        let code = export(&[policy(RangeTable::Monotone, &[Step::new(Op::Solarize, 0.5)])], Target::Albumentations);
+        let expected = include_str!("example.py");
+        assert_eq!(code.unwrap(), expected);
+    }
+}

@@ -1,0 +1,210 @@
+//! Python modules made of parts of the files beside this one.
+
+use crate::{
+    draw::Draw,
+    policy::{Policy, Step, SubPolicy},
+    recipe::Recipe,
+};
+
+/// Writes a function of a name for the steps of a sub-policy.
+pub(super) type Write = fn(&str, &[(Step, Recipe)]) -> String;
+
+/// The longest line that is written.
+pub(super) const WIDTH: usize = 110;
+
+/// A top-level statement of a module.
+struct Block<'a> {
+    name: &'a str,
+    /// What a use of the name looks like.
+    is_called: bool,
+    text: &'a str,
+}
+
+impl<'a> Block<'a> {
+    fn new(text: &'a str) -> Self {
+        let line = text.lines().next().unwrap_or_default();
+        let definition = line.strip_prefix("def ").or_else(|| line.strip_prefix("class "));
+        let name = definition.unwrap_or(line).split(['(', ' ', ':']).next().unwrap_or_default();
+        Self { name, is_called: definition.is_some(), text }
+    }
+
+    fn is_used_in(&self, text: &str) -> bool {
+        uses(text, self.name, if self.is_called { "(" } else { "" })
+    }
+}
+
+/// Whether a name, followed by `end`, stands in the text as a word of its own and not as another's attribute.
+fn uses(text: &str, name: &str, end: &str) -> bool {
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(&format!("{name}{end}")).any(|(at, found)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + found.len()..].chars().next();
+        !before.is_some_and(|c| part_of_word(c) || c == '.') && (!end.is_empty() || !after.is_some_and(part_of_word))
+    })
+}
+
+/// Writes a module. The first of `sources` has the docstring to fill in and ends with `apply` and the class; they call what
+/// stands above them and in the other sources. `write` writes the function for a sub-policy.
+pub(super) fn module(policies: &[Policy], sources: &[&str], write: Write) -> String {
+    let parts: Vec<(&str, Vec<Block<'_>>)> = sources
+        .iter()
+        .map(|source| {
+            let mut blocks = source.trim_end().split("\n\n\n");
+            (blocks.next().unwrap_or_default(), blocks.map(Block::new).collect())
+        })
+        .collect();
+    let (heads, blocks): (Vec<&str>, Vec<Vec<Block<'_>>>) = parts.into_iter().unzip();
+    let is_root = |block: &Block<'_>| matches!(block.name, "apply" | "DeepaugPolicy");
+    let (roots, helpers): (Vec<_>, Vec<_>) = blocks.into_iter().flatten().partition(is_root);
+
+    let mut data = policy_data(policies, write);
+    data.extend(roots.iter().map(|block| block.text.to_owned()));
+    let mut needed = vec![false; helpers.len()];
+    let mut uses_of = data.join("\n");
+    while let Some(i) = (0..helpers.len()).find(|&i| !needed[i] && helpers[i].is_used_in(&uses_of)) {
+        needed[i] = true;
+        uses_of.push_str(helpers[i].text);
+    }
+    let helpers = helpers.iter().zip(needed).filter(|(_, needed)| *needed).map(|(block, _)| block.text.to_owned());
+
+    let (docstring, _) = heads[0].split_once("\n\nimport ").unwrap_or((heads[0], ""));
+    let docstring = docstring.replace("<policy>", &words(policies)).replace("<meaning>", &meaning(policies));
+    let mut all = vec![format!("{docstring}\n\n{}", imports(&heads, &uses_of))];
+    all.extend(helpers);
+    all.extend(data);
+    all.join("\n\n\n") + "\n"
+}
+
+/// The imports that the text uses, the standard library's first.
+fn imports(heads: &[&str], text: &str) -> String {
+    let lines = heads.iter().flat_map(|head| head.lines());
+    let mut lines: Vec<&str> = lines
+        .filter(|line| line.starts_with("import ") || line.starts_with("from "))
+        .filter(|line| uses(text, line.rsplit(' ').next().unwrap_or_default(), "."))
+        .collect();
+    lines.sort_unstable_by_key(|line| (*line != "import math", line.split(' ').nth(1)));
+    lines.dedup();
+    let text = lines.join("\n");
+    match text.strip_prefix("import math\n") {
+        Some(rest) => format!("import math\n\n{rest}"),
+        None => text,
+    }
+}
+
+/// The policies as `Display` prints them, in lines.
+fn words(policies: &[Policy]) -> String {
+    match policies {
+        [policy] => wrapped(&format!("Policy: {policy}.")),
+        several => {
+            let line = |(i, policy)| wrapped(&format!("Policy {} of {}: {policy}.", i + 1, several.len()));
+            several.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+fn meaning(policies: &[Policy]) -> String {
+    let first =
+        if policies.len() > 1 { "For each image one of the policies is chosen, all equally likely. " } else { "" };
+    wrapped(&format!(
+        "{first}An image stays as it is with probability 1 - chance; otherwise it gets one of the sub-policies, all equally \
+         likely, whose ops are applied in order, with numbers drawn afresh for each image. In the search, each of the S \
+         sub-policies made a copy of a portion of the images, and training drew from originals and copies alike: that is a \
+         chance of S portion / (1 + S portion), the number that stands with the sub-policies in POLICIES below. Another can \
+         be given: DeepaugPolicy(chance=0.9)."
+    ))
+}
+
+/// Breaks the text into lines.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is a line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.len() + 1 + word.len() <= WIDTH {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
+/// The functions of the sub-policies, and the list of the policies.
+fn policy_data(policies: &[Policy], write: Write) -> Vec<String> {
+    let unchanged = [SubPolicy::default()];
+    let mut blocks = Vec::new();
+    let mut list = String::from(
+        "# For each policy: the probability with which it changes an image, and its sub-policies.\nPOLICIES = [\n",
+    );
+    for policy in policies {
+        let sub_policies = if policy.sub_policies.is_empty() { &unchanged } else { policy.sub_policies.as_slice() };
+        let copies = policy.sub_policies.len() as f64 * policy.portion;
+        let chance = number((copies / (1.0 + copies) * 1e4).round() / 1e4);
+        let mut names = Vec::new();
+        for sub_policy in sub_policies {
+            let name = format!("sub_policy_{}", blocks.len() + 1);
+            let recipe = |&step: &Step| Some((step, policy.ranges.recipe(step.op, step.magnitude)?));
+            blocks.push(write(&name, &sub_policy.ops.iter().filter_map(recipe).collect::<Vec<_>>()));
+            names.push(name);
+        }
+        let line = format!("    ({chance}, [{}]),\n", names.join(", "));
+        if line.len() <= WIDTH {
+            list.push_str(&line);
+        } else {
+            let names: String = names.iter().map(|name| format!("            {name},\n")).collect();
+            list.push_str(&format!("    (\n        {chance},\n        [\n{names}        ],\n    ),\n"));
+        }
+    }
+    blocks.push(list + "]");
+    blocks
+}
+
+/// A Python float with eight significant digits: those that count in the kernels, which compute in 32 bits.
+pub(super) fn number(value: f64) -> String {
+    float(value, 8)
+}
+
+fn float(value: f64, digits: usize) -> String {
+    let rounded: f64 = format!("{value:.*e}", digits - 1).parse().expect("a formatted number");
+    // Plus 0 turns a negative 0 into a positive one.
+    format!("{:?}", rounded + 0.0)
+}
+
+/// The ends of a uniform draw, the lower one first, unless they are one number.
+pub(super) fn ends(draw: Draw) -> Option<(String, String)> {
+    match draw {
+        Draw::Between(a, b) if a != b => Some((float(a.min(b), 6), float(a.max(b), 6))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_floats_of_eight_digits() {
+        for (value, text) in [(0.1 + 0.2, "0.3"), (20.0, "20.0"), (-0.0, "0.0"), (1.0 / 3.0, "0.33333333")] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn names_are_used_as_words_and_calls() {
+        let text = "x = TF.invert(image) + subcrop(1) + crop (2)\nFOG_2 = grid(3)[FOG]";
+        assert!(uses(text, "grid", "(") && uses(text, "FOG", "") && uses(text, "TF", "."));
+        assert!(!uses(text, "invert", "(") && !uses(text, "crop", "("));
+        assert!(!uses("FOG_2", "FOG", ""));
+    }
+
+    #[test]
+    fn long_lists_of_sub_policies_are_broken_into_lines() {
+        let policy =
+            Policy { portion: 0.1, sub_policies: vec![SubPolicy::default(); 12], ..Policy::none(Default::default()) };
+        let blocks = policy_data(&[policy], |name, _| name.to_owned());
+        assert_eq!(blocks.len(), 13);
+        assert!(blocks[12].contains("        0.5455,\n        [\n            sub_policy_1,\n"), "{}", blocks[12]);
+    }
+}

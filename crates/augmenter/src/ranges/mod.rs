@@ -1,0 +1,181 @@
+//! What a magnitude means: for each op and table, how the op's parameters are drawn.
+//!
+//! The [ops' pages](crate::op) give every range in words. Under the default table, `monotone`, one contract holds for every
+//! op: magnitude 0 leaves every image as it is, bit for bit; the mean distortion does not fall as the magnitude grows; at
+//! magnitude 1 most images can still be recognised. Lengths are fractions of the image's side, so that a magnitude means the
+//! same at every size.
+//!
+//! `deepaugment-1.1.2` has the ranges that DeepAugment's release 1.1.2 passes to imgaug in its `augmenter.py`, so that its
+//! policies keep their meaning. Lengths are pixels where the original had pixels; some ranges do not start at the identity,
+//! and some magnitudes have no effect. Shear is horizontal only, as it was in imgaug before 0.4.0. Where the original is
+//! undefined: coarse-dropout at magnitude 0 uses the coarsest grid, 3 cells a side, as it does for every magnitude up to 1/3.
+//!
+//! `autoaugment` (magnitude = level / 10), `randaugment` (M / 30) and `trivialaugment-wide` (bin / 30) have the ranges of the
+//! methods of these names, for the ops of that family.
+
+mod autoaugment;
+mod deepaugment_112;
+mod monotone;
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{op::Op, recipe::Recipe};
+
+/// A table that gives magnitudes their meaning. See the [module](self) for the tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RangeTable {
+    /// Magnitude 0 is the identity and distortion grows with the magnitude, for every op and image size.
+    #[default]
+    #[serde(rename = "monotone")]
+    Monotone,
+    /// The ranges of DeepAugment's release 1.1.2.
+    #[serde(rename = "deepaugment-1.1.2")]
+    DeepAugment112,
+    /// The ranges of AutoAugment's code.
+    #[serde(rename = "autoaugment")]
+    AutoAugment,
+    /// The ranges of RandAugment.
+    #[serde(rename = "randaugment")]
+    RandAugment,
+    /// The wide ranges of TrivialAugment.
+    #[serde(rename = "trivialaugment-wide")]
+    TrivialAugmentWide,
+}
+
+impl RangeTable {
+    /// Every table.
+    pub const ALL: [RangeTable; 5] =
+        [Self::Monotone, Self::DeepAugment112, Self::AutoAugment, Self::RandAugment, Self::TrivialAugmentWide];
+
+    /// The name in configurations and policies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Monotone => "monotone",
+            Self::DeepAugment112 => "deepaugment-1.1.2",
+            Self::AutoAugment => "autoaugment",
+            Self::RandAugment => "randaugment",
+            Self::TrivialAugmentWide => "trivialaugment-wide",
+        }
+    }
+
+    /// What the op at a magnitude does, or none where the table does not have the op. The magnitude is clamped to 0..=1 (NaN
+    /// counts as 0).
+    pub fn recipe(self, op: Op, magnitude: f64) -> Option<Recipe> {
+        let m = if magnitude.is_nan() { 0.0 } else { magnitude.clamp(0.0, 1.0) };
+        match self {
+            Self::Monotone => Some(monotone::recipe(op, m)),
+            Self::DeepAugment112 => deepaugment_112::recipe(op, m),
+            Self::AutoAugment => autoaugment::autoaugment(op, m),
+            Self::RandAugment => autoaugment::randaugment(op, m),
+            Self::TrivialAugmentWide => autoaugment::trivialaugment_wide(op, m),
+        }
+    }
+
+    /// Whether the table says what the op does.
+    pub fn has(self, op: Op) -> bool {
+        self.recipe(op, 0.0).is_some()
+    }
+
+    /// Whether the magnitude changes what the op does under this table.
+    pub fn uses_magnitude(self, op: Op) -> bool {
+        self.recipe(op, 0.5) != self.recipe(op, 1.0)
+    }
+}
+
+impl fmt::Display for RangeTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The error of reading a table's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown range table `{0}`; there are `monotone`, `deepaugment-1.1.2`, `autoaugment`, `randaugment` and `trivialaugment-wide`"
+)]
+pub struct UnknownRangeTable(pub String);
+
+impl FromStr for RangeTable {
+    type Err = UnknownRangeTable;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRangeTable> {
+        Self::ALL.into_iter().find(|table| table.name() == name).ok_or_else(|| UnknownRangeTable(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+    use rand::SeedableRng;
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    use super::*;
+
+    /// The least and the largest value that the op leaves in the upper left corner over many draws.
+    fn corner(op: Op, ranges: RangeTable, magnitude: f64, image: &Array3<u8>) -> (u8, u8) {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let corners = (0..2000).map(|_| {
+            let mut image = image.clone();
+            op.apply(ranges, magnitude, image.view_mut(), &mut rng);
+            image[[0, 0, 0]]
+        });
+        corners.fold((255, 0), |(least, largest), corner| (least.min(corner), largest.max(corner)))
+    }
+
+    #[test]
+    fn ranges_end_where_the_tables_say() {
+        let (monotone, old) = (RangeTable::Monotone, RangeTable::DeepAugment112);
+        // In an image whose columns count from 0, the left column's value tells how many were cut off.
+        let ramp = Array3::from_shape_fn((8, 200, 1), |(_, x, _)| x as u8);
+        assert_eq!(corner(Op::Crop, monotone, 0.5, &ramp), (0, 20));
+        assert_eq!(corner(Op::Crop, old, 0.5, &ramp), (0, 16));
+        assert_eq!(corner(Op::Crop, old, 0.49, &ramp), (0, 15));
+        // A shift to the left, likewise.
+        assert!((28..=30).contains(&corner(Op::TranslateX, monotone, 0.5, &ramp).1));
+        assert!((97..=100).contains(&corner(Op::TranslateX, old, 0.5, &ramp).1));
+        assert_eq!(corner(Op::TranslateXNearest, RangeTable::AutoAugment, 0.5, &ramp), (0, 31));
+        assert_eq!(corner(Op::TranslateXNearest, RangeTable::RandAugment, 0.5, &ramp), (0, 45));
+        assert_eq!(corner(Op::TranslateXNearest, RangeTable::TrivialAugmentWide, 0.5, &ramp), (0, 16));
+        let flat = Array3::from_elem((2, 2, 1), 128);
+        assert_eq!(corner(Op::Brighten, monotone, 0.5, &flat), (80, 176));
+        assert_eq!(corner(Op::Brighten, old, 0.52, &flat), (108, 148));
+        let flat = Array3::from_elem((2, 2, 1), 100);
+        assert_eq!(corner(Op::Brightness, RangeTable::AutoAugment, 0.9, &flat), (172, 172));
+        assert_eq!(corner(Op::Brightness, RangeTable::RandAugment, 1.0, &flat), (10, 190));
+        assert_eq!(corner(Op::Solarize, RangeTable::AutoAugment, 0.5, &flat), (100, 100));
+        assert_eq!(corner(Op::Solarize, RangeTable::AutoAugment, 0.7, &flat), (155, 155));
+        assert_eq!(corner(Op::Posterize, RangeTable::AutoAugment, 0.9, &flat), (0, 0));
+        assert_eq!(corner(Op::Posterize, RangeTable::RandAugment, 1.0, &flat), (96, 96));
+    }
+
+    #[test]
+    fn tables_have_the_ops_of_their_family() {
+        for op in Op::ALL {
+            assert!(RangeTable::Monotone.has(op));
+            assert_eq!(RangeTable::DeepAugment112.has(op), Op::DEEPAUGMENT.contains(&op), "{op}");
+            assert_eq!(RangeTable::AutoAugment.has(op), Op::AUTOAUGMENT.contains(&op), "{op}");
+        }
+        assert!(!RangeTable::RandAugment.has(Op::SamplePairing) && !RangeTable::TrivialAugmentWide.has(Op::Cutout));
+    }
+
+    #[test]
+    fn ops_without_a_magnitude_are_known() {
+        let ignoring = |ranges: RangeTable| {
+            Op::ALL.into_iter().filter(|&op| ranges.has(op) && !ranges.uses_magnitude(op)).collect::<Vec<_>>()
+        };
+        assert!(ignoring(RangeTable::Monotone).is_empty());
+        assert_eq!(ignoring(RangeTable::DeepAugment112), [Op::Invert, Op::Fog, Op::Clouds]);
+        assert_eq!(ignoring(RangeTable::AutoAugment), [Op::Invert, Op::AutoContrast, Op::Equalize]);
+    }
+
+    #[test]
+    fn table_names_round_trip() {
+        for table in RangeTable::ALL {
+            assert_eq!(table.name().parse(), Ok(table));
+            assert_eq!(serde_json::to_string(&table).unwrap(), format!("\"{table}\""));
+        }
+        assert!("monoton".parse::<RangeTable>().is_err());
+    }
+}

@@ -1,0 +1,252 @@
+//! What an op at a magnitude does to an image: a kernel, and how its parameters are drawn.
+
+use ndarray::{ArrayView4, Axis};
+use rand::Rng;
+
+use crate::{
+    draw::Draw,
+    ops::{
+        Image, affine, blur, colour, convolution, crop, enhance, flip, histogram, nearest, noise, occlusion, pairing,
+        weather,
+    },
+};
+
+/// What a length counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Pixels, whatever the size of the image.
+    Pixels,
+    /// The side of the image along which the length lies; the shorter side where it lies along none.
+    Side,
+}
+
+/// How many cells a coarse grid has along each side, drawn for each side by itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Grid {
+    /// A number of cells.
+    Cells(Draw),
+    /// A fraction of the pixels of the side; at least 3 cells, imgaug's least.
+    OfSide(Draw),
+}
+
+/// What an op at a magnitude does, as [`RangeTable::recipe`](crate::RangeTable::recipe) gives it. All parameters are drawn
+/// afresh for each image; what is said to happen "half the time" is drawn too.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Recipe {
+    /// [`crop::crop`]: whole pixels cut off each of the four sides, each drawn by itself.
+    Crop(Draw, Unit),
+    /// [`blur::gaussian`]: the standard deviation.
+    GaussianBlur(Draw, Unit),
+    /// [`affine::rotate`]: degrees.
+    Rotate(Draw),
+    /// [`affine::shear`]: degrees.
+    Shear(Draw),
+    /// [`affine::translate`] along x: a part of the width.
+    TranslateX(Draw),
+    /// [`affine::translate`] along y: a part of the height.
+    TranslateY(Draw),
+    /// [`convolution::sharpen`].
+    Sharpen {
+        /// How much of the sharpened image.
+        alpha: Draw,
+        /// How bright it is.
+        lightness: Draw,
+    },
+    /// [`convolution::emboss`].
+    Emboss {
+        /// How much of the embossed image.
+        alpha: Draw,
+        /// How strongly it is embossed.
+        strength: Draw,
+    },
+    /// [`noise::gaussian`]: the standard deviation, of 255; per channel half the time.
+    AdditiveGaussianNoise(Draw),
+    /// [`occlusion::dropout`]: the probability of a pixel; per channel half the time.
+    Dropout(Draw),
+    /// [`occlusion::coarse_dropout`]: the probability of a cell; per channel a fifth of the time.
+    CoarseDropout(Draw, Grid),
+    /// [`occlusion::coarse_salt_pepper`]: the probability of a cell.
+    CoarseSaltPepper(Draw, Grid),
+    /// [`colour::gamma`].
+    GammaContrast(Draw),
+    /// [`colour::add`]: whole values of 255; half the time one for each channel.
+    Brighten(Draw),
+    /// [`colour::invert`] with a probability.
+    Invert(f64),
+    /// [`weather::fog`] at an opacity.
+    Fog(f64),
+    /// [`weather::clouds`] at an opacity.
+    Clouds(f64),
+    /// [`colour::add_hue_saturation`]: whole values of 255.
+    AddToHueAndSaturation {
+        /// What is added.
+        shift: Draw,
+        /// Whether hue and saturation get the same, drawn once.
+        shared: bool,
+    },
+    /// [`flip::horizontal`] with a probability.
+    HorizontalFlip(f64),
+    /// [`flip::vertical`] with a probability.
+    VerticalFlip(f64),
+    /// [`nearest::shear_x`]: the slope.
+    ShearX(Draw),
+    /// [`nearest::shear_y`]: the slope.
+    ShearY(Draw),
+    /// [`nearest::translate`] along x, rounded to whole pixels.
+    TranslateXNearest(Draw, Unit),
+    /// [`nearest::translate`] along y, rounded to whole pixels.
+    TranslateYNearest(Draw, Unit),
+    /// [`nearest::rotate`]: degrees.
+    RotateNearest(Draw),
+    /// [`histogram::auto_contrast`] with a probability.
+    AutoContrast(f64),
+    /// [`histogram::equalize`] with a probability.
+    Equalize(f64),
+    /// [`colour::solarize`]: the threshold, rounded up.
+    Solarize(Draw),
+    /// [`colour::posterize`]: the bits that are kept, rounded.
+    Posterize(Draw),
+    /// [`enhance::contrast`]: the factor.
+    Contrast(Draw),
+    /// [`enhance::saturation`]: the factor.
+    Saturation(Draw),
+    /// [`enhance::brightness`]: the factor.
+    Brightness(Draw),
+    /// [`enhance::sharpness`]: the factor.
+    Sharpness(Draw),
+    /// [`occlusion::cutout`] around a random pixel: the square's side, of the image's shorter side.
+    Cutout(Draw),
+    /// [`pairing::blend`] with a random image of the batch: that image's weight.
+    SamplePairing(Draw),
+}
+
+impl Recipe {
+    /// Whether each value becomes what its channel and the drawn parameters say, whatever the other pixels are.
+    pub(crate) fn is_point(&self) -> bool {
+        matches!(
+            self,
+            Self::GammaContrast(_)
+                | Self::Brighten(_)
+                | Self::Invert(_)
+                | Self::Solarize(_)
+                | Self::Posterize(_)
+                | Self::Brightness(_)
+        )
+    }
+
+    /// Draws the parameters and applies the kernel. `batch`, of images of the same shape, is where
+    /// [`SamplePairing`](Self::SamplePairing) takes a second image from; an empty one has none, and the image stays as it is.
+    pub fn apply(&self, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, rng: &mut (impl Rng + ?Sized)) {
+        let (height, width) = (image.height as f64, image.width as f64);
+        let shorter = height.min(width);
+        let length = |draw: Draw, unit: Unit, side: f64, rng: &mut _| match unit {
+            Unit::Pixels => draw.draw(rng),
+            Unit::Side => side * draw.draw(rng),
+        };
+        match *self {
+            Self::Crop(cut, unit) => {
+                let sides = [height, width, height, width];
+                crop::crop(image, sides.map(|side| length(cut, unit, side, rng).round() as usize));
+            }
+            Self::GaussianBlur(sigma, unit) => blur::gaussian(image, length(sigma, unit, shorter, rng)),
+            Self::Rotate(degrees) => affine::rotate(image, degrees.draw(rng)),
+            Self::Shear(degrees) => affine::shear(image, degrees.draw(rng)),
+            Self::TranslateX(part) => affine::translate(image, part.draw(rng) * width, 0.0),
+            Self::TranslateY(part) => affine::translate(image, 0.0, part.draw(rng) * height),
+            Self::Sharpen { alpha, lightness } => convolution::sharpen(image, alpha.draw(rng), lightness.draw(rng)),
+            Self::Emboss { alpha, strength } => convolution::emboss(image, alpha.draw(rng), strength.draw(rng)),
+            Self::AdditiveGaussianNoise(sd) => noise::gaussian(image, sd.draw(rng), rng.random_bool(0.5), rng),
+            Self::Dropout(p) => occlusion::dropout(image, p.draw(rng), rng.random_bool(0.5), rng),
+            Self::CoarseDropout(p, grid) => {
+                let cells = grid.draw(image, rng);
+                occlusion::coarse_dropout(image, p.draw(rng), cells, rng.random_bool(0.2), rng);
+            }
+            Self::CoarseSaltPepper(p, grid) => {
+                let cells = grid.draw(image, rng);
+                occlusion::coarse_salt_pepper(image, p.draw(rng), cells, rng);
+            }
+            Self::GammaContrast(gamma) => colour::gamma(image, gamma.draw(rng)),
+            Self::Brighten(added) => {
+                let mut values = [0; 3];
+                let count = if rng.random_bool(0.5) { image.channels.min(3) } else { 1 };
+                values[..count].fill_with(|| added.draw(rng).round_ties_even() as i16);
+                colour::add(image, &values[..count]);
+            }
+            Self::Invert(p) => sometimes(p, image, rng, colour::invert),
+            Self::Fog(opacity) => weather::fog(image, opacity, rng),
+            Self::Clouds(opacity) => weather::clouds(image, opacity, rng),
+            Self::AddToHueAndSaturation { shift, shared } => {
+                let hue = shift.draw(rng).round() as i32;
+                let saturation = if shared { hue } else { shift.draw(rng).round() as i32 };
+                // Even without a shift, a way to HSV and back would change pixels; the old table goes it.
+                if shared || (hue, saturation) != (0, 0) {
+                    colour::add_hue_saturation(image, hue, saturation);
+                }
+            }
+            Self::HorizontalFlip(p) => sometimes(p, image, rng, flip::horizontal),
+            Self::VerticalFlip(p) => sometimes(p, image, rng, flip::vertical),
+            Self::ShearX(slope) => nearest::shear_x(image, slope.draw(rng)),
+            Self::ShearY(slope) => nearest::shear_y(image, slope.draw(rng)),
+            Self::TranslateXNearest(shift, unit) => {
+                nearest::translate(image, length(shift, unit, width, rng).round() as isize, 0);
+            }
+            Self::TranslateYNearest(shift, unit) => {
+                nearest::translate(image, 0, length(shift, unit, height, rng).round() as isize);
+            }
+            Self::RotateNearest(degrees) => nearest::rotate(image, degrees.draw(rng)),
+            Self::AutoContrast(p) => sometimes(p, image, rng, histogram::auto_contrast),
+            Self::Equalize(p) => sometimes(p, image, rng, histogram::equalize),
+            Self::Solarize(threshold) => colour::solarize(image, threshold.draw(rng).ceil() as u16),
+            Self::Posterize(bits) => colour::posterize(image, bits.draw(rng).round() as u32),
+            Self::Contrast(factor) => enhance::contrast(image, factor.draw(rng)),
+            Self::Saturation(factor) => enhance::saturation(image, factor.draw(rng)),
+            Self::Brightness(factor) => enhance::brightness(image, factor.draw(rng)),
+            Self::Sharpness(factor) => enhance::sharpness(image, factor.draw(rng)),
+            Self::Cutout(side) => {
+                let side = (side.draw(rng) * shorter).round() as usize;
+                let (x, y) = (rng.random_range(0..image.width), rng.random_range(0..image.height));
+                occlusion::cutout(image, side, x, y);
+            }
+            Self::SamplePairing(weight) => {
+                if !batch.is_empty() {
+                    let other = batch.index_axis_move(Axis(0), rng.random_range(0..batch.dim().0));
+                    let weight = weight.draw(rng);
+                    match other.as_slice() {
+                        Some(values) => pairing::blend(image, values, weight),
+                        None => pairing::blend(image, &other.iter().copied().collect::<Vec<_>>(), weight),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn sometimes<R: Rng + ?Sized>(p: f64, image: &mut Image<'_>, rng: &mut R, kernel: impl FnOnce(&mut Image<'_>)) {
+    if rng.random_bool(p) {
+        kernel(image);
+    }
+}
+
+impl Grid {
+    /// Rows and columns of cells.
+    fn draw(self, image: &Image<'_>, rng: &mut (impl Rng + ?Sized)) -> (usize, usize) {
+        let mut cells = |side: usize| match self {
+            Self::Cells(cells) => cells.draw(rng) as usize,
+            Self::OfSide(fraction) => cells_of_side(fraction.draw(rng), side),
+        };
+        (cells(image.height), cells(image.width))
+    }
+}
+
+fn cells_of_side(fraction: f64, side: usize) -> usize {
+    ((fraction * side as f64) as usize).max(3)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn grids_have_at_least_3_cells_a_side() {
+        let cells = [-0.9, 0.0, 0.1, 0.5, 1.0].map(|fraction| super::cells_of_side(fraction, 32));
+        assert_eq!(cells, [3, 3, 3, 16, 32]);
+    }
+}

@@ -1,0 +1,41 @@
+//! `deepaug apply`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deepaug::{Apply, Error, Policies};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{args, output};
+
+pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
+    let policies = Policies::read(&args.found.policy, args.found.top)?.policies;
+    let apply = Apply { policies, rounds: args.copies, originals: args.originals, seed: args.seed };
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    if let Err(error) = ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)) {
+        output::note(format_args!("Ctrl-C will leave a hidden folder behind: {error}"));
+    }
+    // Hidden by itself where there is no terminal.
+    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let applied = apply.run(&args.from, &args.to, &|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        !stop.load(Ordering::Relaxed)
+    });
+    bar.finish_and_clear();
+    let applied = applied?;
+    if args.json {
+        output::json(&applied);
+    } else {
+        let originals = if args.originals { ", and the images themselves" } else { "" };
+        let (copies, images, to) = (applied.copies, applied.images, args.to.display());
+        output::line(format_args!("{copies} copies of {images} images{originals} in {to}"));
+        if applied.copies == 0 && !args.originals {
+            output::line("The policy makes no copies: its portion is too small, or it has no ops.");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Single images, as files of a folder.
+
+use std::path::{Path, PathBuf};
+
+use image::DynamicImage;
+use ndarray::Array3;
+
+use crate::DataError;
+use crate::formats::{entries, folder, raster};
+
+/// The PNG and JPEG files of a folder and of all folders in it, in the order of their names; hidden ones are left out, and
+/// so are folders behind symbolic links, which might lead in circles.
+///
+/// # Errors
+/// [`DataError`]: a folder that cannot be read, an image of a kind that cannot be read, no image at all.
+pub fn image_files(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !root.exists() {
+        return Err(DataError::Missing { path: root.into() });
+    }
+    let mut files = Vec::new();
+    collect(root, &mut files)?;
+    if files.is_empty() {
+        return Err(DataError::unusable(root, "there are no PNG or JPEG files in it"));
+    }
+    Ok(files)
+}
+
+fn collect(at: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
+    for path in entries(at)? {
+        if path.is_dir() {
+            if !path.is_symlink() {
+                collect(&path, files)?;
+            }
+        } else if folder::is_image(&path)? {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads an image as height x width x channels: 1 where it is grey, else 3. Alpha is dropped, 16 bits become 8.
+///
+/// # Errors
+/// [`DataError`] names the file.
+pub fn read_image(path: &Path) -> Result<Array3<u8>, DataError> {
+    let bytes = std::fs::read(path).map_err(|error| DataError::io(path, error))?;
+    let image = raster::decode(path, &bytes)?;
+    let (height, width, grey) = (image.height() as usize, image.width() as usize, !image.color().has_color());
+    let pixels = if grey { image.into_luma8().into_raw() } else { image.into_rgb8().into_raw() };
+    let shape = (height, width, if grey { 1 } else { 3 });
+    Ok(Array3::from_shape_vec(shape, pixels).expect("a decoded image has all its pixels"))
+}
+
+/// An image, height x width x 1 or 3, as the bytes of a PNG file.
+///
+/// # Errors
+/// Says what the encoder cannot do: images without pixels, other numbers of channels.
+pub fn png(image: Array3<u8>) -> Result<Vec<u8>, String> {
+    let (height, width, channels) = image.dim();
+    let size = |side: usize| u32::try_from(side).map_err(|error| error.to_string());
+    let pixels = image.as_standard_layout().into_owned().into_raw_vec_and_offset().0;
+    let (height, width) = (size(height)?, size(width)?);
+    let image: Option<DynamicImage> = match channels {
+        1 => image::GrayImage::from_raw(width, height, pixels).map(Into::into),
+        3 => image::RgbImage::from_raw(width, height, pixels).map(Into::into),
+        _ => None,
+    };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let image = image.ok_or_else(|| format!("{channels} channels are not 1 or 3"))?;
+    image.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| error.to_string())?;
+    Ok(bytes.into_inner())
+}

@@ -1,0 +1,111 @@
+//! Reading policies: from a file, or from a study that found some.
+
+use std::path::{Path, PathBuf};
+
+use deepaug_augmenter::export::{Target, export};
+use deepaug_augmenter::{Op, Policy, selection};
+use serde::Deserialize;
+
+use crate::study::FROZEN_CONFIG;
+use crate::{Config, ConfigError, Error};
+
+/// Policies, and where they come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policies {
+    /// The policies, the best first.
+    pub policies: Vec<Policy>,
+    /// The configuration of the study that found them, if one did.
+    pub config: Option<Config>,
+}
+
+impl Policies {
+    /// Reads up to `top` policies from a JSON file, which holds one or a list, or from a study's folder.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the line of a file that holds none; [`Error::Study`] a study without a result.
+    pub fn read(path: &Path, top: usize) -> Result<Self, Error> {
+        if path.is_dir() {
+            return Self::of_study(path, top);
+        }
+        let text = std::fs::read_to_string(path).map_err(|source| Error::file(path, source))?;
+        let OneOrMore { mut policies } = parse(path, &text)?;
+        policies.truncate(top);
+        if policies.is_empty() {
+            return Err(wrong(path, None, "there is no policy in it".into()));
+        }
+        Ok(Self { policies, config: None })
+    }
+
+    /// The policies as code for another library.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the ops that the library cannot express.
+    pub fn export(&self, target: Target) -> Result<String, Error> {
+        export(&self.policies, target).map_err(|error| ConfigError::new(error.to_string()).into())
+    }
+
+    fn of_study(folder: &Path, top: usize) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Found {
+            top: Vec<Candidate>,
+        }
+        #[derive(Deserialize)]
+        struct Candidate {
+            policy: Policy,
+        }
+        let path = folder.join("result.json");
+        let text = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound if folder.join(FROZEN_CONFIG).exists() => {
+                let resume = format!("deepaug optimize --resume \"{}\"", folder.display());
+                Error::study(folder, format!("the search has not finished, so it has no result; go on with: {resume}"))
+            }
+            std::io::ErrorKind::NotFound => Error::study(folder, "neither a policy nor the folder of a study"),
+            _ => Error::file(&path, source),
+        })?;
+        let found: Found = parse(&path, &text)?;
+        let policies: Vec<Policy> = found.top.into_iter().take(top).map(|candidate| candidate.policy).collect();
+        if policies.is_empty() {
+            return Err(Error::study(folder, "it found no policy"));
+        }
+        Ok(Self { policies, config: Some(Config::read(&folder.join(FROZEN_CONFIG))?) })
+    }
+}
+
+/// A policy, or a list of them.
+struct OneOrMore {
+    policies: Vec<Policy>,
+}
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Read as what it looks like, so that an error speaks of what is wrong with it.
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let policies = match value {
+            serde_json::Value::Array(all) => all.into_iter().map(serde_json::from_value).collect::<Result<_, _>>(),
+            one => serde_json::from_value(one).map(|policy| vec![policy]),
+        };
+        Ok(Self { policies: policies.map_err(serde::de::Error::custom)? })
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(path: &Path, text: &'a str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        let why = error.to_string();
+        // The line is said once, the way all errors say it.
+        let why = why.split(" at line ").next().unwrap_or(&why).to_owned();
+        wrong(path, (error.line() > 0 && !error.is_data()).then_some(error.line()), format!("not a policy: {why}"))
+    })
+}
+
+fn wrong(path: &Path, line: Option<usize>, why: String) -> Error {
+    ConfigError { file: Some(PathBuf::from(path)), line, why }.into()
+}
+
+/// The ops that names of ops, families or categories stand for, each once.
+///
+/// # Errors
+/// [`Error::Config`] names the nearest name.
+pub fn select_ops(names: &[String]) -> Result<Vec<Op>, Error> {
+    let ops = selection::all_ops(names.iter().map(String::as_str));
+    Ok(ops.map_err(|error| ConfigError::new(error.to_string()))?)
+}

@@ -1,0 +1,259 @@
+"""Compares exported policies with the pixels of the Rust side.
+
+    python exported_policies.py FOLDER torchvision|albumentations|imgaug
+
+`crates/augmenter/tests/exported.rs` writes the folder and runs this. Three things are checked:
+
+- the functions of the modules with given numbers, and ops of which nothing is drawn: equal pixels (see `tolerance`);
+- all other ops, at two magnitudes under every table: the means of six measures over some hundred draws agree within five
+  standard errors of their difference, the standard deviations within 15 %;
+- that the class augments the share of the images that `chance` says, and steps the share of their probability.
+"""
+
+import importlib.util
+import json
+import pathlib
+import sys
+import warnings
+
+import numpy as np
+
+warnings.simplefilter("ignore")
+FOLDER, TARGET = pathlib.Path(sys.argv[1]), sys.argv[2]
+REPEATS = 20
+FAILURES = []
+
+
+def check(condition, message):
+    if not condition:
+        FAILURES.append(message)
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}_{TARGET}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Torchvision:
+    def __init__(self):
+        import torch
+
+        torch.set_num_threads(1)
+        self.torch = torch
+
+    def rng(self, module):
+        return module.Random(self.torch.Generator().manual_seed(1)) if hasattr(module, "Random") else None
+
+    def given(self, image):
+        return self.torch.from_numpy(image).permute(2, 0, 1)
+
+    def taken(self, image):
+        assert image.dtype == self.torch.uint8
+        return image.permute(1, 2, 0).numpy()
+
+    def draws(self, module, images):
+        rng = self.rng(module)
+        return [self.taken(module.apply(self.given(image), 0, rng)) for image in images]
+
+    def augmented(self, module, images, **arguments):
+        from torchvision.transforms import v2
+
+        self.torch.manual_seed(2)
+        transform = v2.Compose([module.DeepaugPolicy(**arguments)])
+        return [self.taken(transform(self.given(image))) for image in images]
+
+    def extras(self, module, image):
+        from PIL import Image
+
+        for pixels in (image, image[..., 0]):
+            made = module.DeepaugPolicy(chance=1.0)(Image.fromarray(pixels))
+            check(isinstance(made, Image.Image) and np.array(made).shape == pixels.shape, "PIL images come back")
+        seeded = [
+            module.DeepaugPolicy(generator=self.torch.Generator().manual_seed(5))(self.given(image)) for _ in range(2)
+        ]
+        check((seeded[0] == seeded[1]).all(), "a generator makes it reproducible")
+
+
+class Albumentations:
+    def rng(self, module):
+        return np.random.default_rng(1)
+
+    def given(self, image):
+        return image
+
+    def taken(self, image):
+        assert image.dtype == np.uint8
+        return image
+
+    def draws(self, module, images):
+        rng = self.rng(module)
+        return [self.taken(module.apply(image, 0, rng)) for image in images]
+
+    def augmented(self, module, images, **arguments):
+        import albumentations as A
+
+        transform = A.Compose([module.DeepaugPolicy(**arguments)], seed=2)
+        return [self.taken(transform(image=image)["image"]) for image in images]
+
+    def extras(self, module, image):
+        import albumentations as A
+
+        made = A.Compose([module.DeepaugPolicy(chance=1.0)])(image=image[..., 0])["image"]
+        check(made.shape == image.shape[:2], "images without a channel axis come back")
+        twice = [A.Compose([module.DeepaugPolicy()], seed=5)(image=image)["image"] for _ in range(2)]
+        check((twice[0] == twice[1]).all(), "a seed makes it reproducible")
+
+
+class Imgaug:
+    def rng(self, module):
+        return np.random.default_rng(1)
+
+    def given(self, image):
+        return image
+
+    def taken(self, image):
+        assert image.dtype == np.uint8
+        return image
+
+    def draws(self, module, images):
+        (augmenter,) = [make() for _, functions in module.POLICIES for make in functions]
+        augmenter.seed_(1)
+        return [self.taken(image) for image in augmenter.augment_images(images)]
+
+    def augmented(self, module, images, **arguments):
+        return module.DeepaugPolicy(seed=2, **arguments)(images=images)
+
+    def extras(self, module, image):
+        made = module.apply(image[..., 0], 0, seed=5)
+        check(made.shape == image.shape[:2], "images without a channel axis come back")
+        check((made == module.apply(image[..., 0], 0, seed=5)).all(), "a seed makes it reproducible")
+        made = module.DeepaugPolicy(chance=1.0)(images=np.stack([image] * 3))
+        check(np.shape(made) == (3,) + image.shape, "batches come back")
+
+
+LIBRARY = {"torchvision": Torchvision, "albumentations": Albumentations, "imgaug": Imgaug}[TARGET]()
+
+
+def tolerance(text):
+    """How far values may be from ours. OpenCV itself gives two results here, depending on the processor and on the width of
+    the image: `filter2D` with or without fused multiply-add, HSV to RGB rounded (as ours) or truncated."""
+    return 1 if TARGET != "torchvision" and ("sharpen" in text or "hue" in text) else 0
+
+
+def differs(ours, theirs):
+    if ours.shape != theirs.shape:
+        return f"shape {theirs.shape} instead of {ours.shape}"
+    off = np.abs(ours.astype(int) - theirs)
+    return f"{(off > 0).mean():.2%} of the values differ, by up to {off.max()}"
+
+
+def measures(before, after):
+    before, after = before.astype(np.float64), after.astype(np.float64)
+    change = after - before
+    return [
+        change.mean(),
+        np.abs(change).mean(),
+        after.std(),
+        (after == 0).mean(),
+        np.abs(np.diff(after, axis=1)).mean(),
+        np.abs(after[..., 0] - after[..., 2]).mean(),
+    ]
+
+
+def spread(values):
+    """The standard deviation, and its standard error."""
+    deviations = values - values.mean()
+    sd = deviations.std()
+    return sd, np.sqrt(max((deviations**4).mean() - sd**4, 0) / len(values)) / (2 * sd or 1)
+
+
+MEASURES = ["change", "distortion", "sd", "zeros", "roughness", "colour"]
+
+
+def check_functions(cases, images):
+    module, expected, count = load("every_function"), np.fromfile(FOLDER / "kernels.bin", np.uint8), 0
+    for case in cases:
+        if not hasattr(module, case["call"].split("(")[0]):
+            continue
+        image = images[case["images"]][case["index"]]
+        ours = expected[case["at"] :][: image.size].reshape(image.shape)
+        height, width, _ = image.shape
+        arguments = {"image": LIBRARY.given(image.copy()), "rng": LIBRARY.rng(module), "height": height, "width": width}
+        theirs = LIBRARY.taken(eval(case["call"], {**vars(module), **arguments}))
+        same = ours.shape == theirs.shape and np.abs(ours.astype(int) - theirs).max() <= tolerance(case["call"])
+        check(same, f"{case['call']} of {case['images']} images: {differs(ours, theirs)}")
+        count += 1
+    return count
+
+
+def check_draws(cases, images, grey):
+    fixed, counts = np.fromfile(FOLDER / "fixed.bin", np.uint8), [0, 0]
+    for case in cases:
+        name, module = f"{case['op']} {case['magnitude']} ({case['ranges']})", load(case["module"])
+        if "at" in case:
+            ours = fixed[case["at"] :][: images.size].reshape(images.shape)
+            theirs = np.stack(LIBRARY.draws(module, list(images)))
+            check(np.abs(ours.astype(int) - theirs).max() <= tolerance(case["op"]), f"{name}: {differs(ours, theirs)}")
+            ours = fixed[case["grey_at"] :][: grey.size].reshape(grey.shape)
+            theirs = np.stack(LIBRARY.draws(module, list(grey)))
+            check((ours == theirs).all(), f"{name}, grey: {differs(ours, theirs)}")
+            counts[0] += 1
+            continue
+        check(np.shape(LIBRARY.draws(module, list(grey[:3]))) == grey[:3].shape, f"{name}: grey images come back")
+        befores = [image for _ in range(REPEATS) for image in images]
+        rows = np.array([measures(*pair) for pair in zip(befores, LIBRARY.draws(module, befores))])
+        ours = np.array(case["measures"])
+        for i, measure in enumerate(MEASURES):
+            (a, b), zeros = (rows[:, i].mean(), ours[:, i].mean()), measure == "zeros"
+            (sd_a, error_a), (sd_b, error_b) = spread(rows[:, i]), spread(ours[:, i])
+            error, slack = 5 * np.hypot(sd_a / len(rows) ** 0.5, sd_b / len(ours) ** 0.5), 0.0005 if zeros else 0.02
+            sd_error = max(0.15 * sd_b, 5 * np.hypot(error_a, error_b) if zeros else 0)
+            agree = abs(a - b) <= error + slack and abs(sd_a - sd_b) <= sd_error + slack
+            check(agree, f"{name}: {measure} {a:.4f} ± {sd_a:.4f}, ours {b:.4f} ± {sd_b:.4f}")
+        counts[1] += 1
+    return counts
+
+
+def check_chances(image):
+    """`image` has no symmetry, so that what happened can be read off the result."""
+    outcomes = {
+        "unchanged": image,
+        "inverted": 255 - image,
+        "upside down": image[::-1],
+        "turned": image[::-1, ::-1],
+        "mirrored": image[:, ::-1],
+    }
+
+    def expect(module, expected, n=2000, **arguments):
+        made = LIBRARY.augmented(module, [image] * n, **arguments)
+        found = {name: np.mean([np.array_equal(one, outcome) for one in made]) for name, outcome in outcomes.items()}
+        for name, share in found.items():
+            p = expected.get(name, 0.0)
+            error = 5 * np.sqrt(p * (1 - p) / n)
+            check(abs(share - p) <= error, f"{module.__name__} {arguments}: {share:.3f} {name}, expected {p:.3f}")
+
+    module, chance = load("chance"), 1.6 / 2.6
+    augmented = {"inverted": 0.5, "upside down": 0.375, "turned": 0.125}
+    expect(module, {"unchanged": 1 - chance, **{name: chance * p for name, p in augmented.items()}})
+    expect(module, augmented, chance=1.0)
+    expect(module, {"unchanged": 1.0}, n=100, chance=0.0)
+    expect(load("several"), {"unchanged": 1 - 0.7 / 3, "inverted": 0.5 / 3, "mirrored": 0.2 / 3})
+    LIBRARY.extras(module, image)
+
+
+def main():
+    cases = json.loads((FOLDER / "cases.json").read_text())
+    images = {
+        name: np.fromfile(FOLDER / f"{name}.bin", np.uint8).reshape(shape) for name, shape in cases["images"].items()
+    }
+    functions = check_functions(cases["kernels"], images)
+    fixed, drawn = check_draws(cases["draws"], images["colour"], images["grey"])
+    check_chances(images["colour"][3])
+    print(f"{functions} calls of functions, {fixed} fixed and {drawn} random cases, {len(FAILURES)} failures")
+    print("\n".join(FAILURES))
+    sys.exit(1 if FAILURES else 0)
+
+
+main()
