@@ -109,9 +109,9 @@ impl Policy {
 /// The fewest images that a thread takes at once: a small image takes less time than the hand-over.
 const LEAST_SHARE: usize = 16;
 
-/// The fewest values of an image for which consecutive point ops are composed: below it their tables cost more than they
-/// spare (`cargo bench --manifest-path benches/Cargo.toml -- point`).
-const LEAST_COMPOSED: usize = 8192;
+/// Consecutive point ops, and values of an image, from which on they are composed into tables: with fewer, the tables cost
+/// more than they spare, for an op takes hardly longer than a lookup (reports/augmenter.md).
+const LEAST_COMPOSED: (usize, usize) = (3, 16384);
 
 fn apply(recipes: &[(f64, Recipe)], image: &mut Image<'_>, batch: ArrayView4<'_, u8>, mut rng: Xoshiro256PlusPlus) {
     let mut steps = |recipes: &[(f64, Recipe)], image: &mut Image<'_>| {
@@ -122,7 +122,7 @@ fn apply(recipes: &[(f64, Recipe)], image: &mut Image<'_>, batch: ArrayView4<'_,
         }
     };
     for run in recipes.chunk_by(|(_, a), (_, b)| a.is_point() && b.is_point()) {
-        if run.len() > 1 && image.pixels.len() >= LEAST_COMPOSED {
+        if run.len() >= LEAST_COMPOSED.0 && image.pixels.len() >= LEAST_COMPOSED.1 {
             table::compose(image, |values| steps(run, values));
         } else {
             steps(run, image);
@@ -147,11 +147,11 @@ mod tests {
     #[test]
     fn consecutive_point_ops_make_the_pixels_of_one_after_another() {
         let point = [Op::GammaContrast, Op::Brighten, Op::Invert, Op::Solarize, Op::Posterize, Op::Brightness];
-        for (side, channels) in [(20, 3), (70, 3), (100, 1)] {
+        for (side, channels) in [(20, 3), (80, 3), (130, 1)] {
             let images = example_images(6, side, channels);
             for k in 0..point.len() {
-                let mut ops: Vec<Op> = (0..3).map(|next| point[(k + next) % point.len()]).collect();
-                ops.insert(2, Op::Rotate);
+                let mut ops: Vec<Op> = (0..5).map(|next| point[(k + next) % point.len()]).collect();
+                ops.insert(3, Op::Rotate);
                 let ops = ops.into_iter().map(|op| Step { probability: 0.8, ..Step::new(op, 0.6) }).collect();
                 let ranges = RangeTable::Monotone;
                 let policy = Policy { ranges, portion: 1.0, sub_policies: vec![SubPolicy { ops }] };

@@ -144,7 +144,7 @@ for_every_instruction_set! {
             let lower = u16::from(c0[i]) + u16::from(c1[i]) + u16::from(c2[i]);
             // Rounded division by 13; a test shows that the multiplication is exact.
             let sum = u32::from(upper + middle + lower);
-            smooth[i] = ((2 * sum + 13) * 80_660 >> 21) as u8;
+            smooth[i] = (((2 * sum + 13) * 80_660) >> 21) as u8;
         }
     }
 }
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn thirteenths_are_rounded() {
         for sum in 0..=13 * 255_u32 {
-            assert_eq!((2 * sum + 13) * 80_660 >> 21, (f64::from(sum) / 13.0).round() as u32, "{sum}");
+            assert_eq!(((2 * sum + 13) * 80_660) >> 21, (f64::from(sum) / 13.0).round() as u32, "{sum}");
         }
     }
 

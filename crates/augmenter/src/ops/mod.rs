@@ -13,6 +13,11 @@
 //! assert_eq!(pixels, [2, 1, 4, 3]);
 //! ```
 
+// Kernels are plain loops over indices, several arrays at once, in the form that compilers vectorise.
+#![allow(clippy::needless_range_loop)]
+// Unlike `clamp`, which hands it on, a minimum of a maximum turns NaN into the lower bound.
+#![allow(clippy::manual_clamp)]
+
 pub mod affine;
 pub mod blur;
 pub mod colour;

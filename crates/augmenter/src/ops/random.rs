@@ -75,7 +75,7 @@ pub(super) fn normal(number: u32) -> f32 {
         0.005_739_508,
         -0.007_622_461,
         0.009_438_871,
-        1.001_674_1,
+        1.001_674,
         2.832_976_8,
     ];
     // Uniform between -1 and 1, both left out.
