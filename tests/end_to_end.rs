@@ -8,10 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Run, deepaug, rows, small_config, write_class_folders};
-
-/// Columns whose values are times.
-const TIME_COLUMNS: [&str; 1] = ["seconds"];
+use support::{Run, deepaug, rows, small_config, without_times, write_class_folders};
 
 #[test]
 fn a_search_leaves_a_complete_notebook_and_its_best_policies() {
@@ -348,7 +345,7 @@ fn a_net_of_layers_is_searched_with_and_the_time_is_said_before() {
 fn a_training_that_diverges_has_a_row_that_says_so() {
     let folder = tempfile::tempdir().unwrap();
     // No image is augmented in trial 0; whatever is learnt at this rate, it is not for long.
-    let wild = "iters = 1\noptimizer = \"sgd\"\nlearning_rate = 1e30";
+    let wild = "iters = 1\nworkers = 1\noptimizer = \"sgd\"\nlearning_rate = 1e30";
     let config = small_config(folder.path(), wild);
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
     assert_eq!(run.code, 8, "{}", run.stderr);
@@ -361,13 +358,32 @@ fn a_training_that_diverges_has_a_row_that_says_so() {
 
 #[cfg(unix)]
 #[test]
+fn a_program_that_is_killed_is_started_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "read request; echo x >> starts; [ $(wc -l < starts) = 2 ] && kill -9 $$; for epoch in 1 2; do \
+                   echo \"{\\\"epoch\\\": $epoch, \\\"acc\\\": 0.5, \\\"loss\\\": 1, \\\"val_acc\\\": 0.25, \\\"val_loss\\\": 1}\"; done";
+    fs::write(folder.path().join("train.sh"), program).unwrap();
+    let config = small_config(folder.path(), "iters = 2\nworkers = 1\n[child]\ncommand = [\"sh\", \"train.sh\"]");
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("trial 1 sample 0 is done once more") && run.stderr.contains("signal 9"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(rows(&folder.path().join("study/notebook.csv")).len(), 6);
+    assert_eq!(fs::read_to_string(folder.path().join("starts")).unwrap().lines().count(), 4);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_program_of_the_users_own_trains_and_its_study_is_resumed_from_anywhere() {
     let folder = tempfile::tempdir().unwrap();
     let program = "read request; for epoch in 1 2; do \
                    echo \"{\\\"epoch\\\": $epoch, \\\"acc\\\": 0.5, \\\"loss\\\": 1, \\\"val_acc\\\": 0.25, \\\"val_loss\\\": 1}\"; \
                    done; echo \"$request\" >> requests";
     fs::write(folder.path().join("train.sh"), program).unwrap();
-    let config = small_config(folder.path(), "iters = 1\n[child]\ncommand = [\"sh\", \"train.sh\"]");
+    let config = small_config(folder.path(), "iters = 1\nworkers = 1\n[child]\ncommand = [\"sh\", \"train.sh\"]");
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     let elsewhere = tempfile::tempdir().unwrap();
@@ -433,15 +449,4 @@ fn the_speed_of_children_is_measured() {
     let small = deepaug(folder.path(), &["bench", "--model", "inceptionv3", "--size", "32"]);
     assert_eq!(small.code, 4);
     assert!(small.stderr.contains("at least 75x75"), "{}", small.stderr);
-}
-
-/// A notebook without the columns that hold times.
-fn without_times(notebook: &Path) -> Vec<BTreeMap<String, String>> {
-    let mut rows = rows(notebook);
-    for row in &mut rows {
-        for column in TIME_COLUMNS {
-            assert!(row.remove(column).is_some());
-        }
-    }
-    rows
 }

@@ -46,6 +46,15 @@ pub struct Training<'a> {
     pub initial_weights: Option<&'a Path>,
 }
 
+/// How many trainings a child model takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Calls of [`ChildModel::train_all`] side by side.
+    pub passes: usize,
+    /// Trainings that each of them does best with.
+    pub children: usize,
+}
+
 /// Follows several trainings at once, from several threads. A training is named by its index.
 pub trait Observer: Sync {
     /// A training is about to begin. Returning false leaves it out, with [`TrainError::Stopped`].
@@ -88,6 +97,15 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         observer: &dyn Observer,
     ) -> Vec<Result<History, TrainError>> {
         lanes::train_all(self, trainings, threads, observer)
+    }
+
+    /// How many trainings like this one it takes at once when it may use so many threads: passes side by side, and children
+    /// in each. As it is given here, a pass of one child on each thread.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    fn capacity(&self, _training: &Training<'_>, threads: usize) -> Result<Capacity, TrainError> {
+        Ok(Capacity { passes: threads.max(1), children: 1 })
     }
 
     /// Trains a child as [`train`](Self::train) does, and saves its last weights at `path` for other trainings to start

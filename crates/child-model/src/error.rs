@@ -79,6 +79,12 @@ pub enum TrainError {
         /// What it did or said.
         why: String,
     },
+    /// The user's program was killed from outside.
+    #[error("the child program failed: {why}")]
+    Killed {
+        /// What it did or said.
+        why: String,
+    },
     /// The caller asked for the training to end.
     #[error("the training was stopped")]
     Stopped,
@@ -88,4 +94,11 @@ pub enum TrainError {
         /// The panic's message.
         why: String,
     },
+}
+
+impl TrainError {
+    /// Whether what failed was not the training itself, so that the same training may do better when it is tried again.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Killed { .. } | Self::Panicked { .. })
+    }
 }

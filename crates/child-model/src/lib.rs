@@ -54,7 +54,7 @@ mod program;
 mod self_check;
 mod settings;
 
-pub use child::{ChildModel, Observer, Training, TrainingSet};
+pub use child::{Capacity, ChildModel, Observer, Training, TrainingSet};
 pub use device::{Adapter, Device, DeviceChoice, adapters};
 pub use error::{DeviceError, TrainError};
 pub use history::{EpochRecord, History};

@@ -13,8 +13,8 @@ use crate::engine::cpu::Cpu;
 use crate::fit::{Fitted, Stack, accuracy, copies, fit};
 use crate::network::{Plan, Weights, note};
 use crate::{
-    ChildModel, Device, EpochRecord, History, Model, Observer, TrainError, Training, TrainingSet, images_per_second,
-    lanes,
+    Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, TrainError, Training, TrainingSet,
+    images_per_second, lanes,
 };
 
 /// A net that is trained on a device.
@@ -40,6 +40,9 @@ const PROBE: Duration = Duration::from_millis(200);
 /// The memory that children may take on a GPU unless something else is said: what cards of ten years ago have, for no
 /// graphics interface says how much there is.
 const GPU_MEMORY: u64 = 4 << 30;
+
+/// No more children are stacked than this: a policy that is proposed while so many others are under way knows little.
+const LARGEST_STACK: usize = 64;
 
 impl Net {
     /// A net on a device.
@@ -297,6 +300,13 @@ impl ChildModel for Net {
         // A net that cannot be made says so when it is trained.
         let threads = threads.min(self.fitting(&all).unwrap_or(threads));
         lanes::train_all(self, trainings, threads, observer)
+    }
+
+    fn capacity(&self, training: &Training<'_>, threads: usize) -> Result<Capacity, TrainError> {
+        if self.device.is_cpu() {
+            return Ok(Capacity { passes: threads.min(self.fitting(&[training])?).max(1), children: 1 });
+        }
+        Ok(Capacity { passes: 1, children: self.children(&[training; LARGEST_STACK])? })
     }
 
     fn pretrain(

@@ -176,7 +176,8 @@ impl ChildModel for Program {
             true => ". It wrote nothing to its standard error".into(),
             false => format!(". Its last words:\n{}", Vec::from(last_words).join("\n")),
         };
-        Err(failed(format!("it {} after {had} of {due} epochs{words}", describe(end))))
+        let why = format!("it {} after {had} of {due} epochs{words}", describe(end));
+        Err(if is_killed(end) { TrainError::Killed { why } } else { failed(why) })
     }
 
     fn check(&self, _image: [usize; 3], _classes: usize) -> Result<(), TrainError> {
@@ -208,6 +209,13 @@ fn is_program(file: &Path) -> bool {
     #[cfg(not(unix))]
     let executable = true;
     about.is_file() && executable
+}
+
+fn is_killed(end: ExitStatus) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&end).is_some();
+    #[cfg(not(unix))]
+    return end.code().is_none();
 }
 
 fn describe(end: ExitStatus) -> String {

@@ -67,7 +67,7 @@ fn python(script: &str) -> Option<Program> {
 /// Trains two epochs by a shell script that is to fail, and returns why.
 fn failure(script: &str) -> String {
     match Toy::new(4, 2).train(&shell(script)).unwrap_err() {
-        TrainError::Program { why } => why,
+        TrainError::Program { why } | TrainError::Killed { why } => why,
         other => panic!("{other:?}"),
     }
 }

@@ -1,9 +1,10 @@
 //! What can be typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use deepaug::{DeviceChoice, Model, RangeTable, Target};
+use deepaug::{Auto, DeviceChoice, Model, RangeTable, Target};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 wrong arguments, 3 configuration, 4 data, 5 device, 6 study, \
                           7 file system, 8 a child failed, 70 a defect of deepaug, 130 interrupted";
@@ -21,6 +22,27 @@ pub(crate) enum Command {
     /// Search augmentation policies for a labelled image set
     #[command(after_help = format!("{OPTIMIZE_EXAMPLES}\n\n{EXIT_CODES}"))]
     Optimize(Optimize),
+    /// Make a study whose policies a program of yours judges, by ask and tell
+    #[command(after_help = "Examples:
+  deepaug init --study mine                       a search over policies, with DeepAugment's defaults
+  deepaug init --study mine --config my.toml      the keys on the search and its policies count")]
+    Init(Init),
+    /// Propose trials of such a study, one JSON object a line
+    #[command(after_help = "Example:
+  deepaug ask --study mine
+  {\"trial\":0,\"policy\":{\"format\":1,\"ranges\":\"monotone\",\"portion\":0.0,\"sub_policies\":[]}}
+Trial 0 is no augmentation, to compare with.")]
+    Ask(Ask),
+    /// Say what a trial of such a study was worth
+    #[command(after_help = "Examples:
+  deepaug tell --study mine --trial 7 --reward 0.61
+  deepaug tell --study mine --trial 8 --sample 0 --reward 0.58     one of opt_samples trainings
+  deepaug tell --study mine --trial 9 --failed \"out of memory\"
+  deepaug notebook mine                                            the best until now")]
+    Tell(Tell),
+    /// Write a study's tables anew from its journal: notebook.csv, top_policies.csv, best_policy.json, result.json
+    #[command(after_help = "Example:\n  deepaug notebook reports/experiments/my-images-001")]
+    Notebook(Notebook),
     /// Print the effective configuration, every key explained
     #[command(after_help = "Examples:\n  deepaug config > my.toml\n  deepaug config --config my.toml --json")]
     Config(Config),
@@ -55,6 +77,7 @@ const OPTIMIZE_EXAMPLES: &str = "Examples:
   deepaug optimize                                    a small search on the images inside the program
   deepaug optimize --data my-images                   the same on a folder with one folder per class
   deepaug optimize --config my.toml --iters 300       a real search (deepaug config > my.toml is a start)
+  deepaug optimize --config my.toml --time 2h         as much of it as two hours allow
   deepaug optimize --resume reports/experiments/my-images-001";
 
 #[derive(Debug, clap::Args)]
@@ -80,10 +103,94 @@ pub(crate) struct Optimize {
     /// auto, cpu or wgpu
     #[arg(long, value_name = "D")]
     pub(crate) device: Option<DeviceChoice>,
+    /// Trials under way at once, or auto for as many as keep this machine busy
+    #[arg(long, value_name = "N|auto", value_parser = workers)]
+    pub(crate) workers: Option<Workers>,
+    /// End the search in time for its best policies to be confirmed within this: 90s, 30m, 2h
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) time: Option<Duration>,
+    /// Trainings at most, confirmation and earlier runs included
+    #[arg(long, value_name = "N", value_parser = in_range(1, 100_000_000))]
+    pub(crate) trainings: Option<usize>,
     /// Go on with a study that was stopped or killed; --iters may add to it, --device move it
-    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "image_size", "config", "out", "seed"])]
+    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "image_size", "config", "out", "seed", "workers"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print events and the result as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How many trials are under way at once.
+pub(crate) type Workers = Auto<usize>;
+
+fn workers(text: &str) -> Result<Workers, String> {
+    match text {
+        "auto" => Ok(Auto::Auto),
+        number => in_range(1, 4096)(number).map(Auto::Given).map_err(|why| format!("{why}, or auto")),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// Folder for the study, new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) study: PathBuf,
+    /// Configuration file; without one, DeepAugment's defaults
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Decides everything random
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ask {
+    /// A study that `deepaug init` made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) study: PathBuf,
+    /// How many trials
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range(1, 10_000))]
+    pub(crate) n: usize,
+    /// Print the trials that were asked for and not told, and propose none
+    #[arg(long, conflicts_with = "n")]
+    pub(crate) pending: bool,
+    /// Errors are JSON too; trials are in any case
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("told").required(true).args(["reward", "failed"]))]
+pub(crate) struct Tell {
+    /// A study that `deepaug init` made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) study: PathBuf,
+    /// The trial's number, as ask printed it
+    #[arg(long, value_name = "N")]
+    pub(crate) trial: u64,
+    /// What it was worth, such as a validation accuracy; more is better
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub(crate) reward: Option<f64>,
+    /// That it has no reward, and why
+    #[arg(long, value_name = "WHY")]
+    pub(crate) failed: Option<String>,
+    /// Which of the trial's opt_samples trainings this is, counted from 0; their rewards are averaged
+    #[arg(long, value_name = "S")]
+    pub(crate) sample: Option<usize>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Notebook {
+    /// The study's folder
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: PathBuf,
+    /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,
 }

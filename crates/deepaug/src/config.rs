@@ -10,7 +10,7 @@ use deepaug_child_model::{
 use deepaug_controller::Method;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Auto, ConfigError};
+use crate::{Auto, ConfigError, EarlyStopping};
 
 /// Whether the share of images that a sub-policy augments is searched or given.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,6 +86,8 @@ pub struct Config {
     pub overfit_tolerance: f64,
     pub confirm_policies: usize,
     pub confirm_samples: usize,
+    pub early_stopping: EarlyStopping,
+    pub workers: Auto<usize>,
     pub ranges: RangeTable,
     #[serde(deserialize_with = "selected")]
     pub ops: Vec<Op>,
@@ -135,6 +137,14 @@ const KEYS: &[(&str, &str)] = &[
     ("overfit_tolerance", "... among epochs whose training accuracy is at most this much above validation accuracy."),
     ("confirm_policies", "Best policies trained again with fresh seeds after the search; 0 for none."),
     ("confirm_samples", "Fresh trainings for each of them, and for no augmentation."),
+    (
+        "early_stopping",
+        "\"off\", or end trials early that are not in the better half (\"median\") or the best third (\"halving\") of those before.",
+    ),
+    (
+        "workers",
+        "Trials under way at once: proposals do not wait for so many; \"auto\" for as many as keep the machine busy.",
+    ),
     ("# Policies", ""),
     (
         "ranges",
@@ -190,8 +200,15 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Names of files in a study's folder that are not the user's to choose.
-const RESERVED: [&str; 5] =
-    [crate::study::FROZEN_CONFIG, crate::study::JOURNAL, "best_policy.json", "top_policies.csv", "result.json"];
+const RESERVED: [&str; 7] = [
+    crate::study::FROZEN_CONFIG,
+    crate::study::JOURNAL,
+    crate::study::LOG,
+    crate::journal::LOCK,
+    "best_policy.json",
+    "top_policies.csv",
+    "result.json",
+];
 
 /// Keys whose value may change between two runs of a study: they do not decide how a trial is judged.
 const FREE_KEYS: [&str; 7] =
@@ -213,6 +230,8 @@ impl Default for Config {
             overfit_tolerance: 0.10,
             confirm_policies: 3,
             confirm_samples: 5,
+            early_stopping: EarlyStopping::Off,
+            workers: Auto::Auto,
             ranges: RangeTable::Monotone,
             ops: Op::DEEPAUGMENT.to_vec(),
             exclude: Vec::new(),
@@ -320,6 +339,7 @@ impl Config {
             ("child_epochs", self.child_epochs, 1, 100_000),
             ("child_batch_size", self.child_batch_size, 1, 100_000),
             ("child_first_train_epochs", self.child_first_train_epochs, 0, 100_000),
+            ("workers", self.workers.unwrap_or(1), 1, 4096),
             ("threads", self.threads, 0, 4096),
         ];
         for (key, value, least, most) in counts {
@@ -477,6 +497,14 @@ impl Config {
             Auto::Auto => net,
             Auto::Given(mebibytes) => net.with_memory(mebibytes.saturating_mul(1 << 20)),
         }))
+    }
+
+    /// Trainings with fresh seeds at the end of a search of so many trials, the one without augmentation counted.
+    pub(crate) fn confirmations(&self, trials: u64) -> usize {
+        match (trials as usize).saturating_sub(1).min(self.confirm_policies) {
+            0 => 0,
+            policies => (policies + 1) * self.confirm_samples,
+        }
     }
 
     /// The values that decide what a trial's trainings are.

@@ -8,6 +8,8 @@ use deepaug_augmenter::Policy;
 use deepaug_child_model::EpochRecord;
 use serde::Serialize;
 
+use crate::Termination;
+
 /// How far a study has come.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Progress {
@@ -18,6 +20,8 @@ pub struct Progress {
     /// Time left, from the measured speed; absent until a training has ended.
     #[serde(rename = "seconds_left", serialize_with = "as_seconds")]
     pub left: Option<Duration>,
+    /// Images that all children together learnt from a second in this run; absent until a training has ended.
+    pub images_per_second: Option<f64>,
     /// The reward of trial 0, once it is known.
     pub baseline: Option<f64>,
     /// The trial with the highest reward so far, trial 0 left out, and its reward.
@@ -47,6 +51,8 @@ pub enum Event {
         iters: u64,
         /// Trainings in all.
         trainings: usize,
+        /// Trials under way at once.
+        workers: usize,
     },
     /// How long it will take, from the speed of a few steps.
     Estimated {
@@ -91,6 +97,17 @@ pub enum Event {
         phase: &'static str,
         /// The mean of its highest validation accuracies.
         accuracy: f64,
+        /// Whether it was ended early, being behind.
+        behind: bool,
+    },
+    /// A training has ended through no fault of its own, and is done once more.
+    TrainingRepeated {
+        /// The trial it belongs to.
+        trial: u64,
+        /// Which of the trial's trainings.
+        sample: usize,
+        /// What ended it.
+        why: String,
     },
     /// A training has failed; its trial goes on without it.
     TrainingFailed {
@@ -109,6 +126,8 @@ pub enum Event {
         policy: Policy,
         /// Mean over its samples; absent when every training failed.
         reward: Option<f64>,
+        /// Whether it was ended early, so that the reward is an estimate.
+        behind: bool,
         /// How far the study has come.
         progress: Progress,
     },
@@ -119,17 +138,24 @@ pub enum Event {
         /// Fresh trainings for each, and for no augmentation.
         samples: usize,
     },
+    /// The search has ended, and its best policies are confirmed.
+    SearchEnded {
+        /// What ended it.
+        by: Termination,
+    },
 }
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started { study, images: [train, validation, test], classes, device, iters, trainings } => write!(
-                f,
-                "{classes} classes; {train} images to train on, {validation} to validate on, {test} test images that \
-                 the search never sees\n{iters} policies, {trainings} trainings on {device}\nstudy: {}",
-                study.display()
-            ),
+            Self::Started { study, images: [train, validation, test], classes, device, iters, trainings, workers } => {
+                write!(
+                    f,
+                    "{classes} classes; {train} images to train on, {validation} to validate on, {test} test images that \
+                 the search never sees\n{iters} policies, {workers} at a time, {trainings} trainings on {device}\nstudy: {}",
+                    study.display()
+                )
+            }
             Self::Estimated { images_per_second, left } => {
                 let left = left.map(clock).unwrap_or_default();
                 write!(f, "{images_per_second:.0} images a second: about {left} for all trainings")
@@ -143,12 +169,17 @@ impl fmt::Display for Event {
             Self::Pretraining { epochs, record } => {
                 write!(f, "pre-training epoch {}/{epochs}: validation accuracy {:.3}", record.epoch, record.val_acc)
             }
-            Self::Trained { trial, sample, accuracy, .. } => {
-                write!(f, "trial {trial} sample {sample}: validation accuracy {accuracy:.4}")
+            Self::Trained { trial, sample, accuracy, behind, .. } => {
+                let behind = if *behind { ", behind, ended early" } else { "" };
+                write!(f, "trial {trial} sample {sample}: validation accuracy {accuracy:.4}{behind}")
+            }
+            Self::TrainingRepeated { trial, sample, why } => {
+                write!(f, "trial {trial} sample {sample} is done once more: {why}")
             }
             Self::TrainingFailed { trial, sample, why } => write!(f, "trial {trial} sample {sample} failed: {why}"),
-            Self::TrialFinished { trial, policy, reward, progress } => {
+            Self::TrialFinished { trial, policy, reward, behind, progress } => {
                 match reward {
+                    Some(reward) if *behind => write!(f, "trial {trial}: ended early, estimated {reward:.4}")?,
                     Some(reward) => write!(f, "trial {trial}: reward {reward:.4}")?,
                     None => write!(f, "trial {trial}: failed")?,
                 }
@@ -157,6 +188,9 @@ impl fmt::Display for Event {
                 }
                 if let Some(baseline) = progress.baseline {
                     write!(f, ", no augmentation {baseline:.4}")?;
+                }
+                if let Some(speed) = progress.images_per_second {
+                    write!(f, ", {speed:.0} images/s")?;
                 }
                 if let Some(left) = progress.left {
                     write!(f, ", {} left", clock(left))?;
@@ -168,6 +202,7 @@ impl fmt::Display for Event {
                 "confirming the best {} with {samples} fresh seeds each, beside no augmentation",
                 if trials.len() == 1 { "policy".into() } else { format!("{} policies", trials.len()) }
             ),
+            Self::SearchEnded { by } => write!(f, "the search has ended: {by}"),
         }
     }
 }

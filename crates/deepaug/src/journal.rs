@@ -2,7 +2,7 @@
 //! in a study's folder can be rebuilt from it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use deepaug_augmenter::Policy;
@@ -15,7 +15,14 @@ use crate::Error;
 /// The version of the file's form.
 const FORMAT: u32 = 1;
 
-/// One line.
+/// Data of a study whose trials are judged by somebody else.
+const OUTSIDE: &str = "none";
+
+/// Who runs the study, for whoever finds it locked.
+pub(crate) const LOCK: &str = "lock";
+
+/// One line. Epochs are not among them: a training that was cut short is done again, and the history of one that ended holds
+/// them all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Entry {
@@ -23,10 +30,30 @@ pub(crate) enum Entry {
     Opened { format: u32, program: String, pins: Pins },
     /// A policy was chosen for a trial.
     Proposed { trial: u64, point: Point, policy: Policy },
-    /// A child was trained.
-    Trained { trial: u64, sample: usize, seed: u64, device: String, history: History },
+    /// A child was trained. One that was behind at a rung has only the epochs up to it.
+    Trained {
+        trial: u64,
+        sample: usize,
+        seed: u64,
+        device: String,
+        history: History,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        behind: bool,
+    },
     /// A training failed.
     Failed { trial: u64, sample: usize, seed: u64, device: String, why: String },
+    /// Somebody else judged a trial, or one sample of it.
+    Told { trial: u64, sample: Option<usize>, told: Told },
+}
+
+/// What somebody else says of a trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// What it was worth; more is better.
+    Reward(f64),
+    /// That it failed, and why.
+    Failed(String),
 }
 
 /// What must not change while a study lives.
@@ -39,8 +66,19 @@ pub(crate) struct Pins {
 }
 
 impl Pins {
+    /// Those of a study whose trials are judged by somebody else.
+    pub(crate) fn outside(config: serde_json::Value) -> Self {
+        Self { data: OUTSIDE.into(), config }
+    }
+
     /// What differs from `now`, in words.
     fn changed(&self, now: &Self) -> Option<String> {
+        if self.data == OUTSIDE && now.data != OUTSIDE {
+            return Some("the study was made by deepaug init; go on with deepaug ask and deepaug tell".into());
+        }
+        if now.data == OUTSIDE && self.data != OUTSIDE {
+            return Some("the study trains its own children; go on with deepaug optimize --resume".into());
+        }
         if self.data != now.data {
             return Some("the data set has changed since the study was made; restore it or start a new study".into());
         }
@@ -57,6 +95,10 @@ impl Pins {
 pub(crate) struct Journal {
     file: File,
     path: PathBuf,
+    /// Bytes of whole lines.
+    len: u64,
+    /// Lines that were written since it was opened, for [`fault`].
+    written: u64,
 }
 
 impl Journal {
@@ -64,71 +106,128 @@ impl Journal {
     pub(crate) fn create(path: &Path, pins: Pins) -> Result<Self, Error> {
         let file =
             OpenOptions::new().create_new(true).append(true).open(path).map_err(|error| Error::file(path, error))?;
-        let mut journal = Self { file, path: path.into() };
+        let mut journal = Self { file, path: path.into(), len: 0, written: 0 };
         journal.lock()?;
         journal.append(&Entry::Opened { format: FORMAT, program: env!("CARGO_PKG_VERSION").into(), pins })?;
+        // The file's name is on disk only when its folder is.
+        #[cfg(unix)]
+        if let Some(folder) = path.parent() {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::file(folder, error))?;
+        }
         Ok(journal)
     }
 
-    /// An existing journal and what it holds after its first line. A last line that a crash cut short is removed.
-    pub(crate) fn open(path: &Path, pins: &Pins) -> Result<(Self, Vec<Entry>), Error> {
+    /// An existing journal and what it holds after its first line; with `pins`, only if they are its own. A last line that a
+    /// crash cut short is removed.
+    pub(crate) fn open(path: &Path, pins: Option<&Pins>) -> Result<(Self, Vec<Entry>), Error> {
         let file = OpenOptions::new()
             .read(true)
             .append(true)
             .open(path)
             .map_err(|error| Error::study(path, format!("not a study that can be resumed: {error}")))?;
-        let mut journal = Self { file, path: path.into() };
+        let mut journal = Self { file, path: path.into(), len: 0, written: 0 };
         journal.lock()?;
         let mut text = String::new();
         journal.file.read_to_string(&mut text).map_err(|error| Error::file(path, error))?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        journal.len = whole as u64;
         if whole < text.len() {
-            journal.file.set_len(whole as u64).map_err(|error| Error::file(path, error))?;
-            journal.file.seek(SeekFrom::End(0)).map_err(|error| Error::file(path, error))?;
+            journal.file.set_len(journal.len).map_err(|error| Error::file(path, error))?;
         }
-        let mut entries = Vec::new();
+        let mut entries: Vec<Entry> = Vec::new();
         for (index, line) in text[..whole].lines().enumerate() {
             let entry = serde_json::from_str(line)
                 .map_err(|error| Error::study(path, format!("line {} is damaged: {error}", index + 1)))?;
             entries.push(entry);
         }
-        match entries.first() {
-            Some(Entry::Opened { format, .. }) if *format > FORMAT => Err(Error::study(
-                path,
-                format!("format {format} is newer than this program reads ({FORMAT}); use a newer deepaug"),
-            )),
-            Some(Entry::Opened { pins: known, .. }) => match known.changed(pins) {
-                Some(change) => Err(Error::study(path, change)),
-                None => Ok((journal, entries.split_off(1))),
-            },
-            _ => Err(Error::study(path, "its first line is not a journal's")),
+        let (format, known) = match entries.first() {
+            Some(Entry::Opened { format, pins, .. }) => (*format, pins),
+            _ => return Err(Error::study(path, "its first line is not a journal's")),
+        };
+        if format > FORMAT {
+            let why = format!("format {format} is newer than this program reads ({FORMAT}); use a newer deepaug");
+            return Err(Error::study(path, why));
         }
+        if let Some(change) = pins.and_then(|pins| known.changed(pins)) {
+            return Err(Error::study(path, change));
+        }
+        Ok((journal, entries.split_off(1)))
     }
 
-    /// Writes one event and waits until it is on disk.
+    /// Writes one event and waits until it is on disk. What cannot be written whole is not written at all.
     pub(crate) fn append(&mut self, entry: &Entry) -> Result<(), Error> {
-        let mut line = serde_json::to_string(entry).map_err(|error| Error::file(&self.path, error.into()))?;
+        let failed = |error| Error::file(&self.path, error);
+        let mut line = serde_json::to_string(entry).map_err(|error| failed(error.into()))?;
         line.push('\n');
-        let result = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
-        result.map_err(|error| Error::file(&self.path, error))
+        if !self.is_in_place() {
+            let gone = "the study's folder has been moved or deleted while it was running";
+            return Err(failed(std::io::Error::new(std::io::ErrorKind::NotFound, gone)));
+        }
+        fault::before(self.written, &mut self.file, &line);
+        if let Err(error) = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data()) {
+            // Should this fail as well, the torn line is cut off when the study is opened again.
+            let _ = self.file.set_len(self.len);
+            return Err(failed(error));
+        }
+        self.len += line.len() as u64;
+        self.written += 1;
+        fault::after(self.written);
+        Ok(())
     }
 
-    /// The error for a proposal that is not the one in the file.
-    pub(crate) fn mismatch(&self, trial: u64) -> Error {
-        Error::study(
-            &self.path,
-            format!(
-                "trial {trial} was proposed differently by the program that wrote it; resume with that version, or start a \
-                 new study"
-            ),
-        )
+    /// Whether the file still has its name: to one that has been deleted everything could be written, and be lost.
+    fn is_in_place(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let number = |about: std::io::Result<std::fs::Metadata>| about.map(|about| (about.dev(), about.ino())).ok();
+            number(self.file.metadata()) == number(std::fs::metadata(&self.path))
+        }
+        #[cfg(not(unix))]
+        self.path.exists()
     }
 
     fn lock(&self) -> Result<(), Error> {
-        self.file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => Error::study(&self.path, "another process is running this study"),
-            TryLockError::Error(error) => Error::file(&self.path, error),
-        })
+        let note = self.path.with_file_name(LOCK);
+        match self.file.try_lock() {
+            Ok(()) => {
+                // Only read by a process that finds the file locked, so that it need not be removed.
+                let _ = std::fs::write(note, format!("process {}", std::process::id()));
+                Ok(())
+            }
+            Err(TryLockError::WouldBlock) => {
+                let who = std::fs::read_to_string(note).unwrap_or_else(|_| "another process".into());
+                Err(Error::study(&self.path, format!("{who} is running this study; wait for it, or stop it")))
+            }
+            Err(TryLockError::Error(error)) => Err(Error::file(&self.path, error)),
+        }
+    }
+}
+
+/// Crashes on purpose, for tests that the binary survives them: `DEEPAUG_CRASH=torn:N` ends the process in the middle of
+/// the journal's line N, counted from 0 since it was opened, `DEEPAUG_CRASH=after:N` right after N lines.
+mod fault {
+    use std::fs::File;
+    use std::io::Write;
+    use std::sync::LazyLock;
+
+    static CRASH: LazyLock<Option<(bool, u64)>> = LazyLock::new(|| {
+        let wanted = std::env::var("DEEPAUG_CRASH").ok()?;
+        let (kind, line) = wanted.split_once(':')?;
+        Some((kind == "torn", line.parse().ok()?))
+    });
+
+    pub(super) fn before(written: u64, file: &mut File, line: &str) {
+        if *CRASH == Some((true, written)) {
+            let _ = file.write_all(&line.as_bytes()[..line.len() / 2]);
+            std::process::abort();
+        }
+    }
+
+    pub(super) fn after(written: u64) {
+        if *CRASH == Some((false, written)) {
+            std::process::abort();
+        }
     }
 }
 
@@ -154,11 +253,11 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for torn in ["{", "{\"event\":\"failed\",\"trial\":1", "\u{0}\u{0}"] {
             std::fs::write(&path, [&whole, torn.as_bytes()].concat()).unwrap();
-            let (mut journal, entries) = Journal::open(&path, &pins("d", 1)).unwrap();
+            let (mut journal, entries) = Journal::open(&path, Some(&pins("d", 1))).unwrap();
             assert_eq!(entries, [failed(0)]);
             journal.append(&failed(1)).unwrap();
             drop(journal);
-            assert_eq!(Journal::open(&path, &pins("d", 1)).unwrap().1, [failed(0), failed(1)]);
+            assert_eq!(Journal::open(&path, Some(&pins("d", 1))).unwrap().1, [failed(0), failed(1)]);
         }
     }
 
@@ -167,9 +266,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let journal = Journal::create(&path, pins("d", 1)).unwrap();
-        let refused = |data, epochs| Journal::open(&path, &pins(data, epochs)).unwrap_err().to_string();
+        let refused = |data, epochs| Journal::open(&path, Some(&pins(data, epochs))).unwrap_err().to_string();
         let refusal = |data| refused(data, 1);
-        assert!(refusal("d").contains("another process is running this study"));
+        assert!(refusal("d").contains(&format!("process {} is running this study", std::process::id())));
         drop(journal);
         assert!(refusal("e").contains("the data set has changed"));
         assert!(refused("d", 2).contains("made with child_epochs = 1"));

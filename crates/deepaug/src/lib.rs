@@ -21,7 +21,7 @@
 //!
 //! Modules: [`Config`] is what a search is told; [`Study`] runs it, by [`Objective`] and [`reward`]; the `journal` and
 //! the `notebook` keep it; [`SearchResult`] is what it found; [`Event`] is what it says meanwhile; [`Error`] is what
-//! can go wrong. [`Policies`] reads what was found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
+//! can go wrong. [`AskTell`] is a search whose trials somebody else judges. [`Policies`] reads what was found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
 //! [`LabelCheck`] show what a policy does, [`ChildBench`] and [`OpBench`] how fast. The policies, data sets and children of the other crates are re-exported.
 
 mod apply;
@@ -32,15 +32,20 @@ mod config;
 mod error;
 mod event;
 mod journal;
+mod ledger;
 mod notebook;
 mod objective;
+mod outside;
 mod policies;
 mod preview;
 mod record;
 mod result;
 pub mod reward;
+mod rungs;
+mod search;
 mod seeds;
 mod study;
+mod workers;
 
 pub use apply::{Applied, Apply};
 pub use auto::Auto;
@@ -50,16 +55,19 @@ pub use config::{Child, Config, EpochSize, Portion};
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 pub use deepaug_child_model::{
-    Activation, Adapter, Augment, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer,
-    Optimiser, Padding, Program, Rule, Schedule, Settings, Side, TrainError, Training, TrainingSet, adapters,
+    Activation, Adapter, Augment, Capacity, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net,
+    Observer, Optimiser, Padding, Program, Rule, Schedule, Settings, Side, TrainError, Training, TrainingSet, adapters,
     kill_programs,
 };
 pub use deepaug_controller::Method;
 pub use deepaug_dataset::{DataError, Dataset, ReadOptions, Split, SplitSizes};
 pub use error::{ConfigError, Error};
 pub use event::{Event, Progress};
+pub use journal::Told;
 pub use objective::Objective;
+pub use outside::{AskTell, Asked, Rebuilt, rebuild};
 pub use policies::{Policies, select_ops};
 pub use preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images, write_sheet};
-pub use result::{Candidate, Gain, SearchResult, Verdict};
-pub use study::{Changes, Study};
+pub use result::{Candidate, Gain, SearchResult, Termination, Verdict};
+pub use rungs::EarlyStopping;
+pub use study::{Budget, Changes, Study};

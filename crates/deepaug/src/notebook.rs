@@ -4,9 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use deepaug_child_model::{EpochRecord, History};
+use deepaug_child_model::EpochRecord;
 use deepaug_controller::Point;
 
+use crate::journal::Told;
+use crate::ledger::Ended;
+use crate::result::write_whole;
 use crate::reward::Reward;
 use crate::{Codec, Error};
 
@@ -18,10 +21,9 @@ pub(crate) struct Row<'a> {
     pub(crate) sample: usize,
     /// `search`, or `confirm` for the trainings with fresh seeds after it.
     pub(crate) phase: &'static str,
-    pub(crate) seed: u64,
-    pub(crate) device: &'a str,
-    /// What came of it, or why nothing did.
-    pub(crate) outcome: Result<(&'a History, Reward), &'a str>,
+    /// What it was worth; none if it failed.
+    pub(crate) reward: Option<Reward>,
+    pub(crate) ended: &'a Ended,
 }
 
 /// The file, written anew from its first line whenever a study is opened.
@@ -33,79 +35,102 @@ pub(crate) struct Notebook {
 }
 
 impl Notebook {
-    pub(crate) fn create(path: &Path, codec: Codec) -> Result<Self, Error> {
-        let file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .open(path)
-            .map_err(|error| Error::file(path, error))?;
-        let mut notebook = Self { file, path: path.into(), codec };
-        let header = notebook.header();
-        notebook.write(&[header])?;
-        Ok(notebook)
+    /// Writes the file, whole or not at all, and opens it for more rows.
+    pub(crate) fn write<'a>(path: &Path, codec: Codec, rows: impl Iterator<Item = Row<'a>>) -> Result<Self, Error> {
+        let file = write_all(path, &codec, rows)?;
+        Ok(Self { file, path: path.into(), codec })
     }
 
-    /// Writes a training's rows, one an epoch, or one that says why it failed, and waits until they are on disk.
+    /// Writes the file anew, whole or not at all.
+    pub(crate) fn rewrite<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) -> Result<(), Error> {
+        self.file = write_all(&self.path, &self.codec, rows)?;
+        Ok(())
+    }
+
+    /// Writes a training's rows, one an epoch, or one where no epochs are known, and waits until they are on disk.
     pub(crate) fn append(&mut self, row: &Row<'_>) -> Result<(), Error> {
-        let rows = match row.outcome {
-            Ok((history, reward)) => {
-                let seconds = format!("{:.3}", history.seconds);
-                let one = |record: &EpochRecord| {
-                    let EpochRecord { epoch, acc, loss, val_acc, val_loss } = *record;
-                    let values = [acc, loss, val_acc, val_loss, acc - val_acc].map(|value| value.to_string());
-                    let reward = [reward.value.to_string(), reward.overfitted.to_string(), reward.top_k.to_string()];
-                    self.cells(row, values, &epoch.to_string(), reward, &seconds, "")
-                };
-                history.epochs.iter().map(one).collect()
-            }
-            Err(why) => vec![self.cells(row, Default::default(), "", Default::default(), "", why)],
-        };
-        self.write(&rows)
-    }
-
-    /// The cells of a row, in the order of the [`header`](Self::header).
-    fn cells(
-        &self,
-        row: &Row<'_>,
-        [acc, loss, val_acc, val_loss, gap]: [String; 5],
-        epoch: &str,
-        [reward, overfitted, top_k]: [String; 3],
-        seconds: &str,
-        failed: &str,
-    ) -> Vec<String> {
-        let mut cells = vec![acc, loss, val_acc, val_loss, row.trial.to_string()];
-        cells.extend(self.codec.cells(row.point));
-        cells.extend([row.sample.to_string(), reward, epoch.into()]);
-        if self.codec.is_single() {
-            cells.push(gap);
-        }
-        let (phase, seed, device) = (row.phase.into(), row.seed.to_string(), row.device.into());
-        cells.extend([phase, overfitted, top_k, seed, device, seconds.into(), failed.into()]);
-        cells
-    }
-
-    /// The columns of DeepAugment's notebook, in its order, then ours.
-    fn header(&self) -> Vec<String> {
-        let single = self.codec.is_single();
-        let mut columns: Vec<String> = ["acc", "loss", "val_acc", "val_loss", "trial_no"].map(String::from).to_vec();
-        columns.extend(self.codec.columns());
-        columns.extend(["sample_no", if single { "reward" } else { "mean_late_val_acc" }, "epoch"].map(String::from));
-        if single {
-            columns.push("acc_overfit".into());
-        }
-        columns
-            .extend(["phase", "overfitted", "top_k_val_acc", "seed", "device", "seconds", "failed"].map(String::from));
-        columns
-    }
-
-    fn write(&mut self, rows: &[Vec<String>]) -> Result<(), Error> {
         let failed = |error| Error::file(&self.path, error);
-        let mut table = csv::Writer::from_writer(Vec::new());
-        for row in rows {
-            table.write_record(row).map_err(|error| failed(error.into()))?;
-        }
-        let bytes = table.into_inner().map_err(|error| failed(error.into_error()))?;
+        let bytes = table(cells(&self.codec, row)).map_err(failed)?;
         self.file.write_all(&bytes).and_then(|()| self.file.sync_data()).map_err(failed)
     }
+}
+
+fn write_all<'a>(path: &Path, codec: &Codec, rows: impl Iterator<Item = Row<'a>>) -> Result<File, Error> {
+    let failed = |error| Error::file(path, error);
+    let all = std::iter::once(header(codec)).chain(rows.flat_map(|row| cells(codec, &row)));
+    write_whole(path, &table(all).map_err(failed)?)?;
+    OpenOptions::new().append(true).open(path).map_err(failed)
+}
+
+fn table(rows: impl IntoIterator<Item = Vec<String>>) -> std::io::Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        table.write_record(row)?;
+    }
+    table.into_inner().map_err(|error| error.into_error())
+}
+
+/// What a row says of an epoch.
+#[derive(Default)]
+struct Measured {
+    /// Accuracy, loss, validation accuracy and loss, and the first's excess over the third.
+    values: [String; 5],
+    epoch: String,
+}
+
+/// A training's rows, in the order of the [`header`].
+fn cells(codec: &Codec, row: &Row<'_>) -> Vec<Vec<String>> {
+    let one = |measured: Measured| {
+        let reward = row.reward;
+        let mut behind = String::new();
+        let (mut seed, mut device, mut seconds, mut failed) = Default::default();
+        match row.ended {
+            Ended::Trained { seed: s, device: d, history, behind: b } => {
+                (seed, device, seconds) = (s.to_string(), d.clone(), format!("{:.3}", history.seconds));
+                behind = b.to_string();
+            }
+            Ended::Failed { seed: s, device: d, why } => {
+                (seed, device, failed) = (s.to_string(), d.clone(), why.clone())
+            }
+            Ended::Told { told: Told::Failed(why), .. } => failed = why.clone(),
+            Ended::Told { told: Told::Reward(_), .. } => {}
+        }
+        let [acc, loss, val_acc, val_loss, gap] = measured.values;
+        let mut cells = vec![acc, loss, val_acc, val_loss, row.trial.to_string()];
+        cells.extend(codec.cells(row.point));
+        let value = |of: fn(Reward) -> String| reward.map(of).unwrap_or_default();
+        cells.extend([row.sample.to_string(), value(|r| r.value.to_string()), measured.epoch]);
+        if codec.is_single() {
+            cells.push(gap);
+        }
+        let (overfitted, top_k) = (value(|r| r.overfitted.to_string()), value(|r| r.top_k.to_string()));
+        cells.extend([row.phase.into(), overfitted, top_k, behind, seed, device, seconds, failed]);
+        cells
+    };
+    match row.ended.history() {
+        Some(history) => history.epochs.iter().map(|record| one(Measured::of(record))).collect(),
+        None => vec![one(Measured::default())],
+    }
+}
+
+impl Measured {
+    fn of(record: &EpochRecord) -> Self {
+        let EpochRecord { epoch, acc, loss, val_acc, val_loss } = *record;
+        let values = [acc, loss, val_acc, val_loss, acc - val_acc].map(|value| value.to_string());
+        Self { values, epoch: epoch.to_string() }
+    }
+}
+
+/// The columns of DeepAugment's notebook, in its order, then ours.
+fn header(codec: &Codec) -> Vec<String> {
+    let single = codec.is_single();
+    let mut columns: Vec<String> = ["acc", "loss", "val_acc", "val_loss", "trial_no"].map(String::from).to_vec();
+    columns.extend(codec.columns());
+    columns.extend(["sample_no", if single { "reward" } else { "mean_late_val_acc" }, "epoch"].map(String::from));
+    if single {
+        columns.push("acc_overfit".into());
+    }
+    let ours = ["phase", "overfitted", "top_k_val_acc", "behind", "seed", "device", "seconds", "failed"];
+    columns.extend(ours.map(String::from));
+    columns
 }

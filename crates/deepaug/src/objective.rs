@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deepaug_augmenter::{Policy, RangeTable};
+use deepaug_augmenter::{Policy, RangeTable, SubPolicy};
 use deepaug_child_model::{
-    ChildModel, EpochRecord, History, Observer, Settings, TrainError, Training, TrainingSet, images_per_second,
+    Capacity, ChildModel, EpochRecord, History, Observer, Settings, TrainError, Training, TrainingSet,
+    images_per_second,
 };
 use deepaug_dataset::{Dataset, Split};
 use ndarray::Array4;
@@ -27,6 +28,7 @@ pub struct Objective {
     settings: Settings,
     child: Box<dyn ChildModel>,
     threads: usize,
+    sub_policies: usize,
     seed: u64,
     initial_weights: Option<PathBuf>,
 }
@@ -51,6 +53,7 @@ impl Objective {
             },
             child,
             threads: if config.threads == 0 { cores() } else { config.threads },
+            sub_policies: config.sub_policies,
             seed: config.seed,
             initial_weights: None,
         }
@@ -66,29 +69,47 @@ impl Objective {
         self.child.as_ref()
     }
 
-    /// How long so many trainings will take, at most `at_once` of them beside one another, from the speed of a few steps, and
-    /// the training images a second; absent for a child whose speed is not quickly measured.
+    /// How long so many trainings will take, from the speed of a few steps, and the training images a second; absent for a
+    /// child whose speed is not quickly measured.
     ///
     /// # Errors
     /// [`TrainError`].
-    pub(crate) fn estimate(&self, trainings: usize, at_once: usize) -> Result<Option<(f64, Duration)>, TrainError> {
+    pub(crate) fn estimate(&self, trainings: usize) -> Result<Option<(f64, Duration)>, TrainError> {
         if !self.child.is_quick() {
             return Ok(None);
         }
+        let Capacity { passes, children } = self.capacity()?;
+        let at_once = (passes * children).min(trainings);
         let policy = Policy::none(RangeTable::Monotone);
-        let speed = images_per_second(self.child(), &self.training(&policy, 0), [at_once, self.threads], PROBE)?;
-        let learnt = self.settings.images_per_epoch.unwrap_or(self.labels.len()) as f64;
+        let speed = images_per_second(self.child(), &self.training(&policy, 0), [at_once, passes], PROBE)?;
+        let learnt = self.images_per_epoch() as f64;
         // An evaluation is the way there without the way back.
         let measured = self.validation_labels.len() as f64 / 3.0;
         let images = trainings as f64 * self.settings.epochs as f64 * (learnt + measured);
         Ok(Some((speed, Duration::try_from_secs_f64(images / speed).unwrap_or(Duration::MAX))))
     }
 
-    /// Trains one child for each (policy, sample), and returns their histories in that order.
+    /// Trains one child for each (policy, sample) on this thread, and returns their histories in that order.
     pub fn train(&self, samples: &[(&Policy, usize)], observer: &dyn Observer) -> Vec<Result<History, TrainError>> {
         let trainings: Vec<Training<'_>> =
             samples.iter().map(|&(policy, sample)| self.training(policy, sample)).collect();
-        self.child.train_all(&trainings, self.threads, observer)
+        self.child.train_all(&trainings, 1, observer)
+    }
+
+    /// How many trainings the child model takes at once.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub fn capacity(&self) -> Result<Capacity, TrainError> {
+        // As many copies as a policy can make.
+        let sub_policies = vec![SubPolicy::default(); self.sub_policies];
+        let policy = Policy { ranges: RangeTable::Monotone, portion: 1.0, sub_policies };
+        self.child.capacity(&self.training(&policy, 0), self.threads)
+    }
+
+    /// Images that a training learns from an epoch; where that depends on its policy, without augmentation.
+    pub fn images_per_epoch(&self) -> usize {
+        self.settings.images_per_epoch.unwrap_or(self.labels.len())
     }
 
     /// Trains a child without augmentation for `epochs` and lets every later training start from its weights, which

@@ -8,6 +8,7 @@ use deepaug_controller::Point;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::ledger::Ledger;
 use crate::reward::Reward;
 use crate::{Codec, Error};
 
@@ -75,12 +76,20 @@ pub struct Candidate {
     pub search_gain: Option<Gain>,
     /// The gain over no augmentation with fresh seeds.
     pub fresh_gain: Option<Gain>,
+    /// The epoch after which its first sample was stopped, and the others left out, if they were.
+    pub behind: Option<usize>,
 }
 
 impl Candidate {
     pub(crate) fn new(trial: u64, policy: Policy, point: Point, samples: Vec<Option<Reward>>) -> Self {
         let reward = mean_reward(&samples).unwrap_or(0.0);
-        Self { trial, policy, point, reward, samples, fresh: Vec::new(), search_gain: None, fresh_gain: None }
+        let (fresh, search_gain, fresh_gain, behind) = Default::default();
+        Self { trial, policy, point, reward, samples, fresh, search_gain, fresh_gain, behind }
+    }
+
+    /// Whether it was measured to the end, so that it can be compared with others.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.has_failed() && self.behind.is_none()
     }
 
     /// Whether every training of the search failed.
@@ -132,6 +141,31 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// What ended a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Termination {
+    /// All iterations were done.
+    Iterations,
+    /// The budget of time was spent.
+    Time,
+    /// The budget of trainings was spent.
+    Trainings,
+    /// Every policy of the space had been tried.
+    Exhausted,
+}
+
+impl fmt::Display for Termination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Iterations => "all policies have been tried",
+            Self::Time => "the time is spent",
+            Self::Trainings => "the trainings are spent",
+            Self::Exhausted => "there are no other policies",
+        })
+    }
+}
+
 /// What a search found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SearchResult {
@@ -149,35 +183,53 @@ pub struct SearchResult {
     pub trainings: usize,
     /// Trainings that failed.
     pub failed: usize,
+    /// Epochs that the search's trainings took.
+    pub epochs: usize,
+    /// Epochs that were spared by ending trials early.
+    pub epochs_spared: usize,
+    /// What ended the search, where that is known.
+    pub ended_by: Option<Termination>,
 }
 
 /// How many policies a result lists, as DeepAugment does.
 const TOP: usize = 20;
 
 impl SearchResult {
-    pub(crate) fn new(
-        study: &Path,
-        baseline: Candidate,
-        mut others: Vec<Candidate>,
-        trainings: usize,
-        failed: usize,
-    ) -> Option<Self> {
+    /// What a study has found by now; none before a policy can be compared with no augmentation.
+    pub(crate) fn new(study: &Path, ledger: &Ledger, ended_by: Option<Termination>) -> Option<Self> {
+        let (ended, failed) = ledger.counts();
+        let (epochs, epochs_spared) = ledger.epochs();
+        let baseline = ledger.candidate(0).filter(Candidate::is_usable)?;
+        let others =
+            ledger.proposals().filter(|&(trial, _)| trial > 0).filter_map(|(trial, _)| ledger.candidate(trial));
+        let (study, best) = (study.into(), baseline.clone());
+        let verdict = Verdict::Unconfirmed;
+        let top = Vec::new();
+        let trainings = ended - failed;
+        Self { study, baseline, best, top, verdict, trainings, failed, epochs, epochs_spared, ended_by }
+            .ranked(others.collect())
+    }
+
+    /// The same with the best of `others`.
+    fn ranked(mut self, mut others: Vec<Candidate>) -> Option<Self> {
+        let baseline = &self.baseline;
         let confirmed = others.iter().filter(|candidate| !candidate.fresh.is_empty()).count();
         for candidate in &mut others {
             let gain = |samples: &[_], base: &[_], n| Gain::paired(&accuracies(samples), &accuracies(base), n);
             candidate.search_gain = gain(&candidate.samples, &baseline.samples, 1);
             candidate.fresh_gain = gain(&candidate.fresh, &baseline.fresh, confirmed);
         }
-        others.retain(|candidate| !candidate.has_failed());
+        others.retain(Candidate::is_usable);
         let rank = |c: &Candidate| (mean(&accuracies(&c.fresh)).unwrap_or(-1.0), c.reward);
         others.sort_by(|a, b| {
             let (a, b) = (rank(a), rank(b));
             b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
         });
         others.truncate(TOP);
-        let best = others.first()?.clone();
-        let verdict = Verdict::of(&best);
-        Some(Self { study: study.into(), baseline, best, top: others, verdict, trainings, failed })
+        self.best = others.first()?.clone();
+        self.verdict = Verdict::of(&self.best);
+        self.top = others;
+        Some(self)
     }
 
     /// Writes `top_policies.csv`, `best_policy.json` and `result.json` into the study's folder, each whole or not at
@@ -300,9 +352,26 @@ mod tests {
     #[test]
     fn fresh_seeds_decide_and_the_verdict_is_plain() {
         let result = |fresh: &[f64]| {
-            let others =
-                vec![candidate(1, &[0.9], &[0.5, 0.5, 0.5]), candidate(2, &[0.8], fresh), candidate(3, &[0.95], &[])];
-            SearchResult::new(Path::new("s"), candidate(0, &[0.7], &[0.6, 0.61, 0.59]), others, 9, 0).unwrap()
+            let others = vec![
+                candidate(1, &[0.9], &[0.5, 0.5, 0.5]),
+                candidate(2, &[0.8], fresh),
+                candidate(3, &[0.95], &[]),
+                Candidate { behind: Some(2), ..candidate(4, &[0.99], &[]) },
+            ];
+            let baseline = candidate(0, &[0.7], &[0.6, 0.61, 0.59]);
+            let found = SearchResult {
+                study: "s".into(),
+                best: baseline.clone(),
+                baseline,
+                top: Vec::new(),
+                verdict: Verdict::Unconfirmed,
+                trainings: 9,
+                failed: 0,
+                epochs: 9,
+                epochs_spared: 0,
+                ended_by: None,
+            };
+            found.ranked(others).unwrap()
         };
         let better = result(&[0.7, 0.72, 0.69]);
         assert_eq!(better.top.iter().map(|c| c.trial).collect::<Vec<_>>(), [2, 1, 3]);

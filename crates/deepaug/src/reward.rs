@@ -43,7 +43,7 @@ pub fn reward(epochs: &[EpochRecord], k: usize, tolerance: f64) -> Reward {
 }
 
 /// The mean of the `k` highest values, 0 for none.
-fn mean_of_highest(mut values: Vec<f64>, k: usize) -> f64 {
+pub(crate) fn mean_of_highest(mut values: Vec<f64>, k: usize) -> f64 {
     values.sort_by(|a, b| b.total_cmp(a));
     values.truncate(k.max(1));
     values.iter().sum::<f64>() / values.len().max(1) as f64

@@ -1,26 +1,29 @@
 //! One search, from its first training to its result, in one folder.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use deepaug_augmenter::Policy;
-use deepaug_child_model::{ChildModel, DeviceChoice, EpochRecord, TrainError};
-use deepaug_controller::{Outcome, SearchError, Searcher, Settings, searcher};
+use deepaug_child_model::{Capacity, ChildModel, DeviceChoice, EpochRecord, TrainError};
+use deepaug_controller::{Searcher, Settings};
 use deepaug_dataset::{Dataset, ReadOptions, Split, SplitSizes};
 
 use crate::journal::{Entry, Journal, Pins};
-use crate::notebook::Notebook;
-use crate::record::{Recorder, Wanted};
-use crate::result::{Candidate, SearchResult, mean_reward, write_whole};
+use crate::record::Recorder;
+use crate::result::{SearchResult, write_whole};
+use crate::search::Search;
 use crate::seeds::{Purpose, derive};
-use crate::{Codec, Config, ConfigError, Error, Event, Objective, Progress};
+use crate::workers::locked;
+use crate::{Auto, Codec, Config, ConfigError, EarlyStopping, Error, Event, Objective};
 
 /// Where studies go unless told otherwise.
 const STUDIES: &str = "reports/experiments";
 pub(crate) const FROZEN_CONFIG: &str = "study.toml";
 pub(crate) const JOURNAL: &str = "journal.jsonl";
+/// What the command writes its log into; see [`Study::log_path`].
+pub(crate) const LOG: &str = "deepaug.log";
 
 /// One search in one folder: `study.toml` (the frozen configuration), `journal.jsonl` (all that happened),
 /// `notebook.csv` (the same as a table), and at the end `best_policy.json`, `top_policies.csv` and `result.json`.
@@ -32,8 +35,18 @@ pub struct Study {
     split: Split,
     classes: usize,
     objective: Objective,
-    recorder: Recorder,
+    recorder: Mutex<Recorder>,
     stop: Arc<AtomicBool>,
+    budget: Budget,
+}
+
+/// What a run may take. When it is spent no trial is begun; those under way are finished, and the best confirmed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Budget {
+    /// Time for the run, confirmation included as far as the speed until then tells.
+    pub time: Option<Duration>,
+    /// Trainings of the study, earlier runs and confirmation included.
+    pub trainings: Option<usize>,
 }
 
 /// What may be changed of a study when it is resumed.
@@ -92,7 +105,7 @@ impl Study {
         {
             config.child.folder = folder.to_string_lossy().into_owned();
         }
-        let parts = Parts::new(&config, dataset, child)?;
+        let parts = Parts::new(&mut config, dataset, child)?;
         let folder = match out {
             Some(out) => claim(out)?,
             None => next_free(&config)?,
@@ -142,9 +155,9 @@ impl Study {
         Self::reopen(config, &dataset, child, folder)
     }
 
-    fn reopen(config: Config, dataset: &Dataset, child: Box<dyn ChildModel>, folder: &Path) -> Result<Self, Error> {
-        let parts = Parts::new(&config, dataset, child)?;
-        let (journal, entries) = Journal::open(&folder.join(JOURNAL), &parts.pins)?;
+    fn reopen(mut config: Config, dataset: &Dataset, child: Box<dyn ChildModel>, folder: &Path) -> Result<Self, Error> {
+        let parts = Parts::new(&mut config, dataset, child)?;
+        let (journal, entries) = Journal::open(&folder.join(JOURNAL), Some(&parts.pins))?;
         write_whole(&folder.join(FROZEN_CONFIG), frozen(&config).as_bytes())?;
         Self::assemble(config, folder.into(), parts, journal, entries)
     }
@@ -157,10 +170,10 @@ impl Study {
         entries: Vec<Entry>,
     ) -> Result<Self, Error> {
         let codec = Codec::new(&config);
-        let notebook = Notebook::create(&folder.join(&config.notebook_path), codec.clone())?;
-        let recorder = Recorder::new(&config, journal, notebook, entries);
+        let recorder = Mutex::new(Recorder::new(&config, &folder, journal, entries)?);
         let Parts { split, classes, objective, .. } = parts;
-        Ok(Self { config, codec, folder, split, classes, objective, recorder, stop: Arc::default() })
+        let (stop, budget) = Default::default();
+        Ok(Self { config, codec, folder, split, classes, objective, recorder, stop, budget })
     }
 
     /// The study's folder.
@@ -168,155 +181,109 @@ impl Study {
         &self.folder
     }
 
+    /// Where its log belongs: what [`run`](Self::run) says goes to `tracing` too, for a subscriber to write down.
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.join(LOG)
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
+    /// The same with a budget for the next [`run`](Self::run).
+    pub fn within(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
     /// Set to true, from any thread, this ends [`run`](Self::run) with [`Error::Interrupted`] after the epochs under
-    /// way.
+    /// way; trainings that are nearly done are finished.
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         self.stop.clone()
     }
 
-    /// Runs the search to its end. Events come from several threads, one at a time each.
+    /// Runs the search to its end. Events come from several threads, one at a time each, and go into the log too.
     ///
     /// # Errors
     /// [`Error`]; all that finished before it is kept and can be resumed.
     pub fn run(mut self, on_event: &(dyn Fn(&Event) + Sync)) -> Result<SearchResult, Error> {
-        let config = self.config.clone();
-        let confirmed = (config.iters as usize).min(config.confirm_policies);
-        let confirmations = if confirmed > 0 { (confirmed + 1) * config.confirm_samples } else { 0 };
-        let trainings = (config.iters as usize + 1) * config.opt_samples + confirmations;
-        on_event(&Event::Started {
+        let emit = |event: &Event| {
+            match event {
+                Event::Epoch { .. } => tracing::debug!("{event}"),
+                event => tracing::info!("{event}"),
+            }
+            on_event(event);
+        };
+        let config = &self.config;
+        let trainings = (config.iters as usize + 1) * config.opt_samples + config.confirmations(config.iters + 1);
+        emit(&Event::Started {
             study: self.folder.clone(),
             images: [self.split.train.len(), self.split.validation.len(), self.split.test.len()],
             classes: self.classes,
             device: self.objective.child().device(),
             iters: config.iters,
             trainings,
+            workers: config.workers.unwrap_or(1),
         });
-        let todo = trainings.saturating_sub(self.recorder.ended());
+        let todo = trainings.saturating_sub(locked(&self.recorder).ledger().counts().0);
         // What is wrong with a training is said where it is trained in earnest.
         if todo > 0
-            && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo, config.opt_samples)
+            && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
         {
-            on_event(&Event::Estimated { images_per_second, left: Some(left) });
+            emit(&Event::Estimated { images_per_second, left: Some(left) });
         }
-        if config.child_first_train_epochs > 0 {
-            let weights = self.folder.join(&config.pre_aug_weights_path);
-            let (epochs, stop) = (config.child_first_train_epochs, self.stop.clone());
-            let on_epoch = |record: &EpochRecord| {
-                on_event(&Event::Pretraining { epochs, record: *record });
-                !stop.load(Ordering::Relaxed)
-            };
-            self.objective.pretrain(&Policy::none(config.ranges), epochs, weights, &on_epoch).map_err(|error| {
-                match error {
-                    TrainError::Stopped => Error::Interrupted { path: self.folder.clone() },
-                    error => Error::Child(error),
-                }
-            })?;
+        self.pretrain(&emit)?;
+        let config = &self.config;
+        let mut searcher = searcher(config)?;
+        let search = Search {
+            folder: &self.folder,
+            config,
+            codec: &self.codec,
+            objective: &self.objective,
+            recorder: &self.recorder,
+            stop: &self.stop,
+            budget: self.budget,
+            emit: &emit,
+        };
+        let ended_by = search.run(searcher.as_mut());
+        if let Err(error) = &ended_by {
+            tracing::error!("{error}");
         }
-        let mut meter = Meter::new(trainings);
-        let mut searcher = searcher(
-            config.method,
-            self.codec.space().map_err(|error| ConfigError::new(error.to_string()))?,
-            Settings { initial_points: config.opt_initial_points, ..Settings::default() },
-            derive(config.seed, Purpose::Searcher, 0),
-        )?;
-        let mut trials: Vec<Candidate> = Vec::new();
-        for number in 0..=config.iters {
-            match self.trial(number, searcher.as_mut(), &mut meter, on_event) {
-                // A space of few policies has been tried through.
-                Err(Error::Search(SearchError::Exhausted)) => break,
-                trial => trials.push(trial?),
-            }
-        }
-        self.confirm(&mut trials, confirmed, on_event)?;
-        self.recorder.file_rest()?;
-        let baseline = trials.remove(0);
-        let result = SearchResult::new(&self.folder, baseline, trials, self.recorder.trained(), self.recorder.failed())
+        let ended_by = ended_by?;
+        let mut recorder = locked(&self.recorder);
+        recorder.sort_notebook()?;
+        let result = SearchResult::new(&self.folder, recorder.ledger(), Some(ended_by))
             .ok_or_else(|| Error::study(&self.folder, "every training failed; journal.jsonl says why"))?;
         result.write(&self.codec)?;
+        emit(&Event::SearchEnded { by: ended_by });
         Ok(result)
     }
 
-    /// One trial: a policy is proposed, judged, and the searcher told.
-    fn trial(
-        &mut self,
-        number: u64,
-        searcher: &mut dyn Searcher,
-        meter: &mut Meter,
-        on_event: &(dyn Fn(&Event) + Sync),
-    ) -> Result<Candidate, Error> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted { path: self.folder.clone() });
-        }
-        let (point, policy) = if number == 0 {
-            (self.codec.baseline(), Policy::none(self.config.ranges))
-        } else {
-            let point = searcher.ask(number)?;
-            let policy = self.codec.decode(&point);
-            (point, policy)
-        };
-        self.recorder.propose(number, &point, &policy)?;
-        on_event(&Event::TrialStarted { trial: number, policy: policy.clone() });
-        let batch: Vec<_> = (0..self.config.opt_samples)
-            .map(|sample| Wanted { trial: number, sample, policy: &policy, point: &point })
-            .collect();
-        let fresh_before = self.recorder.fresh();
-        let start = Instant::now();
-        let samples = self.recorder.evaluate(&self.objective, &batch, &self.stop, &self.folder, on_event)?;
-        meter.add(samples.len(), self.recorder.fresh() - fresh_before, start.elapsed());
-        let reward = mean_reward(&samples);
-        let outcome = reward.map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward));
-        if number == 0 {
-            if reward.is_none() {
-                let why =
-                    "the trainings without augmentation failed, so nothing can be compared; journal.jsonl says why";
-                return Err(Error::Child(TrainError::Failed { why: why.into() }));
-            }
-            if self.codec.baseline_is_exact() {
-                searcher.observe(0, point.clone(), outcome)?;
-            }
-        } else {
-            searcher.tell(number, outcome)?;
-        }
-        let progress = meter.progress(number, reward);
-        on_event(&Event::TrialFinished { trial: number, policy: policy.clone(), reward, progress });
-        Ok(Candidate::new(number, policy, point, samples))
-    }
-
-    /// Trains the best policies of the search, and no augmentation, with seeds the search has not used.
-    fn confirm(
-        &mut self,
-        trials: &mut [Candidate],
-        policies: usize,
-        on_event: &(dyn Fn(&Event) + Sync),
-    ) -> Result<(), Error> {
-        let mut order: Vec<usize> = (1..trials.len()).filter(|&t| !trials[t].has_failed()).collect();
-        order.sort_by(|&a, &b| trials[b].reward.total_cmp(&trials[a].reward).then(a.cmp(&b)));
-        order.truncate(policies);
-        if order.is_empty() {
+    /// Trains the weights that every child starts from, where that is wanted and has not been done.
+    fn pretrain(&mut self, emit: &dyn Fn(&Event)) -> Result<(), Error> {
+        let (epochs, stop) = (self.config.child_first_train_epochs, &self.stop);
+        if epochs == 0 {
             return Ok(());
         }
-        let first = self.config.opt_samples;
-        let samples = self.config.confirm_samples;
-        on_event(&Event::Confirming { trials: order.iter().map(|&t| trials[t].trial).collect(), samples });
-        order.insert(0, 0);
-        let batch: Vec<_> = order
-            .iter()
-            .flat_map(|&t| {
-                let Candidate { trial, policy, point, .. } = &trials[t];
-                (first..first + samples).map(move |sample| Wanted { trial: *trial, sample, policy, point })
-            })
-            .collect();
-        let rewards = self.recorder.evaluate(&self.objective, &batch, &self.stop, &self.folder, on_event)?;
-        for (&t, fresh) in order.iter().zip(rewards.chunks(samples)) {
-            trials[t].fresh = fresh.to_vec();
-        }
-        Ok(())
+        let on_epoch = |record: &EpochRecord| {
+            emit(&Event::Pretraining { epochs, record: *record });
+            !stop.load(Ordering::Relaxed)
+        };
+        let weights = self.folder.join(&self.config.pre_aug_weights_path);
+        let trained = self.objective.pretrain(&Policy::none(self.config.ranges), epochs, weights, &on_epoch);
+        trained.map_err(|error| match error {
+            TrainError::Stopped => Error::Interrupted { path: self.folder.clone() },
+            error => Error::Child(error),
+        })
     }
+}
+
+/// The controller of a configuration.
+pub(crate) fn searcher(config: &Config) -> Result<Box<dyn Searcher>, Error> {
+    let space = Codec::new(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
+    let settings = Settings { initial_points: config.opt_initial_points, ..Settings::default() };
+    let seed = derive(config.seed, Purpose::Searcher, 0);
+    Ok(deepaug_controller::searcher(config.method, space, settings, seed)?)
 }
 
 /// What a study needs before its folder exists.
@@ -328,15 +295,24 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(config: &Config, dataset: &Dataset, child: Box<dyn ChildModel>) -> Result<Self, Error> {
+    /// Settles how many trials are under way at once, where that is left open.
+    fn new(config: &mut Config, dataset: &Dataset, child: Box<dyn ChildModel>) -> Result<Self, Error> {
         config.check().map_err(|(key, why)| ConfigError::new(format!("{key}: {why}")))?;
         child.check(dataset.image_shape(), dataset.classes().len())?;
         let sizes = SplitSizes { train: config.train_set_size, validation: config.validation_set_size };
         let split = Split::draw(dataset, sizes, derive(config.seed, Purpose::Split, 0))?;
-        let mut fixed = config.fixed();
-        fixed["child_model"] = child.name().into();
-        let pins = Pins { data: fingerprint(dataset), config: fixed };
+        let name = child.name();
         let objective = Objective::new(config, dataset, &split, child);
+        if config.workers == Auto::Auto {
+            let Capacity { passes, children } = objective.capacity()?;
+            let at_once = passes * children;
+            let of_a_trial = if config.early_stopping == EarlyStopping::Off { config.opt_samples } else { 1 };
+            // One more than are needed, so that nobody waits for the slowest.
+            config.workers = Auto::Given(at_once.div_ceil(of_a_trial) + usize::from(at_once > 1));
+        }
+        let mut fixed = config.fixed();
+        fixed["child_model"] = name.into();
+        let pins = Pins { data: fingerprint(dataset), config: fixed };
         Ok(Self { split, classes: dataset.classes().len(), objective, pins })
     }
 }
@@ -361,16 +337,21 @@ fn fingerprint(dataset: &Dataset) -> String {
     format!("{} images, crc32 {:08x}", dataset.len(), checksum.finalize())
 }
 
-fn frozen(config: &Config) -> String {
+pub(crate) fn frozen(config: &Config) -> String {
     format!("# Frozen by deepaug {}.\n\n{}", env!("CARGO_PKG_VERSION"), config.documented())
 }
 
-fn thaw(folder: &Path, changes: &Changes) -> Result<Config, Error> {
+/// The configuration of a study on disk.
+pub(crate) fn read_frozen(folder: &Path) -> Result<Config, Error> {
     let path = folder.join(FROZEN_CONFIG);
     if !path.is_file() {
         return Err(Error::study(folder, format!("not a study: there is no {FROZEN_CONFIG} in it")));
     }
-    let mut config = Config::read(&path)?;
+    Ok(Config::read(&path)?)
+}
+
+fn thaw(folder: &Path, changes: &Changes) -> Result<Config, Error> {
+    let mut config = read_frozen(folder)?;
     if let Some(iters) = changes.iters {
         if iters < config.iters {
             return Err(Error::study(
@@ -385,7 +366,7 @@ fn thaw(folder: &Path, changes: &Changes) -> Result<Config, Error> {
 }
 
 /// Makes the folder that was asked for, which must be new or empty.
-fn claim(folder: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn claim(folder: &Path) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
     let mut inside = std::fs::read_dir(folder).map_err(|error| Error::file(folder, error))?;
     if inside.next().is_some() {
@@ -409,46 +390,6 @@ fn next_free(config: &Config) -> Result<PathBuf, Error> {
             Ok(()) => return Ok(folder),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(Error::file(&folder, error)),
-        }
-    }
-}
-
-/// How far a study has come and how fast it goes.
-struct Meter {
-    trainings: usize,
-    done: usize,
-    fresh: usize,
-    spent: Duration,
-    baseline: Option<f64>,
-    best: Option<(u64, f64)>,
-}
-
-impl Meter {
-    fn new(trainings: usize) -> Self {
-        Self { trainings, done: 0, fresh: 0, spent: Duration::ZERO, baseline: None, best: None }
-    }
-
-    /// `done` trainings have ended, `fresh` of them in this run, which took `spent`.
-    fn add(&mut self, done: usize, fresh: usize, spent: Duration) {
-        self.done += done;
-        self.fresh += fresh;
-        if fresh > 0 {
-            self.spent += spent;
-        }
-    }
-
-    fn progress(&mut self, trial: u64, reward: Option<f64>) -> Progress {
-        match reward {
-            Some(reward) if trial == 0 => self.baseline = Some(reward),
-            Some(reward) if self.best.is_none_or(|(_, best)| reward > best) => self.best = Some((trial, reward)),
-            _ => {}
-        }
-        Progress {
-            trainings_done: self.done,
-            trainings: self.trainings,
-            left: (self.fresh > 0).then(|| self.spent.div_f64(self.fresh as f64) * (self.trainings - self.done) as u32),
-            baseline: self.baseline,
-            best: self.best,
         }
     }
 }

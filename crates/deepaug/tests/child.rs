@@ -85,3 +85,54 @@ fn a_study_is_resumed_with_the_child_it_began_with() {
     let error = Study::resume(&out, &Changes::default()).unwrap_err().to_string();
     assert!(error.contains("child_model = \"made\""), "{error}");
 }
+
+/// Panics in the trainings that `fails` names, counted from 0 in the order in which they begin.
+#[derive(Debug)]
+struct Fragile {
+    inner: Made,
+    begun: AtomicUsize,
+    fails: fn(usize) -> bool,
+}
+
+impl Fragile {
+    fn boxed(fails: fn(usize) -> bool) -> Box<Self> {
+        Box::new(Self { inner: *Made::lasting(usize::MAX), begun: AtomicUsize::new(0), fails })
+    }
+}
+
+impl ChildModel for Fragile {
+    fn name(&self) -> String {
+        "made".into()
+    }
+
+    fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError> {
+        assert!(!(self.fails)(self.begun.fetch_add(1, Ordering::Relaxed)), "a fragile child");
+        self.inner.train(training, on_epoch)
+    }
+}
+
+#[test]
+fn a_worker_that_panics_costs_its_training_one_more_try_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |out: &str, child: Box<dyn ChildModel>| {
+        let out = folder.path().join(out);
+        let repeated = AtomicUsize::new(0);
+        let study = Study::create_with_child(config(), child, Some(&out)).unwrap();
+        let result = study.run(&|event| {
+            if let deepaug::Event::TrainingRepeated { why, .. } = event {
+                assert!(why.contains("a fragile child"), "{why}");
+                repeated.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        (notebook(&out), result.unwrap().failed, repeated.into_inner())
+    };
+    let (whole, ..) = run("whole", Made::lasting(usize::MAX));
+    // One in three trainings panics; tried again, it is another training's turn.
+    let (found, failed, repeated) = run("fragile", Fragile::boxed(|begun| begun % 3 == 2));
+    assert_eq!((found, failed), (whole, 0));
+    assert!(repeated >= 3, "{repeated}");
+    // Twice in a row, and the training has failed, its trial going on with what it has.
+    let (found, failed, repeated) = run("broken", Fragile::boxed(|begun| begun == 2 || begun == 3));
+    assert_eq!((failed, repeated), (1, 1));
+    assert_eq!(found.matches("a fragile child").count(), 1, "{found}");
+}

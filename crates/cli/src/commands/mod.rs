@@ -1,10 +1,12 @@
 //! The verbs, one a file.
 
 mod apply;
+mod ask_tell;
 mod bench;
 mod config;
 mod devices;
 mod export;
+mod notebook;
 mod optimize;
 mod preview;
 
@@ -18,6 +20,10 @@ use crate::output;
 pub(crate) fn run(args: Args) -> ExitCode {
     let json = match &args.command {
         Command::Optimize(args) => args.json,
+        Command::Init(args) => args.json,
+        Command::Ask(args) => args.json,
+        Command::Tell(args) => args.json,
+        Command::Notebook(args) => args.json,
         Command::Apply(args) => args.json,
         Command::Preview(args) => args.json,
         Command::Export(args) => args.json,
@@ -27,6 +33,10 @@ pub(crate) fn run(args: Args) -> ExitCode {
     };
     let work = || match &args.command {
         Command::Optimize(args) => optimize::run(args),
+        Command::Init(args) => ask_tell::init(args),
+        Command::Ask(args) => ask_tell::ask(args),
+        Command::Tell(args) => ask_tell::tell(args),
+        Command::Notebook(args) => notebook::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Preview(args) => preview::run(args),
         Command::Export(args) => export::run(args),

@@ -1,9 +1,11 @@
 //! `deepaug optimize`.
 
+use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use deepaug::{Changes, Config, Error, SearchResult, Study};
+use deepaug::{Budget, Changes, Config, Error, SearchResult, Study};
 
 use crate::progress::View;
 use crate::{args, output};
@@ -16,6 +18,8 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
         Some(folder) => Study::resume(folder, &Changes { iters: args.iters, device: args.device })?,
         None => Study::create(configuration(args)?, args.out.as_deref())?,
     };
+    let study = study.within(Budget { time: args.time, trainings: args.trainings });
+    log_to(&study.log_path());
     let stop = study.stop_flag();
     let handler = ctrlc::set_handler(move || {
         if stop.swap(true, Ordering::Relaxed) {
@@ -25,7 +29,7 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
             std::thread::sleep(Duration::from_millis(300));
             std::process::exit(130);
         }
-        output::note("stopping after the epochs under way; press Ctrl-C again to stop at once");
+        output::note("stopping; what is nearly done is finished. Press Ctrl-C again to stop at once");
     });
     if let Err(error) = handler {
         output::note(format_args!("Ctrl-C will stop at once, without waiting for epochs to end: {error}"));
@@ -42,6 +46,17 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
     Ok(())
 }
 
+/// Writes what happens to a file, beside what the terminal shows.
+fn log_to(path: &Path) {
+    match std::fs::OpenOptions::new().create(true).append(true).open(path) {
+        Ok(file) => {
+            let log = tracing_subscriber::fmt().with_writer(Mutex::new(file)).with_ansi(false).with_target(false);
+            log.with_max_level(tracing::Level::DEBUG).init();
+        }
+        Err(error) => output::note(format_args!("{}: there will be no log: {error}", path.display())),
+    }
+}
+
 /// The file, or the quickstart; then what was typed.
 fn configuration(args: &args::Optimize) -> Result<Config, Error> {
     let mut config = match &args.config {
@@ -55,10 +70,11 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
     config.iters = args.iters.unwrap_or(config.iters);
     config.seed = args.seed.unwrap_or(config.seed);
     config.device = args.device.unwrap_or(config.device);
+    config.workers = args.workers.unwrap_or(config.workers);
     Ok(config)
 }
 
-fn print(result: &SearchResult) {
+pub(super) fn print(result: &SearchResult) {
     output::line(format_args!("\nrank  trial  reward  gain over no augmentation ({:.4})", result.baseline.reward));
     for (index, candidate) in result.top.iter().take(SHOWN).enumerate() {
         let gain = match (&candidate.fresh_gain, &candidate.search_gain) {
@@ -70,6 +86,12 @@ fn print(result: &SearchResult) {
         output::line(format_args!("                    {}", candidate.policy));
     }
     output::line(format_args!("\n{}", result.verdict));
+    if result.epochs_spared > 0 {
+        let part = 100.0 * result.epochs_spared as f64 / (result.epochs + result.epochs_spared) as f64;
+        output::line(format_args!(
+            "Trials that were behind ended early, which spared {part:.0} % of the search's epochs."
+        ));
+    }
     if result.failed > 0 {
         output::line(format_args!("{} trainings failed; journal.jsonl says why.", result.failed));
     }

@@ -1,0 +1,149 @@
+//! Stopping trials early that are clearly losing: successive halving over epochs, without waiting for one another (L. Li et
+//! al., A system for massively parallel hyperparameter tuning, MLSys 2020), in the form that stops rather than pauses.
+//!
+//! A trial's first sample is its scout: when it is behind at a rung, it ends there and the other samples are not trained.
+//! All scouts have the same seed, so that differences between them are not differences of luck. What a new trial has to
+//! reach is decided when it is proposed, from the trials that the searcher has been told, so that it does not depend on
+//! timing.
+
+use deepaug_child_model::EpochRecord;
+use serde::{Deserialize, Serialize};
+
+use crate::Config;
+use crate::reward::mean_of_highest;
+
+/// Which trials end early.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EarlyStopping {
+    /// None.
+    #[default]
+    Off,
+    /// Those not in the better half at a rung.
+    Median,
+    /// Those not in the best third at a rung.
+    Halving,
+}
+
+impl EarlyStopping {
+    /// One in so many goes on.
+    fn reduction(self) -> Option<usize> {
+        match self {
+            Self::Off => None,
+            Self::Median => Some(2),
+            Self::Halving => Some(3),
+        }
+    }
+}
+
+/// Accuracies of earlier epochs than this part of all say too little of the last ones.
+const EARLIEST: usize = 16;
+
+/// The epochs at which trials are compared.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rungs {
+    epochs: Vec<usize>,
+    reduction: usize,
+    last_n_epochs: usize,
+}
+
+/// What a trial has to reach: epochs, and the value at each.
+pub(crate) type Hurdles = Vec<(usize, f64)>;
+
+impl Rungs {
+    /// Those of a configuration; none if no trial ends early.
+    pub(crate) fn new(config: &Config) -> Option<Self> {
+        let reduction = config.early_stopping.reduction()?;
+        let shorter = |&epochs: &usize| (epochs > 1).then(|| epochs.div_ceil(reduction));
+        let least = config.child_epochs.div_ceil(EARLIEST);
+        let mut epochs: Vec<usize> =
+            std::iter::successors(Some(config.child_epochs), shorter).skip(1).take_while(|&e| e >= least).collect();
+        epochs.reverse();
+        Some(Self { epochs, reduction, last_n_epochs: config.opt_last_n_epochs })
+    }
+
+    /// What counts at a rung: the mean of the highest validation accuracies so far, as in the reward.
+    fn value(&self, epochs: &[EpochRecord], rung: usize) -> Option<f64> {
+        let until = epochs.get(..rung)?.iter().map(|epoch| epoch.val_acc).collect();
+        Some(mean_of_highest(until, self.last_n_epochs))
+    }
+
+    /// What a new trial has to reach to be among the best of the scouts known. A rung with few of them has no hurdle.
+    pub(crate) fn hurdles(&self, scouts: &[&[EpochRecord]]) -> Hurdles {
+        let hurdle = |&rung: &usize| {
+            let mut values: Vec<f64> = scouts.iter().filter_map(|epochs| self.value(epochs, rung)).collect();
+            values.sort_by(|a, b| b.total_cmp(a));
+            let stay = (values.len() + 1) / self.reduction;
+            (stay > 1).then(|| (rung, values[stay - 1]))
+        };
+        self.epochs.iter().filter_map(hurdle).collect()
+    }
+
+    /// Whether a scout has just failed to reach one.
+    pub(crate) fn is_behind(&self, hurdles: &Hurdles, epochs: &[EpochRecord]) -> bool {
+        let hurdle = hurdles.iter().find(|(rung, _)| *rung == epochs.len());
+        hurdle.is_some_and(|&(rung, least)| self.value(epochs, rung).is_some_and(|value| value < least))
+    }
+
+    /// The reward that a scout that was stopped would have come to: its value at its rung, and what the complete trials, given
+    /// as scout and reward, gained from there on the average; no more than their median, for it was stopped.
+    pub(crate) fn estimate(&self, stopped: &[EpochRecord], complete: &[(&[EpochRecord], f64)]) -> f64 {
+        let rung = stopped.len();
+        let value = self.value(stopped, rung).unwrap_or_default();
+        let gains: Vec<f64> = complete.iter().filter_map(|(s, reward)| Some(reward - self.value(s, rung)?)).collect();
+        let mut rewards: Vec<f64> = complete.iter().map(|(_, reward)| *reward).collect();
+        rewards.sort_by(f64::total_cmp);
+        let gain = gains.iter().sum::<f64>() / gains.len().max(1) as f64;
+        let most = rewards.get(rewards.len() / 2).copied().unwrap_or(1.0);
+        (value + gain).min(most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(accuracies: &[f64]) -> Vec<EpochRecord> {
+        let record = |(i, &val_acc)| EpochRecord { epoch: i + 1, acc: 0.5, loss: 1.0, val_acc, val_loss: 1.0 };
+        accuracies.iter().enumerate().map(record).collect()
+    }
+
+    fn rungs(early_stopping: EarlyStopping, child_epochs: usize) -> Option<Rungs> {
+        Rungs::new(&Config { early_stopping, child_epochs, opt_last_n_epochs: 1, ..Config::default() })
+    }
+
+    #[test]
+    fn rungs_are_thirds_or_halves_of_the_epochs() {
+        assert_eq!(rungs(EarlyStopping::Off, 50), None);
+        assert_eq!(rungs(EarlyStopping::Halving, 50).unwrap().epochs, [6, 17]);
+        assert_eq!(rungs(EarlyStopping::Median, 50).unwrap().epochs, [4, 7, 13, 25]);
+        assert_eq!(rungs(EarlyStopping::Halving, 9).unwrap().epochs, [1, 3]);
+        assert!(rungs(EarlyStopping::Halving, 1).unwrap().epochs.is_empty());
+    }
+
+    #[test]
+    fn one_in_three_goes_on() {
+        let rungs = rungs(EarlyStopping::Halving, 9).unwrap();
+        let scouts: Vec<Vec<EpochRecord>> = (1..=8).map(|i| epochs(&[0.1 * f64::from(i), 0.0, 0.5])).collect();
+        let known = |n: usize| scouts[..n].iter().map(Vec::as_slice).collect::<Vec<_>>();
+        assert_eq!(rungs.hurdles(&known(4)), []);
+        // The third highest of eight, for a ninth may be third.
+        let hurdles = rungs.hurdles(&known(8));
+        assert_eq!(hurdles.len(), 2);
+        assert!((hurdles[0].1 - 0.6).abs() < 1e-12 && hurdles[1].0 == 3, "{hurdles:?}");
+        assert!(rungs.is_behind(&hurdles, &epochs(&[0.59])));
+        assert!(!rungs.is_behind(&hurdles, &epochs(&[0.61])));
+        assert!(!rungs.is_behind(&hurdles, &epochs(&[0.61, 0.0])), "there is no rung at epoch 2");
+    }
+
+    #[test]
+    fn what_a_stopped_trial_would_have_come_to_is_estimated_from_the_others() {
+        let rungs = rungs(EarlyStopping::Halving, 9).unwrap();
+        let (a, b) = (epochs(&[0.3, 0.5, 0.7]), epochs(&[0.4, 0.6, 0.6]));
+        let complete: Vec<(&[EpochRecord], f64)> = vec![(&a, 0.7), (&b, 0.6)];
+        // They gained 0.4 and 0.2.
+        assert!((rungs.estimate(&epochs(&[0.2]), &complete) - 0.5).abs() < 1e-12);
+        assert!((rungs.estimate(&epochs(&[0.5]), &complete) - 0.7).abs() < 1e-12);
+        assert!((rungs.estimate(&epochs(&[0.2]), &[]) - 0.2).abs() < 1e-12);
+    }
+}
