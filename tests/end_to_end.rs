@@ -242,7 +242,7 @@ fn bad_input_gets_one_clear_error_and_leaves_nothing() {
         (&["--data", "nowhere"], 4, "nowhere: no such file or folder"),
         (&["--data", "empty"], 4, "empty: not an image set in a known format: the folder is empty"),
         (&["--data", "one"], 4, "only one class (only)"),
-        (&["--data", "hollow"], 4, "none: a class folder without PNG or JPEG files"),
+        (&["--data", "hollow"], 4, "none: a class folder without images"),
         (&["--data", "broken"], 4, "cut.jpg: not a readable image"),
         (&["--data", "hollow/dark/0.png"], 4, "a single file of another kind"),
         (

@@ -91,7 +91,8 @@ pub(crate) fn write_class_folders(root: &Path, classes: &[&str], images: u32) {
         for index in 0..images {
             let image = RgbImage::from_fn(12, 12, |x, y| {
                 let spot = u8::from((x + index) % 5 < 2) * 30;
-                Rgb([shade + spot, shade, y as u8])
+                // No two images are the same.
+                Rgb([shade + spot, shade + (index / 20) as u8, y as u8 + 12 * (index % 20) as u8])
             });
             image.save(folder.join(format!("{index}.png"))).unwrap();
         }

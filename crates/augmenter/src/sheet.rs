@@ -71,6 +71,11 @@ pub fn ops(ranges: RangeTable, ops: &[Op], images: ArrayView4<'_, u8>, seed: u64
     table(&magnitudes.iter().map(|magnitude| format!("{magnitude:.1}")).collect::<Vec<_>>(), &rows)
 }
 
+/// A sheet of images in rows, each with words beside it; images are NHWC of one size, with 1 or 3 channels.
+pub fn rows(rows: &[(String, Array4<u8>)]) -> Array3<u8> {
+    table(&[], rows)
+}
+
 fn applied(sub_policy: &SubPolicy, ranges: RangeTable, images: ArrayView4<'_, u8>, seed: u64) -> Array4<u8> {
     Policy { ranges, portion: 1.0, sub_policies: vec![sub_policy.clone()] }.copies(images, seed).images
 }

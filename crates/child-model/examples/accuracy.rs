@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let net = Net::new(model, Device::open(DeviceChoice::Auto)?);
     let policy = Policy::none(RangeTable::Monotone);
     for seed in 0..seeds.parse()? {
-        let sizes = SplitSizes { train: train.parse()?, validation: validation.parse()? };
+        let sizes = SplitSizes::counts(train.parse()?, validation.parse()?);
         let split = Split::draw(&dataset, sizes, seed)?;
         let (images, validation_images) = (dataset.gather(&split.train), dataset.gather(&split.validation));
         let set = TrainingSet {

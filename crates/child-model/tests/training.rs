@@ -19,7 +19,7 @@ struct Images {
 
 fn images(train: usize, validation: usize) -> Images {
     let sample = Dataset::sample();
-    let split = Split::draw(&sample, SplitSizes { train, validation }, 1).unwrap();
+    let split = Split::draw(&sample, SplitSizes::counts(train, validation), 1).unwrap();
     Images {
         train: sample.gather(&split.train),
         labels: sample.gather_labels(&split.train),

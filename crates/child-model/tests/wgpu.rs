@@ -28,7 +28,7 @@ fn main() {
 
 fn a_training_on_the_gpu_agrees_with_the_cpu() {
     let sample = Dataset::sample();
-    let split = Split::draw(&sample, SplitSizes { train: 16, validation: 10 }, 1).unwrap();
+    let split = Split::draw(&sample, SplitSizes::counts(16, 10), 1).unwrap();
     let (train_images, validation_images) = (sample.gather(&split.train), sample.gather(&split.validation));
     let set = TrainingSet {
         images: train_images.slice(s![.., 8..20, 8..20, ..]),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use deepaug::{Auto, DeviceChoice, Model, RangeTable, Target};
+use deepaug::{Auto, DeviceChoice, Model, OnBadImage, RangeTable, Target};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 wrong arguments, 3 configuration, 4 data, 5 device, 6 study, \
                           7 file system, 8 a child failed, 70 a defect of deepaug, 130 interrupted";
@@ -68,6 +68,12 @@ Trial 0 is no augmentation, to compare with.")]
   deepaug bench --child --model wrn_16_2 --model simplecnn --json
   deepaug bench --ops --size 32,224 --threads 1,2")]
     Bench(Bench),
+    /// Show what is understood of a set of images, and what about it may spoil a search
+    #[command(after_help = "Examples:
+  deepaug data my-images
+  deepaug data labels.csv --group-column patient --image-size auto --out sheet.png
+  deepaug data --config my.toml --json")]
+    Data(Data),
     /// List the devices that trainings can run on
     #[command(after_help = "Example:\n  deepaug devices --json")]
     Devices(Devices),
@@ -82,15 +88,14 @@ const OPTIMIZE_EXAMPLES: &str = "Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Optimize {
-    /// Images: a folder of class folders (PNG, JPEG), a folder of MNIST IDX files, Hugging Face parquet
+    /// Images: a folder of class folders, a CSV table, parquet, NPZ, WebDataset shards, CIFAR's or MNIST's files
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
     /// Configuration file; without one, a small search of a few minutes
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Side in pixels that images are brought to; needed where they differ in size
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) image_size: Option<u32>,
     /// Policies to try
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) iters: Option<u64>,
@@ -113,9 +118,53 @@ pub(crate) struct Optimize {
     #[arg(long, value_name = "N", value_parser = in_range(1, 100_000_000))]
     pub(crate) trainings: Option<usize>,
     /// Go on with a study that was stopped or killed; --iters may add to it, --device move it
-    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "image_size", "config", "out", "seed", "workers"])]
+    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "Reading", "config", "out", "seed", "workers"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print events and the result as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How images are read; each goes before what the configuration says.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reading {
+    /// folder, csv, parquet, numpy, webdataset, cifar or idx [default: found out]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) data_format: Option<String>,
+    /// Side in pixels that images are brought to, or auto; needed where they differ in size
+    #[arg(long, value_name = "PIXELS", value_parser = image_size)]
+    pub(crate) image_size: Option<Auto<u32>>,
+    /// Column of a table, or name of an array, that holds images or their paths
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image_column: Option<String>,
+    /// The same for labels
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label_column: Option<String>,
+    /// The same for the words train, validation and test
+    #[arg(long, value_name = "NAME")]
+    pub(crate) split_column: Option<String>,
+    /// The same for what belongs together, such as the images of one patient
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group_column: Option<String>,
+    /// error or skip: what becomes of images that cannot be read
+    #[arg(long, value_name = "WHAT", value_parser = on_bad_image)]
+    pub(crate) on_bad_image: Option<OnBadImage>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Data {
+    /// Images, as for optimize --data [default: those of the configuration]
+    #[arg(value_name = "PATH", required_unless_present = "config")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Configuration file, for how images are read and divided
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// PNG file for a sheet of images of each class [default: NAME-sheet.png, where NAME is that of the images]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -223,7 +272,7 @@ pub(crate) struct Found {
 pub(crate) struct Apply {
     #[command(flatten)]
     pub(crate) found: Found,
-    /// Folder of PNG and JPEG images, folders in it included
+    /// Folder of images, folders in it included
     #[arg(value_name = "IN")]
     pub(crate) from: PathBuf,
     /// Folder for the copies, new or empty
@@ -254,9 +303,9 @@ pub(crate) struct Preview {
     /// Images, as for optimize [default: the study's, or those inside the program]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
-    /// Side in pixels that images are brought to; needed where they differ in size
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) image_size: Option<u32>,
+    /// Side in pixels that images are brought to, or auto; needed where they differ in size
+    #[arg(long, value_name = "PIXELS", value_parser = image_size)]
+    pub(crate) image_size: Option<Auto<u32>>,
     /// PNG file for the picture
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -338,6 +387,22 @@ fn grey_or_colour(text: &str) -> Result<usize, String> {
         "1" => Ok(1),
         "3" => Ok(3),
         _ => Err("must be 1 or 3".into()),
+    }
+}
+
+fn image_size(text: &str) -> Result<Auto<u32>, String> {
+    match text.parse() {
+        Ok(side) if (1..=1024).contains(&side) => Ok(Auto::Given(side)),
+        _ if text == "auto" => Ok(Auto::Auto),
+        _ => Err("must be a number from 1 to 1024, or auto".into()),
+    }
+}
+
+fn on_bad_image(text: &str) -> Result<OnBadImage, String> {
+    match text {
+        "error" => Ok(OnBadImage::Error),
+        "skip" => Ok(OnBadImage::Skip),
+        _ => Err("must be error or skip".into()),
     }
 }
 

@@ -1,12 +1,13 @@
 //! The images in memory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use memmap2::Mmap;
 use ndarray::{Array4, ArrayView4, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
-use crate::formats::{self, ReadOptions};
+use crate::{DataError, Origins, ReadOptions, read};
 
 /// The name by which the embedded sample is asked for.
 pub const SAMPLE_NAME: &str = "fashion-mnist-sample";
@@ -29,10 +30,33 @@ pub enum Part {
 #[derive(Debug, Clone)]
 pub struct Dataset {
     origin: PathBuf,
-    images: Array4<u8>,
+    pixels: Pixels,
     labels: Vec<usize>,
     classes: Vec<String>,
     parts: Vec<Part>,
+    groups: Option<Vec<usize>>,
+    origins: Origins,
+}
+
+/// Where the pixels lie.
+#[derive(Debug, Clone)]
+pub(crate) enum Pixels {
+    /// In memory.
+    Owned(Array4<u8>),
+    /// In a file of the cache from `offset` on, read as they are needed.
+    Mapped { file: Arc<Mmap>, offset: usize, shape: [usize; 4] },
+}
+
+impl Pixels {
+    pub(crate) fn view(&self) -> ArrayView4<'_, u8> {
+        match self {
+            Self::Owned(images) => images.view(),
+            Self::Mapped { file, offset, shape } => {
+                let length = shape.iter().product::<usize>();
+                ArrayView4::from_shape(*shape, &file[*offset..offset + length]).expect("the cache checked the length")
+            }
+        }
+    }
 }
 
 impl Dataset {
@@ -51,8 +75,19 @@ impl Dataset {
         classes: Vec<String>,
         parts: Vec<Part>,
     ) -> Result<Self, DataError> {
+        let images = if images.is_standard_layout() { images } else { images.as_standard_layout().into_owned() };
+        Self::from_pixels(origin, Pixels::Owned(images), labels, classes, parts)
+    }
+
+    pub(crate) fn from_pixels(
+        origin: &Path,
+        pixels: Pixels,
+        labels: Vec<usize>,
+        classes: Vec<String>,
+        parts: Vec<Part>,
+    ) -> Result<Self, DataError> {
         let wrong = |why: String| Err(DataError::unusable(origin, why));
-        let (count, height, width, channels) = images.dim();
+        let (count, height, width, channels) = pixels.view().dim();
         if count == 0 {
             return wrong("there are no images in it".into());
         }
@@ -66,7 +101,7 @@ impl Dataset {
         }
         if classes.len() < 2 {
             return wrong(format!(
-                "there is only one class ({}); a classifier needs two or more",
+                "there is only one class ({}); a classifier needs two or more. Name the folder above, or add a class",
                 classes.first().map_or("none", String::as_str)
             ));
         }
@@ -82,24 +117,57 @@ impl Dataset {
         if let Some(empty) = counts.iter().position(|&n| n == 0) {
             return wrong(format!("class \"{}\" has no images; add some or remove the class", classes[empty]));
         }
-        Ok(Self { origin: origin.into(), images, labels, classes, parts })
+        let origins = Origins::default();
+        Ok(Self { origin: origin.into(), pixels, labels, classes, parts, groups: None, origins })
+    }
+
+    /// Says which images belong together, such as those of one patient: equal numbers, one an image. A [`Split`]
+    /// never has them on two sides.
+    ///
+    /// # Errors
+    /// [`DataError::Unusable`] when there is not one number an image.
+    ///
+    /// [`Split`]: crate::Split
+    pub fn with_groups(mut self, groups: Vec<usize>) -> Result<Self, DataError> {
+        if groups.len() != self.len() {
+            let why = format!("{} images but {} groups; every image needs one", self.len(), groups.len());
+            return Err(DataError::unusable(&self.origin, why));
+        }
+        self.groups = Some(groups);
+        Ok(self)
+    }
+
+    pub(crate) fn with_origins(self, origins: Origins) -> Self {
+        Self { origins, ..self }
     }
 
     /// Reads an image set from a path, recognising its format; [`SAMPLE_NAME`] gives the embedded sample.
     ///
+    /// Images that are equal pixel by pixel belong together, as do those of one group where the source has groups.
+    ///
     /// # Errors
     /// [`DataError`] names the file or image at fault.
     pub fn read(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
-        if path.as_os_str() == SAMPLE_NAME {
-            return Ok(Self::sample());
-        }
-        formats::read(path, options)
+        Self::read_with(path, options, &|_, _| ())
+    }
+
+    /// Reads an image set as [`read`](Self::read) does; `progress` hears, from several threads, how many images are decoded
+    /// and how many there are.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with(
+        path: &Path,
+        options: &ReadOptions,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Self, DataError> {
+        read::read(path, options, progress)
     }
 
     /// The embedded sample of Fashion-MNIST (Xiao et al. 2017, MIT licence): 4,000 training and 1,000 test images,
     /// grey, 28x28, ten classes of equal size.
     pub fn sample() -> Self {
-        formats::idx::sample().expect("the embedded sample is whole, as its test shows")
+        read::sample().expect("the embedded sample is whole, as its test shows")
     }
 
     /// Number of images.
@@ -114,7 +182,7 @@ impl Dataset {
 
     /// Height, width and channels of every image.
     pub fn image_shape(&self) -> [usize; 3] {
-        let (_, height, width, channels) = self.images.dim();
+        let (_, height, width, channels) = self.images().dim();
         [height, width, channels]
     }
 
@@ -140,7 +208,25 @@ impl Dataset {
 
     /// All images, `[N, H, W, C]`.
     pub fn images(&self) -> ArrayView4<'_, u8> {
-        self.images.view()
+        self.pixels.view()
+    }
+
+    /// Which images belong together: equal numbers, one an image. `None` where each stands alone.
+    pub fn groups(&self) -> Option<&[usize]> {
+        self.groups.as_deref()
+    }
+
+    /// What was found where the images came from: names, sizes, what was left out.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// What the image at an index is called: its file, or its place in one.
+    pub fn name(&self, index: usize) -> String {
+        match self.origins.names.get(index) {
+            Some(name) => name.display().to_string(),
+            None => format!("image {index}"),
+        }
     }
 
     /// Copies the images at `indices`, in that order: `[indices.len(), H, W, C]`.
@@ -148,7 +234,7 @@ impl Dataset {
     /// # Panics
     /// When an index is not below [`len`](Self::len).
     pub fn gather(&self, indices: &[usize]) -> Array4<u8> {
-        self.images.select(Axis(0), indices)
+        self.images().select(Axis(0), indices)
     }
 
     /// The labels at `indices`, in that order.

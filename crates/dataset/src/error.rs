@@ -13,8 +13,9 @@ pub enum DataError {
     },
     /// Something lies at the path, but in no known format.
     #[error(
-        "{}: not an image set in a known format: {why}. Known are a folder with one folder of PNG or JPEG files \
-         per class, a folder of MNIST IDX files, and Hugging Face parquet files",
+        "{}: not an image set in a known format: {why}. Known are a folder with one folder of images per class, a table \
+         (.csv, .tsv) of images and labels, Hugging Face parquet files, NumPy arrays (.npz, .npy), WebDataset shards \
+         (.tar), and folders of CIFAR's or MNIST's files",
         path.display()
     )]
     Unrecognised {

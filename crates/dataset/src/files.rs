@@ -6,13 +6,14 @@ use image::DynamicImage;
 use ndarray::Array3;
 
 use crate::DataError;
-use crate::formats::{entries, folder, raster};
+use crate::formats::{entries, is_image_name};
+use crate::raster::Raster;
 
-/// The PNG and JPEG files of a folder and of all folders in it, in the order of their names; hidden ones are left out, and
+/// The image files of a folder and of all folders in it, in the order of their names; hidden ones are left out, and
 /// so are folders behind symbolic links, which might lead in circles.
 ///
 /// # Errors
-/// [`DataError`]: a folder that cannot be read, an image of a kind that cannot be read, no image at all.
+/// [`DataError`]: a folder that cannot be read, no image at all.
 pub fn image_files(root: &Path) -> Result<Vec<PathBuf>, DataError> {
     if !root.exists() {
         return Err(DataError::Missing { path: root.into() });
@@ -20,7 +21,7 @@ pub fn image_files(root: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut files = Vec::new();
     collect(root, &mut files)?;
     if files.is_empty() {
-        return Err(DataError::unusable(root, "there are no PNG or JPEG files in it"));
+        return Err(DataError::unusable(root, "there are no images in it"));
     }
     Ok(files)
 }
@@ -31,24 +32,30 @@ fn collect(at: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
             if !path.is_symlink() {
                 collect(&path, files)?;
             }
-        } else if folder::is_image(&path)? {
+        } else if is_image_name(&path) {
             files.push(path);
         }
     }
     Ok(())
 }
 
-/// Reads an image as height x width x channels: 1 where it is grey, else 3. Alpha is dropped, 16 bits become 8.
+/// Reads an image as height x width x channels: 1 where it is grey, else 3. What every kind of image becomes is told at
+/// [`ReadOptions`](crate::ReadOptions); alpha is laid over white.
 ///
 /// # Errors
 /// [`DataError`] names the file.
 pub fn read_image(path: &Path) -> Result<Array3<u8>, DataError> {
-    let bytes = std::fs::read(path).map_err(|error| DataError::io(path, error))?;
-    let image = raster::decode(path, &bytes)?;
-    let (height, width, grey) = (image.height() as usize, image.width() as usize, !image.color().has_color());
-    let pixels = if grey { image.into_luma8().into_raw() } else { image.into_rgb8().into_raw() };
-    let shape = (height, width, if grey { 1 } else { 3 });
-    Ok(Array3::from_shape_vec(shape, pixels).expect("a decoded image has all its pixels"))
+    decode_image(path, &std::fs::read(path).map_err(|error| DataError::io(path, error))?)
+}
+
+/// Decodes the bytes of an image file as [`read_image`] does; `name` is what errors call it.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn decode_image(name: &Path, bytes: &[u8]) -> Result<Array3<u8>, DataError> {
+    let Raster { pixels, width, height, channels } =
+        Raster::decode(bytes, [255; 3]).map_err(|why| DataError::damaged(name, why))?;
+    Ok(Array3::from_shape_vec((height, width, channels), pixels).expect("a decoded image has all its pixels"))
 }
 
 /// An image, height x width x 1 or 3, as the bytes of a PNG file.

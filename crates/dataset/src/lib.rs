@@ -5,24 +5,37 @@
 //!
 //! # fn main() -> Result<(), deepaug_dataset::DataError> {
 //! let dataset = Dataset::sample(); // or Dataset::read("my-images".as_ref(), &ReadOptions::default())?
-//! let split = Split::draw(&dataset, SplitSizes { train: 500, validation: 300 }, 7)?;
+//! let split = Split::draw(&dataset, SplitSizes::counts(500, 300), 7)?;
 //! let images = dataset.gather(&split.train); // u8, [500, 28, 28, 1]
 //! assert_eq!(images.dim(), (500, 28, 28, 1));
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Modules: [`Dataset`] holds the images; [`formats`] reads them, one file a format; [`files`] reads
-//! and writes single images; [`Split`] divides them;
-//! [`DataError`] says what is wrong with them. Nothing here knows of training.
+//! Modules: [`Dataset`] holds the images; `formats` finds them, one file a format; `raster` decodes them, as
+//! [`ReadOptions`] ask; `cache` keeps what was decoded; [`files`] reads and writes single images; [`Split`] divides a
+//! set; [`Duplicates`] and [`Summary`] tell what is in it; [`DataError`] says what is wrong with it. Nothing here knows of
+//! training.
 
+mod cache;
 mod dataset;
+mod duplicates;
 mod error;
 pub mod files;
-pub mod formats;
+mod formats;
+mod options;
+mod raster;
+mod read;
 mod split;
+mod summary;
 
+pub use cache::cache_folder;
 pub use dataset::{Dataset, Part, SAMPLE_NAME};
+pub use duplicates::Duplicates;
 pub use error::DataError;
-pub use formats::{Format, ReadOptions};
-pub use split::{Split, SplitSizes};
+pub use formats::format_names;
+pub use options::{Channels, Columns, ImageSize, LARGEST_AUTO, OnBadImage, ReadOptions};
+pub use raster::{Fit, MOST_PIXELS};
+pub use read::{Origins, Skipped};
+pub use split::{Amount, Split, SplitSizes, TEST_SHARE};
+pub use summary::{ClassCounts, Summary};

@@ -8,9 +8,13 @@ use deepaug_child_model::{
     Settings,
 };
 use deepaug_controller::Method;
+use deepaug_dataset::{
+    Amount, Channels, Columns, Fit, ImageSize, OnBadImage, ReadOptions, SplitSizes, TEST_SHARE, cache_folder,
+    format_names,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Auto, ConfigError, EarlyStopping};
+use crate::{Auto, Colour, ConfigError, EarlyStopping};
 
 /// Whether the share of images that a sub-policy augments is searched or given.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,9 +78,20 @@ pub struct Child {
 #[expect(missing_docs, reason = "KEYS documents every key once, for the command and the files too")]
 pub struct Config {
     pub data: String,
-    pub image_size: u32,
-    pub train_set_size: usize,
-    pub validation_set_size: usize,
+    pub data_format: Auto<String>,
+    pub image_size: Auto<u32>,
+    pub fit: Fit,
+    pub channels: Channels,
+    pub background: Colour,
+    pub image_column: String,
+    pub label_column: String,
+    pub split_column: String,
+    pub group_column: String,
+    pub on_bad_image: OnBadImage,
+    pub data_cache: bool,
+    pub train_set_size: Amount,
+    pub validation_set_size: Amount,
+    pub test_set_size: Amount,
     pub method: Method,
     pub iters: u64,
     pub seed: u64,
@@ -124,9 +139,33 @@ pub struct Config {
 const KEYS: &[(&str, &str)] = &[
     ("# Data", ""),
     ("data", "A folder or file of labelled images, or \"fashion-mnist-sample\", the set inside the program."),
-    ("image_size", "Side in pixels that images are brought to; 0 keeps them as they are."),
-    ("train_set_size", "Images each child is trained on, at most."),
-    ("validation_set_size", "Images the reward is measured on, at most. The test part is never touched."),
+    (
+        "data_format",
+        "\"auto\", or \"folder\" (of class folders), \"csv\" (a table of paths and labels), \"parquet\", \"numpy\", \
+         \"webdataset\", \"cifar\", \"idx\".",
+    ),
+    (
+        "image_size",
+        "Side in pixels that images are brought to; 0 keeps them as they are, \"auto\" takes the middle one, at most 64.",
+    ),
+    ("fit", "Images of other shapes: \"crop\" takes the central square, \"pad\" puts background beside them."),
+    ("channels", "\"auto\" (grey where every image is), \"grey\" or \"rgb\"."),
+    ("background", "The colour behind transparent images and beside padded ones."),
+    (
+        "image_column",
+        "Column of a table, or name of an array, that holds images or their paths; empty for the usual ones.",
+    ),
+    ("label_column", "The same for labels ..."),
+    ("split_column", "... for the words train, validation and test ..."),
+    ("group_column", "... and for what belongs together, such as a patient's images: never on both sides of a split."),
+    (
+        "on_bad_image",
+        "Images that cannot be read: \"error\" stops at the first, \"skip\" leaves them out and lists them.",
+    ),
+    ("data_cache", "Whether decoded images are kept in the user's cache folder, for a quick next start."),
+    ("train_set_size", "Images each child is trained on, at most: a number, or a share of all such as 0.5."),
+    ("validation_set_size", "Images the reward is measured on, at most; a number or a share of all."),
+    ("test_set_size", "Images held out where the data has no test part of its own. No search touches them."),
     ("# Search", ""),
     ("method", "\"bayesian_optimization\" or \"random\"."),
     ("iters", "Policies to try, besides trial 0 without augmentation."),
@@ -211,16 +250,40 @@ const RESERVED: [&str; 7] = [
 ];
 
 /// Keys whose value may change between two runs of a study: they do not decide how a trial is judged.
-const FREE_KEYS: [&str; 7] =
-    ["iters", "confirm_policies", "confirm_samples", "threads", "notebook_path", "child_memory", "device"];
+const FREE_KEYS: [&str; 12] = [
+    "iters",
+    "confirm_policies",
+    "confirm_samples",
+    "threads",
+    "notebook_path",
+    "child_memory",
+    "device",
+    // The journal knows the images themselves; how they were found may change.
+    "data_format",
+    "image_column",
+    "label_column",
+    "on_bad_image",
+    "data_cache",
+];
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             data: deepaug_dataset::SAMPLE_NAME.into(),
-            image_size: 0,
-            train_set_size: 2000,
-            validation_set_size: 1000,
+            data_format: Auto::Auto,
+            image_size: Auto::Given(0),
+            fit: Fit::Crop,
+            channels: Channels::Auto,
+            background: Colour([255; 3]),
+            image_column: String::new(),
+            label_column: String::new(),
+            split_column: String::new(),
+            group_column: String::new(),
+            on_bad_image: OnBadImage::Error,
+            data_cache: true,
+            train_set_size: Amount::Count(2000),
+            validation_set_size: Amount::Count(1000),
+            test_set_size: TEST_SHARE,
             method: Method::BayesianOptimization,
             iters: 300,
             seed: 0,
@@ -320,13 +383,19 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether every value makes sense, of a configuration that was made or changed by a program.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check().map_err(|(key, why)| ConfigError::new(format!("{key}: {why}")))
+    }
+
     /// Whether every value makes sense; the key and the reason where one does not.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         // The upper limits are far beyond use; they keep a slip of the finger from asking for all memory there is.
         let counts = [
-            ("image_size", self.image_size as usize, 0, 1024),
-            ("train_set_size", self.train_set_size, 1, 100_000_000),
-            ("validation_set_size", self.validation_set_size, 1, 100_000_000),
+            ("image_size", self.image_size.unwrap_or(0) as usize, 0, 1024),
             ("iters", usize::try_from(self.iters).unwrap_or(usize::MAX), 1, 1_000_000),
             ("opt_initial_points", self.opt_initial_points, 1, 10_000),
             ("opt_samples", self.opt_samples, 1, 1000),
@@ -350,7 +419,24 @@ impl Config {
                 return Err((key, format!("must be at most {most}")));
             }
         }
-        if self.data == deepaug_dataset::SAMPLE_NAME && ![0, 28].contains(&self.image_size) {
+        for (key, size) in [
+            ("train_set_size", self.train_set_size),
+            ("validation_set_size", self.validation_set_size),
+            ("test_set_size", self.test_set_size),
+        ] {
+            match size {
+                Amount::Count(count) if (1..=100_000_000).contains(&count) => {}
+                Amount::Share(share) if share > 0.0 && share < 1.0 => {}
+                _ => return Err((key, "must be a number from 1 to 100000000, or a share between 0 and 1".into())),
+            }
+        }
+        if let Auto::Given(format) = &self.data_format
+            && !format_names().any(|name| name == format)
+        {
+            let names: Vec<_> = format_names().collect();
+            return Err(("data_format", format!("must be \"auto\" or one of {}", names.join(", "))));
+        }
+        if self.data == deepaug_dataset::SAMPLE_NAME && ![0, 28].contains(&self.image_size.unwrap_or(0)) {
             return Err((
                 "image_size",
                 "must be 0 for the images inside the program: they are 28x28 and stay so".into(),
@@ -505,6 +591,38 @@ impl Config {
             0 => 0,
             policies => (policies + 1) * self.confirm_samples,
         }
+    }
+
+    /// How the images are read.
+    pub fn read_options(&self) -> ReadOptions {
+        let column = |name: &String| (!name.is_empty()).then(|| name.clone());
+        ReadOptions {
+            format: match &self.data_format {
+                Auto::Auto => None,
+                Auto::Given(name) => Some(name.clone()),
+            },
+            image_size: match self.image_size {
+                Auto::Auto => ImageSize::Auto,
+                Auto::Given(0) => ImageSize::Own,
+                Auto::Given(side) => ImageSize::Side(side),
+            },
+            fit: self.fit,
+            channels: self.channels,
+            background: self.background.0,
+            columns: Columns {
+                image: column(&self.image_column),
+                label: column(&self.label_column),
+                split: column(&self.split_column),
+                group: column(&self.group_column),
+            },
+            on_bad_image: self.on_bad_image,
+            cache: if self.data_cache { cache_folder() } else { None },
+        }
+    }
+
+    /// How many images go into each part.
+    pub fn split_sizes(&self) -> SplitSizes {
+        SplitSizes { train: self.train_set_size, validation: self.validation_set_size, test: self.test_set_size }
     }
 
     /// The values that decide what a trial's trainings are.

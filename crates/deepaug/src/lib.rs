@@ -9,7 +9,7 @@
 //! # fn main() -> Result<(), deepaug::Error> {
 //! # let folder = tempfile::tempdir().expect("a temporary folder");
 //! # let out = folder.path().join("first");
-//! let mut config = Config { iters: 1, train_set_size: 40, validation_set_size: 20, ..Config::quickstart() };
+//! let mut config = Config { iters: 1, train_set_size: 40.into(), validation_set_size: 20.into(), ..Config::quickstart() };
 //! # config.model = deepaug::Model::TinyCnn;
 //! config.child_epochs = 1;
 //! let study = Study::create(config, Some(&out))?; // reads the data, makes the folder
@@ -21,14 +21,17 @@
 //!
 //! Modules: [`Config`] is what a search is told; [`Study`] runs it, by [`Objective`] and [`reward`]; the `journal` and
 //! the `notebook` keep it; [`SearchResult`] is what it found; [`Event`] is what it says meanwhile; [`Error`] is what
-//! can go wrong. [`AskTell`] is a search whose trials somebody else judges. [`Policies`] reads what was found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
+//! can go wrong. [`AskTell`] is a search whose trials somebody else judges. [`read_data`] and [`DataReport`] read and
+//! describe images, [`Policies`] reads what was found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
 //! [`LabelCheck`] show what a policy does, [`ChildBench`] and [`OpBench`] how fast. The policies, data sets and children of the other crates are re-exported.
 
 mod apply;
 mod auto;
 mod bench;
 mod codec;
+mod colour;
 mod config;
+mod data;
 mod error;
 mod event;
 mod journal;
@@ -51,7 +54,9 @@ pub use apply::{Applied, Apply};
 pub use auto::Auto;
 pub use bench::{ChildBench, ChildSpeed, OpBench, OpSpeed};
 pub use codec::Codec;
+pub use colour::Colour;
 pub use config::{Child, Config, EpochSize, Portion};
+pub use data::{DataReport, data_sheet, read_data};
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 pub use deepaug_child_model::{
@@ -60,7 +65,9 @@ pub use deepaug_child_model::{
     kill_programs,
 };
 pub use deepaug_controller::Method;
-pub use deepaug_dataset::{DataError, Dataset, ReadOptions, Split, SplitSizes};
+pub use deepaug_dataset::{
+    Amount, Channels, ClassCounts, DataError, Dataset, Fit, OnBadImage, ReadOptions, Split, SplitSizes, Summary,
+};
 pub use error::{ConfigError, Error};
 pub use event::{Event, Progress};
 pub use journal::Told;

@@ -10,12 +10,12 @@ use ndarray::{Array3, Array4, Axis};
 use serde::Serialize;
 
 use crate::result::write_whole;
-use crate::{Config, Error};
+use crate::{Auto, Config, Error};
 
 /// Images in a sheet of policies: one of each class, up to this many.
 const SHOWN: usize = 8;
 /// Images that the check trains on and measures on, at most.
-const CHECKED: SplitSizes = SplitSizes { train: 2000, validation: 500 };
+const CHECKED: [usize; 2] = [2000, 500];
 /// Epochs that the check trains.
 const EPOCHS: usize = 10;
 /// An op is suspected when the child keeps less than this part of its accuracy above chance.
@@ -82,7 +82,7 @@ impl LabelCheck {
     /// [`Error::Data`] and [`Error::Child`]: too few or too small images; [`Error::Device`].
     pub fn run(ranges: RangeTable, steps: &[Step], dataset: &Dataset, seed: u64) -> Result<Self, Error> {
         // Half of a small set is kept for measuring.
-        let sizes = SplitSizes { train: CHECKED.train.min(dataset.len() / 2), ..CHECKED };
+        let sizes = SplitSizes::counts(CHECKED[0].min(dataset.len() / 2), CHECKED[1]);
         let split = Split::draw(dataset, sizes, seed)?;
         let (images, labels) = (dataset.gather(&split.train), dataset.gather_labels(&split.train));
         let (others, truth) = (dataset.gather(&split.validation), dataset.gather_labels(&split.validation));
@@ -132,12 +132,17 @@ impl LabelCheck {
 ///
 /// # Errors
 /// [`Error::Data`].
-pub fn preview_images(path: Option<&Path>, image_size: Option<u32>, study: Option<&Config>) -> Result<Dataset, Error> {
-    let own = study.cloned().unwrap_or_default();
-    let config = Config {
-        data: path.map_or(own.data, |path| path.to_string_lossy().into_owned()),
-        image_size: image_size.unwrap_or(own.image_size),
-        ..Config::default()
-    };
+pub fn preview_images(
+    path: Option<&Path>,
+    image_size: Option<Auto<u32>>,
+    study: Option<&Config>,
+) -> Result<Dataset, Error> {
+    let mut config = study.cloned().unwrap_or_default();
+    if let Some(path) = path {
+        // The study's ways of reading are for the study's images.
+        let (data, image_size) = (path.to_string_lossy().into_owned(), config.image_size);
+        config = Config { data, image_size, ..Config::default() };
+    }
+    config.image_size = image_size.unwrap_or(config.image_size);
     crate::study::read(&config)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use deepaug_augmenter::Policy;
 use deepaug_child_model::{Capacity, ChildModel, DeviceChoice, EpochRecord, TrainError};
 use deepaug_controller::{Searcher, Settings};
-use deepaug_dataset::{Dataset, ReadOptions, Split, SplitSizes};
+use deepaug_dataset::{Dataset, Split};
 
 use crate::journal::{Entry, Journal, Pins};
 use crate::record::Recorder;
@@ -16,7 +16,7 @@ use crate::result::{SearchResult, write_whole};
 use crate::search::Search;
 use crate::seeds::{Purpose, derive};
 use crate::workers::locked;
-use crate::{Auto, Codec, Config, ConfigError, EarlyStopping, Error, Event, Objective};
+use crate::{Auto, Codec, Config, ConfigError, EarlyStopping, Error, Event, Objective, read_data};
 
 /// Where studies go unless told otherwise.
 const STUDIES: &str = "reports/experiments";
@@ -297,10 +297,9 @@ struct Parts {
 impl Parts {
     /// Settles how many trials are under way at once, where that is left open.
     fn new(config: &mut Config, dataset: &Dataset, child: Box<dyn ChildModel>) -> Result<Self, Error> {
-        config.check().map_err(|(key, why)| ConfigError::new(format!("{key}: {why}")))?;
+        config.validate()?;
         child.check(dataset.image_shape(), dataset.classes().len())?;
-        let sizes = SplitSizes { train: config.train_set_size, validation: config.validation_set_size };
-        let split = Split::draw(dataset, sizes, derive(config.seed, Purpose::Split, 0))?;
+        let split = Split::draw(dataset, config.split_sizes(), derive(config.seed, Purpose::Split, 0))?;
         let name = child.name();
         let objective = Objective::new(config, dataset, &split, child);
         if config.workers == Auto::Auto {
@@ -318,8 +317,7 @@ impl Parts {
 }
 
 pub(crate) fn read(config: &Config) -> Result<Dataset, Error> {
-    let options = ReadOptions { image_size: (config.image_size > 0).then_some(config.image_size) };
-    Ok(Dataset::read(Path::new(&config.data), &options)?)
+    read_data(config, &|_, _| ())
 }
 
 /// A checksum of every pixel and label, so that a study is not resumed on other images.

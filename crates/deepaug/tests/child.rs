@@ -48,8 +48,8 @@ fn config() -> Config {
         iters: 3,
         child_epochs: 2,
         threads: 1,
-        train_set_size: 40,
-        validation_set_size: 20,
+        train_set_size: 40.into(),
+        validation_set_size: 20.into(),
         ..Config::quickstart()
     }
 }

@@ -4,6 +4,7 @@ mod apply;
 mod ask_tell;
 mod bench;
 mod config;
+mod data;
 mod devices;
 mod export;
 mod notebook;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Export(args) => args.json,
         Command::Bench(args) => args.json,
         Command::Config(args) => args.json,
+        Command::Data(args) => args.json,
         Command::Devices(args) => args.json,
     };
     let work = || match &args.command {
@@ -42,6 +44,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Config(args) => config::run(args),
+        Command::Data(args) => data::run(args),
         Command::Devices(args) => {
             devices::run(args);
             Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use deepaug::{Budget, Changes, Config, Error, SearchResult, Study};
 
+use crate::commands::data;
 use crate::progress::View;
 use crate::{args, output};
 
@@ -16,7 +17,11 @@ const SHOWN: usize = 5;
 pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
     let study = match &args.resume {
         Some(folder) => Study::resume(folder, &Changes { iters: args.iters, device: args.device })?,
-        None => Study::create(configuration(args)?, args.out.as_deref())?,
+        None => {
+            let config = configuration(args)?;
+            let dataset = data::read(&config, args.json)?;
+            Study::create_with(config, &dataset, args.out.as_deref())?
+        }
     };
     let study = study.within(Budget { time: args.time, trainings: args.trainings });
     log_to(&study.log_path());
@@ -66,7 +71,7 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
     if let Some(data) = &args.data {
         config.data = data.to_string_lossy().into_owned();
     }
-    config.image_size = args.image_size.unwrap_or(config.image_size);
+    data::ask(&mut config, &args.reading);
     config.iters = args.iters.unwrap_or(config.iters);
     config.seed = args.seed.unwrap_or(config.seed);
     config.device = args.device.unwrap_or(config.device);

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Format, ReadOptions, entries, file_name, raster};
-use crate::{DataError, Dataset, Part};
+use super::{Content, Format, Item, Listing, entries, file_name, is_image_name};
+use crate::{DataError, Part, ReadOptions};
 
-/// Class folders of PNG and JPEG files; the folder's name is the class.
+/// Class folders of image files; the folder's name is the class.
 #[derive(Debug)]
-pub struct Folder;
+pub(crate) struct Folder;
 
 impl Format for Folder {
     fn name(&self) -> &'static str {
@@ -18,46 +18,35 @@ impl Format for Folder {
         path.is_dir() && folders(path).is_ok_and(|inside| !inside.is_empty())
     }
 
-    fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-        let parts = part_folders(path)?;
-        let mut classes: Vec<String> = Vec::new();
-        for (_, root) in &parts {
-            classes.extend(folders(root)?.iter().map(|folder| file_name(folder)));
+    fn list(&self, path: &Path, _options: &ReadOptions) -> Result<Listing, DataError> {
+        if !path.is_dir() {
+            return Err(DataError::unusable(path, "not a folder; name the folder that holds the class folders"));
         }
-        classes.sort();
-        classes.dedup();
-        let (mut files, mut labels, mut belongs) = (Vec::new(), Vec::new(), Vec::new());
-        for (part, root) in &parts {
+        let mut items = Vec::new();
+        let mut classes = Vec::new();
+        for (part, root) in &part_folders(path)? {
             for folder in folders(root)? {
                 let images = image_files(&folder)?;
                 if images.is_empty() {
                     return Err(DataError::unusable(
                         &folder,
-                        "a class folder without PNG or JPEG files; add images or remove the folder",
+                        "a class folder without images; add images or remove the folder",
                     ));
                 }
-                let name = file_name(&folder);
-                let label = classes.binary_search(&name).expect("every folder's name was collected above");
-                labels.extend(std::iter::repeat_n(label, images.len()));
-                belongs.extend(std::iter::repeat_n(*part, images.len()));
-                files.extend(images);
+                let label = file_name(&folder);
+                items.extend(images.into_iter().map(|name| Item {
+                    name,
+                    content: Content::File,
+                    label: label.clone(),
+                    part: *part,
+                    group: None,
+                }));
+                classes.push(label);
             }
         }
-        if classes.len() < 2 {
-            // Said before the images are decoded: the commonest mistake is to name the folder of one class.
-            return Err(DataError::unusable(
-                path,
-                format!(
-                    "there is only one class ({}); a classifier needs two or more folders of images",
-                    classes.join("")
-                ),
-            ));
-        }
-        let images = raster::decode_all(&files, options, |file: &PathBuf| {
-            let bytes = std::fs::read(file).map_err(|e| DataError::io(file, e))?;
-            Ok((file.clone(), bytes.into()))
-        })?;
-        Dataset::new(path, raster::stack(path, images)?, labels, classes, belongs)
+        classes.sort();
+        classes.dedup();
+        Ok(Listing { items, classes: Some(classes) })
     }
 }
 
@@ -66,7 +55,7 @@ fn part_folders(path: &Path) -> Result<Vec<(Part, PathBuf)>, DataError> {
     let named = |folder: &PathBuf| match file_name(folder).to_lowercase().as_str() {
         "train" | "training" => Some(Part::Train),
         "val" | "valid" | "validation" => Some(Part::Validation),
-        "test" => Some(Part::Test),
+        "test" | "testing" => Some(Part::Test),
         _ => None,
     };
     let inside = folders(path)?;
@@ -87,33 +76,16 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect())
 }
 
-/// The images of a class. Other files are passed over, but not images of a kind that cannot be read, nor folders.
+/// The images of a class. Files of other kinds are passed over, but not folders, which might be classes themselves.
 fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut images = Vec::new();
-    for path in entries(folder)? {
-        if path.is_dir() {
-            return Err(DataError::unusable(
-                &path,
-                "a folder inside a class folder; move its images up, or name the folder above with --data",
-            ));
-        }
-        if is_image(&path)? {
-            images.push(path);
-        }
+    let inside = entries(folder)?;
+    // The commonest case is told by names alone, without a look at each of many files.
+    let (images, others): (Vec<_>, Vec<_>) = inside.into_iter().partition(|path| is_image_name(path));
+    if let Some(inner) = others.into_iter().chain(images.iter().take(1).cloned()).find(|path| path.is_dir()) {
+        return Err(DataError::unusable(
+            &inner,
+            "a folder inside a class folder; move its images up, or name the folder above with --data",
+        ));
     }
     Ok(images)
-}
-
-/// Whether a file's name says that it is an image.
-///
-/// # Errors
-/// [`DataError::Damaged`] for an image of a kind that cannot be read.
-pub(crate) fn is_image(path: &Path) -> Result<bool, DataError> {
-    match path.extension().unwrap_or_default().to_string_lossy().to_lowercase().as_str() {
-        "png" | "jpg" | "jpeg" => Ok(true),
-        "bmp" | "gif" | "tif" | "tiff" | "webp" | "avif" | "heic" => {
-            Err(DataError::damaged(path, "only PNG and JPEG images are read; convert it"))
-        }
-        _ => Ok(false),
-    }
 }

@@ -3,16 +3,15 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::read::GzDecoder;
-use image::{DynamicImage, GrayImage};
-use ndarray::{Array4, Axis, concatenate};
+use flate2::read::MultiGzDecoder;
 
-use super::{Format, ReadOptions, entries, file_name, part_in_name, raster};
-use crate::{DataError, Dataset, Part, SAMPLE_NAME};
+use super::{Content, Format, Item, Listing, entries, file_name, part_in_name, read_file};
+use crate::raster::Raster;
+use crate::{DataError, Part, ReadOptions};
 
 /// A folder of `*-images-idx3-ubyte` and `*-labels-idx1-ubyte` files, with or without `.gz`.
 #[derive(Debug)]
-pub struct Idx;
+pub(crate) struct Idx;
 
 impl Format for Idx {
     fn name(&self) -> &'static str {
@@ -23,120 +22,174 @@ impl Format for Idx {
         path.is_dir() && entries(path).is_ok_and(|files| files.iter().any(|file| is_images(file)))
     }
 
-    fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-        let mut files = Vec::new();
-        for images in entries(path)?.into_iter().filter(|file| is_images(file)) {
-            let labels = images.with_file_name(file_name(&images).replace("images", "labels").replace("idx3", "idx1"));
-            let part = part_in_name(&file_name(&images)).unwrap_or(Part::Train);
-            files.push((part, read_file(&images)?, images, read_file(&labels)?, labels));
+    fn is_encoded(&self) -> bool {
+        false
+    }
+
+    fn list(&self, path: &Path, _options: &ReadOptions) -> Result<Listing, DataError> {
+        if !path.is_dir() {
+            return Err(DataError::unusable(path, "not a folder; name the folder of the images and labels files"));
         }
-        assemble(path, &files, None, options)
+        let mut listing = Listing::default();
+        for images in entries(path)?.into_iter().filter(|file| is_images(file)) {
+            let labels = labels_of(&images)?;
+            let part = part_in_name(&file_name(&images)).unwrap_or(Part::Train);
+            let pair = Pair {
+                part,
+                images: (&images, &read_file(&images)?),
+                labels: (&labels, &read_file(&labels)?),
+                classes: None,
+            };
+            listing.items.extend(pair.items()?);
+        }
+        if listing.items.is_empty() {
+            return Err(DataError::unusable(path, "there is no file whose name ends in images-idx3-ubyte in it"));
+        }
+        Ok(listing)
     }
 }
 
 /// The sample that is part of the program.
-pub(crate) fn sample() -> Result<Dataset, DataError> {
+pub(crate) fn sample() -> Result<Listing, DataError> {
+    const CLASSES: [&str; 10] =
+        ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];
     macro_rules! embedded {
-        ($name:literal) => {{
-            let name = PathBuf::from($name);
-            (unzip(&name, include_bytes!(concat!("../../sample/", $name, ".gz")))?, name)
-        }};
+        ($part:expr, $name:literal) => {
+            Pair {
+                part: $part,
+                images: (
+                    Path::new(concat!($name, "-images-idx3-ubyte.gz")),
+                    include_bytes!(concat!("../../sample/", $name, "-images-idx3-ubyte.gz")),
+                ),
+                labels: (
+                    Path::new(concat!($name, "-labels-idx1-ubyte.gz")),
+                    include_bytes!(concat!("../../sample/", $name, "-labels-idx1-ubyte.gz")),
+                ),
+                classes: Some(&CLASSES),
+            }
+        };
     }
-    let ((train, a), (train_labels, b)) = (embedded!("train-images-idx3-ubyte"), embedded!("train-labels-idx1-ubyte"));
-    let ((test, c), (test_labels, d)) = (embedded!("t10k-images-idx3-ubyte"), embedded!("t10k-labels-idx1-ubyte"));
-    let files = [(Part::Train, train, a, train_labels, b), (Part::Test, test, c, test_labels, d)];
-    let names = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];
-    assemble(Path::new(SAMPLE_NAME), &files, Some(names.map(String::from).to_vec()), &ReadOptions::default())
+    let mut items = embedded!(Part::Train, "train").items()?;
+    items.extend(embedded!(Part::Test, "t10k").items()?);
+    Ok(Listing { items, classes: Some(CLASSES.map(String::from).to_vec()) })
 }
 
-type Pair = (Part, Vec<u8>, PathBuf, Vec<u8>, PathBuf);
+/// A file of images and one of labels: their names and bytes.
+struct Pair<'a> {
+    part: Part,
+    images: (&'a Path, &'a [u8]),
+    labels: (&'a Path, &'a [u8]),
+    classes: Option<&'a [&'static str]>,
+}
 
-fn assemble(
-    origin: &Path,
-    files: &[Pair],
-    names: Option<Vec<String>>,
-    options: &ReadOptions,
-) -> Result<Dataset, DataError> {
-    let (mut stacks, mut labels, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-    for (part, image_bytes, image_path, label_bytes, label_path) in files {
-        let images = images(image_path, image_bytes)?;
-        let ([count], body) = payload::<1>(label_path, label_bytes)?;
-        if count != images.dim().0 {
-            return Err(DataError::damaged(
-                label_path,
-                format!("{count} labels, but {} has {} images", image_path.display(), images.dim().0),
-            ));
+impl Pair<'_> {
+    fn items(&self) -> Result<Vec<Item>, DataError> {
+        let (path, bytes) = self.images;
+        let (shape, pixels) = array(path, bytes)?;
+        let (count, height, width, channels) = match *shape.as_slice() {
+            [count, height, width] => (count, height, width, 1),
+            [count, height, width, channels @ (1 | 3)] => (count, height, width, channels),
+            _ => return Err(DataError::damaged(path, format!("an array of shape {shape:?}, which holds no images"))),
+        };
+        let (labels_path, labels_bytes) = self.labels;
+        let (labels_shape, labels) = array(labels_path, labels_bytes)?;
+        if labels_shape != [count] {
+            let why = format!("labels of shape {labels_shape:?}, but {} has {count} images", path.display());
+            return Err(DataError::damaged(labels_path, why));
         }
-        stacks.push(resized(origin, images, options)?);
-        labels.extend(body.iter().map(|&label| usize::from(label)));
-        parts.extend(std::iter::repeat_n(*part, count));
+        if height == 0 || width == 0 {
+            return Err(DataError::damaged(path, format!("its images have {width}x{height} pixels")));
+        }
+        let image = |(i, (pixels, &label)): (usize, (&[u8], &u8))| Item {
+            name: format!("{} (image {i})", path.display()).into(),
+            content: Content::Pixels(Raster { pixels: pixels.to_vec(), width, height, channels }),
+            label: match self.classes.and_then(|classes| classes.get(usize::from(label))) {
+                Some(name) => name.to_string(),
+                None => label.to_string(),
+            },
+            part: self.part,
+            group: None,
+        };
+        Ok(pixels.chunks_exact(height * width * channels).zip(&labels).enumerate().map(image).collect())
     }
-    let views: Vec<_> = stacks.iter().map(Array4::view).collect();
-    let images = concatenate(Axis(0), &views)
-        .map_err(|_| DataError::unusable(origin, "its files hold images of different sizes; set image_size"))?;
-    let classes = labels.iter().max().map_or(0, |&largest| largest + 1);
-    let names = names.unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
-    Dataset::new(origin, images, labels, names, parts)
 }
 
 fn is_images(path: &Path) -> bool {
     let name = file_name(path);
-    name.contains("images") && name.trim_end_matches(".gz").ends_with("idx3-ubyte")
+    name.contains("images")
+        && matches!(name.trim_end_matches(".gz").rsplit(['-', '.', '_']).nth(1), Some("idx3" | "idx4"))
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
-    let bytes = std::fs::read(path).map_err(|e| DataError::io(path, e))?;
-    if path.extension().is_some_and(|extension| extension == "gz") { unzip(path, &bytes) } else { Ok(bytes) }
+/// The file of labels beside a file of images, gzipped or not whatever the images are.
+fn labels_of(images: &Path) -> Result<PathBuf, DataError> {
+    let name = file_name(images).replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1");
+    let plain = name.trim_end_matches(".gz");
+    let found = [plain.to_string(), format!("{plain}.gz")].map(|name| images.with_file_name(name));
+    found.into_iter().find(|path| path.exists()).ok_or_else(|| {
+        DataError::damaged(images, format!("there is no {plain} beside it, which would hold its labels"))
+    })
 }
 
-fn unzip(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
-    let mut plain = Vec::new();
-    GzDecoder::new(bytes)
-        .read_to_end(&mut plain)
-        .map_err(|error| DataError::damaged(path, format!("not a whole gzip file ({error}); fetch it again")))?;
-    Ok(plain)
-}
-
-/// The dimensions and the bytes after them of an IDX file of u8 with `D` dimensions.
-fn payload<'a, const D: usize>(path: &Path, bytes: &'a [u8]) -> Result<([usize; D], &'a [u8]), DataError> {
-    let header = 4 + 4 * D;
-    if bytes.len() < header || bytes[..4] != [0, 0, 8, D as u8] {
-        return Err(DataError::damaged(path, format!("not an IDX file of bytes with {D} dimensions")));
+/// The shape and the bytes of an IDX file of u8, gzipped or not.
+fn array(path: &Path, bytes: &[u8]) -> Result<(Vec<usize>, Vec<u8>), DataError> {
+    let damaged = |why: String| DataError::damaged(path, why);
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return payload(bytes, bytes.len() as u64).map_err(damaged);
     }
-    let mut shape = [0usize; D];
-    for (size, word) in shape.iter_mut().zip(bytes[4..header].chunks_exact(4)) {
-        *size = u32::from_be_bytes([word[0], word[1], word[2], word[3]]) as usize;
+    // What the header promises bounds what is unpacked: a small file can hold a great many zeros.
+    payload(MultiGzDecoder::new(bytes), u64::MAX).map_err(damaged)
+}
+
+/// Reads a header and as many bytes as it promises, `most` at most.
+fn payload(mut stream: impl Read, most: u64) -> Result<(Vec<usize>, Vec<u8>), String> {
+    let cut = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "the file is cut short; fetch it again".to_string(),
+        _ => format!("not a whole gzip file ({error}); fetch it again"),
+    };
+    let mut magic = [0; 4];
+    stream.read_exact(&mut magic).map_err(cut)?;
+    let [0, 0, 8, dimensions @ 1..=4] = magic else {
+        return Err("not an IDX file of bytes: it does not start with 0, 0, 8 and a number of dimensions".into());
+    };
+    let mut shape = Vec::new();
+    for _ in 0..dimensions {
+        let mut size = [0; 4];
+        stream.read_exact(&mut size).map_err(cut)?;
+        shape.push(u32::from_be_bytes(size) as usize);
     }
-    let body = &bytes[header..];
-    if shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)) != Some(body.len()) {
-        return Err(DataError::damaged(
-            path,
-            format!("its header promises {shape:?} bytes, but {} follow; fetch it again", body.len()),
-        ));
+    let promised = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+    let promised = promised.ok_or_else(|| format!("its header promises {shape:?} bytes, which is absurd"))?;
+    let mut body = Vec::with_capacity(promised.min(most).min(1 << 26) as usize);
+    let found = stream.take(promised.saturating_add(1)).read_to_end(&mut body).map_err(cut)? as u64;
+    if found != promised {
+        let found = if found > promised { "more".into() } else { found.to_string() };
+        return Err(format!("its header promises {shape:?} bytes, but {found} follow; fetch it again"));
     }
     Ok((shape, body))
 }
 
-fn images(path: &Path, bytes: &[u8]) -> Result<Array4<u8>, DataError> {
-    let ([count, height, width], body) = payload::<3>(path, bytes)?;
-    Ok(Array4::from_shape_vec((count, height, width, 1), body.to_vec()).expect("payload checked the length"))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn resized(origin: &Path, images: Array4<u8>, options: &ReadOptions) -> Result<Array4<u8>, DataError> {
-    let (_, height, width, _) = images.dim();
-    match options.image_size {
-        Some(side) if (height, width) != (side as usize, side as usize) => {
-            let images = images
-                .outer_iter()
-                .map(|image| {
-                    let pixels = image.iter().copied().collect();
-                    let image =
-                        GrayImage::from_raw(width as u32, height as u32, pixels).expect("pixels fill the image");
-                    (origin.to_path_buf(), raster::sized(DynamicImage::from(image), options))
-                })
-                .collect();
-            raster::stack(origin, images)
+    #[test]
+    fn usual_names_are_known() {
+        for name in
+            ["train-images-idx3-ubyte", "t10k-images.idx3-ubyte.gz", "emnist-letters-train-images-idx3-ubyte.gz"]
+        {
+            assert!(is_images(Path::new(name)), "{name}");
         }
-        _ => Ok(images),
+        assert!(!is_images(Path::new("train-labels-idx1-ubyte")) && !is_images(Path::new("images.png")));
+    }
+
+    #[test]
+    fn headers_that_lie_take_no_memory() {
+        let claim = |sizes: &[u32]| {
+            let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+            sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+            payload(&bytes[..], bytes.len() as u64).unwrap_err()
+        };
+        assert!(claim(&[u32::MAX, u32::MAX, u32::MAX]).contains("absurd"));
+        assert!(claim(&[u32::MAX, 28, 28]).contains("but 0 follow"));
     }
 }

@@ -1,60 +1,127 @@
 //! The formats image sets come in. A new one is one new file and one line in [`FORMATS`].
 
-pub mod folder;
-pub mod idx;
-pub mod parquet;
-pub(crate) mod raster;
+mod cifar;
+mod folder;
+pub(crate) mod idx;
+mod manifest;
+mod numpy;
+mod parquet;
+mod webdataset;
 
 use std::path::{Path, PathBuf};
 
-use crate::{DataError, Dataset, Part};
-
-/// How images are to be read.
-#[derive(Debug, Clone, Default)]
-pub struct ReadOptions {
-    /// Side in pixels that every image is brought to: its central square, resized. `None` keeps images as they are and
-    /// refuses a set whose images differ in size.
-    pub image_size: Option<u32>,
-}
+use crate::raster::Raster;
+use crate::{DataError, Part, ReadOptions};
 
 /// A way in which image sets are stored.
-pub trait Format: Sync {
+pub(crate) trait Format: Sync {
     /// The name users know it by.
     fn name(&self) -> &'static str;
 
     /// Whether what lies at the path looks like this format, judged by names alone.
     fn recognises(&self, path: &Path) -> bool;
 
-    /// Reads the whole set.
+    /// Whether its images are image files, which take time to decode, and not plain pixels.
+    fn is_encoded(&self) -> bool {
+        true
+    }
+
+    /// Every file that the set is made of: where one changes, the set has changed.
+    ///
+    /// # Errors
+    /// [`DataError`] names the file or folder at fault.
+    fn files(&self, path: &Path, _options: &ReadOptions) -> Result<Vec<PathBuf>, DataError> {
+        all_files(path)
+    }
+
+    /// What the set holds, with its pictures not decoded yet.
     ///
     /// # Errors
     /// [`DataError`] names the file or image at fault.
-    fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset, DataError>;
+    fn list(&self, path: &Path, options: &ReadOptions) -> Result<Listing, DataError>;
 }
 
 /// Every known format, the more telling first.
-pub static FORMATS: [&dyn Format; 3] = [&idx::Idx, &parquet::Parquet, &folder::Folder];
+static FORMATS: [&dyn Format; 7] = [
+    &idx::Idx,
+    &cifar::Cifar,
+    &parquet::Parquet,
+    &numpy::Numpy,
+    &webdataset::WebDataset,
+    &manifest::Manifest,
+    &folder::Folder,
+];
 
-/// Reads the set at `path` in the first format that recognises it.
+/// The names of the formats, as [`ReadOptions::format`] takes them.
+pub fn format_names() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|format| format.name())
+}
+
+/// The images of a set, not decoded yet.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) items: Vec<Item>,
+    /// Names of classes in their order, where the source has one. Those without images are left out.
+    pub(crate) classes: Option<Vec<String>>,
+}
+
+/// One image of a set.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// What errors call it: its file, or its place in one.
+    pub(crate) name: PathBuf,
+    pub(crate) content: Content,
+    /// The name of its class.
+    pub(crate) label: String,
+    pub(crate) part: Part,
+    /// What it belongs together with.
+    pub(crate) group: Option<String>,
+}
+
+/// Where an image's pixels are.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// In the image file of the item's name.
+    File,
+    /// In these bytes of an image file.
+    Encoded(Vec<u8>),
+    /// Here.
+    Pixels(Raster),
+}
+
+/// The format of what lies at the path: the one that was asked for, or the first that recognises it.
 ///
 /// # Errors
-/// [`DataError::Missing`] and [`DataError::Unrecognised`], and what the format itself finds wrong.
-pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+/// [`DataError::Missing`] and [`DataError::Unrecognised`].
+pub(crate) fn of(path: &Path, options: &ReadOptions) -> Result<&'static dyn Format, DataError> {
     let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => DataError::Missing { path: path.into() },
         _ => DataError::io(path, source),
     })?;
-    if let Some(format) = FORMATS.iter().find(|format| format.recognises(path)) {
-        return format.read(path, options);
+    let unrecognised = |why: String| Err(DataError::Unrecognised { path: path.into(), why });
+    if let Some(name) = &options.format {
+        return match FORMATS.iter().find(|format| format.name() == name) {
+            Some(format) => Ok(*format),
+            None => unrecognised(format!("there is no format \"{name}\"")),
+        };
     }
-    let why = if !metadata.is_dir() {
-        "it is a single file of another kind".to_string()
-    } else if entries(path)?.is_empty() {
-        "the folder is empty".to_string()
-    } else {
-        "it holds neither class folders nor known files".to_string()
-    };
-    Err(DataError::Unrecognised { path: path.into(), why })
+    if let Some(format) = FORMATS.iter().find(|format| format.recognises(path)) {
+        return Ok(*format);
+    }
+    if !metadata.is_dir() {
+        return unrecognised("it is a single file of another kind".into());
+    }
+    let inside = entries(path)?;
+    if inside.is_empty() {
+        return unrecognised("the folder is empty".into());
+    }
+    if inside.iter().any(|file| file_name(file) == "data_batch_1") {
+        return unrecognised("it holds CIFAR's files for Python; fetch the \"binary version\" instead".into());
+    }
+    if inside.iter().any(|file| is_image_name(file)) {
+        return unrecognised("its images lie side by side; put those of each class into a folder of their own".into());
+    }
+    unrecognised("it holds neither class folders nor known files".into())
 }
 
 /// What lies in a folder, hidden files left out, in the order of names: the same on every machine.
@@ -73,17 +140,100 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
+/// The file, or every file in the folder and those within. Symbolic links to folders are followed, but never in a circle.
+pub(crate) fn all_files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let visible = |entry: &walkdir::DirEntry| {
+        entry.depth() == 0
+            || !matches!(entry.file_name().to_str(), Some(name) if name.starts_with('.') || name == "__MACOSX")
+    };
+    let mut files = Vec::new();
+    for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let at = error.path().unwrap_or(path).to_path_buf();
+                if error.loop_ancestor().is_some() {
+                    return Err(DataError::unusable(&at, "a symbolic link to a folder that it lies in; remove it"));
+                }
+                // A link that leads nowhere is somebody else's matter until its image is asked for.
+                if std::fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_symlink()) {
+                    files.push(at);
+                    continue;
+                }
+                let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other("cannot be walked"));
+                return Err(DataError::io(&at, source));
+            }
+        };
+        if entry.path().to_str().is_none() {
+            return Err(DataError::damaged(entry.path(), "its name is not UTF-8; rename it"));
+        }
+        if !entry.file_type().is_dir() {
+            files.push(entry.into_path());
+        }
+    }
+    Ok(files)
+}
+
 /// The part that a file or folder name speaks of, if any.
 fn part_in_name(name: &str) -> Option<Part> {
     let name = name.to_lowercase();
     name.split(|c: char| !c.is_alphanumeric()).find_map(|word| match word {
         "train" | "training" => Some(Part::Train),
-        "val" | "valid" | "validation" => Some(Part::Validation),
-        "test" | "t10k" => Some(Part::Test),
+        "val" | "valid" | "validation" | "dev" => Some(Part::Validation),
+        "test" | "testing" | "t10k" => Some(Part::Test),
         _ => None,
     })
 }
 
+/// Files of one kind and the part each belongs to: the file at the path, which alone is the whole set, or those in the
+/// folder, whose own or whose folder's name tells the part.
+fn shards(path: &Path, is_one: impl Fn(&Path) -> bool) -> Result<Vec<(Part, PathBuf)>, DataError> {
+    if !path.is_dir() {
+        return Ok(vec![(Part::Train, path.to_path_buf())]);
+    }
+    let part = |file: &Path| {
+        let inside = file.strip_prefix(path).unwrap_or(file);
+        let names = inside.ancestors().map(file_name);
+        names.into_iter().find_map(|name| part_in_name(&name)).unwrap_or(Part::Train)
+    };
+    Ok(all_files(path)?.into_iter().filter(|file| is_one(file)).map(|file| (part(&file), file)).collect())
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The letters after the last full stop of a file's name, in lower case.
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+/// Whether a file's name says that it is an image, of a kind that can be read or not.
+pub(crate) fn is_image_name(path: &Path) -> bool {
+    matches!(
+        extension(path).as_str(),
+        "png"
+            | "jpg"
+            | "jpeg"
+            | "jpe"
+            | "jfif"
+            | "webp"
+            | "bmp"
+            | "gif"
+            | "tif"
+            | "tiff"
+            | "avif"
+            | "heic"
+            | "heif"
+            | "jp2"
+            | "jxl"
+            | "ppm"
+            | "pgm"
+            | "tga"
+    )
+}
+
+/// The whole of a file.
+fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(|error| DataError::io(path, error))
 }

@@ -1,19 +1,19 @@
-//! Hugging Face parquet files: an image column (bytes, or a struct of bytes and path) and an integer label.
+//! Hugging Face parquet files: an image column (bytes, or a struct of bytes and path) and a label column of numbers or names.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use ::parquet::basic::Type as PhysicalType;
+use ::parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::{Field, Row};
 use ::parquet::schema::types::Type;
 
-use super::{Format, ReadOptions, entries, file_name, part_in_name, raster};
-use crate::{DataError, Dataset, Part};
+use super::{Content, Format, Item, Listing, entries, extension, part_in_name, shards};
+use crate::{DataError, Part, ReadOptions};
 
-/// One parquet file, or a folder of them whose names tell train, validation and test apart.
+/// One parquet file, or a folder of them whose names, or whose folders' names, tell train, validation and test apart.
 #[derive(Debug)]
-pub struct Parquet;
+pub(crate) struct Parquet;
 
 impl Format for Parquet {
     fn name(&self) -> &'static str {
@@ -21,113 +21,151 @@ impl Format for Parquet {
     }
 
     fn recognises(&self, path: &Path) -> bool {
-        is_parquet(path) || (path.is_dir() && entries(path).is_ok_and(|files| files.iter().any(|f| is_parquet(f))))
+        // Where Hugging Face's hub and its converter lay them; a walk through all folders would take long where there are
+        // a great many images.
+        let usual = ["", "data", "default", "default/train"].map(|inner| path.join(inner));
+        let has_one = |folder: &PathBuf| entries(folder).is_ok_and(|files| files.iter().any(|file| is_parquet(file)));
+        is_parquet(path) || usual.iter().any(has_one)
     }
 
-    fn read(&self, path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-        let files = if path.is_dir() {
-            let all = entries(path)?.into_iter().filter(|file| is_parquet(file));
-            all.map(|file| (part_in_name(&file_name(&file)).unwrap_or(Part::Train), file)).collect()
-        } else {
-            // Alone, a file is the whole set, whatever its name.
-            vec![(Part::Train, path.to_path_buf())]
-        };
-        let (mut encoded, mut labels, mut parts, mut names) = (Vec::new(), Vec::new(), Vec::new(), None);
+    fn list(&self, path: &Path, options: &ReadOptions) -> Result<Listing, DataError> {
+        let mut listing = Listing::default();
+        let files = shards(path, is_parquet)?;
+        if files.is_empty() {
+            return Err(DataError::unusable(path, "there are no .parquet files in it"));
+        }
         for (part, file) in files {
-            let table = Table::read(&file)?;
-            parts.extend(std::iter::repeat_n(part, table.labels.len()));
-            labels.extend(table.labels);
-            let place = |row| PathBuf::from(format!("{} (row {row})", file.display()));
-            encoded.extend(table.images.into_iter().enumerate().map(|(row, bytes)| (place(row), bytes)));
-            names = names.or(table.classes);
+            let (items, classes) = read_table(&file, part, options)?;
+            listing.items.extend(items);
+            listing.classes = listing.classes.or(classes);
         }
-        if let Some(row) = labels.iter().position(|&label| label >= labels.len()) {
-            let why = format!("label {} is not a class number below the number of images", labels[row]);
-            return Err(DataError::damaged(&encoded[row].0, why));
-        }
-        let images = raster::decode_all(&encoded, options, |item| Ok((item.0.clone(), (&item.1[..]).into())))?;
-        let classes = labels.iter().max().map_or(0, |&largest| largest + 1);
-        let names = names.unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
-        Dataset::new(path, raster::stack(path, images)?, labels, names, parts)
-    }
-}
-
-struct Table {
-    images: Vec<Vec<u8>>,
-    labels: Vec<usize>,
-    classes: Option<Vec<String>>,
-}
-
-impl Table {
-    fn read(path: &Path) -> Result<Self, DataError> {
-        let unreadable = |error: ::parquet::errors::ParquetError| {
-            DataError::damaged(path, format!("not a whole parquet file ({error}); fetch it again"))
-        };
-        let file = File::open(path).map_err(|e| DataError::io(path, e))?;
-        let reader = SerializedFileReader::new(file).map_err(unreadable)?;
-        let columns = Columns::find(&reader).map_err(|why| DataError::damaged(path, why))?;
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
-        for (number, row) in reader.get_row_iter(None).map_err(unreadable)?.enumerate() {
-            let (image, label) = columns
-                .cells(row.map_err(unreadable)?)
-                .map_err(|why| DataError::damaged(path, format!("row {number}: {why}")))?;
-            images.push(image);
-            labels.push(label);
-        }
-        Ok(Self { images, labels, classes: columns.classes })
+        Ok(listing)
     }
 }
 
 fn is_parquet(path: &Path) -> bool {
-    path.is_file() && path.extension().is_some_and(|extension| extension == "parquet")
+    path.is_file() && extension(path) == "parquet"
+}
+
+fn read_table(path: &Path, part: Part, options: &ReadOptions) -> Result<(Vec<Item>, Option<Vec<String>>), DataError> {
+    let unreadable = |error: ::parquet::errors::ParquetError| {
+        DataError::damaged(path, format!("not a whole parquet file ({error}); fetch it again"))
+    };
+    let file = File::open(path).map_err(|e| DataError::io(path, e))?;
+    let reader = SerializedFileReader::new(file).map_err(unreadable)?;
+    let columns = Columns::find(&reader, options).map_err(|why| DataError::damaged(path, why))?;
+    let mut items = Vec::new();
+    for (number, row) in reader.get_row_iter(None).map_err(unreadable)?.enumerate() {
+        let place = PathBuf::from(format!("{} (row {number})", path.display()));
+        let item = columns.item(row.map_err(unreadable)?, &place, part);
+        items.push(item.map_err(|why| DataError::damaged(&place, why))?);
+    }
+    Ok((items, columns.classes))
 }
 
 /// The columns that matter, chosen once for the whole file.
 struct Columns {
     image: String,
     label: String,
+    split: Option<String>,
+    group: Option<String>,
+    /// The names of the classes that numbers stand for.
     classes: Option<Vec<String>>,
 }
 
 impl Columns {
-    fn find(reader: &SerializedFileReader<File>) -> Result<Self, String> {
+    fn find(reader: &SerializedFileReader<File>, options: &ReadOptions) -> Result<Self, String> {
         let fields = reader.metadata().file_metadata().schema().get_fields();
-        let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+        let all = || fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ");
         let physical = |field: &Type| field.is_primitive().then(|| field.get_physical_type());
         let is_image = |field: &Type| match physical(field) {
-            Some(kind) => kind == PhysicalType::BYTE_ARRAY,
-            None => field.get_fields().iter().any(|inner| inner.name() == "bytes"),
+            Some(kind) => kind == PhysicalType::BYTE_ARRAY && !is_text(field),
+            None => field.is_group() && field.get_fields().iter().any(|inner| inner.name() == "bytes"),
         };
-        let is_label = |field: &Type| matches!(physical(field), Some(PhysicalType::INT32 | PhysicalType::INT64));
+        let is_number = |field: &Type| matches!(physical(field), Some(PhysicalType::INT32 | PhysicalType::INT64));
+        let is_cell = |field: &Type| is_number(field) || is_text(field);
+        let named = |name: &str, fits: &dyn Fn(&Type) -> bool, kind: &str| match fields
+            .iter()
+            .find(|field| field.name() == name)
+        {
+            Some(field) if fits(field) => Ok(name.to_string()),
+            Some(_) => Err(format!("the column \"{name}\" holds no {kind}")),
+            None => Err(format!("there is no column \"{name}\"; there are {}", all())),
+        };
         // A well-known name first, else the only column of its kind.
-        let choose = |what: &str, known: &[&str], fits: &dyn Fn(&Type) -> bool| {
+        let choose = |key: &str, usual: &[&str], fits: &dyn Fn(&Type) -> bool, kind: &str| {
             let fitting: Vec<&str> = fields.iter().filter(|field| fits(field)).map(|field| field.name()).collect();
-            let by_name = known.iter().copied().find(|name| fitting.contains(name));
+            let by_name = usual.iter().copied().find(|name| fitting.contains(name));
             match (by_name, fitting.as_slice()) {
                 (Some(name), _) | (None, &[name]) => Ok(name.to_string()),
-                _ => Err(format!("cannot tell which column holds {what}; there are {}", names.join(", "))),
+                _ => Err(format!("cannot tell which column holds {kind}; there are {}. Set {key}_column", all())),
             }
         };
-        let image = choose("the images' bytes", &["image", "img"], &is_image)?;
-        let label = choose("the integer labels", &["label", "labels", "fine_label"], &is_label)?;
+        let given = &options.columns;
+        let image = match &given.image {
+            Some(name) => named(name, &is_image, "images"),
+            None => choose("image", &["image", "img"], &is_image, "the images' bytes"),
+        }?;
+        let label =
+            match &given.label {
+                Some(name) => named(name, &is_cell, "labels"),
+                None => choose("label", &["label", "labels", "fine_label"], &is_number, "the integer labels").or_else(
+                    |why| choose("label", &["label", "class", "class_name"], &is_text, "the labels").map_err(|_| why),
+                ),
+            }?;
+        let cell = |name: &Option<String>, kind| name.as_ref().map(|name| named(name, &is_cell, kind)).transpose();
+        let (split, group) = (cell(&given.split, "parts")?, cell(&given.group, "groups")?);
         let classes = class_names(reader, &label);
-        Ok(Self { image, label, classes })
+        Ok(Self { image, label, split, group, classes })
     }
 
-    /// The image bytes and the label of one row.
-    fn cells(&self, row: Row) -> Result<(Vec<u8>, usize), String> {
-        let (mut image, mut label) = (None, None);
+    fn item(&self, row: Row, place: &Path, part: Part) -> Result<Item, String> {
+        let (mut image, mut label, mut split, mut group) = (None, None, None, None);
         for (name, field) in row.into_columns() {
             if name == self.image {
                 image = bytes(field);
             } else if name == self.label {
-                label = integer(&field);
+                label = cell(&field);
+            } else if Some(&name) == self.split.as_ref() {
+                split = cell(&field);
+            } else if Some(&name) == self.group.as_ref() {
+                group = cell(&field);
             }
         }
-        let image = image.ok_or_else(|| format!("{} is empty", self.image))?;
-        let label = label.ok_or_else(|| format!("{} is empty", self.label))?;
-        Ok((image, usize::try_from(label).map_err(|_| format!("{} is {label}, which is negative", self.label))?))
+        let empty = |name: &str| format!("{name} is empty");
+        let label = label.ok_or_else(|| empty(&self.label))?;
+        let label = match (&self.classes, label.parse::<i64>()) {
+            (Some(classes), Ok(number)) => match usize::try_from(number).ok().and_then(|number| classes.get(number)) {
+                Some(name) => name.clone(),
+                None => return Err(format!("{} is {number}, but there are {} classes", self.label, classes.len())),
+            },
+            _ => label,
+        };
+        let part = match &self.split {
+            None => part,
+            Some(name) => {
+                let word = split.ok_or_else(|| empty(name))?;
+                part_in_name(&word)
+                    .ok_or_else(|| format!("{name} is \"{word}\"; it should be train, validation or test"))?
+            }
+        };
+        let group = match &self.group {
+            None => None,
+            Some(name) => Some(group.ok_or_else(|| empty(name))?),
+        };
+        let image =
+            image.ok_or_else(|| format!("{} has no bytes; export the set with its images embedded", self.image))?;
+        Ok(Item { name: place.into(), content: Content::Encoded(image), label, part, group })
     }
+}
+
+/// Whether a column holds words.
+fn is_text(field: &Type) -> bool {
+    if !field.is_primitive() || field.get_physical_type() != PhysicalType::BYTE_ARRAY {
+        return false;
+    }
+    let info = field.get_basic_info();
+    matches!(info.logical_type_ref(), Some(LogicalType::String)) || info.converted_type() == ConvertedType::UTF8
 }
 
 /// The class names that the `datasets` library leaves in the file's metadata.
@@ -149,15 +187,18 @@ fn bytes(field: Field) -> Option<Vec<u8>> {
     }
 }
 
-fn integer(field: &Field) -> Option<i64> {
-    Some(match *field {
-        Field::Byte(v) => v.into(),
-        Field::Short(v) => v.into(),
-        Field::Int(v) => v.into(),
-        Field::Long(v) => v,
-        Field::UByte(v) => v.into(),
-        Field::UShort(v) => v.into(),
-        Field::UInt(v) => v.into(),
+/// A number or a word.
+fn cell(field: &Field) -> Option<String> {
+    Some(match field {
+        Field::Byte(v) => v.to_string(),
+        Field::Short(v) => v.to_string(),
+        Field::Int(v) => v.to_string(),
+        Field::Long(v) => v.to_string(),
+        Field::UByte(v) => v.to_string(),
+        Field::UShort(v) => v.to_string(),
+        Field::UInt(v) => v.to_string(),
+        Field::ULong(v) => v.to_string(),
+        Field::Str(text) => text.clone(),
         _ => return None,
     })
 }

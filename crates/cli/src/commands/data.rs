@@ -1,0 +1,160 @@
+//! `deepaug data`, and the reading of images for other verbs.
+
+use std::path::{Path, PathBuf};
+
+use deepaug::{Auto, Config, DataReport, Dataset, Error, Summary, data_sheet, read_data, write_sheet};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{args, output};
+
+/// Bad images and sets of equal ones that are listed; `--json` has them all.
+const LISTED: usize = 10;
+
+pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
+    let mut config = match &args.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    if let Some(data) = &args.data {
+        config.data = data.to_string_lossy().into_owned();
+    }
+    ask(&mut config, &args.reading);
+    config.validate()?;
+    let bar = bar(args.json);
+    let report = DataReport::new(&config, &|done, all| show(&bar, done, all));
+    bar.finish_and_clear();
+    let (report, dataset) = report?;
+    let out = args.out.clone().unwrap_or_else(|| sheet_name(&config.data));
+    write_sheet(data_sheet(&dataset), &out)?;
+    if args.json {
+        let mut value = serde_json::to_value(&report).unwrap_or_default();
+        value["out"] = out.display().to_string().into();
+        output::json(&value);
+    } else {
+        print(&report, &config);
+        output::line(format_args!("\n{} shows images of each class", out.display()));
+    }
+    Ok(())
+}
+
+/// Puts what was typed into a configuration.
+pub(crate) fn ask(config: &mut Config, typed: &args::Reading) {
+    config.image_size = typed.image_size.unwrap_or(config.image_size);
+    config.on_bad_image = typed.on_bad_image.unwrap_or(config.on_bad_image);
+    if let Some(format) = &typed.data_format {
+        config.data_format = if format == "auto" { Auto::Auto } else { Auto::Given(format.clone()) };
+    }
+    for (key, value) in [
+        (&mut config.image_column, &typed.image_column),
+        (&mut config.label_column, &typed.label_column),
+        (&mut config.split_column, &typed.split_column),
+        (&mut config.group_column, &typed.group_column),
+    ] {
+        if let Some(value) = value {
+            key.clone_from(value);
+        }
+    }
+}
+
+/// Reads the images of a search, with a bar while it takes, and warns of what may spoil it.
+pub(crate) fn read(config: &Config, json: bool) -> Result<Dataset, Error> {
+    config.validate()?;
+    let bar = bar(json);
+    let dataset = read_data(config, &|done, all| show(&bar, done, all));
+    bar.finish_and_clear();
+    let dataset = dataset?;
+    if !json {
+        let summary = Summary::new(&dataset, None);
+        if let [first, ..] = &summary.skipped[..] {
+            let (count, name) = (summary.skipped.len(), first.name.display());
+            output::note(format_args!(
+                "images that cannot be read and are left out: {count}; the first is {name}: {}",
+                first.why
+            ));
+        }
+        summary.warnings.iter().for_each(|warning| output::note(format_args!("warning: {warning}")));
+    }
+    Ok(dataset)
+}
+
+/// A bar that is hidden by itself where there is no terminal.
+fn bar(json: bool) -> ProgressBar {
+    let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images read, {per_sec}, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn show(bar: &ProgressBar, done: usize, all: usize) {
+    bar.set_length(all as u64);
+    // Threads finish in any order; the bar never goes back.
+    bar.set_position(bar.position().max(done as u64));
+}
+
+fn sheet_name(data: &str) -> PathBuf {
+    let name = Path::new(data).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    PathBuf::from(format!("{}-sheet.png", if name.is_empty() { "images" } else { &name }))
+}
+
+fn print(report: &DataReport, config: &Config) {
+    let DataReport { summary, refused } = report;
+    let [height, width, channels] = summary.shape;
+    let colour = if channels == 1 { "grey" } else { "RGB" };
+    output::line(format_args!(
+        "{}: {} images of {} classes, {}",
+        config.data,
+        summary.images,
+        summary.classes.len(),
+        summary.format
+    ));
+    let [smallest, middle, largest] = summary.source_sizes.map(|[width, height]| format!("{width}x{height}"));
+    match summary.different_sizes {
+        1 if middle == format!("{width}x{height}") => output::line(format_args!("  size      {middle}, {colour}")),
+        1 => output::line(format_args!("  size      {middle}, brought to {width}x{height}, {colour}")),
+        sizes => output::line(format_args!(
+            "  size      {sizes} sizes from {smallest} over {middle} to {largest}, brought to {width}x{height}, {colour}"
+        )),
+    }
+    let values = |values: &[f64]| values.iter().map(|value| format!("{value:.1}")).collect::<Vec<_>>().join(" ");
+    output::line(format_args!("  mean      {} of 255", values(&summary.mean)));
+    output::line(format_args!("  deviation {} of 255", values(&summary.standard_deviation)));
+    let whose = if summary.own_split { "the data's own" } else { "drawn, as a search with this seed would" };
+    output::line(format_args!("  split     {whose}"));
+    if let Some(groups) = summary.groups {
+        output::line(format_args!("  groups    {groups}, kept together"));
+    }
+    let widest = summary.classes.iter().map(|class| class.name.chars().count()).max().unwrap_or(0).max(5);
+    output::line(format_args!("\n{:<widest$}  {:>8}  {:>10}  {:>8}", "class", "train", "validation", "test"));
+    for class in &summary.classes {
+        output::line(format_args!(
+            "{:<widest$}  {:>8}  {:>10}  {:>8}",
+            class.name, class.train, class.validation, class.test
+        ));
+    }
+    if summary.duplicates > 0 {
+        output::line(format_args!("\nimages that equal an earlier one: {}", summary.duplicates));
+        for set in summary.duplicate_sets.iter().take(LISTED) {
+            output::line(format_args!("  {}", set.join(" = ")));
+        }
+        more(summary.duplicate_sets.len());
+    }
+    if !summary.skipped.is_empty() {
+        output::line(format_args!("\nimages that cannot be read: {}", summary.skipped.len()));
+        for skipped in summary.skipped.iter().take(LISTED) {
+            output::line(format_args!("  {}: {}", skipped.name.display(), skipped.why));
+        }
+        more(summary.skipped.len());
+    }
+    for warning in &summary.warnings {
+        output::line(format_args!("\nwarning: {warning}"));
+    }
+    if let Some(why) = refused {
+        output::line(format_args!("\nA search refuses this as it is: {why}"));
+    }
+}
+
+fn more(count: usize) {
+    if count > LISTED {
+        output::line(format_args!("  and {} more, which --json lists", count - LISTED));
+    }
+}

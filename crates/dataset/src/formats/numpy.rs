@@ -1,0 +1,439 @@
+//! NumPy arrays of images and of labels: an NPZ archive, or NPY files beside each other.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::DeflateDecoder;
+use ndarray::{Array2, ArrayD, ArrayView3, Axis, Ix2, IxDyn, ShapeBuilder};
+use rawzip::{CompressionMethod, ZipArchive};
+
+use super::{Content, Format, Item, Listing, entries, extension, file_name, part_in_name, read_file};
+use crate::raster::{Raster, affordable, over_rgba};
+use crate::{DataError, Part, ReadOptions};
+
+/// An `.npz` file, an `.npy` file of images with its labels beside it, or a folder of `.npy` files.
+#[derive(Debug)]
+pub(crate) struct Numpy;
+
+/// What arrays of images are usually called, without the words for the part.
+const IMAGES: [&str; 7] = ["x", "images", "image", "imgs", "data", "features", "arr_0"];
+/// What arrays of labels are usually called.
+const LABELS: [&str; 7] = ["y", "labels", "label", "targets", "target", "classes", "arr_1"];
+/// What arrays of groups are usually called.
+const GROUPS: [&str; 4] = ["groups", "group", "patients", "subjects"];
+
+impl Format for Numpy {
+    fn name(&self) -> &'static str {
+        "numpy"
+    }
+
+    fn recognises(&self, path: &Path) -> bool {
+        let one = |file: &Path| file.is_file() && extension(file) == "npy";
+        match path.is_dir() {
+            true => entries(path).is_ok_and(|files| files.iter().any(|file| one(file))),
+            false => matches!(extension(path).as_str(), "npz" | "npy"),
+        }
+    }
+
+    fn is_encoded(&self) -> bool {
+        false
+    }
+
+    fn list(&self, path: &Path, options: &ReadOptions) -> Result<Listing, DataError> {
+        let mut arrays = BTreeMap::new();
+        for file in arrays_at(path)? {
+            match extension(&file).as_str() {
+                "npz" => arrays.extend(unpacked(&file, read_file(&file)?)?),
+                _ => _ = arrays.insert(stem(&file), (file.clone(), read_file(&file)?)),
+            }
+        }
+        let alone = (path.is_file() && extension(path) == "npy").then(|| stem(path));
+        let mut listing = Listing::default();
+        for named in pairs(path, arrays.keys().map(String::as_str), alone.as_deref(), options)? {
+            listing.items.extend(items(&named, &arrays, options)?);
+        }
+        Ok(listing)
+    }
+}
+
+/// The archive, or the arrays that lie beside each other.
+fn arrays_at(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let folder = match extension(path).as_str() {
+        "npy" if path.is_file() => path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")),
+        _ if path.is_file() => return Ok(vec![path.into()]),
+        _ => path,
+    };
+    let files: Vec<_> = entries(folder)?.into_iter().filter(|file| extension(file) == "npy").collect();
+    if files.is_empty() {
+        return Err(DataError::unusable(path, "there are no .npy files in it"));
+    }
+    Ok(files)
+}
+
+fn stem(path: &Path) -> String {
+    file_name(path).trim_end_matches(".npy").to_string()
+}
+
+type Arrays = BTreeMap<String, (PathBuf, Vec<u8>)>;
+
+/// The arrays of an archive by name, each with what errors call it.
+fn unpacked(path: &Path, bytes: Vec<u8>) -> Result<Arrays, DataError> {
+    let damaged = |error: &dyn std::fmt::Display| {
+        DataError::damaged(path, format!("not a whole NPZ archive ({error}); save it again"))
+    };
+    let archive = ZipArchive::from_slice(&bytes).map_err(|error| damaged(&error))?;
+    let mut arrays = Arrays::new();
+    let mut entries = archive.entries();
+    while let Some(entry) = entries.next_entry().map_err(|error| damaged(&error))? {
+        let name = entry.file_path().try_normalize().map_err(|error| damaged(&error))?.as_ref().to_string();
+        let Some(name) = name.strip_suffix(".npy").map(String::from) else { continue };
+        let method = entry.compression_method();
+        let entry = archive.get_entry(entry.wayfinder()).map_err(|error| damaged(&error))?;
+        let mut array = Vec::new();
+        let size = match method {
+            CompressionMethod::STORE => entry.verifying_reader(entry.data()).read_to_end(&mut array),
+            // It stops where more comes out than the archive says.
+            CompressionMethod::DEFLATE => {
+                entry.verifying_reader(DeflateDecoder::new(entry.data())).read_to_end(&mut array)
+            }
+            _ => Err(std::io::Error::other("packed in a way that NumPy does not")),
+        };
+        size.map_err(|error| damaged(&error))?;
+        arrays.insert(name.clone(), (format!("{} ({name})", path.display()).into(), array));
+    }
+    Ok(arrays)
+}
+
+/// Names of arrays that belong together.
+struct Named {
+    part: Part,
+    images: String,
+    labels: String,
+    groups: Option<String>,
+}
+
+/// Finds which arrays are images and which their labels, by their names.
+fn pairs<'a>(
+    path: &Path,
+    names: impl Iterator<Item = &'a str> + Clone,
+    alone: Option<&str>,
+    options: &ReadOptions,
+) -> Result<Vec<Named>, DataError> {
+    let is = |name: &str, given: &Option<String>, usual: &[&str]| match given {
+        Some(given) => given == name || *given == without_part(name),
+        None => usual.contains(&without_part(name).to_lowercase().as_str()),
+    };
+    let columns = &options.columns;
+    let find = |part: Option<Part>, given: &Option<String>, usual: &[&str]| {
+        let mut fitting = names.clone().filter(|name| part_in_name(name) == part && is(name, given, usual));
+        fitting.next().map(String::from)
+    };
+    let all = || names.clone().collect::<Vec<_>>().join(", ");
+    let mut found = Vec::new();
+    for images in names.clone().filter(|name| is(name, &columns.image, &IMAGES)) {
+        if alone.is_some_and(|alone| alone != images) {
+            continue;
+        }
+        let part = part_in_name(images);
+        let Some(labels) = find(part, &columns.label, &LABELS) else {
+            let why =
+                format!("{images} has images, but which array has their labels? There are {}. Set label_column", all());
+            return Err(DataError::damaged(path, why));
+        };
+        found.push(Named {
+            part: if alone.is_some() { Part::Train } else { part.unwrap_or(Part::Train) },
+            images: images.to_string(),
+            labels,
+            groups: find(part, &columns.group, &GROUPS),
+        });
+    }
+    if found.is_empty() {
+        let why = format!("cannot tell which array holds the images; there are {}. Set image_column", all());
+        return Err(DataError::damaged(path, why));
+    }
+    Ok(found)
+}
+
+/// A name without the words that tell train from test: `x_train` is `x`, `test_images` is `images`.
+fn without_part(name: &str) -> String {
+    name.split('_').filter(|word| part_in_name(word).is_none()).collect::<Vec<_>>().join("_")
+}
+
+fn items(named: &Named, arrays: &Arrays, options: &ReadOptions) -> Result<Vec<Item>, DataError> {
+    let of = |name: &str| &arrays[name];
+    let (path, bytes) = of(&named.images);
+    let images = Images::read(bytes).map_err(|why| DataError::damaged(path, why))?;
+    let count = images.count();
+    let column = |name: &str| {
+        let (at, bytes) = of(name);
+        let cells = cells(bytes).map_err(|why| DataError::damaged(at, why))?;
+        if cells.len() != count {
+            let why = format!("{} entries, but {} has {count} images", cells.len(), path.display());
+            return Err(DataError::damaged(at, why));
+        }
+        Ok(cells)
+    };
+    let labels = column(&named.labels)?;
+    let groups = named.groups.as_deref().map(column).transpose()?;
+    labels
+        .into_iter()
+        .enumerate()
+        .map(|(i, label)| {
+            let name = PathBuf::from(format!("{} (image {i})", path.display()));
+            let raster = images.raster(i, options.background).map_err(|why| DataError::damaged(&name, why))?;
+            let group = groups.as_ref().map(|groups| groups[i].clone());
+            Ok(Item { name, content: Content::Pixels(raster), label, part: named.part, group })
+        })
+        .collect()
+}
+
+/// Images as `[N, H, W, C]`, whatever their layout was.
+enum Images {
+    Bytes(ArrayD<u8>),
+    /// To lie in 0..1.
+    Floats(ArrayD<f64>),
+}
+
+impl Images {
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        let images = match Values::read(bytes)? {
+            Values::Bytes(values) => Self::Bytes(nhwc(values)?),
+            Values::Floats(values) => Self::Floats(nhwc(values)?),
+            Values::Integers(values) => {
+                if let Some(value) = values.iter().find(|value| !(0..=255).contains(*value)) {
+                    return Err(format!("there is {value} in it; integers must lie in 0..255. Save it as uint8"));
+                }
+                Self::Bytes(nhwc(values.mapv(|value| value as u8))?)
+            }
+            Values::Words(_) => return Err("it holds words instead of images".into()),
+        };
+        let shape = match &images {
+            Self::Bytes(values) => values.shape(),
+            Self::Floats(values) => values.shape(),
+        };
+        affordable(shape[2] as u64, shape[1] as u64)?;
+        Ok(images)
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Bytes(values) => values.shape()[0],
+            Self::Floats(values) => values.shape()[0],
+        }
+    }
+
+    fn raster(&self, index: usize, background: [u8; 3]) -> Result<Raster, String> {
+        match self {
+            Self::Bytes(values) => Ok(raster(three(values, index), |value| value, background)),
+            Self::Floats(values) => {
+                let image = three(values, index);
+                if let Some(value) = image.iter().find(|value| !(0.0..=1.0).contains(*value)) {
+                    return Err(format!(
+                        "there is {value} in it; floating point images must lie in 0..1. Divide by 255, or save uint8"
+                    ));
+                }
+                Ok(raster(image, |value| (value * 255.0).round() as u8, background))
+            }
+        }
+    }
+}
+
+fn three<T>(values: &ArrayD<T>, index: usize) -> ArrayView3<'_, T> {
+    values.index_axis(Axis(0), index).into_dimensionality().expect("there are four dimensions")
+}
+
+fn raster<T: Copy>(image: ArrayView3<'_, T>, to_u8: impl Fn(T) -> u8, background: [u8; 3]) -> Raster {
+    let (height, width, channels) = image.dim();
+    let pixels: Vec<u8> = image.iter().map(|&value| to_u8(value)).collect();
+    match channels {
+        4 => Raster { pixels: over_rgba(&pixels, background), width, height, channels: 3 },
+        _ => Raster { pixels, width, height, channels },
+    }
+}
+
+/// Brings NHW, NCHW and NHWC to NHWC. Where a shape can be read both ways, channels come last.
+fn nhwc<T: Clone>(values: ArrayD<T>) -> Result<ArrayD<T>, String> {
+    match *values.shape() {
+        [_, _, _] => Ok(values.insert_axis(Axis(3))),
+        [_, _, _, 1 | 3 | 4] => Ok(values),
+        [_, 1 | 3 | 4, _, _] => Ok(values.permuted_axes(IxDyn(&[0, 2, 3, 1]))),
+        ref shape => Err(format!(
+            "its shape is {shape:?}; images are [N, H, W], or [N, H, W, C] or [N, C, H, W] with 1, 3 or 4 channels"
+        )),
+    }
+}
+
+/// Labels or groups as words: numbers, names, or rows with a single 1.
+fn cells(bytes: &[u8]) -> Result<Vec<String>, String> {
+    let values = match Values::read(bytes)? {
+        Values::Words(words) => return Ok(words),
+        Values::Bytes(values) => values.mapv(f64::from),
+        Values::Integers(values) => values.mapv(|value| value as f64),
+        Values::Floats(values) => values,
+    };
+    let wrong =
+        || format!("its shape is {:?}; labels are [N], [N, 1], or [N, classes] with a single 1 each", values.shape());
+    let table: Array2<f64> = match values.ndim() {
+        1 => values.clone().insert_axis(Axis(1)).into_dimensionality::<Ix2>(),
+        _ => values.clone().into_dimensionality::<Ix2>(),
+    }
+    .map_err(|_| wrong())?;
+    if table.ncols() == 0 {
+        return Err(wrong());
+    }
+    let cell = |(row, cells): (usize, ndarray::ArrayView1<'_, f64>)| {
+        if cells.len() > 1 {
+            let ones: Vec<usize> = (0..cells.len()).filter(|&i| cells[i] == 1.0).collect();
+            let zeros = cells.iter().filter(|&&cell| cell == 0.0).count();
+            return match ones[..] {
+                [class] if zeros + 1 == cells.len() => Ok(class.to_string()),
+                _ => Err(format!("row {row} is not a single 1 among zeros; {}", wrong())),
+            };
+        }
+        let value = cells[0];
+        if value.fract() != 0.0 || value.abs() > 9e15 {
+            return Err(format!("entry {row} is {value}, which is no whole number"));
+        }
+        Ok(format!("{value:.0}"))
+    };
+    table.outer_iter().enumerate().map(cell).collect()
+}
+
+/// The values of an array.
+enum Values {
+    Bytes(ArrayD<u8>),
+    Integers(ArrayD<i64>),
+    Floats(ArrayD<f64>),
+    Words(Vec<String>),
+}
+
+impl Values {
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        let (Header { kind, fortran, shape }, body) = Header::read(bytes)?;
+        let width = kind.get(2..).and_then(|digits| digits.parse::<usize>().ok()).unwrap_or(0);
+        let big = kind.starts_with('>');
+        let letter = kind.chars().nth(1).unwrap_or(' ');
+        if letter == 'O' {
+            return Err("an array of Python objects, which are not read; save plain numbers".into());
+        }
+        let size = if letter == 'U' { width.saturating_mul(4) } else { width };
+        let promised = shape.iter().try_fold(size, |product, &side| product.checked_mul(side));
+        if promised != Some(body.len()) {
+            return Err(format!(
+                "its header promises {shape:?} of {kind}, but {} bytes follow; save it again",
+                body.len()
+            ));
+        }
+        if size == 0 {
+            return Err(format!("its type {kind} holds nothing"));
+        }
+        macro_rules! values {
+            ($kind:ty, $variant:ident, $to:expr) => {{
+                let value = |bytes: &[u8]| {
+                    let bytes = bytes.try_into().expect("chunks have the size of the type");
+                    $to(if big { <$kind>::from_be_bytes(bytes) } else { <$kind>::from_le_bytes(bytes) })
+                };
+                let values = body.chunks_exact(size).map(value).collect();
+                let shape = IxDyn(&shape).set_f(fortran);
+                Ok(Self::$variant(ArrayD::from_shape_vec(shape, values).map_err(|error| error.to_string())?))
+            }};
+        }
+        match (letter, width) {
+            ('u' | 'b', 1) => values!(u8, Bytes, |v| v),
+            ('u', 2) => values!(u16, Integers, i64::from),
+            ('u', 4) => values!(u32, Integers, i64::from),
+            ('u', 8) => values!(u64, Integers, |v| i64::try_from(v).unwrap_or(i64::MAX)),
+            ('i', 1) => values!(i8, Integers, i64::from),
+            ('i', 2) => values!(i16, Integers, i64::from),
+            ('i', 4) => values!(i32, Integers, i64::from),
+            ('i', 8) => values!(i64, Integers, |v| v),
+            ('f', 4) => values!(f32, Floats, f64::from),
+            ('f', 8) => values!(f64, Floats, |v| v),
+            ('U', _) => body.chunks_exact(size).map(|word| text(word, big)).collect::<Result<_, _>>().map(Self::Words),
+            _ => Err(format!("its type {kind} is not read; save it as uint8, or floats in 0..1 as float32")),
+        }
+    }
+}
+
+/// A word of fixed length, four bytes a letter, zeros behind it.
+fn text(word: &[u8], big: bool) -> Result<String, String> {
+    let letters = word.chunks_exact(4).map(|bytes| {
+        let bytes = bytes.try_into().expect("chunks have four bytes");
+        if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    });
+    letters
+        .take_while(|&letter| letter != 0)
+        .map(char::from_u32)
+        .collect::<Option<_>>()
+        .ok_or("a word of it is no text".into())
+}
+
+/// What stands before the values: NumPy's format, versions 1 to 3 (NEP 1).
+struct Header {
+    /// Order of bytes, kind and size, such as `<f4`.
+    kind: String,
+    fortran: bool,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    /// The header, and the bytes behind it.
+    fn read(bytes: &[u8]) -> Result<(Self, &[u8]), String> {
+        let wrong = || "not a NumPy array; save it again".to_string();
+        let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or_else(wrong)?;
+        let (length, rest) = match rest {
+            [1, _, a, b, rest @ ..] => (usize::from(u16::from_le_bytes([*a, *b])), rest),
+            [2 | 3, _, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, rest),
+            _ => return Err(wrong()),
+        };
+        let (text, body) = rest.split_at_checked(length).ok_or_else(wrong)?;
+        let text = std::str::from_utf8(text).map_err(|_| wrong())?;
+        // A Python dictionary of three known keys, always written the same way.
+        let after = |key: &str| text.split_once(key).map(|(_, rest)| rest.trim_start_matches([' ', ':']));
+        let kind = after("'descr'").ok_or_else(wrong)?;
+        let Some((kind, _)) = kind.strip_prefix('\'').and_then(|kind| kind.split_once('\'')) else {
+            return Err("a structured array; save plain numbers".into());
+        };
+        let fortran = after("'fortran_order'").ok_or_else(wrong)?.starts_with("True");
+        let shape = after("'shape'").and_then(|shape| shape.strip_prefix('(')).and_then(|shape| shape.split_once(')'));
+        let sides = shape.ok_or_else(wrong)?.0.split(',').map(str::trim).filter(|side| !side.is_empty());
+        let shape = sides.map(str::parse).collect::<Result<_, _>>().map_err(|_| wrong())?;
+        Ok((Self { kind: kind.into(), fortran, shape }, body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_names_find_each_other() {
+        let found = |names: &[&str], options: &ReadOptions| {
+            let pairs = pairs(Path::new("set"), names.iter().copied(), None, options)?;
+            Ok::<_, DataError>(pairs.into_iter().map(|p| (p.part, p.images, p.labels)).collect::<Vec<_>>())
+        };
+        let plain = ReadOptions::default();
+        let owned = |part, x: &str, y: &str| (part, x.to_string(), y.to_string());
+        let keras = found(&["x_test", "x_train", "y_test", "y_train"], &plain).unwrap();
+        assert_eq!(keras, [owned(Part::Test, "x_test", "y_test"), owned(Part::Train, "x_train", "y_train")]);
+        let medmnist = found(&["val_images", "val_labels"], &plain).unwrap();
+        assert_eq!(medmnist, [owned(Part::Validation, "val_images", "val_labels")]);
+        assert_eq!(found(&["X", "y"], &plain).unwrap(), [owned(Part::Train, "X", "y")]);
+        let why = found(&["a", "b"], &plain).unwrap_err().to_string();
+        assert!(why.contains("there are a, b. Set image_column"), "{why}");
+        let mut own = ReadOptions::default();
+        own.columns.image = Some("a".into());
+        own.columns.label = Some("b".into());
+        assert_eq!(found(&["a", "b"], &own).unwrap(), [owned(Part::Train, "a", "b")]);
+    }
+
+    #[test]
+    fn a_header_that_lies_takes_no_memory() {
+        let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (9000000000000000000,), }";
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.bytes());
+        assert!(Values::read(&bytes).err().unwrap().contains("0 bytes follow"));
+    }
+}

@@ -1,0 +1,185 @@
+//! One picture of any kind as u8 pixels, grey or RGB. The only place that knows image files.
+//!
+//! What every kind becomes: palettes are looked up; 16 bits become the nearest of 8, floats in [0, 1] likewise; alpha is
+//! laid over a background colour; CMYK becomes RGB without a profile; EXIF orientation is applied; of several frames or
+//! pages the first is taken. Colour profiles are not applied.
+
+mod convert;
+mod fit;
+mod jpeg;
+
+use std::io::Cursor;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use convert::over_rgba;
+pub(crate) use fit::sized;
+
+/// Pixels that an image may claim to have: twice what the largest sensors take. A file of a few bytes can claim billions.
+pub const MOST_PIXELS: u64 = 1 << 28;
+
+/// Bytes that decoding one image may take beyond its pixels.
+const MOST_MEMORY: u64 = 4 << 30;
+
+/// How images of other shapes become squares.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// The central square.
+    #[default]
+    Crop,
+    /// The whole image, with background beside it.
+    Pad,
+}
+
+/// Pixels, row by row, `channels` (1 for grey, 3 for RGB) bytes each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Raster {
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) channels: usize,
+}
+
+impl Raster {
+    /// Decodes the bytes of an image file, whatever its name says. The error says what is wrong, and what to do.
+    pub(crate) fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Self, String> {
+        match kind(bytes)? {
+            ImageFormat::Jpeg => jpeg::decode(bytes),
+            kind => {
+                let mut decoder = decoder(bytes, kind)?;
+                let (width, height) = decoder.dimensions();
+                affordable(width.into(), height.into())?;
+                let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+                let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+                image.apply_orientation(orientation);
+                convert::to_u8(image, background)
+            }
+        }
+    }
+
+    /// Width and height of an image file as it will be shown, from its first bytes alone.
+    pub(crate) fn dimensions(bytes: &[u8]) -> Result<(usize, usize), String> {
+        let (width, height, orientation) = match kind(bytes)? {
+            ImageFormat::Jpeg => jpeg::header(bytes)?,
+            kind => {
+                let mut decoder = decoder(bytes, kind)?;
+                let (width, height) = decoder.dimensions();
+                let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+                (width as usize, height as usize, orientation)
+            }
+        };
+        affordable(width as u64, height as u64)?;
+        Ok(if turns(orientation) { (height, width) } else { (width, height) })
+    }
+
+    /// The image turned and mirrored as its camera asked for.
+    fn oriented(self, orientation: Orientation) -> Self {
+        if orientation == Orientation::NoTransforms {
+            return self;
+        }
+        let Self { pixels, width, height, channels } = self;
+        let (w, h) = (width as u32, height as u32);
+        let image: Option<DynamicImage> = match channels {
+            1 => GrayImage::from_raw(w, h, pixels).map(Into::into),
+            _ => RgbImage::from_raw(w, h, pixels).map(Into::into),
+        };
+        let mut image = image.expect("a decoded image has all its pixels, and at most 65,535 a side");
+        image.apply_orientation(orientation);
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        Self { pixels: image.into_bytes(), width, height, channels }
+    }
+
+    /// The image with the number of channels that is asked for.
+    pub(crate) fn with_channels(self, channels: usize) -> Self {
+        match (self.channels, channels) {
+            (1, 3) => Self { pixels: self.pixels.iter().flat_map(|&v| [v; 3]).collect(), channels, ..self },
+            (3, 1) => Self { pixels: convert::grey_of(&self.pixels), channels, ..self },
+            _ => self,
+        }
+    }
+}
+
+/// What the first bytes say that a file is.
+fn kind(bytes: &[u8]) -> Result<ImageFormat, String> {
+    if bytes.is_empty() {
+        return Err("the file is empty; fetch it again or remove it".into());
+    }
+    let readable =
+        [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff];
+    match image::guess_format(bytes) {
+        Ok(kind) if readable.contains(&kind) => Ok(kind),
+        Ok(kind) => Err(format!("a {} image, which is not read; convert it to PNG", kind.to_mime_type())),
+        Err(_) => Err("not an image, whatever its name says; replace or remove it".into()),
+    }
+}
+
+fn decoder(bytes: &[u8], kind: ImageFormat) -> Result<impl ImageDecoder + '_, String> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_MEMORY);
+    reader.limits(limits);
+    reader.into_decoder().map_err(unreadable)
+}
+
+/// Refuses an image by the size that its header claims, before memory is taken for it.
+pub(crate) fn affordable(width: u64, height: u64) -> Result<(), String> {
+    if width == 0 || height == 0 {
+        return Err(format!("an image of {width}x{height} pixels shows nothing; remove it"));
+    }
+    match width.checked_mul(height) {
+        Some(pixels) if pixels <= MOST_PIXELS => Ok(()),
+        _ => Err(format!(
+            "its header claims {width}x{height} pixels; more than {MOST_PIXELS} are refused, as they would fill the \
+             memory. Make the image smaller or remove it"
+        )),
+    }
+}
+
+fn unreadable(error: ImageError) -> String {
+    format!("not a readable image ({error}); mend or remove it")
+}
+
+/// Whether width and height change places.
+fn turns(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_image_is_refused_in_words() {
+        let refused = |bytes: &[u8]| Raster::decode(bytes, [255; 3]).unwrap_err();
+        assert!(refused(b"").contains("the file is empty"));
+        assert!(refused(b"hello, I am text").contains("not an image"));
+        assert!(refused(b"\x00\x00\x00\x20ftypavif\0\0\0\0").contains("image/avif"));
+        assert!(refused(b"\x89PNG\r\n\x1a\n").contains("not a readable image"));
+    }
+
+    #[test]
+    fn a_header_that_claims_too_much_is_refused_before_memory_is_taken() {
+        let mut png = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR".to_vec();
+        png.extend(60_000u32.to_be_bytes());
+        png.extend(60_000u32.to_be_bytes());
+        png.extend([8, 2, 0, 0, 0]);
+        let sum = crc(&png[12..]);
+        png.extend(sum.to_be_bytes());
+        png.extend(b"\x00\x00\x00\x00IDAT\x35\xaf\x06\x1e");
+        let why = Raster::decode(&png, [255; 3]).unwrap_err();
+        assert!(why.contains("60000x60000"), "{why}");
+    }
+
+    /// The checksum of PNG chunks (RFC 2083, appendix 15).
+    fn crc(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0u32, |sum, &byte| {
+            (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
+        })
+    }
+}

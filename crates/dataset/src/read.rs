@@ -1,0 +1,326 @@
+//! From a path to a data set: the listing of a format, decoded on all cores, and brought to one shape.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ndarray::Array4;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Pixels;
+use crate::formats::{self, Content, Item, Listing};
+use crate::options::{LARGEST_AUTO, OnBadImage};
+use crate::raster::{Raster, sized};
+use crate::{Channels, DataError, Dataset, Duplicates, ImageSize, ReadOptions, SAMPLE_NAME, cache};
+
+/// What was found where the images of a set came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origins {
+    /// The format, one of [`format_names`](crate::format_names); empty for a set made in memory.
+    pub format: String,
+    /// What each image is called: its file, or its place in one.
+    pub names: Vec<PathBuf>,
+    /// Width and height of each image before it was brought to size.
+    pub sizes: Vec<[usize; 2]>,
+    /// Whether the source says which images belong together.
+    pub grouped: bool,
+    /// Images that could not be read and were left out.
+    pub skipped: Vec<Skipped>,
+}
+
+/// An image that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its file, or its place in one.
+    pub name: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+pub(crate) fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
+    if path.as_os_str() == SAMPLE_NAME {
+        return sample();
+    }
+    let format = formats::of(path, options)?;
+    let decode = || {
+        let listing = format.list(path, options)?;
+        assemble(path, format.name(), listing, options, progress)
+    };
+    match &options.cache {
+        Some(folder) if format.is_encoded() => {
+            cache::fetch(folder, path, &format.files(path, options)?, options, decode)
+        }
+        _ => decode(),
+    }
+}
+
+/// The set that is part of the program.
+pub(crate) fn sample() -> Result<Dataset, DataError> {
+    assemble(Path::new(SAMPLE_NAME), "sample", formats::idx::sample()?, &ReadOptions::default(), &|_, _| ())
+}
+
+fn assemble(
+    path: &Path,
+    format: &str,
+    listing: Listing,
+    options: &ReadOptions,
+    progress: Progress<'_>,
+) -> Result<Dataset, DataError> {
+    let Listing { items, classes } = listing;
+    // Said before the images are decoded: the commonest mistake is to name the folder of one class.
+    let mut labels = items.iter().map(|item| &item.label);
+    if let Some(first) = labels.next()
+        && labels.all(|label| label == first)
+    {
+        let why = format!(
+            "there is only one class ({first}); a classifier needs two or more. Name the folder above, or add a class"
+        );
+        return Err(DataError::unusable(path, why));
+    }
+    let side = side(&items, options);
+    let done = AtomicUsize::new(0);
+    let count = items.len();
+    let decoded: Vec<_> = items
+        .into_par_iter()
+        .map(|mut item| {
+            let content = std::mem::replace(&mut item.content, Content::File);
+            let image = decode(&item.name, content, side, options);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
+            (item, image)
+        })
+        .collect();
+    let mut kept = Kept { items: Vec::new(), images: Vec::new(), origins: Origins::default() };
+    kept.origins.format = format.into();
+    for (item, image) in decoded {
+        match image {
+            Ok((image, size)) => {
+                kept.images.push(image);
+                kept.origins.sizes.push(size);
+                kept.items.push(item);
+            }
+            Err(Bad { why, .. }) if options.on_bad_image == OnBadImage::Skip => {
+                kept.origins.skipped.push(Skipped { name: item.name, why });
+            }
+            // The first in the order of the set, whichever thread met one first.
+            Err(Bad { why, source }) => {
+                return Err(match source {
+                    Some(source) => DataError::io(&item.name, source),
+                    None => DataError::damaged(&item.name, why),
+                });
+            }
+        }
+    }
+    kept.into_dataset(path, classes, options)
+}
+
+/// Why an image cannot be had.
+struct Bad {
+    why: String,
+    source: Option<std::io::Error>,
+}
+
+impl From<String> for Bad {
+    fn from(why: String) -> Self {
+        Self { why, source: None }
+    }
+}
+
+impl From<std::io::Error> for Bad {
+    fn from(source: std::io::Error) -> Self {
+        Self { why: format!("cannot read: {source}"), source: Some(source) }
+    }
+}
+
+/// The image at its side, and the width and height that it had.
+fn decode(
+    name: &Path,
+    content: Content,
+    side: Option<usize>,
+    options: &ReadOptions,
+) -> Result<(Raster, [usize; 2]), Bad> {
+    let background = options.background;
+    let raster = match content {
+        Content::File => Raster::decode(&std::fs::read(name)?, background)?,
+        Content::Encoded(bytes) => Raster::decode(&bytes, background)?,
+        Content::Pixels(raster) => raster,
+    };
+    let raster = match options.channels {
+        Channels::Auto => raster,
+        Channels::Grey => raster.with_channels(1),
+        Channels::Rgb => raster.with_channels(3),
+    };
+    let size = [raster.width, raster.height];
+    let raster = match side {
+        Some(side) => sized(raster, side, options.fit, background),
+        None => raster,
+    };
+    Ok((raster, size))
+}
+
+/// The side that images are to have; `None` for their own size.
+fn side(items: &[Item], options: &ReadOptions) -> Option<usize> {
+    match options.image_size {
+        ImageSize::Own => None,
+        ImageSize::Side(side) => Some(side as usize),
+        ImageSize::Auto => {
+            // Images that cannot be read are dealt with where they are decoded.
+            let sizes: Vec<_> = items.par_iter().filter_map(dimensions).collect();
+            let longest = sizes.iter().map(|&(width, height)| width.max(height)).max()?;
+            if longest <= LARGEST_AUTO && sizes.iter().all(|size| *size == sizes[0]) {
+                return None;
+            }
+            let mut shorter: Vec<usize> = sizes.iter().map(|&(width, height)| width.min(height)).collect();
+            let middle = shorter.len() / 2;
+            Some((*shorter.select_nth_unstable(middle).1).min(LARGEST_AUTO))
+        }
+    }
+}
+
+/// Width and height of an image that is not decoded yet.
+fn dimensions(item: &Item) -> Option<(usize, usize)> {
+    use std::io::Read;
+    /// Headers lie at the beginning of most kinds of files, behind a profile and a small picture of the picture at most.
+    const BEGINNING: u64 = 1 << 18;
+    match &item.content {
+        Content::Pixels(raster) => Some((raster.width, raster.height)),
+        Content::Encoded(bytes) => Raster::dimensions(bytes).ok(),
+        Content::File => {
+            let mut bytes = Vec::new();
+            let mut file = std::fs::File::open(&item.name).ok()?;
+            file.by_ref().take(BEGINNING).read_to_end(&mut bytes).ok()?;
+            Raster::dimensions(&bytes).ok().or_else(|| {
+                file.read_to_end(&mut bytes).ok()?;
+                Raster::dimensions(&bytes).ok()
+            })
+        }
+    }
+}
+
+/// The images that could be read.
+struct Kept {
+    items: Vec<Item>,
+    images: Vec<Raster>,
+    origins: Origins,
+}
+
+impl Kept {
+    fn into_dataset(
+        self,
+        path: &Path,
+        order: Option<Vec<String>>,
+        options: &ReadOptions,
+    ) -> Result<Dataset, DataError> {
+        let Self { items, images, mut origins } = self;
+        if let ([], [first, ..]) = (&items[..], &origins.skipped[..]) {
+            let why = format!(
+                "none of its {} images can be read; the first is {}: {}",
+                origins.skipped.len(),
+                first.name.display(),
+                first.why
+            );
+            return Err(DataError::unusable(path, why));
+        }
+        let pixels = stack(path, &items, images, options)?;
+        let (classes, labels) = numbered(&items, order);
+        let parts = items.iter().map(|item| item.part).collect();
+        origins.grouped = items.iter().any(|item| item.group.is_some());
+        let groups: Vec<_> = items.iter().map(|item| item.group.clone()).collect();
+        origins.names = items.into_iter().map(|item| item.name).collect();
+        let dataset = Dataset::from_pixels(path, Pixels::Owned(pixels), labels, classes, parts)?.with_origins(origins);
+        together(dataset, &groups)
+    }
+}
+
+/// Class names in their order, and a number for each image.
+fn numbered(items: &[Item], order: Option<Vec<String>>) -> (Vec<String>, Vec<usize>) {
+    let mut seen: Vec<&str> = items.iter().map(|item| item.label.as_str()).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    match order {
+        Some(order) => {
+            let place = |label: &str| order.iter().position(|name| name == label).unwrap_or(order.len());
+            seen.sort_by_key(|label| place(label));
+        }
+        None if seen.iter().all(|label| label.parse::<i64>().is_ok()) => {
+            seen.sort_by_key(|label| label.parse::<i64>().unwrap_or_default());
+        }
+        None => {}
+    }
+    let number: std::collections::HashMap<&str, usize> =
+        seen.iter().enumerate().map(|(i, &label)| (label, i)).collect();
+    let labels = items.iter().map(|item| number[item.label.as_str()]).collect();
+    (seen.into_iter().map(String::from).collect(), labels)
+}
+
+/// Stacks images into `[N, H, W, C]`: grey when every one is grey, else RGB.
+fn stack(path: &Path, items: &[Item], images: Vec<Raster>, options: &ReadOptions) -> Result<Array4<u8>, DataError> {
+    let Some(Raster { width, height, .. }) = images.first() else {
+        return Err(DataError::unusable(path, "there are no images in it"));
+    };
+    let (width, height) = (*width, *height);
+    if let Some(other) = images.iter().position(|image| (image.width, image.height) != (width, height)) {
+        let (first, name) = (items[0].name.display(), items[other].name.display());
+        let why = format!(
+            "images differ in size: {first} is {width}x{height} pixels, {name} is {}x{}; set image_size to bring all to \
+             one size",
+            images[other].width, images[other].height
+        );
+        return Err(DataError::unusable(path, why));
+    }
+    let channels = match options.channels {
+        Channels::Grey => 1,
+        Channels::Rgb => 3,
+        Channels::Auto => images.iter().map(|image| image.channels).max().unwrap_or(1),
+    };
+    let length = height * width * channels;
+    let mut pixels = vec![0; images.len() * length];
+    pixels.par_chunks_exact_mut(length).zip(images).for_each(|(place, image)| {
+        place.copy_from_slice(&image.with_channels(channels).pixels);
+    });
+    let shape = (pixels.len() / length, height, width, channels);
+    Ok(Array4::from_shape_vec(shape, pixels).expect("every image has the size checked above"))
+}
+
+/// Joins what belongs together: images of one group of the source, and images that are the same.
+fn together(dataset: Dataset, groups: &[Option<String>]) -> Result<Dataset, DataError> {
+    let duplicates = Duplicates::find(&dataset);
+    if duplicates.sets.is_empty() && groups.iter().all(Option::is_none) {
+        return Ok(dataset);
+    }
+    let mut links = Links::new(dataset.len());
+    for set in &duplicates.sets {
+        set.iter().for_each(|&image| links.join(set[0], image));
+    }
+    let mut first: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
+    for (image, group) in groups.iter().enumerate() {
+        if let Some(group) = group {
+            links.join(*first.entry(group).or_insert(image), image);
+        }
+    }
+    let groups = (0..dataset.len()).map(|image| links.root(image)).collect();
+    dataset.with_groups(groups)
+}
+
+/// A forest of images, each linked to an earlier one that it belongs with (Galler and Fischer 1964).
+struct Links(Vec<usize>);
+
+impl Links {
+    fn new(count: usize) -> Self {
+        Self((0..count).collect())
+    }
+
+    fn root(&mut self, mut image: usize) -> usize {
+        while self.0[image] != image {
+            self.0[image] = self.0[self.0[image]];
+            image = self.0[image];
+        }
+        image
+    }
+
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.0[a.max(b)] = a.min(b);
+    }
+}
