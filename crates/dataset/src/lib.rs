@@ -23,6 +23,7 @@ mod duplicates;
 mod error;
 pub mod files;
 mod formats;
+mod guard;
 mod options;
 mod raster;
 mod read;

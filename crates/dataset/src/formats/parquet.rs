@@ -9,6 +9,7 @@ use ::parquet::record::{Field, Row};
 use ::parquet::schema::types::Type;
 
 use super::{Content, Format, Item, Listing, entries, extension, part_in_name, shards};
+use crate::guard::guarded;
 use crate::{DataError, Part, ReadOptions};
 
 /// One parquet file, or a folder of them whose names, or whose folders' names, tell train, validation and test apart.
@@ -48,10 +49,19 @@ fn is_parquet(path: &Path) -> bool {
 }
 
 fn read_table(path: &Path, part: Part, options: &ReadOptions) -> Result<(Vec<Item>, Option<Vec<String>>), DataError> {
+    let file = File::open(path).map_err(|e| DataError::io(path, e))?;
+    guarded(|| Ok(rows(path, file, part, options))).unwrap_or_else(|why| Err(DataError::damaged(path, why)))
+}
+
+fn rows(
+    path: &Path,
+    file: File,
+    part: Part,
+    options: &ReadOptions,
+) -> Result<(Vec<Item>, Option<Vec<String>>), DataError> {
     let unreadable = |error: ::parquet::errors::ParquetError| {
         DataError::damaged(path, format!("not a whole parquet file ({error}); fetch it again"))
     };
-    let file = File::open(path).map_err(|e| DataError::io(path, e))?;
     let reader = SerializedFileReader::new(file).map_err(unreadable)?;
     let columns = Columns::find(&reader, options).map_err(|why| DataError::damaged(path, why))?;
     let mut items = Vec::new();

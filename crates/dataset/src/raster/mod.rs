@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use convert::over_rgba;
 pub(crate) use fit::sized;
 
+use crate::guard::guarded;
+
 /// Pixels that an image may claim to have: twice what the largest sensors take. A file of a few bytes can claim billions.
 pub const MOST_PIXELS: u64 = 1 << 28;
 
@@ -46,7 +48,7 @@ pub(crate) struct Raster {
 impl Raster {
     /// Decodes the bytes of an image file, whatever its name says. The error says what is wrong, and what to do.
     pub(crate) fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Self, String> {
-        match kind(bytes)? {
+        guarded(|| match kind(bytes)? {
             ImageFormat::Jpeg => jpeg::decode(bytes),
             kind => {
                 let mut decoder = decoder(bytes, kind)?;
@@ -57,20 +59,20 @@ impl Raster {
                 image.apply_orientation(orientation);
                 convert::to_u8(image, background)
             }
-        }
+        })
     }
 
     /// Width and height of an image file as it will be shown, from its first bytes alone.
     pub(crate) fn dimensions(bytes: &[u8]) -> Result<(usize, usize), String> {
-        let (width, height, orientation) = match kind(bytes)? {
-            ImageFormat::Jpeg => jpeg::header(bytes)?,
+        let (width, height, orientation) = guarded(|| match kind(bytes)? {
+            ImageFormat::Jpeg => jpeg::header(bytes),
             kind => {
                 let mut decoder = decoder(bytes, kind)?;
                 let (width, height) = decoder.dimensions();
                 let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-                (width as usize, height as usize, orientation)
+                Ok((width as usize, height as usize, orientation))
             }
-        };
+        })?;
         affordable(width as u64, height as u64)?;
         Ok(if turns(orientation) { (height, width) } else { (width, height) })
     }
