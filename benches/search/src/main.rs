@@ -1,9 +1,11 @@
 //! Runs searches on functions with known optima, and serves the same functions to programs in other languages.
 
+mod fit;
 mod function;
 mod policy;
 mod run;
 mod serve;
+mod speed;
 mod synthetic;
 
 use std::error::Error;
@@ -44,6 +46,9 @@ struct Arguments {
 enum Command {
     /// Search, and print the regret of what is recommended after every tenth evaluation, as CSV.
     Run(run::Run),
+    Fit(fit::Fit),
+    /// Time one ask and tell, as CSV.
+    Speed(speed::Speed),
     /// Answer on standard output what is asked on standard input, one line each: first the space as JSON; then, for
     /// `measure` and a number for each parameter, a noisy cost; for `regret` and the numbers, the regret without noise.
     Serve {
@@ -57,6 +62,8 @@ enum Command {
 fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Run(run) => run.run(),
+        Command::Fit(fit) => fit.run(),
+        Command::Speed(speed) => speed.run(),
         Command::Serve { function, seed } => serve::serve(instance(&function, seed)?),
     }
 }

@@ -54,9 +54,13 @@ impl Policies {
                     .active_when(&magnitude, &op, &names[..OPS - 4])?;
             }
         }
-        if sequences == 1 {
-            space = space.real("portion", 0.0, 1.0)?;
-        }
+        space = match sequences {
+            1 => space.real("portion", 0.0, 1.0)?,
+            _ => {
+                let group = |sequence| [0, 1].map(|place| ["op", "magnitude"].map(|what| format!("{sequence}.{place}.{what}")));
+                space.exchangeable((0..sequences).map(|sequence| group(sequence).into_iter().flatten()))?
+            }
+        };
         let mut ops: Vec<Effect> = (0..OPS - 4)
             .map(|op| match op {
                 0..5 => Effect::Helps { gain: rng.random_range(0.3..1.0), best: rng.random_range(0.2..0.9) },

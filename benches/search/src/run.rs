@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use clap::Args;
-use deepaug_controller::{Method, Outcome, Settings, searcher};
+use deepaug_controller::{Domain, Method, Outcome, Parameter, Settings, Space, SpaceError, searcher};
 use rayon::prelude::*;
 
 use crate::instance;
@@ -32,6 +32,9 @@ pub struct Run {
     /// Evaluations a search.
     #[arg(long, default_value_t = 300)]
     evaluations: u64,
+    /// Hide from the method that choices of different parameters are the same, and which groups are exchangeable.
+    #[arg(long)]
+    alone: bool,
     /// Print the median regret at 50, 100, 150, 200 and 300 evaluations instead.
     #[arg(long)]
     summary: bool,
@@ -76,7 +79,9 @@ impl Run {
     /// The regret of the recommended point and the seconds spent in the searcher, after every tenth evaluation.
     fn search(&self, function: &str, settings: Settings, seed: u64) -> Result<Vec<(f64, f64)>, Box<dyn Error>> {
         let mut measured = instance(function, seed)?;
-        let mut searcher = searcher(self.method, measured.function.space().clone(), settings, seed)?;
+        let space = measured.function.space().clone();
+        let space = if self.alone { alone(space)? } else { space };
+        let mut searcher = searcher(self.method, space, settings, seed)?;
         let mut rows = Vec::new();
         let mut seconds = 0.0;
         for trial in 0..self.evaluations {
@@ -94,4 +99,16 @@ impl Run {
         }
         Ok(rows)
     }
+}
+
+/// The space with other names for the choices of each parameter, and no exchangeable groups.
+fn alone(space: Space) -> Result<Space, SpaceError> {
+    let mut parameters: Vec<Parameter> = space.into();
+    for Parameter { name, domain, place, .. } in &mut parameters {
+        *place = None;
+        if let Domain::Categorical { choices } = domain {
+            choices.iter_mut().for_each(|choice| *choice = format!("{name} {choice}"));
+        }
+    }
+    parameters.try_into()
 }

@@ -51,6 +51,7 @@ impl BayesianOptimization {
             return Ok(fallback);
         }
         let Some(surrogate) = self.surrogate(trial)? else { return Ok(fallback) };
+        let surrogate = surrogate.believing(&self.history, &self.settings, self.seed, trial)?;
         let maximiser = Maximiser {
             space: &self.space,
             settings: &self.settings.maximiser,

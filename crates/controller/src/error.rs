@@ -56,6 +56,12 @@ pub enum SpaceError {
     /// A parameter is given a second condition.
     #[error("parameter `{0}` already has a condition; a parameter takes at most one")]
     SecondCondition(String),
+    /// Groups that are declared exchangeable are not alike.
+    #[error(
+        "parameter `{0}` cannot be exchanged: exchangeable groups, two at least, must have the same domains and conditions in \
+         the same order, conditions inside the group alone, and no parameter twice"
+    )]
+    NotExchangeable(String),
 }
 
 /// A point does not belong to the space.

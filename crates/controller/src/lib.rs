@@ -49,6 +49,7 @@ mod settings;
 mod space;
 mod surrogate;
 mod target;
+mod trend;
 
 pub use self::{
     acquisition::Acquisition,
@@ -59,6 +60,6 @@ pub use self::{
     random::RandomSearch,
     searcher::{Method, Searcher, Snapshot, searcher},
     settings::{MaximiserSettings, Settings, ValidSettings},
-    space::{Condition, Domain, Parameter, Space},
+    space::{Condition, Domain, Parameter, Place, Space},
     target::Target,
 };

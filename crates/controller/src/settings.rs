@@ -22,8 +22,10 @@ pub struct Settings {
     pub initial_points: usize,
     /// Share of later proposals that are drawn at random, in [0, 1]. Default 0.1 (SMAC3 uses 0.2).
     pub random_interleave: f64,
-    /// The scale on which the surrogate sees costs. Default [`Target::LogMinMax`].
+    /// The scale on which the surrogate sees costs. Default [`Target::Standard`].
     pub target: Target,
+    /// Whether an additive trend is fitted before the forest. Default true.
+    pub trend: bool,
     /// The surrogate. Its columns and its seed are set by the searcher.
     pub forest: ForestParams,
     /// What the surrogate's predictions are searched for. Default [`Acquisition::ExpectedImprovement`].
@@ -55,6 +57,7 @@ impl Default for Settings {
             initial_points: 10,
             random_interleave: 0.1,
             target: Target::default(),
+            trend: true,
             forest: ForestParams::default(),
             acquisition: Acquisition::default(),
             maximiser: MaximiserSettings::default(),
