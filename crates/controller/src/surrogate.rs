@@ -42,7 +42,7 @@ impl<'a> Surrogate<'a> {
         }
         let columns = Columns::new(space);
         let params = ForestParams::clone(&settings.forest)
-            .kinds(columns.kinds())
+            .kinds(columns.kinds().to_vec())
             .seed(stream(seed, Purpose::Forest, trial).random());
         let points: Vec<&Point> = history.finished().map(|(_, point, _)| point).collect();
         let targets = Array1::from(settings.target.apply(&costs));
@@ -78,7 +78,7 @@ impl<'a> Surrogate<'a> {
         let finished = history.finished().map(|(_, point, _)| point);
         let points: Vec<&Point> = finished.chain(history.pending().map(|(_, point)| point)).collect();
         let params = ForestParams::clone(&settings.forest)
-            .kinds(self.columns.kinds())
+            .kinds(self.columns.kinds().to_vec())
             .seed(stream(seed, Purpose::Forest, trial).random());
         let (trend, forest) = model(&self.columns, &points, Array1::from(targets), settings, &params)?;
         Ok(Self { trend, forest, ..self })
@@ -134,7 +134,7 @@ fn rows(columns: &Columns<'_>, points: &[&Point]) -> Array2<f64> {
 }
 
 fn effects(columns: &Columns<'_>, points: &[&Point]) -> Array2<f64> {
-    table(points, columns.effect_count(), |point, row| columns.effects(point, row))
+    table(points, columns.effect_count, |point, row| columns.effects(point, row))
 }
 
 fn table(points: &[&Point], width: usize, append: impl Fn(&Point, &mut Vec<f64>)) -> Array2<f64> {

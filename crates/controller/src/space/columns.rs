@@ -36,6 +36,9 @@ pub(crate) struct Columns<'a> {
     /// Positions of the parameters with a column of their own.
     own: Vec<usize>,
     pools: Vec<Pool>,
+    kinds: Vec<FeatureKind>,
+    /// How many numbers [`effects`](Self::effects) appends.
+    pub(crate) effect_count: usize,
 }
 
 impl<'a> Columns<'a> {
@@ -47,14 +50,21 @@ impl<'a> Columns<'a> {
         // Exchangeable parameters without a pool keep their columns; their groups are sorted, at least.
         let own =
             (0..space.parameters.len()).filter(|i| space.parameters[*i].place.is_none() || !pooled(i)).collect();
-        Self { space, own, pools }
+        let mut columns = Self { space, own, pools, kinds: Vec::new(), effect_count: 0 };
+        (columns.kinds, columns.effect_count) = (columns.count_kinds(), columns.count_effects());
+        columns
+    }
+
+    /// What each number of a row is.
+    pub(crate) fn kinds(&self) -> &[FeatureKind] {
+        &self.kinds
     }
 
     pub(crate) fn pools(&self) -> &[Pool] {
         &self.pools
     }
 
-    pub(crate) fn kinds(&self) -> Vec<FeatureKind> {
+    fn count_kinds(&self) -> Vec<FeatureKind> {
         let own = self.own.iter().map(|&index| match &self.space.parameters[index].domain {
             Domain::Categorical { choices } => FeatureKind::Categorical(choices.len() + 1),
             Domain::Real { .. } | Domain::Integer { .. } => FeatureKind::Continuous,
@@ -98,8 +108,7 @@ impl<'a> Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// How many effects [`effects`](Self::effects) appends.
-    pub(crate) fn effect_count(&self) -> usize {
+    fn count_effects(&self) -> usize {
         let own = self.own.iter().map(|&index| match &self.space.parameters[index].domain {
             Domain::Categorical { choices } => choices.len(),
             Domain::Real { .. } | Domain::Integer { .. } => 2,
