@@ -38,8 +38,11 @@ pub mod forest;
 mod bayesian;
 mod design;
 mod error;
+mod explanation;
 mod history;
+mod lfbo;
 mod maximiser;
+mod model;
 mod neighbours;
 mod point;
 mod random;
@@ -55,6 +58,7 @@ pub use self::{
     acquisition::Acquisition,
     bayesian::BayesianOptimization,
     error::{ForestError, PointError, SearchError, SettingError, SpaceError},
+    explanation::{Effect, Explanation, Level, LevelValue},
     history::{History, Outcome, Trial},
     point::{Point, Value},
     random::RandomSearch,

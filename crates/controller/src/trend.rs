@@ -23,10 +23,10 @@ pub(crate) struct Trend {
 
 impl Trend {
     /// Fits rows of columns to targets. `None` if there is nothing to fit: fewer than two rows, equal targets.
-    pub(crate) fn fit(mut rows: Array2<f64>, targets: &Array1<f64>) -> Option<Self> {
+    pub(crate) fn fit(rows: &Array2<f64>, targets: &Array1<f64>) -> Option<Self> {
         let (n, columns) = rows.dim();
         let (centre, level) = (rows.mean_axis(Axis(0))?, targets.mean()?);
-        rows -= &centre;
+        let rows = rows - &centre;
         let centred = targets - level;
         let total = centred.dot(&centred);
         if n < 2 || total <= 0.0 {
