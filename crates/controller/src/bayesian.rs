@@ -12,7 +12,7 @@ use crate::{
     searcher::{Method, Searcher, Snapshot},
     settings::ValidSettings,
     space::Space,
-    surrogate::Surrogate,
+    surrogate::{Engine, Surrogate},
 };
 
 /// Bayesian optimisation: first the rows of a balanced design; then the point that maximises the acquisition function
@@ -25,6 +25,7 @@ use crate::{
 /// has. So a baseline uses up none, and a search that is replayed goes on where it stopped.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BayesianOptimization {
+    engine: Engine,
     space: Space,
     settings: ValidSettings,
     seed: u64,
@@ -34,9 +35,9 @@ pub struct BayesianOptimization {
 }
 
 impl BayesianOptimization {
-    pub(crate) fn new(space: Space, settings: ValidSettings, seed: u64, history: History) -> Self {
+    pub(crate) fn new(engine: Engine, space: Space, settings: ValidSettings, seed: u64, history: History) -> Self {
         let design = design::balanced(&space, settings.initial_points, seed);
-        Self { space, settings, seed, history, design }
+        Self { engine, space, settings, seed, history, design }
     }
 
     fn propose(&self, trial: u64) -> Result<Point, SearchError> {
@@ -50,7 +51,7 @@ impl BayesianOptimization {
         if stream(self.seed, Purpose::Interleave, trial).random::<f64>() < self.settings.random_interleave {
             return Ok(fallback);
         }
-        let Some(surrogate) = self.surrogate(trial)? else { return Ok(fallback) };
+        let Some(surrogate) = self.surrogate(Some((self.engine, trial)))? else { return Ok(fallback) };
         let maximiser = Maximiser {
             space: &self.space,
             settings: &self.settings.maximiser,
@@ -62,8 +63,8 @@ impl BayesianOptimization {
         Ok(best.map_or(fallback, |best| best.point))
     }
 
-    fn surrogate(&self, trial: u64) -> Result<Option<Surrogate<'_>>, SearchError> {
-        Surrogate::fit(&self.space, &self.history, &self.settings, self.seed, trial)
+    fn surrogate(&self, asked: Option<(Engine, u64)>) -> Result<Option<Surrogate<'_>>, SearchError> {
+        Surrogate::fit(&self.space, &self.history, &self.settings, self.seed, asked)
     }
 }
 
@@ -88,12 +89,15 @@ impl Searcher for BayesianOptimization {
     }
 
     fn incumbent(&self) -> Result<Option<u64>, SearchError> {
-        Ok(self.surrogate(u64::MAX)?.map(|surrogate| surrogate.incumbent()))
+        Ok(self.surrogate(None)?.map(|surrogate| surrogate.incumbent()))
     }
 
     fn snapshot(&self) -> Snapshot {
         Snapshot {
-            method: Method::BayesianOptimization,
+            method: match self.engine {
+                Engine::Forest => Method::BayesianOptimization,
+                Engine::Lfbo => Method::Lfbo,
+            },
             space: self.space.clone(),
             settings: self.settings.clone().into(),
             seed: self.seed,

@@ -62,9 +62,10 @@ pub(crate) fn fresh<R: Rng>(space: &Space, known: &HashSet<Key>, rng: &mut R) ->
         return Ok(point);
     }
     // Walk from a random point on: among one more points than are known, one is not.
-    let size = space.size().ok_or(SearchError::Exhausted)?;
+    let size = space.ranks().ok_or(SearchError::Exhausted)?;
     let start = rng.random_range(0..size);
-    (0..=known.len() as u128)
+    let steps = (known.len() as u128).saturating_mul(space.orders());
+    (0..=steps)
         .map(|step| space.unrank((start % size + step % size) % size))
         .find(unknown)
         .ok_or(SearchError::Exhausted)

@@ -56,6 +56,12 @@ pub enum SpaceError {
     /// A parameter is given a second condition.
     #[error("parameter `{0}` already has a condition; a parameter takes at most one")]
     SecondCondition(String),
+    /// Groups that are declared exchangeable are not alike.
+    #[error(
+        "parameter `{0}` cannot be exchanged: exchangeable groups, two at least, must have the same domains and conditions in \
+         the same order, conditions inside the group alone, and no parameter twice"
+    )]
+    NotExchangeable(String),
 }
 
 /// A point does not belong to the space.
@@ -198,7 +204,7 @@ pub enum SearchError {
     #[error("no point of the space is left to propose")]
     Exhausted,
     /// The name of a search method is not known.
-    #[error("unknown search method `{0}`; known are `bayesian_optimization` and `random`")]
+    #[error("unknown search method `{0}`; known are `bayesian_optimization`, `lfbo` and `random`")]
     UnknownMethod(String),
     /// The point does not belong to the space.
     #[error(transparent)]

@@ -24,7 +24,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
-    /// The point under trial.
+    /// The point under trial, in canonical form.
     pub point: Point,
     /// How it ended; none while it is pending.
     pub outcome: Option<Outcome>,
@@ -68,7 +68,7 @@ impl History {
 
     pub(crate) fn register(&mut self, space: &Space, trial: u64, point: Point) -> Result<(), SearchError> {
         self.check_new(trial)?;
-        space.check(&point)?;
+        let point = space.canonical(&point)?;
         self.trials.insert(trial, Trial { point, outcome: None });
         Ok(())
     }

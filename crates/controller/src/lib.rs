@@ -38,8 +38,11 @@ pub mod forest;
 mod bayesian;
 mod design;
 mod error;
+mod explanation;
 mod history;
+mod lfbo;
 mod maximiser;
+mod model;
 mod neighbours;
 mod point;
 mod random;
@@ -49,16 +52,18 @@ mod settings;
 mod space;
 mod surrogate;
 mod target;
+mod trend;
 
 pub use self::{
     acquisition::Acquisition,
     bayesian::BayesianOptimization,
     error::{ForestError, PointError, SearchError, SettingError, SpaceError},
+    explanation::{Effect, Explanation, Level, LevelValue},
     history::{History, Outcome, Trial},
     point::{Point, Value},
     random::RandomSearch,
     searcher::{Method, Searcher, Snapshot, searcher},
     settings::{MaximiserSettings, Settings, ValidSettings},
-    space::{Condition, Domain, Parameter, Space},
+    space::{Condition, Domain, Parameter, Place, Space},
     target::Target,
 };

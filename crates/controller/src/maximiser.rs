@@ -1,6 +1,6 @@
-//! Maximising the acquisition function over the unknown points of a mixed space: random candidates, then local search in
-//! the one-exchange neighbourhood from the best of them and the best evaluated points (as SMAC: M. Lindauer et al., SMAC3,
-//! JMLR 23, 2022), then, if wanted, simulated annealing by argmin.
+//! Maximising the acquisition function over the unknown points of a mixed space: random candidates; from the best of them
+//! and of the evaluated points simulated annealing by argmin; then local search in the one-exchange neighbourhood (as SMAC:
+//! M. Lindauer et al., SMAC3, JMLR 23, 2022).
 
 use std::{cell::RefCell, collections::HashSet};
 
@@ -40,20 +40,19 @@ pub(crate) struct Maximiser<'a, F> {
 
 impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
     /// The best unknown point found; none if no candidate and no neighbour was unknown.
-    pub(crate) fn run(&self, evaluated: Vec<Point>, rng: &mut ChaCha8Rng) -> Option<Scored> {
+    pub(crate) fn run(&self, mut evaluated: Vec<Point>, rng: &mut ChaCha8Rng) -> Option<Scored> {
         let candidates = (0..self.settings.candidates).map(|_| self.space.sample(rng)).collect();
-        let mut starts = self.best_of(self.unknown(candidates));
-        let mut best = starts.first().cloned();
-        starts.truncate(self.settings.starts);
-        starts.extend(self.best_of(evaluated).into_iter().take(self.settings.starts));
-        for start in starts {
-            keep_better(&mut best, self.climb(start, rng));
-        }
+        let mut best = self.best_of(self.unknown(candidates)).into_iter().next();
+        // A known point may not be returned, but what is near the best of them may be best of all.
+        evaluated.extend(best.iter().map(|best| best.point.clone()));
+        let mut start = self.best_of(evaluated).into_iter().next()?;
         if self.settings.annealing > 0
-            && let Some(start) = best.clone()
+            && let Some(annealed) = self.anneal(start.clone(), rng)
         {
-            keep_better(&mut best, self.anneal(start, rng));
+            start = annealed.clone();
+            keep_better(&mut best, Some(annealed));
         }
+        keep_better(&mut best, self.climb(start, rng));
         best
     }
 

@@ -1,7 +1,7 @@
 //! Randomness: every draw comes from a ChaCha8 stream named by (seed, purpose, index), so no draw depends on how many
 //! were made before it.
 
-use rand::SeedableRng;
+use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// What a stream is for. The numbers are part of the reproducibility promise: never reuse or reorder them.
@@ -13,6 +13,8 @@ pub(crate) enum Purpose {
     Forest = 4,
     Maximiser = 5,
     Tree = 6,
+    Classifier = 7,
+    Explanation = 8,
 }
 
 /// The stream of a purpose for an index (a trial's or a tree's number).
@@ -23,4 +25,9 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::from_seed(key);
     rng.set_stream(index);
     rng
+}
+
+/// The first number of a stream.
+pub(crate) fn draw(seed: u64, purpose: Purpose, index: u64) -> u64 {
+    stream(seed, purpose, index).next_u64()
 }

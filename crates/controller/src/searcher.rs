@@ -12,6 +12,7 @@ use crate::{
     random::RandomSearch,
     settings::Settings,
     space::Space,
+    surrogate::Engine,
 };
 
 /// A search method: it proposes points and is told what they cost, lower is better.
@@ -88,18 +89,21 @@ pub enum Method {
     /// Expected improvement under a random forest; see [`BayesianOptimization`].
     #[default]
     BayesianOptimization,
+    /// The same with a classifier of good points in place of expected improvement (likelihood-free Bayesian optimisation).
+    Lfbo,
     /// Independent random points; see [`RandomSearch`].
     Random,
 }
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 2] = [Self::BayesianOptimization, Self::Random];
+    pub const ALL: [Self; 3] = [Self::BayesianOptimization, Self::Lfbo, Self::Random];
 
     /// The name in configuration files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::BayesianOptimization => "bayesian_optimization",
+            Self::Lfbo => "lfbo",
             Self::Random => "random",
         }
     }
@@ -169,7 +173,10 @@ impl Snapshot {
         let settings = settings.check()?;
         history.check(&space)?;
         Ok(match method {
-            Method::BayesianOptimization => Box::new(BayesianOptimization::new(space, settings, seed, history)),
+            Method::BayesianOptimization => {
+                Box::new(BayesianOptimization::new(Engine::Forest, space, settings, seed, history))
+            }
+            Method::Lfbo => Box::new(BayesianOptimization::new(Engine::Lfbo, space, settings, seed, history)),
             Method::Random => Box::new(RandomSearch::new(space, settings, seed, history)),
         })
     }

@@ -1,17 +1,19 @@
 //! The search space: named parameters, each with a domain and, optionally, a condition under which it matters.
 
+mod columns;
 mod domain;
 mod enumeration;
+mod exchange;
 
 use std::hash::Hash;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-pub use self::domain::Domain;
+pub(crate) use self::columns::Columns;
+pub use self::{domain::Domain, exchange::Place};
 use crate::{
     error::{PointError, SpaceError},
-    forest::FeatureKind,
     point::{Point, Value},
 };
 
@@ -36,12 +38,18 @@ pub struct Parameter {
     /// When it matters; always, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<Condition>,
+    /// The exchangeable group it belongs to; none, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// A mixed search space.
 ///
 /// A parameter may be conditional ([`active_when`](Self::active_when)). Where it is inactive its value has no meaning:
 /// two points that differ only there are the same point, and the surrogate never sees the value.
+///
+/// Groups of parameters may be exchangeable ([`exchangeable`](Self::exchangeable)): points that differ in the order of the
+/// groups alone are the same point too.
 ///
 /// ```
 /// use deepaug_controller::Space;
@@ -59,6 +67,8 @@ pub struct Parameter {
 #[serde(try_from = "Vec<Parameter>", into = "Vec<Parameter>")]
 pub struct Space {
     parameters: Vec<Parameter>,
+    /// Sets of exchangeable groups of positions; derived from the parameters.
+    exchangeable: Vec<Vec<Vec<usize>>>,
 }
 
 /// What makes two points the same: the bits of all active values.
@@ -159,8 +169,8 @@ impl Space {
             .try_for_each(|(parameter, &value)| parameter.domain.check(&parameter.name, value))
     }
 
-    /// Draws every parameter uniformly and independently; inactive ones then take their placeholder, as in
-    /// [`canonical`](Self::canonical).
+    /// Draws every parameter uniformly and independently, then brings the point to its
+    /// [`canonical`](Self::canonical) form.
     pub fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> Point {
         let mut point = Point(self.parameters.iter().map(|parameter| parameter.domain.at(rng.random())).collect());
         self.settle(&mut point);
@@ -176,8 +186,8 @@ impl Space {
         Ok(self.mask(point))
     }
 
-    /// The point with every inactive value replaced by a placeholder (the first choice, the middle of the range). Two
-    /// points mean the same if and only if their canonical forms are equal.
+    /// The point with every inactive value replaced by a placeholder (the first choice, the middle of the range), and
+    /// exchangeable groups sorted. Two points mean the same if and only if their canonical forms are equal.
     ///
     /// # Errors
     /// If the point does not belong to the space.
@@ -228,6 +238,7 @@ impl Space {
                 }
             }
         }
+        exchange::sort(&self.exchangeable, point);
     }
 
     pub(crate) fn key(&self, point: &Point) -> Key {
@@ -243,38 +254,14 @@ impl Space {
             .collect())
     }
 
-    /// The surrogate's columns: a category for each choice and one for "inactive"; numbers scaled to [0, 1].
-    pub(crate) fn feature_kinds(&self) -> Vec<FeatureKind> {
-        self.parameters
-            .iter()
-            .map(|parameter| match &parameter.domain {
-                Domain::Categorical { choices } => FeatureKind::Categorical(choices.len() + 1),
-                Domain::Real { .. } | Domain::Integer { .. } => FeatureKind::Continuous,
-            })
-            .collect()
-    }
-
-    /// Appends the surrogate's row for a point. Inactive values become one constant outside the range, so that no split
-    /// can tell them apart: an extra category, or -1 beside [0, 1].
-    pub(crate) fn encode(&self, point: &Point, row: &mut Vec<f64>) {
-        let mask = self.mask(point);
-        row.extend(self.parameters.iter().zip(point.iter()).zip(mask).map(|((parameter, &value), active)| {
-            match (&parameter.domain, active) {
-                (Domain::Categorical { choices }, false) => choices.len() as f64,
-                (_, false) => -1.0,
-                (domain, true) => domain.to_feature(value),
-            }
-        }));
-    }
-
     fn with(mut self, name: impl Into<String>, domain: Domain) -> Result<Self, SpaceError> {
-        self.parameters.push(Parameter { name: name.into(), domain, condition: None });
+        self.parameters.push(Parameter { name: name.into(), domain, condition: None, place: None });
         self.check_parameter(self.parameters.len() - 1)?;
         Ok(self)
     }
 
     fn check_parameter(&self, index: usize) -> Result<(), SpaceError> {
-        let Parameter { name, domain, condition } = &self.parameters[index];
+        let Parameter { name, domain, condition, place: _ } = &self.parameters[index];
         if self.parameters[..index].iter().any(|earlier| earlier.name == *name) {
             return Err(SpaceError::DuplicateName(name.clone()));
         }
@@ -302,8 +289,9 @@ impl TryFrom<Vec<Parameter>> for Space {
     type Error = SpaceError;
 
     fn try_from(parameters: Vec<Parameter>) -> Result<Self, SpaceError> {
-        let space = Self { parameters };
+        let mut space = Self { parameters, exchangeable: Vec::new() };
         (0..space.parameters.len()).try_for_each(|index| space.check_parameter(index))?;
+        space.exchangeable = exchange::sets(&space.parameters)?;
         Ok(space)
     }
 }

@@ -1,64 +1,75 @@
-//! The surrogate: a forest fitted to the history, and what it says of other points.
-
-use linfa::{Dataset, traits::Fit};
-use ndarray::{Array1, Array2};
-use rand::Rng;
+//! The surrogate: what the history says of points not yet tried.
 
 use crate::{
     acquisition::Acquisition,
     error::SearchError,
-    forest::{Forest, ForestParams},
     history::{History, Outcome},
+    lfbo::Classifier,
+    model::Model,
     point::Point,
-    rng::{Purpose, stream},
+    rng::{Purpose, draw},
     settings::ValidSettings,
     space::Space,
 };
 
-/// A model of the cost, on the surrogate's scale.
+/// What judges a point that is not tried yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// An acquisition function of the model's mean and variance.
+    Forest,
+    /// A classifier of good points.
+    Lfbo,
+}
+
+/// A model of the cost, on the surrogate's scale, and what follows from it.
 pub(crate) struct Surrogate<'a> {
-    space: &'a Space,
-    forest: Forest,
+    model: Model<'a>,
     acquisition: Acquisition,
     /// The trial with a cost whose predicted mean is lowest, and that mean.
     incumbent: (u64, f64),
+    classifier: Option<Classifier<'a>>,
 }
 
 impl<'a> Surrogate<'a> {
     /// Fits the finished trials, failed ones as the worst cost seen. `None` if no trial has a cost yet.
+    ///
+    /// For a proposal (`asked`), every pending trial is taken for finished with its predicted mean, so that what is proposed
+    /// beside it is something else: the Kriging believer (D. Ginsbourger, R. Le Riche, L. Carraro, Kriging is well-suited to
+    /// parallelize optimization, 2010). The incumbent does not depend on such beliefs.
     pub(crate) fn fit(
         space: &'a Space,
         history: &History,
         settings: &ValidSettings,
         seed: u64,
-        trial: u64,
+        asked: Option<(Engine, u64)>,
     ) -> Result<Option<Self>, SearchError> {
-        let worst = history.costs().map(|(.., cost)| cost).fold(f64::NEG_INFINITY, f64::max);
-        if worst == f64::NEG_INFINITY || space.parameters().is_empty() {
+        let Some(costs) = costs(history) else { return Ok(None) };
+        if space.parameters().is_empty() {
             return Ok(None);
         }
-        let costs: Vec<f64> = history
-            .finished()
-            .map(|(.., outcome)| match outcome {
-                Outcome::Cost(cost) => cost,
-                Outcome::Failed => worst,
-            })
-            .collect();
-        let points: Vec<&Point> = history.finished().map(|(_, point, _)| point).collect();
-        let targets = Array1::from(settings.target.apply(&costs));
-        let forest = ForestParams::clone(&settings.forest)
-            .kinds(space.feature_kinds())
-            .seed(stream(seed, Purpose::Forest, trial).random())
-            .fit(&Dataset::new(rows(space, points.iter().copied()), targets))?;
-        let mut surrogate = Self { space, forest, acquisition: settings.acquisition, incumbent: (0, f64::INFINITY) };
-        let means = surrogate.predict(history.costs().map(|(_, point, _)| point)).0;
+        let mut targets = settings.target.apply(&costs);
+        let mut points: Vec<&Point> = history.finished().map(|(_, point, _)| point).collect();
+        let seed = draw(seed, Purpose::Forest, asked.map_or(u64::MAX, |(_, trial)| trial));
+        let mut model = Model::fit(space, settings, &points, &targets, seed)?;
+        let evaluated: Vec<&Point> = history.costs().map(|(_, point, _)| point).collect();
+        let mut incumbent = (0, f64::INFINITY);
         // Ties go to the earliest trial.
-        for ((number, ..), mean) in history.costs().zip(means) {
-            if mean < surrogate.incumbent.1 {
-                surrogate.incumbent = (number, mean);
+        for ((number, ..), mean) in history.costs().zip(model.predict(&evaluated).0) {
+            if mean < incumbent.1 {
+                incumbent = (number, mean);
             }
         }
-        Ok(Some(surrogate))
+        let pending: Vec<&Point> = history.pending().map(|(_, point)| point).collect();
+        if asked.is_some() && !pending.is_empty() {
+            targets.extend(model.predict(&pending).0);
+            points.extend(pending);
+            model = Model::fit(space, settings, &points, &targets, seed)?;
+        }
+        let classifier = match asked {
+            Some((Engine::Lfbo, _)) => Some(Classifier::fit(space, &points, &targets, seed)?),
+            _ => None,
+        };
+        Ok(Some(Self { model, acquisition: settings.acquisition, incumbent, classifier }))
     }
 
     /// The trial whose predicted mean is lowest.
@@ -66,24 +77,21 @@ impl<'a> Surrogate<'a> {
         self.incumbent.0
     }
 
-    /// The acquisition value of each point.
+    /// How much each point is worth trying.
     pub(crate) fn acquisition(&self, points: &[Point]) -> Vec<f64> {
-        let (means, variances) = self.predict(points);
+        let points: Vec<&Point> = points.iter().collect();
+        if let Some(classifier) = &self.classifier {
+            return classifier.scores(&points);
+        }
+        let (means, variances) = self.model.predict(&points);
         let value = |(mean, variance)| self.acquisition.value(mean, variance, self.incumbent.1);
         means.into_iter().zip(variances).map(value).collect()
     }
-
-    fn predict<'p>(&self, points: impl IntoIterator<Item = &'p Point>) -> (Array1<f64>, Array1<f64>) {
-        self.forest.predict_with_variance(&rows(self.space, points).view())
-    }
 }
 
-fn rows<'p>(space: &Space, points: impl IntoIterator<Item = &'p Point>) -> Array2<f64> {
-    let columns = space.parameters().len();
-    let mut values = Vec::new();
-    for point in points {
-        space.encode(point, &mut values);
-    }
-    let shape = (values.len() / columns.max(1), columns);
-    Array2::from_shape_vec(shape, values).expect("every row has a value for every column")
+/// The costs of the finished trials, the worst one for a failed trial. `None` if no trial has a cost.
+fn costs(history: &History) -> Option<Vec<f64>> {
+    let worst = history.costs().map(|(.., cost)| cost).max_by(f64::total_cmp)?;
+    let cost = |outcome| if let Outcome::Cost(cost) = outcome { cost } else { worst };
+    Some(history.finished().map(|(.., outcome)| cost(outcome)).collect())
 }

@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// The logarithm of the cost scaled to its range so far, padded by 0.1 % below: from -6.9 (best) to 0 (worst). It
-    /// spreads the good costs and does not depend on the cost's unit. (mlr3mbo's default for mixed spaces.)
+    /// The cost with mean 0 and variance 1. Costs above the upper quartile by more than 1.5 times the distance between the
+    /// quartiles (J. Tukey's fence, Exploratory Data Analysis, 1977) count as that much: how bad a bad point is matters
+    /// little.
     #[default]
+    Standard,
+    /// The logarithm of the cost scaled to its range so far, padded by 0.1 % below: from -6.9 (best) to 0 (worst). It
+    /// spreads the good costs. For costs without noise: the lowest of noisy costs are lucky ones, which it spreads too.
+    /// (mlr3mbo's default for mixed spaces.)
     LogMinMax,
-    /// The cost as it is; the forest's variance floor is then in its squared unit.
-    Identity,
 }
 
 /// Share of the range added below the lowest cost, so that its logarithm exists (mlr3mbo).
@@ -20,9 +23,6 @@ const PADDING: f64 = 0.001;
 impl Target {
     /// The targets of costs, in the same order; finite for finite costs.
     pub(crate) fn apply(self, costs: &[f64]) -> Vec<f64> {
-        if self == Self::Identity {
-            return costs.to_vec();
-        }
         let low = costs.iter().copied().fold(f64::INFINITY, f64::min);
         let high = costs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         // Halves, so that the range of any two finite numbers is finite.
@@ -30,8 +30,27 @@ impl Target {
         if range <= 0.0 {
             return vec![0.0; costs.len()];
         }
-        costs.iter().map(|cost| (((0.5 * cost - 0.5 * low) / range + PADDING) / (1.0 + PADDING)).ln()).collect()
+        let units: Vec<f64> = costs.iter().map(|cost| (0.5 * cost - 0.5 * low) / range).collect();
+        match self {
+            Self::LogMinMax => units.iter().map(|unit| ((unit + PADDING) / (1.0 + PADDING)).ln()).collect(),
+            Self::Standard => standard(&units),
+        }
     }
+}
+
+/// Fenced above, then with mean 0 and variance 1.
+fn standard(units: &[f64]) -> Vec<f64> {
+    let mut sorted = units.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let quartile = |quarters: usize| sorted[(quarters * (sorted.len() - 1)).div_ceil(4)];
+    let fence = quartile(3) + 1.5 * (quartile(3) - quartile(1));
+    // Where three quarters are equal, what differs is all there is to learn.
+    let fence = if fence > sorted[0] && quartile(3) > quartile(1) { fence } else { f64::INFINITY };
+    let fenced = || units.iter().map(|unit| unit.min(fence));
+    let n = units.len() as f64;
+    let mean = fenced().sum::<f64>() / n;
+    let deviation = (fenced().map(|unit| (unit - mean).powi(2)).sum::<f64>() / n).sqrt();
+    fenced().map(|unit| if deviation > 0.0 { (unit - mean) / deviation } else { 0.0 }).collect()
 }
 
 #[cfg(test)]
@@ -49,9 +68,25 @@ mod tests {
     }
 
     #[test]
+    fn standard_has_unit_variance_and_a_fence_above() {
+        let costs: Vec<f64> = (0..20).map(f64::from).chain([1e6]).collect();
+        let z = Target::Standard.apply(&costs);
+        assert!(z.iter().sum::<f64>().abs() < 1e-9);
+        assert!((z.iter().map(|z| z * z).sum::<f64>() / 21.0 - 1.0).abs() < 1e-9);
+        // Quartiles 5 and 15: the fence is at 30, half a range above the largest of the rest.
+        assert!((z[20] - z[19] - 11.0 * (z[1] - z[0])).abs() < 1e-6, "{z:?}");
+        let scaled = Target::Standard.apply(&costs.iter().map(|cost| 1e-3 * cost - 70.0).collect::<Vec<_>>());
+        assert!(z.iter().zip(scaled).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
     fn extremes_stay_finite() {
-        for costs in [vec![f64::MIN, f64::MAX, 0.0], vec![3.0, 3.0], vec![0.0, 5e-324]] {
-            assert!(Target::LogMinMax.apply(&costs).iter().all(|z| z.is_finite()), "{costs:?}");
+        for costs in [vec![f64::MIN, f64::MAX, 0.0], vec![3.0, 3.0], vec![0.0, 5e-324], vec![1.0, 1.0, 1.0, 1.0, 0.0]] {
+            for target in [Target::LogMinMax, Target::Standard] {
+                assert!(target.apply(&costs).iter().all(|z| z.is_finite()), "{costs:?}");
+            }
         }
+        let z = Target::Standard.apply(&[1.0, 1.0, 1.0, 1.0, 0.0]);
+        assert!(z[4] < z[0], "{z:?}");
     }
 }

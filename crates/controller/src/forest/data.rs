@@ -11,8 +11,6 @@ pub(super) struct Column {
     pub(super) codes: Vec<u32>,
     /// The distinct values in ascending order (continuous only).
     pub(super) values: Vec<f64>,
-    /// All rows, by ascending value if continuous.
-    pub(super) order: Vec<u32>,
 }
 
 pub(super) struct Data {
@@ -60,7 +58,6 @@ impl Column {
         if let Some(row) = raw.iter().position(|value| !allowed(value)) {
             return Err(ForestError::Feature { row, column, value: raw[row] });
         }
-        let mut order: Vec<u32> = (0..raw.len() as u32).collect();
         let mut values = Vec::new();
         let codes = match kind {
             FeatureKind::Categorical(_) => raw.iter().map(|&value| value as u32).collect(),
@@ -68,13 +65,10 @@ impl Column {
                 values.clone_from(&raw);
                 values.sort_unstable_by(f64::total_cmp);
                 values.dedup(); // by ==, so that -0.0 and 0.0 are one value
-                let codes: Vec<u32> =
-                    raw.iter().map(|value| values.partition_point(|other| other < value) as u32).collect();
-                order.sort_by_key(|&row| codes[row as usize]);
-                codes
+                raw.iter().map(|value| values.partition_point(|other| other < value) as u32).collect()
             }
         };
-        Ok(Self { kind, codes, values, order })
+        Ok(Self { kind, codes, values })
     }
 }
 

@@ -81,6 +81,18 @@ impl Forest {
         (mean.into(), variance.into())
     }
 
+    /// The mean over all rows, of which there is one at least, and the variance between trees of that mean.
+    pub(crate) fn average(&self, records: &ArrayView2<'_, f64>) -> (f64, f64) {
+        let rows = records.as_standard_layout();
+        let rows = rows.as_slice().unwrap_or_default(); // standard layout is contiguous
+        let of_tree = |tree: &Tree| {
+            let leaves = rows.chunks_exact(self.kinds.len()).map(|row| tree.leaf(row, &self.kinds).mean);
+            leaves.sum::<f64>() / records.nrows() as f64
+        };
+        let means: Array1<f64> = self.trees.iter().map(of_tree).collect();
+        (means.sum() / means.len() as f64, means.var(0.0))
+    }
+
     fn predict_chunk(&self, rows: &[f64], predictions: &mut [(f64, f64)]) {
         // Welford's algorithm for the mean and variance of the leaf means, trees outermost.
         let mut moments = vec![(0.0, 0.0, 0.0); predictions.len()];

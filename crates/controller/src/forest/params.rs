@@ -59,7 +59,7 @@ pub(super) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { trees: 100, features_per_split: 5.0 / 6.0, min_leaf: 3, variance_floor: 0.01, leaf_variance: false }
+        Self { trees: 50, features_per_split: 0.35, min_leaf: 2, variance_floor: 0.01, leaf_variance: false }
     }
 }
 

@@ -2,10 +2,7 @@
 
 use rand::Rng;
 
-use super::{
-    data::{Column, Data},
-    params::FeatureKind,
-};
+use super::{data::Column, params::FeatureKind};
 
 /// How often a row was drawn, and its target times that number.
 #[derive(Clone, Copy, Default)]
@@ -77,21 +74,30 @@ impl Open<'_> {
     }
 }
 
-/// The categories of a node in the order of their mean target, kept from node to node to save allocations.
+/// What a search for a split writes to, kept from node to node to save allocations.
 #[derive(Default)]
-pub(super) struct Categories {
+pub(super) struct Scratch {
+    /// Sums by code.
     groups: Vec<Sums>,
+    /// Categories by their mean target.
     order: Vec<(i64, u32)>,
+    /// Codes with their rows.
+    sorted: Vec<(u32, u32)>,
 }
 
-impl Categories {
-    /// Orders the categories that the rows have.
-    fn fill(&mut self, column: &Column, categories: usize, node: &Open<'_>, rows: &[u32]) {
+impl Scratch {
+    /// Sums the rows of each code.
+    fn group(&mut self, column: &Column, codes: usize, node: &Open<'_>, rows: &[u32]) {
         self.groups.clear();
-        self.groups.resize(categories, Sums::default());
+        self.groups.resize(codes, Sums::default());
         for &row in rows {
             self.groups[column.codes[row as usize] as usize].add(node.sums(row));
         }
+    }
+
+    /// Orders the categories that the rows have.
+    fn rank(&mut self, column: &Column, categories: usize, node: &Open<'_>, rows: &[u32]) {
+        self.group(column, categories, node, rows);
         self.order.clear();
         let seen = self.groups.iter().enumerate().filter(|(_, group)| group.rows > 0);
         self.order.extend(seen.map(|(category, group)| (sortable(group.sum / group.weight), category as u32)));
@@ -105,36 +111,41 @@ fn sortable(number: f64) -> i64 {
     bits ^ (((bits >> 63) as u64) >> 1) as i64
 }
 
-/// The best split on a feature, of a node with at least twice the smallest leaf's rows. The rows are those of the node, for a continuous feature in ascending order.
-pub(super) fn best(
-    data: &Data,
-    feature: usize,
-    node: &Open<'_>,
-    rows: &[u32],
-    categories: &mut Categories,
-) -> Option<Split> {
-    let column = &data.columns[feature];
+/// The best split of a node's rows on a feature.
+pub(super) fn best(column: &Column, node: &Open<'_>, rows: &[u32], scratch: &mut Scratch) -> Option<Split> {
     let mut best = Split { gain: node.least, place: (0, 0) };
     let mut left = Sums::default();
     match column.kind {
         FeatureKind::Continuous => {
-            // Each row counts one, so the cuts that leave enough on both sides are a range.
-            let (first, rest) = rows.split_at(node.min_leaf - 1);
-            first.iter().for_each(|&row| left.add(node.sums(row)));
-            for pair in rest[..rest.len() - (node.min_leaf - 1)].windows(2) {
-                left.add(node.sums(pair[0]));
-                if let Some(gain) = left.gain(node, best.gain) {
-                    let place = (column.codes[pair[0] as usize], column.codes[pair[1] as usize]);
-                    if place.0 != place.1 {
-                        best = Split { gain, place };
-                    }
+            // The cut lies between a code and the next that occurs.
+            let mut before = None;
+            let mut next = |code: u32, sums: Sums| {
+                if let Some(before) = before.replace(code)
+                    && left.leaves_enough(node)
+                    && let Some(gain) = left.gain(node, best.gain)
+                {
+                    best = Split { gain, place: (before, code) };
+                }
+                left.add(sums);
+            };
+            if column.values.len() <= 2 * rows.len() {
+                scratch.group(column, column.values.len(), node, rows);
+                (0..).zip(&scratch.groups).filter(|(_, sums)| sums.rows > 0).for_each(|(code, &sums)| next(code, sums));
+            } else {
+                scratch.sorted.clear();
+                scratch.sorted.extend(rows.iter().map(|&row| (column.codes[row as usize], row)));
+                scratch.sorted.sort_unstable();
+                for group in scratch.sorted.chunk_by(|a, b| a.0 == b.0) {
+                    let mut sums = Sums::default();
+                    group.iter().for_each(|&(_, row)| sums.add(node.sums(row)));
+                    next(group[0].0, sums);
                 }
             }
         }
         FeatureKind::Categorical(n) => {
-            categories.fill(column, n, node, rows);
-            for (count, &(_, category)) in (1..).zip(&categories.order) {
-                left.add(categories.groups[category as usize]);
+            scratch.rank(column, n, node, rows);
+            for (count, &(_, category)) in (1..).zip(&scratch.order) {
+                left.add(scratch.groups[category as usize]);
                 if left.leaves_enough(node)
                     && let Some(gain) = left.gain(node, best.gain)
                 {
@@ -153,7 +164,7 @@ impl Split {
         column: &Column,
         node: &Open<'_>,
         rows: &[u32],
-        categories: &mut Categories,
+        scratch: &mut Scratch,
         rng: &mut R,
     ) -> Test {
         match column.kind {
@@ -165,11 +176,11 @@ impl Split {
                 Test::AtMost(if low <= cut && cut < high { cut } else { low }) // against rounding
             }
             FeatureKind::Categorical(n) => {
-                categories.fill(column, n, node, rows);
+                scratch.rank(column, n, node, rows);
                 let mut set = vec![0_u64; n.div_ceil(64)];
-                let left = categories.order[..self.place.0 as usize].iter().map(|&(_, category)| category as usize);
+                let left = scratch.order[..self.place.0 as usize].iter().map(|&(_, category)| category as usize);
                 // Categories the node has not seen take a side by a coin, so that trees disagree about them.
-                let unseen = (0..n).filter(|&category| categories.groups[category].rows == 0 && rng.random());
+                let unseen = (0..n).filter(|&category| scratch.groups[category].rows == 0 && rng.random());
                 for category in left.chain(unseen) {
                     set[category / 64] |= 1 << (category % 64);
                 }

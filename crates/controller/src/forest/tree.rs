@@ -7,7 +7,7 @@ use rand::{Rng, seq::SliceRandom};
 use super::{
     data::{Data, category},
     params::{FeatureKind, Options},
-    split::{self, Categories, Draw, Open, Split, Test},
+    split::{self, Draw, Open, Scratch, Split, Test},
 };
 
 /// Mean and (population) variance of the training targets in a leaf, each row counted as often as it was drawn.
@@ -38,10 +38,10 @@ impl Tree {
         let mut sample = Sample::draw(data, rng);
         let mut features: Vec<usize> = (0..data.columns.len()).collect();
         let tried = ((features.len() as f64 * options.features_per_split).round() as usize).max(1);
-        let mut categories = Categories::default();
+        let mut scratch = Scratch::default();
 
         let mut tree = Self { nodes: vec![Node::Leaf(Leaf { mean: 0.0, variance: 0.0 })], sets: Vec::new() };
-        let mut open = vec![(0, 0..sample.rows())];
+        let mut open = vec![(0, 0..sample.rows.len())];
         while let Some((index, range)) = open.pop() {
             let (weight, leaf) = sample.summary(data, range.clone());
             tree.nodes[index] = Node::Leaf(leaf);
@@ -58,14 +58,14 @@ impl Tree {
                 least: 1e-12 * leaf.variance * weight,
             };
             let mut best: Option<(usize, Split)> = None;
-            features.shuffle(rng);
-            for (rank, &feature) in features.iter().enumerate() {
-                // Beyond the sampled features, go on only until one splits at all.
+            let rows = &sample.rows[range.clone()];
+            // The sampled features first; beyond them, go on only until one splits at all.
+            let (sampled, others) = features.partial_shuffle(rng, tried);
+            for (rank, &feature) in sampled.iter().chain(others.iter()).enumerate() {
                 if rank >= tried && best.is_some() {
                     break;
                 }
-                let rows = &sample.orders[feature][range.clone()];
-                if let Some(split) = split::best(data, feature, &node, rows, &mut categories)
+                if let Some(split) = split::best(&data.columns[feature], &node, rows, &mut scratch)
                     && best.is_none_or(|(_, best)| split.gain > best.gain)
                 {
                     best = Some((feature, split));
@@ -73,7 +73,7 @@ impl Tree {
             }
             let Some((feature, split)) = best else { continue };
             let column = &data.columns[feature];
-            let test = split.test(column, &node, &sample.orders[feature][range.clone()], &mut categories, rng);
+            let test = split.test(column, &node, rows, &mut scratch, rng);
             let middle = sample.partition(range.clone(), |row| {
                 let code = column.codes[row as usize] as usize;
                 match &test {
@@ -126,10 +126,8 @@ fn holds(set: &[u64], category: usize) -> bool {
 struct Sample {
     /// By row.
     draws: Vec<Draw>,
-    /// By feature, the rows drawn; those of a node are neighbours, for a continuous feature in ascending order.
-    orders: Vec<Vec<u32>>,
-    /// By row, the side it takes in the split at hand.
-    left: Vec<bool>,
+    /// The rows drawn; those of a node are neighbours.
+    rows: Vec<u32>,
     spare: Vec<u32>,
 }
 
@@ -143,19 +141,13 @@ impl Sample {
         for (draw, target) in draws.iter_mut().zip(&data.targets) {
             draw.sum = draw.weight * target;
         }
-        let drawn = |&row: &u32| draws[row as usize].weight > 0.0;
-        let orders = data.columns.iter().map(|column| column.order.iter().copied().filter(drawn).collect()).collect();
-        Self { draws, orders, left: vec![false; n], spare: Vec::new() }
-    }
-
-    /// How many different rows were drawn.
-    fn rows(&self) -> usize {
-        self.orders[0].len()
+        let rows = (0..n as u32).filter(|&row| draws[row as usize].weight > 0.0).collect();
+        Self { draws, rows, spare: Vec::new() }
     }
 
     /// Weight, mean and variance of a node.
     fn summary(&self, data: &Data, range: Range<usize>) -> (f64, Leaf) {
-        let rows = || self.orders[0][range.clone()].iter().map(|&row| row as usize);
+        let rows = || self.rows[range.clone()].iter().map(|&row| row as usize);
         let weight: f64 = rows().map(|row| self.draws[row].weight).sum();
         let mean = rows().map(|row| self.draws[row].sum).sum::<f64>() / weight;
         let squares = rows().map(|row| self.draws[row].weight * (data.targets[row] - mean).powi(2));
@@ -165,24 +157,19 @@ impl Sample {
     /// Sorts a node's rows into those that go left and those that go right, keeping the order on each side; where the right
     /// side starts.
     fn partition(&mut self, range: Range<usize>, goes_left: impl Fn(u32) -> bool) -> usize {
-        for &row in &self.orders[0][range.clone()] {
-            self.left[row as usize] = goes_left(row);
-        }
-        self.spare.resize(self.left.len(), 0);
+        let rows = &mut self.rows[range.clone()];
+        self.spare.clear();
         let mut kept = 0;
-        for order in &mut self.orders {
-            let rows = &mut order[range.clone()];
-            kept = 0;
-            // Without a branch: write to both sides, advance one.
-            for index in 0..rows.len() {
-                let row = rows[index];
+        for index in 0..rows.len() {
+            let row = rows[index];
+            if goes_left(row) {
                 rows[kept] = row;
-                self.spare[index - kept] = row;
-                kept += usize::from(self.left[row as usize]);
+                kept += 1;
+            } else {
+                self.spare.push(row);
             }
-            let right = rows.len() - kept;
-            rows[kept..].copy_from_slice(&self.spare[..right]);
         }
+        rows[kept..].copy_from_slice(&self.spare);
         range.start + kept
     }
 }

@@ -4,8 +4,8 @@ use super::{Domain, Space};
 use crate::point::{Point, Value};
 
 impl Space {
-    /// How many different points the space has, inactive values not counted; `None` if it is infinite (an active real) or
-    /// above `u128::MAX`.
+    /// How many different points the space has, inactive values and the order of exchangeable groups not counted; `None` if
+    /// it is infinite (an active real), or more than can be counted with 128 bits.
     ///
     /// ```
     /// use deepaug_controller::Space;
@@ -18,10 +18,34 @@ impl Space {
     /// ```
     pub fn size(&self) -> Option<u128> {
         let sizes = self.subtree_sizes();
+        let product =
+            |mut roots: std::slice::Iter<'_, usize>| roots.try_fold(1_u128, |all, &root| all.checked_mul(sizes[root]?));
+        let exchanged = |index: &usize| self.parameters[*index].place.is_some();
+        let free: Vec<usize> = self.roots().filter(|index| !exchanged(index)).collect();
+        self.exchangeable.iter().try_fold(product(free.iter())?, |all, groups| {
+            let roots: Vec<usize> =
+                groups[0].iter().copied().filter(|&index| self.parameters[index].condition.is_none()).collect();
+            // Multisets: of g groups with s states each, s (s + 1) ... (s + g - 1) / g!, every partial quotient whole.
+            let states = product(roots.iter())?;
+            let multisets = (1..=groups.len() as u128)
+                .try_fold(1_u128, |count, group| Some(count.checked_mul(states.checked_add(group - 1)?)? / group))?;
+            all.checked_mul(multisets)
+        })
+    }
+
+    /// How many ranks [`unrank`](Self::unrank) takes: the size, with every order of exchangeable groups counted.
+    pub(crate) fn ranks(&self) -> Option<u128> {
+        let sizes = self.subtree_sizes();
         self.roots().try_fold(1_u128, |product, root| product.checked_mul(sizes[root]?))
     }
 
-    /// The canonical point with the number `rank`, of a finite space with more points than that.
+    /// How many ranks stand for one point, at most.
+    pub(crate) fn orders(&self) -> u128 {
+        let factorial = |groups: &Vec<Vec<usize>>| (1..=groups.len() as u128).fold(1_u128, u128::saturating_mul);
+        self.exchangeable.iter().map(factorial).fold(1, u128::saturating_mul)
+    }
+
+    /// The canonical point with the number `rank`, of a finite space with more [`ranks`](Self::ranks) than that.
     pub(crate) fn unrank(&self, mut rank: u128) -> Point {
         let sizes = self.subtree_sizes();
         let mut point = Point(self.parameters.iter().map(|parameter| parameter.domain.at(0.0)).collect());

@@ -1,0 +1,107 @@
+//! What is minimised: a function of a mixed space with a known lowest value, and the noise of its measurements.
+
+use deepaug_controller::{Domain, Point, Space, Value};
+use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+/// A function of a mixed space, an instance of a family: its constants are drawn from a seed.
+pub trait Function: Send + Sync {
+    /// Where it is defined.
+    fn space(&self) -> &Space;
+
+    /// The cost without noise, in the function's own unit.
+    fn cost(&self, point: &Point) -> f64;
+
+    /// Standard deviation of the normal noise of a measurement at a point, in the unit of the cost.
+    fn noise(&self, point: &Point) -> f64;
+}
+
+/// A function, its lowest cost, and the noise of one search on it: the k-th measurement has the k-th draw, whoever asks.
+pub struct Measured {
+    pub function: Box<dyn Function>,
+    lowest: f64,
+    noise: ChaCha8Rng,
+}
+
+impl Measured {
+    pub fn new(function: Box<dyn Function>, seed: u64) -> Self {
+        let lowest = lowest(&*function, seed);
+        let mut noise = ChaCha8Rng::seed_from_u64(seed);
+        noise.set_stream(1);
+        Self { function, lowest, noise }
+    }
+
+    /// A noisy cost.
+    pub fn measure(&mut self, point: &Point) -> f64 {
+        let draw: f64 = self.noise.sample(StandardNormal);
+        self.function.cost(point) + self.function.noise(point) * draw
+    }
+
+    /// How far a point's cost without noise is above the lowest.
+    pub fn regret(&self, point: &Point) -> f64 {
+        self.function.cost(point) - self.lowest
+    }
+}
+
+/// The lowest cost: coordinate descent from many random points, which tries every choice and integer and, for a real, a
+/// grid and then ever smaller steps.
+fn lowest(function: &dyn Function, seed: u64) -> f64 {
+    const STARTS: u64 = 60;
+    let space = function.space();
+    let descend = |start| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(100 + start);
+        let mut point = space.sample(&mut rng);
+        let mut best = function.cost(&point);
+        let mut order: Vec<usize> = (0..point.len()).collect();
+        loop {
+            let before = best;
+            order.shuffle(&mut rng);
+            for &index in &order {
+                let trial = |value, point: &mut Point, best: &mut f64| {
+                    let old = std::mem::replace(&mut point.0[index], value);
+                    let cost = function.cost(point);
+                    if cost < *best { *best = cost } else { point.0[index] = old }
+                };
+                match space.parameters()[index].domain {
+                    Domain::Categorical { ref choices } => {
+                        (0..choices.len()).for_each(|choice| trial(Value::Category(choice), &mut point, &mut best));
+                    }
+                    Domain::Integer { low, high } => {
+                        (low..=high).for_each(|value| trial(Value::Integer(value), &mut point, &mut best));
+                    }
+                    Domain::Real { low, high } => {
+                        let mut step = (high - low) / 20.0;
+                        (0..=20).for_each(|k| trial(Value::Real(low + f64::from(k) * step), &mut point, &mut best));
+                        while step > 1e-7 * (high - low) {
+                            for signed in [-step, step] {
+                                let value = point[index].real().unwrap_or(low) + signed;
+                                trial(Value::Real(value.clamp(low, high)), &mut point, &mut best);
+                            }
+                            step *= 0.6;
+                        }
+                    }
+                }
+            }
+            if before - best <= 1e-9 {
+                return best;
+            }
+        }
+    };
+    (0..STARTS).map(descend).fold(f64::INFINITY, f64::min)
+}
+
+/// The position of the choice at a place of a point.
+pub fn choice(point: &Point, index: usize) -> usize {
+    point[index].category().unwrap_or_default()
+}
+
+/// The number at a place of a point, whichever kind it is.
+pub fn number(point: &Point, index: usize) -> f64 {
+    match point[index] {
+        Value::Real(value) => value,
+        Value::Integer(value) => value as f64,
+        Value::Category(choice) => choice as f64,
+    }
+}

@@ -1,0 +1,69 @@
+//! Runs searches on functions with known optima, and serves the same functions to programs in other languages.
+
+mod fit;
+mod function;
+mod policy;
+mod run;
+mod serve;
+mod speed;
+mod synthetic;
+
+use std::error::Error;
+
+use clap::{Parser, Subcommand};
+use deepaug_controller::SpaceError;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::function::{Function, Measured};
+
+/// The families of functions.
+const FUNCTIONS: [&str; 6] = ["policies", "policy", "slots", "learners", "valley", "categories"];
+
+/// The instance of a family with a seed.
+fn instance(name: &str, seed: u64) -> Result<Measured, Box<dyn Error>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let function: Result<Box<dyn Function>, SpaceError> = match name {
+        "policies" => policy::Policies::new(5, &mut rng).map(|f| Box::new(f) as _),
+        "policy" => policy::Policies::new(1, &mut rng).map(|f| Box::new(f) as _),
+        "slots" => synthetic::Slots::new(&mut rng).map(|f| Box::new(f) as _),
+        "learners" => synthetic::Learners::new(&mut rng).map(|f| Box::new(f) as _),
+        "valley" => synthetic::Valley::new(&mut rng).map(|f| Box::new(f) as _),
+        "categories" => synthetic::Categories::new(&mut rng).map(|f| Box::new(f) as _),
+        _ => return Err(format!("unknown function `{name}`; known are {}", FUNCTIONS.join(", ")).into()),
+    };
+    Ok(Measured::new(function?, seed))
+}
+
+/// Functions with known optima and noise, and searches on them.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Search, and print the regret of what is recommended after every tenth evaluation, as CSV.
+    Run(run::Run),
+    Fit(fit::Fit),
+    /// Time one ask and tell, as CSV.
+    Speed(speed::Speed),
+    /// Answer on standard output what is asked on standard input, one line each: first the space as JSON; then, for
+    /// `measure` and a number for each parameter, a noisy cost; for `regret` and the numbers, the regret without noise.
+    Serve {
+        /// The family of functions.
+        function: String,
+        /// The instance.
+        seed: u64,
+    },
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    match Arguments::parse().command {
+        Command::Run(run) => run.run(),
+        Command::Fit(fit) => fit.run(),
+        Command::Speed(speed) => speed.run(),
+        Command::Serve { function, seed } => serve::serve(instance(&function, seed)?),
+    }
+}
