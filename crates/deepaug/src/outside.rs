@@ -12,7 +12,7 @@ use crate::ledger::{Ended, Ledger, Proposal};
 use crate::record::Recorder;
 use crate::result::{SearchResult, write_whole};
 use crate::study::{FROZEN_CONFIG, JOURNAL, claim, frozen, read_frozen, searcher};
-use crate::{Auto, Codec, Config, ConfigError, Error};
+use crate::{Auto, Codec, Config, Error};
 
 /// A trial to be judged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -58,7 +58,7 @@ impl AskTell {
     pub fn create(config: Config, folder: &Path) -> Result<Self, Error> {
         // Whoever asks decides how many trials are under way.
         let config = Config { workers: Auto::Given(1), ..config };
-        config.check().map_err(|(key, why)| ConfigError::new(format!("{key}: {why}")))?;
+        config.validate()?;
         let folder = claim(folder)?;
         let journal = Journal::create(&folder.join(JOURNAL), Pins::outside(config.fixed()))?;
         write_whole(&folder.join(FROZEN_CONFIG), frozen(&config).as_bytes())?;
