@@ -14,8 +14,7 @@ use crate::fit::{Fitted, Stack, accuracy, copies, fit};
 use crate::network::{Plan, Weights, note};
 use crate::{
     Augment, Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Settings, TrainError, Training,
-    TrainingSet,
-    images_per_second, lanes,
+    TrainingSet, images_per_second, lanes,
 };
 
 /// A net that is trained on a device.

@@ -101,7 +101,9 @@ impl Pins {
         }
         if self.data != now.data {
             let subject = E::SUBJECT;
-            return Some(format!("the data set has changed since the {subject} was made; restore it or start a new {subject}"));
+            return Some(format!(
+                "the data set has changed since the {subject} was made; restore it or start a new {subject}"
+            ));
         }
         let now = now.config.as_object()?;
         let known = self.config.as_object()?;

@@ -59,6 +59,8 @@ pub struct Inspection {
     pub failed: Vec<Failure>,
     /// Trainings in which every epoch overfitted.
     pub overfitted: usize,
+    /// Trainings that were stopped early because others were better; their trials are not ranked.
+    pub behind: usize,
     /// The time of all trainings, where the notebook says so.
     pub seconds: Option<f64>,
     /// No augmentation, if the notebook has it.
@@ -130,7 +132,9 @@ impl Inspection {
         }
         let baseline = trials.remove(&0);
         let base = baseline.as_ref().and_then(|trial| trial.reward);
-        let mut ranked: Vec<Trial> = trials.into_values().filter(|trial| trial.reward.is_some()).collect();
+        let is_behind = |trial: &Trial| samples.iter().any(|sample| sample.trial == trial.trial && sample.is_behind);
+        let mut ranked: Vec<Trial> =
+            trials.into_values().filter(|trial| trial.reward.is_some() && !is_behind(trial)).collect();
         let course = course(&ranked);
         for trial in &mut ranked {
             trial.increase = base.zip(trial.reward).map(|(base, reward)| 100.0 * (reward - base));
@@ -143,6 +147,7 @@ impl Inspection {
             trainings: samples.len(),
             failed: samples.iter().filter_map(failure).collect(),
             overfitted: samples.iter().filter(|sample| sample.is_overfitted).count(),
+            behind: samples.iter().filter(|sample| sample.is_behind).count(),
             seconds: (!seconds.is_empty()).then(|| seconds.iter().sum()),
             baseline,
             ops: effects::of(&ranked),
