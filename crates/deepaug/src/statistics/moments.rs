@@ -35,7 +35,7 @@ pub fn difference_of_means(a: &[f64], b: &[f64], level: f64) -> (f64, Option<(f6
         let (of_a, of_b) = (error(a)?, error(b)?);
         let below = of_a.powi(2) / (a.len() - 1) as f64 + of_b.powi(2) / (b.len() - 1) as f64;
         let reach = reach_of_degrees(level, (of_a + of_b).powi(2) / below) * (of_a + of_b).sqrt();
-        (below > 0.0).then(|| (difference - reach, difference + reach))
+        (below > 0.0).then_some((difference - reach, difference + reach))
     };
     (difference, interval())
 }

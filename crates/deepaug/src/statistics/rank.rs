@@ -88,7 +88,7 @@ fn orders(values: &mut [f64], n: usize, visit: &mut impl FnMut(&[f64])) {
     for i in 0..n {
         orders(values, n - 1, visit);
         if i + 1 < n {
-            values.swap(if n % 2 == 0 { i } else { 0 }, n - 1);
+            values.swap(if n.is_multiple_of(2) { i } else { 0 }, n - 1);
         }
     }
 }
