@@ -67,7 +67,7 @@ impl Policy {
     }
 
     /// What each step of a sub-policy does, and how probably.
-    fn recipes(&self, sub_policy: usize) -> Vec<(f64, Recipe)> {
+    pub(crate) fn recipes(&self, sub_policy: usize) -> Vec<(f64, Recipe)> {
         let recipe = |step: &Step| Some((step.probability, self.ranges.recipe(step.op, step.magnitude)?));
         self.sub_policies[sub_policy].ops.iter().filter_map(recipe).collect()
     }
@@ -107,13 +107,18 @@ impl Policy {
 }
 
 /// The fewest images that a thread takes at once: a small image takes less time than the hand-over.
-const LEAST_SHARE: usize = 16;
+pub(crate) const LEAST_SHARE: usize = 16;
 
 /// Consecutive point ops, and values of an image, from which on they are composed into tables: with fewer, the tables cost
 /// more than they spare, for an op takes hardly longer than a lookup (reports/augmenter.md).
 const LEAST_COMPOSED: (usize, usize) = (3, 16384);
 
-fn apply(recipes: &[(f64, Recipe)], image: &mut Image<'_>, batch: ArrayView4<'_, u8>, mut rng: Xoshiro256PlusPlus) {
+pub(crate) fn apply(
+    recipes: &[(f64, Recipe)],
+    image: &mut Image<'_>,
+    batch: ArrayView4<'_, u8>,
+    mut rng: Xoshiro256PlusPlus,
+) {
     let mut steps = |recipes: &[(f64, Recipe)], image: &mut Image<'_>| {
         for (probability, recipe) in recipes {
             if *probability == 1.0 || rng.random::<f64>() < *probability {
@@ -131,7 +136,7 @@ fn apply(recipes: &[(f64, Recipe)], image: &mut Image<'_>, batch: ArrayView4<'_,
 }
 
 /// An independent generator for each sub-policy and image.
-fn generator(seed: u64, copy: Copy) -> Xoshiro256PlusPlus {
+pub(crate) fn generator(seed: u64, copy: Copy) -> Xoshiro256PlusPlus {
     // The generator's own seeding hashes its number; this one mixes the three into it, by the constants of SplitMix64.
     let stream = (copy.sub_policy as u64) << 32 | copy.source as u64;
     let mixed = (seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -33,6 +33,8 @@
 //! - [`export`]: policies as code for other libraries.
 //! - [`policy`]: steps, sub-policies and policies, and their JSON form.
 //! - [`copies`]: applying a policy to a batch, in parallel and reproducibly.
+//! - [`online`]: images augmented one by one while a final model trains.
+//! - [`published`]: policies that need no search.
 //! - [`measure`]: how fast they are applied.
 //! - [`selection`]: ops by family or category.
 //! - [`sheet`]: pictures of what ops and policies do.
@@ -47,15 +49,19 @@ pub mod copies;
 pub mod draw;
 pub mod export;
 pub mod measure;
+pub mod online;
 pub mod op;
 pub mod ops;
 pub mod policy;
+pub mod published;
 pub mod ranges;
 pub mod recipe;
 pub mod selection;
 pub mod sheet;
 
 pub use copies::{Copies, Copy};
+pub use online::Online;
 pub use op::{Category, Op, UnknownOp};
 pub use policy::{Policy, PolicyError, Step, SubPolicy};
+pub use published::Published;
 pub use ranges::RangeTable;

@@ -32,15 +32,25 @@ pub(crate) struct Fitted {
 
 /// The copies that a training's policy makes for an epoch, counted from 0.
 pub(crate) fn copies(training: &Training<'_>, epoch: usize) -> Copies {
-    let seed = match training.settings.augment {
-        Augment::Once => training.seed,
-        Augment::Epoch => {
-            let mut seeds = generator(training.seed, Stream::Augmentation);
-            (0..epoch).for_each(|_| _ = seeds.next_u64());
-            seeds.next_u64()
-        }
+    let seed_of_epoch = || {
+        let mut seeds = generator(training.seed, Stream::Augmentation);
+        (0..epoch).for_each(|_| _ = seeds.next_u64());
+        seeds.next_u64()
     };
-    training.policy.copies(training.set.images, seed)
+    let images = training.set.images;
+    match training.settings.augment {
+        Augment::Once => training.policy.copies(images, training.seed),
+        Augment::Epoch => training.policy.copies(images, seed_of_epoch()),
+        Augment::Online(online) => Copies {
+            sources: (0..images.dim().0).collect(),
+            images: online.images(training.policy, images, seed_of_epoch()),
+        },
+    }
+}
+
+/// The rows that are not learnt from, before those that are: the originals, where their copies take their place.
+fn passed_over(training: &Training<'_>) -> usize {
+    if matches!(training.settings.augment, Augment::Online(_)) { training.set.labels.len() } else { 0 }
 }
 
 /// Trains the stack. `on_epoch` is called for each child after each epoch and ends its training by returning false. With
@@ -61,7 +71,7 @@ pub(crate) fn fit<E: Engine>(
     let (set, settings) = (&trainings[0].set, trainings[0].settings);
     let device = |why: String| TrainError::Device { why };
 
-    let pool = set.labels.len() + copies[0].sources.len();
+    let pool = set.labels.len() + copies[0].sources.len() - passed_over(trainings[0]);
     let drawn = settings.images_per_epoch.unwrap_or(pool);
     let images = settings.batch_size.min(drawn).max(1);
     let steps = drawn.div_ceil(images).max(1);
@@ -85,7 +95,7 @@ pub(crate) fn fit<E: Engine>(
             .zip(copies.iter().zip(&targets))
             .map(|(images, (c, targets))| Rows { images: images.view(), copies: c.images.view(), targets })
             .collect();
-        let next = (settings.augment == Augment::Epoch && epoch + 1 < settings.epochs)
+        let next = (settings.augment != Augment::Once && epoch + 1 < settings.epochs)
             .then_some(|| trainings.iter().map(|t| self::copies(t, epoch + 1)).collect::<Vec<_>>());
         let mut train = || {
             let data = engine.data(&rows);
@@ -173,17 +183,21 @@ struct Chance {
     order: Order,
     dropout: ChaCha8Rng,
     mixup: ChaCha8Rng,
+    /// The rows that are learnt from, and those before them that are not.
     pool: u32,
+    before: u32,
 }
 
 impl Chance {
     fn new(training: &Training<'_>, copies: &Copies) -> Self {
-        let pool = training.set.labels.len() + copies.sources.len();
+        let before = passed_over(training);
+        let pool = training.set.labels.len() + copies.sources.len() - before;
         Self {
             order: Order::new(pool, generator(training.seed, Stream::Order)),
             dropout: generator(training.seed, Stream::Dropout),
             mixup: generator(training.seed, Stream::Mixup),
             pool: pool as u32,
+            before: before as u32,
         }
     }
 }
@@ -195,12 +209,12 @@ fn choices(chance: &mut [Chance], settings: &Settings, dropouts: usize, steps: u
     let beta = (settings.mixup > 0.0).then(|| Beta::new(settings.mixup, settings.mixup).ok()).flatten();
     for _ in 0..steps {
         for child in chance.iter_mut() {
-            choices.rows.extend((0..images).map(|_| child.order.next()));
+            choices.rows.extend((0..images).map(|_| child.before + child.order.next()));
             if let Some(beta) = &beta {
                 // One share for the batch, as in the paper's code.
                 let share = beta.sample(&mut child.mixup) as f32;
-                let pool = child.pool;
-                choices.partners.extend((0..images).map(|_| (child.mixup.random_range(0..pool), share)));
+                let rows = child.before..child.before + child.pool;
+                choices.partners.extend((0..images).map(|_| (child.mixup.random_range(rows.clone()), share)));
             }
         }
         for _ in 0..dropouts {

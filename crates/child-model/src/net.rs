@@ -13,8 +13,8 @@ use crate::engine::cpu::Cpu;
 use crate::fit::{Fitted, Stack, accuracy, copies, fit};
 use crate::network::{Plan, Weights, note};
 use crate::{
-    Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, TrainError, Training, TrainingSet,
-    images_per_second, lanes,
+    Augment, Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Settings, TrainError, Training,
+    TrainingSet, images_per_second, lanes,
 };
 
 /// A net that is trained on a device.
@@ -84,7 +84,10 @@ impl Net {
         let plan = self.plan(training)?;
         let settings = training.settings;
         let values: usize = plan.parameters.iter().map(|parameter| parameter.len()).sum();
-        let copies = training.policy.sub_policies.len() as f64 * training.policy.portion;
+        let copies = match settings.augment {
+            Augment::Online(_) => 1.0,
+            _ => training.policy.sub_policies.len() as f64 * training.policy.portion,
+        };
         let images = training.set.images.len() as f64 * (1.0 + copies) + training.set.validation_images.len() as f64;
         let floats =
             values * (2 + settings.optimiser.slots()) + 4 * settings.batch_size * plan.activations + images as usize;
@@ -162,7 +165,9 @@ impl Net {
         let first = trainings[0];
         let alike = |other: &&Training<'_>| {
             let (a, b) = (&first.set, &other.set);
-            first.settings == other.settings
+            let kind = |training: &Training<'_>| std::mem::discriminant(&training.settings.augment);
+            kind(first) == kind(other)
+                && *first.settings == Settings { augment: first.settings.augment, ..*other.settings }
                 && (a.images.dim(), a.classes) == (b.images.dim(), b.classes)
                 && (a.validation_images == b.validation_images && a.validation_labels == b.validation_labels)
         };
@@ -365,7 +370,7 @@ mod tests {
     use ndarray::Array4;
 
     use super::*;
-    use crate::{Settings, TrainingSet};
+    use crate::TrainingSet;
 
     #[derive(Default)]
     struct Log(Mutex<Vec<String>>);

@@ -1,11 +1,12 @@
 //! How children are trained.
 
+use deepaug_augmenter::Online;
 use serde::{Deserialize, Serialize};
 
 use crate::Optimiser;
 
 /// When the training images are augmented.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Augment {
     /// Once, before the first epoch, as DeepAugment does.
@@ -13,6 +14,9 @@ pub enum Augment {
     Once,
     /// Afresh for every epoch.
     Epoch,
+    /// Each image afresh for every epoch, in its own place instead of as copies beside the originals: how final models are
+    /// trained. The policy's portion has no say in it.
+    Online(Online),
 }
 
 /// What all trainings of a search share.

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::{Online, Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_child_model::{
     Augment, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer, Optimiser, Rule,
     Schedule, Settings, TrainError, Training, TrainingSet,
@@ -211,6 +211,7 @@ fn optimisers_schedules_and_regularisation_learn() {
         Settings { label_smoothing: 0.1, ..plain },
         Settings { mixup: 0.2, ..plain },
         Settings { augment: Augment::Epoch, ..plain },
+        Settings { augment: Augment::Online(Online::STANDARD), ..plain },
     ];
     let mut seen = Vec::new();
     for settings in &all {

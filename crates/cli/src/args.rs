@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use deepaug::{Auto, DeviceChoice, Model, OnBadImage, RangeTable, Target};
+use deepaug::compare::Baseline;
+use deepaug::{Auto, DeviceChoice, Model, OnBadImage, RangeTable, Target, TrainSize};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 wrong arguments, 3 configuration, 4 data, 5 device, 6 study, \
                           7 file system, 8 a child failed, 70 a defect of deepaug, 130 interrupted";
@@ -43,6 +44,26 @@ Trial 0 is no augmentation, to compare with.")]
     /// Write a study's tables anew from its journal: notebook.csv, top_policies.csv, best_policy.json, result.json
     #[command(after_help = "Example:\n  deepaug notebook reports/experiments/my-images-001")]
     Notebook(Notebook),
+    /// Say whether the policies help: train a final model under each way of augmenting, measured on unseen test images
+    #[command(after_help = format!("{COMPARE_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Compare(Compare),
+    /// Train a final model with the policies found; saves weights, history and a model card
+    #[command(after_help = "Examples:
+  deepaug train reports/experiments/my-images-001 --out model.safetensors
+  deepaug train reports/experiments/my-images-001 --model wrn_28_10 --epochs 200 --train-size all --out model.safetensors
+  deepaug train STUDY --scheme trivialaugment --out model.safetensors")]
+    Train(Train),
+    /// Write a page that shows what a study found and whether it helps
+    #[command(after_help = "Examples:
+  deepaug report reports/experiments/my-images-001
+  deepaug report reports/experiments/my-images-001 --out my-images.html")]
+    Report(Report),
+    /// Say what a notebook holds: best policies, effects of ops and magnitudes, what went wrong
+    #[command(after_help = "Examples:
+  deepaug inspect reports/experiments/my-images-001 --top 10
+  deepaug inspect notebook.csv --by op                           a notebook of DeepAugment's, either shape
+  deepaug inspect notebook.csv --top 20 --csv > top20_policies.csv")]
+    Inspect(Inspect),
     /// Print the effective configuration, every key explained
     #[command(after_help = "Examples:\n  deepaug config > my.toml\n  deepaug config --config my.toml --json")]
     Config(Config),
@@ -85,6 +106,13 @@ const OPTIMIZE_EXAMPLES: &str = "Examples:
   deepaug optimize --config my.toml --iters 300       a real search (deepaug config > my.toml is a start)
   deepaug optimize --config my.toml --time 2h         as much of it as two hours allow
   deepaug optimize --resume reports/experiments/my-images-001";
+
+const COMPARE_EXAMPLES: &str = "Examples:
+  deepaug compare reports/experiments/my-images-001
+  deepaug compare reports/experiments/my-images-001 --model wrn_28_10 --epochs 200 --train-size all
+  deepaug compare STUDY --baselines none,trivialaugment,randaugment-1-5,randaugment-2-9,autoaugment-cifar10
+  deepaug compare STUDY --rank-check 5                does the child's order of policies hold on the bigger model?
+The same command goes on where a stopped or killed one ended; more --seeds and other --baselines may be asked for.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Optimize {
@@ -244,6 +272,139 @@ pub(crate) struct Notebook {
     pub(crate) json: bool,
 }
 
+/// How a final model is trained.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Final {
+    /// Model, as in the configuration [default: the study's child]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<Model>,
+    /// Epochs a training [default: the study's]
+    #[arg(long, value_name = "N", value_parser = in_range(1, 100_000))]
+    pub(crate) epochs: Option<usize>,
+    /// Images to train on: a number, "all" that are not test images, or "search": those the search trained on
+    #[arg(long, value_name = "N", default_value_t = TrainSize::Search)]
+    pub(crate) train_size: TrainSize,
+    /// Test images to measure on, at most [default: all]
+    #[arg(long, value_name = "N", value_parser = in_range(1, 100_000_000))]
+    pub(crate) test_size: Option<usize>,
+    /// Configuration file whose keys of the child model say how to train (optimizer, schedule, weight_decay and so on)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// auto, cpu or wgpu [default: the study's]
+    #[arg(long, value_name = "D")]
+    pub(crate) device: Option<DeviceChoice>,
+}
+
+/// How policies are used in a final training.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Online {
+    /// How many of the best policies are used together, one drawn for each image
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = in_range(1, 1000))]
+    pub(crate) top: usize,
+    /// With which chance an image gets one of them
+    #[arg(long, value_name = "P", default_value_t = 0.8, value_parser = share)]
+    pub(crate) chance: f64,
+    /// Images are shifted by up to this, in pixels of 32
+    #[arg(long, value_name = "PIXELS", default_value_t = 4.0, value_parser = of_32)]
+    pub(crate) pad: f64,
+    /// Side of the square that is covered, in pixels of 32
+    #[arg(long, value_name = "PIXELS", default_value_t = 6.0, value_parser = of_32)]
+    pub(crate) cutout: f64,
+    /// Do not mirror half of the images; for letters, road signs and the like
+    #[arg(long)]
+    pub(crate) no_flip: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compare {
+    /// The study whose policies are compared
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: PathBuf,
+    #[command(flatten)]
+    pub(crate) training: Final,
+    #[command(flatten)]
+    pub(crate) online: Online,
+    /// Trainings of each scheme, all schemes with the same seeds
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range(1, 10_000))]
+    pub(crate) seeds: usize,
+    /// What to compare with: none, flip-crop, cutout, random-policy, and published policies
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = Baseline::USUAL)]
+    pub(crate) baselines: Vec<Baseline>,
+    /// Also train so many of the search's best and worst policies, each by itself as in the search
+    #[arg(long, value_name = "K", default_value_t = 0, num_args = 0..=1, default_missing_value = "3", value_parser = in_range(0, 1000))]
+    pub(crate) rank_check: usize,
+    /// Name of the comparison in the study, where there are several [default: the model]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Print events and the result as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Train {
+    /// The study whose policies are used
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: PathBuf,
+    #[command(flatten)]
+    pub(crate) training: Final,
+    #[command(flatten)]
+    pub(crate) online: Online,
+    /// What to use in place of the searched policies: a baseline of compare
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scheme: Option<Baseline>,
+    /// Which training it is: another number, other luck; compare has those from 0
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = in_range(0, 1_000_000))]
+    pub(crate) sample: usize,
+    /// File for the weights (safetensors); history (.json) and model card (.md) get its name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Print epochs and the result as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Report {
+    /// The study
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: PathBuf,
+    /// HTML file; it needs no other, and no network [default: report.html in the study]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// A notebook, deepaug's or DeepAugment's of 2019-02 or release 1.1.2; or the folder of a study
+    #[arg(value_name = "NOTEBOOK|STUDY")]
+    pub(crate) path: PathBuf,
+    /// How many of the best policies to list
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = in_range(1, 1_000_000))]
+    pub(crate) top: usize,
+    /// List what each op did instead
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) by: Option<By>,
+    /// Print the list as a table of comma-separated values
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a notebook is listed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum By {
+    /// Policies.
+    Policy,
+    /// Ops.
+    Op,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Config {
     /// Configuration file; without one, DeepAugment's defaults
@@ -260,8 +421,8 @@ pub(crate) struct Config {
 /// Where policies come from.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Found {
-    /// A policy as JSON, a list of them, or the folder of a study
-    #[arg(long, value_name = "FILE|STUDY")]
+    /// A policy as JSON, a list of them, the folder of a study, or a published policy such as trivialaugment
+    #[arg(long, value_name = "FILE|STUDY|NAME")]
     pub(crate) policy: PathBuf,
     /// How many of the best policies to take
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = in_range(1, 1000))]
@@ -281,6 +442,9 @@ pub(crate) struct Apply {
     /// How often the policy makes its copies: each time, every sub-policy one of each image of its portion
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range(1, 10_000))]
     pub(crate) copies: usize,
+    /// Each time one copy of every image, by a sub-policy drawn at random; published policies are always used so
+    #[arg(long)]
+    pub(crate) one_each: bool,
     /// Write the images themselves too
     #[arg(long)]
     pub(crate) originals: bool,
@@ -294,8 +458,8 @@ pub(crate) struct Apply {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Preview {
-    /// A policy as JSON, a list of them, or the folder of a study; without one, every op by magnitude
-    #[arg(long, value_name = "FILE|STUDY")]
+    /// A policy as JSON, a list of them, the folder of a study, or a published policy; without one, every op by magnitude
+    #[arg(long, value_name = "FILE|STUDY|NAME")]
     pub(crate) policy: Option<PathBuf>,
     /// How many of the best policies to draw
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = in_range(1, 20), requires = "policy")]
@@ -410,6 +574,20 @@ fn in_range(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String>
     move |text| match text.parse() {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(format!("must be a number from {least} to {most}")),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("must be a number from 0 to 1".into()),
+    }
+}
+
+fn of_32(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(pixels) if (0.0..=32.0).contains(&pixels) => Ok(pixels),
+        _ => Err("must be a number of pixels from 0 to 32".into()),
     }
 }
 

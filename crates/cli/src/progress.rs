@@ -1,9 +1,10 @@
-//! A search as it runs: live lines in a terminal, plain lines elsewhere, JSON for programs.
+//! A search or a comparison as it runs: live lines in a terminal, plain lines elsewhere, JSON for programs.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use deepaug::compare::CompareEvent;
 use deepaug::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -125,4 +126,53 @@ fn standing(progress: &Progress) -> String {
         text.push_str(&format!(", best {best:.3}, none {baseline:.3}"));
     }
     text
+}
+
+/// Shows the trainings of a comparison.
+pub(crate) enum Trainings {
+    Json(Mutex<()>),
+    Lines,
+    Bar(ProgressBar),
+}
+
+impl Trainings {
+    /// The view for where this program runs.
+    pub(crate) fn new(json: bool) -> Self {
+        if json {
+            return Self::Json(Mutex::new(()));
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if bar.is_hidden() { Self::Lines } else { Self::Bar(bar) }
+    }
+
+    pub(crate) fn show(&self, event: &CompareEvent) {
+        match (self, event) {
+            (Self::Json(turn), event) => {
+                let _turn = turn.lock();
+                output::json(event);
+            }
+            (Self::Lines, CompareEvent::Epoch { .. }) => {}
+            (Self::Lines, event) => output::note(event),
+            (Self::Bar(bar), CompareEvent::Started { trainings, known, .. }) => {
+                bar.set_length(*trainings as u64);
+                bar.set_position(*known as u64);
+                let style = ProgressStyle::with_template("{spinner} {wide_bar} {pos}/{len} trainings\n  {wide_msg}");
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                bar.enable_steady_tick(Duration::from_millis(200));
+                bar.println(event.to_string());
+            }
+            (Self::Bar(bar), CompareEvent::Epoch { .. }) => bar.set_message(event.to_string()),
+            (Self::Bar(bar), event) => {
+                bar.inc(1);
+                bar.println(event.to_string());
+            }
+        }
+    }
+
+    /// Leaves the terminal as it was found.
+    pub(crate) fn close(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
 }

@@ -22,6 +22,9 @@ pub struct Apply {
     pub policies: Vec<Policy>,
     /// How often the policies make their copies.
     pub rounds: usize,
+    /// Whether each round makes one copy of every image, by a sub-policy drawn at random, instead of a copy by each
+    /// sub-policy of its portion.
+    pub one_each: bool,
     /// Whether the images themselves are written too.
     pub originals: bool,
     /// Decides everything random.
@@ -68,7 +71,10 @@ impl Apply {
 
         let mut copies: Vec<Vec<(usize, Copy)>> = vec![Vec::new(); files.len()];
         for round in 0..self.rounds {
-            for copy in self.policy(round).plan(files.len(), Self::seed_of_round(self.seed, round)) {
+            let (policy, seed) = (self.policy(round), Self::seed_of_round(self.seed, round));
+            let plan =
+                if self.one_each { policy.plan_one_each(files.len(), seed) } else { policy.plan(files.len(), seed) };
+            for copy in plan {
                 copies[copy.source].push((round, copy));
             }
         }
@@ -131,7 +137,9 @@ impl Apply {
             }
             policy.apply(copy, copied.view_mut(), others.view(), Self::seed_of_round(self.seed, round));
             let mut name = stem.clone();
-            let letter = char::from(b'a' + (copy.sub_policy % 26) as u8);
+            // One copy a round needs no letter to tell it from others.
+            let sub_policy = if self.one_each { 0 } else { copy.sub_policy };
+            let letter = char::from(b'a' + (sub_policy % 26) as u8);
             name.push(format!("-aug{}{letter}.png", round + 1));
             let path = folder.join(name);
             let bytes = png(copied).map_err(|why| Error::file(&path, std::io::Error::other(why)))?;

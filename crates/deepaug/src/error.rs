@@ -65,6 +65,12 @@ pub enum Error {
         /// The study's folder.
         path: PathBuf,
     },
+    /// The user stopped a comparison; what had finished is kept.
+    #[error("stopped; everything finished is kept in {}. The same command goes on", path.display())]
+    Paused {
+        /// The comparison's journal.
+        path: PathBuf,
+    },
     /// The user stopped work that has nothing to go on with.
     #[error("stopped; nothing was written")]
     Stopped,
@@ -81,7 +87,7 @@ impl Error {
             Self::File { .. } => 7,
             Self::Child(_) => 8,
             Self::Search(_) => 70,
-            Self::Interrupted { .. } | Self::Stopped => 130,
+            Self::Interrupted { .. } | Self::Paused { .. } | Self::Stopped => 130,
         }
     }
 
@@ -91,7 +97,9 @@ impl Error {
             Self::Config(error) => error.file.as_deref(),
             Self::Data(error) => Some(error.path()),
             Self::Child(TrainError::Weights { path, .. }) => Some(path),
-            Self::Study { path, .. } | Self::File { path, .. } | Self::Interrupted { path } => Some(path),
+            Self::Study { path, .. } | Self::File { path, .. } | Self::Interrupted { path } | Self::Paused { path } => {
+                Some(path)
+            }
             Self::Device(_) | Self::Child(_) | Self::Search(_) | Self::Stopped => None,
         }
     }

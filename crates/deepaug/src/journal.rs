@@ -1,13 +1,15 @@
-//! The study's memory: an append-only file, one event a line, synced before anything depends on it. Everything else
-//! in a study's folder can be rebuilt from it.
+//! A memory that survives being killed: an append-only file, one event a line, synced before anything depends on it.
+//! Everything else in a study's folder can be rebuilt from its journals.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use deepaug_augmenter::Policy;
 use deepaug_child_model::History;
 use deepaug_controller::Point;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -21,13 +23,31 @@ const OUTSIDE: &str = "none";
 /// Who runs the study, for whoever finds it locked.
 pub(crate) const LOCK: &str = "lock";
 
-/// One line. Epochs are not among them: a training that was cut short is done again, and the history of one that ended holds
+/// What a journal's lines after the first are.
+pub(crate) trait Line: Serialize + DeserializeOwned {
+    /// What the journal is of.
+    const SUBJECT: &'static str = "study";
+    /// What to do where something of it has changed.
+    const REMEDY: &'static str = "restore that in study.toml or start a new study";
+    /// The file beside it that says who has it open.
+    const LOCK: &'static str = LOCK;
+}
+
+impl Line for Entry {}
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum First {
+    /// What the file is for.
+    Opened { format: u32, program: String, pins: Pins },
+}
+
+/// A line of a search's journal, after the first. Epochs are not among them: a training that was cut short is done again, and the history of one that ended holds
 /// them all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Entry {
-    /// The first line.
-    Opened { format: u32, program: String, pins: Pins },
     /// A policy was chosen for a trial.
     Proposed { trial: u64, point: Point, policy: Policy },
     /// A child was trained. One that was behind at a rung has only the epochs up to it.
@@ -72,7 +92,7 @@ impl Pins {
     }
 
     /// What differs from `now`, in words.
-    fn changed(&self, now: &Self) -> Option<String> {
+    fn changed<E: Line>(&self, now: &Self) -> Option<String> {
         if self.data == OUTSIDE && now.data != OUTSIDE {
             return Some("the study was made by deepaug init; go on with deepaug ask and deepaug tell".into());
         }
@@ -80,35 +100,40 @@ impl Pins {
             return Some("the study trains its own children; go on with deepaug optimize --resume".into());
         }
         if self.data != now.data {
-            return Some("the data set has changed since the study was made; restore it or start a new study".into());
+            let subject = E::SUBJECT;
+            return Some(format!(
+                "the data set has changed since the {subject} was made; restore it or start a new {subject}"
+            ));
         }
         let now = now.config.as_object()?;
         let known = self.config.as_object()?;
         let key = now.keys().find(|key| now.get(*key) != known.get(*key))?;
         let was = known.get(key).map_or("absent".into(), ToString::to_string);
-        Some(format!("the study was made with {key} = {was}; restore that in study.toml or start a new study"))
+        Some(format!("the {} was made with {key} = {was}; {}", E::SUBJECT, E::REMEDY))
     }
 }
 
-/// The file, open for appending and locked against other processes for as long as it is open.
+/// The file, open for appending and locked against other processes for as long as it is open. Its lines after the first
+/// are of one kind.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct Journal<E = Entry> {
     file: File,
     path: PathBuf,
     /// Bytes of whole lines.
     len: u64,
     /// Lines that were written since it was opened, for [`fault`].
     written: u64,
+    entries: PhantomData<E>,
 }
 
-impl Journal {
+impl<E: Line> Journal<E> {
     /// A new journal.
     pub(crate) fn create(path: &Path, pins: Pins) -> Result<Self, Error> {
         let file =
             OpenOptions::new().create_new(true).append(true).open(path).map_err(|error| Error::file(path, error))?;
-        let mut journal = Self { file, path: path.into(), len: 0, written: 0 };
+        let mut journal = Self { file, path: path.into(), len: 0, written: 0, entries: PhantomData };
         journal.lock()?;
-        journal.append(&Entry::Opened { format: FORMAT, program: env!("CARGO_PKG_VERSION").into(), pins })?;
+        journal.write(&First::Opened { format: FORMAT, program: env!("CARGO_PKG_VERSION").into(), pins })?;
         // The file's name is on disk only when its folder is.
         #[cfg(unix)]
         if let Some(folder) = path.parent() {
@@ -119,13 +144,13 @@ impl Journal {
 
     /// An existing journal and what it holds after its first line; with `pins`, only if they are its own. A last line that a
     /// crash cut short is removed.
-    pub(crate) fn open(path: &Path, pins: Option<&Pins>) -> Result<(Self, Vec<Entry>), Error> {
+    pub(crate) fn open(path: &Path, pins: Option<&Pins>) -> Result<(Self, Vec<E>), Error> {
         let file = OpenOptions::new()
             .read(true)
             .append(true)
             .open(path)
             .map_err(|error| Error::study(path, format!("not a study that can be resumed: {error}")))?;
-        let mut journal = Self { file, path: path.into(), len: 0, written: 0 };
+        let mut journal = Self { file, path: path.into(), len: 0, written: 0, entries: PhantomData };
         journal.lock()?;
         let mut text = String::new();
         journal.file.read_to_string(&mut text).map_err(|error| Error::file(path, error))?;
@@ -134,30 +159,33 @@ impl Journal {
         if whole < text.len() {
             journal.file.set_len(journal.len).map_err(|error| Error::file(path, error))?;
         }
-        let mut entries: Vec<Entry> = Vec::new();
-        for (index, line) in text[..whole].lines().enumerate() {
-            let entry = serde_json::from_str(line)
-                .map_err(|error| Error::study(path, format!("line {} is damaged: {error}", index + 1)))?;
-            entries.push(entry);
-        }
-        let (format, known) = match entries.first() {
-            Some(Entry::Opened { format, pins, .. }) => (*format, pins),
-            _ => return Err(Error::study(path, "its first line is not a journal's")),
+        let damaged = |line: usize, error: serde_json::Error| {
+            Error::study(path, format!("line {} is damaged: {error}", line + 1))
+        };
+        let mut lines = text[..whole].lines().enumerate();
+        let first = lines.next().map(|(line, text)| serde_json::from_str(text).map_err(|error| damaged(line, error)));
+        let Some(First::Opened { format, pins: known, .. }) = first.transpose()? else {
+            return Err(Error::study(path, "its first line is not a journal's"));
         };
         if format > FORMAT {
             let why = format!("format {format} is newer than this program reads ({FORMAT}); use a newer deepaug");
             return Err(Error::study(path, why));
         }
-        if let Some(change) = pins.and_then(|pins| known.changed(pins)) {
+        if let Some(change) = pins.and_then(|pins| known.changed::<E>(pins)) {
             return Err(Error::study(path, change));
         }
-        Ok((journal, entries.split_off(1)))
+        let entries = lines.map(|(line, text)| serde_json::from_str(text).map_err(|error| damaged(line, error)));
+        Ok((journal, entries.collect::<Result<_, _>>()?))
     }
 
     /// Writes one event and waits until it is on disk. What cannot be written whole is not written at all.
-    pub(crate) fn append(&mut self, entry: &Entry) -> Result<(), Error> {
+    pub(crate) fn append(&mut self, entry: &E) -> Result<(), Error> {
+        self.write(entry)
+    }
+
+    fn write(&mut self, line: &impl Serialize) -> Result<(), Error> {
         let failed = |error| Error::file(&self.path, error);
-        let mut line = serde_json::to_string(entry).map_err(|error| failed(error.into()))?;
+        let mut line = serde_json::to_string(line).map_err(|error| failed(error.into()))?;
         line.push('\n');
         if !self.is_in_place() {
             let gone = "the study's folder has been moved or deleted while it was running";
@@ -188,7 +216,7 @@ impl Journal {
     }
 
     fn lock(&self) -> Result<(), Error> {
-        let note = self.path.with_file_name(LOCK);
+        let note = self.path.with_file_name(E::LOCK);
         match self.file.try_lock() {
             Ok(()) => {
                 // Only read by a process that finds the file locked, so that it need not be removed.
@@ -197,7 +225,7 @@ impl Journal {
             }
             Err(TryLockError::WouldBlock) => {
                 let who = std::fs::read_to_string(note).unwrap_or_else(|_| "another process".into());
-                Err(Error::study(&self.path, format!("{who} is running this study; wait for it, or stop it")))
+                Err(Error::study(&self.path, format!("{who} is running this {}; wait for it, or stop it", E::SUBJECT)))
             }
             Err(TryLockError::Error(error)) => Err(Error::file(&self.path, error)),
         }
@@ -247,17 +275,17 @@ mod tests {
     fn a_torn_last_line_is_cut_off_and_writing_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let mut journal = Journal::create(&path, pins("d", 1)).unwrap();
+        let mut journal = Journal::<Entry>::create(&path, pins("d", 1)).unwrap();
         journal.append(&failed(0)).unwrap();
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
         for torn in ["{", "{\"event\":\"failed\",\"trial\":1", "\u{0}\u{0}"] {
             std::fs::write(&path, [&whole, torn.as_bytes()].concat()).unwrap();
-            let (mut journal, entries) = Journal::open(&path, Some(&pins("d", 1))).unwrap();
+            let (mut journal, entries) = Journal::<Entry>::open(&path, Some(&pins("d", 1))).unwrap();
             assert_eq!(entries, [failed(0)]);
             journal.append(&failed(1)).unwrap();
             drop(journal);
-            assert_eq!(Journal::open(&path, Some(&pins("d", 1))).unwrap().1, [failed(0), failed(1)]);
+            assert_eq!(Journal::<Entry>::open(&path, Some(&pins("d", 1))).unwrap().1, [failed(0), failed(1)]);
         }
     }
 
@@ -265,8 +293,8 @@ mod tests {
     fn a_second_writer_other_data_and_damage_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let journal = Journal::create(&path, pins("d", 1)).unwrap();
-        let refused = |data, epochs| Journal::open(&path, Some(&pins(data, epochs))).unwrap_err().to_string();
+        let journal = Journal::<Entry>::create(&path, pins("d", 1)).unwrap();
+        let refused = |data, epochs| Journal::<Entry>::open(&path, Some(&pins(data, epochs))).unwrap_err().to_string();
         let refusal = |data| refused(data, 1);
         assert!(refusal("d").contains(&format!("process {} is running this study", std::process::id())));
         drop(journal);

@@ -93,7 +93,6 @@ impl Ledger {
         };
         for entry in entries {
             match entry {
-                Entry::Opened { .. } => {}
                 Entry::Proposed { trial, point, policy } => ledger.propose(trial, Proposal { point, policy }),
                 Entry::Trained { trial, sample, seed, device, history, behind } => {
                     ledger.end(trial, sample, Ended::Trained { seed, device, history, behind });

@@ -30,10 +30,13 @@ mod auto;
 mod bench;
 mod codec;
 mod colour;
+pub mod compare;
 mod config;
 mod data;
 mod error;
 mod event;
+mod final_training;
+pub mod inspect;
 mod journal;
 mod ledger;
 mod notebook;
@@ -42,12 +45,15 @@ mod outside;
 mod policies;
 mod preview;
 mod record;
+mod report;
 mod result;
 pub mod reward;
 mod rungs;
 mod search;
 mod seeds;
+pub mod statistics;
 mod study;
+mod train;
 mod workers;
 
 pub use apply::{Applied, Apply};
@@ -58,7 +64,7 @@ pub use colour::Colour;
 pub use config::{Child, Config, EpochSize, Portion};
 pub use data::{DataReport, data_sheet, read_data};
 pub use deepaug_augmenter::export::Target;
-pub use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+pub use deepaug_augmenter::{Online, Op, Policy, Published, RangeTable, Step, SubPolicy};
 pub use deepaug_child_model::{
     Activation, Adapter, Augment, Capacity, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net,
     Observer, Optimiser, Padding, Program, Rule, Schedule, Settings, Side, TrainError, Training, TrainingSet, adapters,
@@ -70,11 +76,15 @@ pub use deepaug_dataset::{
 };
 pub use error::{ConfigError, Error};
 pub use event::{Event, Progress};
+pub use final_training::{FinalOptions, TrainSize};
+pub use inspect::Inspection;
 pub use journal::Told;
 pub use objective::Objective;
 pub use outside::{AskTell, Asked, Rebuilt, rebuild};
 pub use policies::{Policies, select_ops};
 pub use preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images, write_sheet};
+pub use report::write_report;
 pub use result::{Candidate, Gain, SearchResult, Termination, Verdict};
 pub use rungs::EarlyStopping;
 pub use study::{Budget, Changes, Study};
+pub use train::{Train, Trained};

@@ -1,9 +1,9 @@
-//! Reading policies: from a file, or from a study that found some.
+//! Reading policies: from a file, from a study that found some, or published ones by name.
 
 use std::path::{Path, PathBuf};
 
 use deepaug_augmenter::export::{Target, export};
-use deepaug_augmenter::{Op, Policy, selection};
+use deepaug_augmenter::{Op, Policy, Published, selection};
 use serde::Deserialize;
 
 use crate::study::FROZEN_CONFIG;
@@ -16,10 +16,13 @@ pub struct Policies {
     pub policies: Vec<Policy>,
     /// The configuration of the study that found them, if one did.
     pub config: Option<Config>,
+    /// Whether it is a published policy, of which one sub-policy is drawn for each image.
+    pub is_published: bool,
 }
 
 impl Policies {
-    /// Reads up to `top` policies from a JSON file, which holds one or a list, or from a study's folder.
+    /// Reads up to `top` policies from a JSON file, which holds one or a list, or from a study's folder; what is neither a
+    /// file nor a folder may be the name of a [published](Published) policy.
     ///
     /// # Errors
     /// [`Error::Config`] names the line of a file that holds none; [`Error::Study`] a study without a result.
@@ -27,13 +30,18 @@ impl Policies {
         if path.is_dir() {
             return Self::of_study(path, top);
         }
+        if !path.exists()
+            && let Some(published) = path.to_str().and_then(|name| name.parse::<Published>().ok())
+        {
+            return Ok(Self { policies: vec![published.policy()], config: None, is_published: true });
+        }
         let text = std::fs::read_to_string(path).map_err(|source| Error::file(path, source))?;
         let OneOrMore { mut policies } = parse(path, &text)?;
         policies.truncate(top);
         if policies.is_empty() {
             return Err(wrong(path, None, "there is no policy in it".into()));
         }
-        Ok(Self { policies, config: None })
+        Ok(Self { policies, config: None, is_published: false })
     }
 
     /// The policies as code for another library.
@@ -67,7 +75,8 @@ impl Policies {
         if policies.is_empty() {
             return Err(Error::study(folder, "it found no policy"));
         }
-        Ok(Self { policies, config: Some(Config::read(&folder.join(FROZEN_CONFIG))?) })
+        let config = Some(Config::read(&folder.join(FROZEN_CONFIG))?);
+        Ok(Self { policies, config, is_published: false })
     }
 }
 

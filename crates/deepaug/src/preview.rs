@@ -21,17 +21,27 @@ const EPOCHS: usize = 10;
 /// An op is suspected when the child keeps less than this part of its accuracy above chance.
 const LEAST_KEPT: f64 = 0.5;
 
-/// A sheet of policies on images of different classes: see [`sheet::policy`].
+/// Sub-policies of a policy that are drawn, at most.
+const DRAWN: usize = 12;
+
+/// A sheet of policies on images of different classes: see [`sheet::policy`]. Of a policy with very many sub-policies, as
+/// published ones have, it shows some, in even steps.
 pub fn policy_sheet(policies: &[Policy], dataset: &Dataset, draws: usize, seed: u64) -> Array3<u8> {
     let images = of_each_class(dataset);
-    let sheets: Vec<Array3<u8>> =
-        policies.iter().map(|policy| sheet::policy(policy, images.view(), draws, seed)).collect();
+    let sheets: Vec<Array3<u8>> = policies
+        .iter()
+        .map(|policy| {
+            let all = policy.sub_policies.len();
+            let shown = (0..all.min(DRAWN)).map(|i| policy.sub_policies[i * all / all.min(DRAWN)].clone());
+            sheet::policy(&Policy { sub_policies: shown.collect(), ..policy.clone() }, images.view(), draws, seed)
+        })
+        .collect();
     let views: Vec<_> = sheets.iter().map(|sheet| sheet.view()).collect();
     ndarray::concatenate(Axis(0), &views).expect("sheets of the same images have one width")
 }
 
 /// The first image of each class, of the first classes.
-fn of_each_class(dataset: &Dataset) -> Array4<u8> {
+pub(crate) fn of_each_class(dataset: &Dataset) -> Array4<u8> {
     let first = |class| dataset.labels().iter().position(|&label| label == class);
     dataset.gather(&(0..dataset.classes().len()).filter_map(first).take(SHOWN).collect::<Vec<_>>())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use deepaug_augmenter::Policy;
 use deepaug_controller::Point;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::ledger::Ledger;
@@ -15,7 +15,7 @@ use crate::{Codec, Error};
 /// A difference in validation accuracy to no augmentation, over trainings paired by their seeds: of the mean of the K
 /// highest accuracies, overfitting or not. The reward would not do. Its tolerance compares validation accuracy with that
 /// on augmented images, which is lower by itself, so that it drops epochs of the unaugmented trainings first.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gain {
     /// The mean of the paired differences.
     pub mean: f64,
@@ -99,7 +99,7 @@ impl Candidate {
 }
 
 /// What the trainings with fresh seeds say of the best policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The whole interval lies above 0.
@@ -265,7 +265,7 @@ impl SearchResult {
     }
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::file(path, error.into()))?;
     text.push(b'\n');
     write_whole(path, &text)

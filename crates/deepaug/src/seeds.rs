@@ -12,6 +12,12 @@ pub(crate) enum Purpose {
     /// policies are not differences of luck.
     Sample = 2,
     Pretraining = 3,
+    /// Final trainings, of comparisons and for use: seeds that no search has used.
+    Final = 16,
+    /// Which images those are trained on.
+    FinalImages = 17,
+    /// Policies that are drawn instead of searched.
+    RandomPolicies = 18,
 }
 
 pub(crate) fn derive(study: u64, purpose: Purpose, number: u64) -> u64 {
@@ -27,13 +33,16 @@ mod tests {
 
     #[test]
     fn purposes_and_numbers_do_not_share_seeds() {
-        let mut all: Vec<u64> = [Purpose::Split, Purpose::Searcher, Purpose::Sample, Purpose::Pretraining]
+        let purposes = [Purpose::Split, Purpose::Searcher, Purpose::Sample, Purpose::Pretraining];
+        let later = [Purpose::Final, Purpose::FinalImages, Purpose::RandomPolicies];
+        let mut all: Vec<u64> = purposes
             .into_iter()
+            .chain(later)
             .flat_map(|purpose| (0..50).map(move |number| derive(7, purpose, number)))
             .collect();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 200);
+        assert_eq!(all.len(), 350);
         assert_eq!(derive(7, Purpose::Sample, 3), derive(7, Purpose::Sample, 3));
         assert_ne!(derive(7, Purpose::Sample, 3), derive(8, Purpose::Sample, 3));
     }

@@ -321,7 +321,7 @@ pub(crate) fn read(config: &Config) -> Result<Dataset, Error> {
 }
 
 /// A checksum of every pixel and label, so that a study is not resumed on other images.
-fn fingerprint(dataset: &Dataset) -> String {
+pub(crate) fn fingerprint(dataset: &Dataset) -> String {
     let mut checksum = crc32fast::Hasher::new();
     for image in dataset.images().outer_iter() {
         match image.as_slice() {

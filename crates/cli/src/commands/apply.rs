@@ -9,8 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
-    let policies = Policies::read(&args.found.policy, args.found.top)?.policies;
-    let apply = Apply { policies, rounds: args.copies, originals: args.originals, seed: args.seed };
+    let Policies { policies, is_published, .. } = Policies::read(&args.found.policy, args.found.top)?;
+    let one_each = args.one_each || is_published;
+    let apply = Apply { policies, rounds: args.copies, one_each, originals: args.originals, seed: args.seed };
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     if let Err(error) = ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)) {

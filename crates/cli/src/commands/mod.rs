@@ -3,16 +3,22 @@
 mod apply;
 mod ask_tell;
 mod bench;
+mod compare;
 mod config;
 mod data;
 mod devices;
 mod export;
+mod inspect;
 mod notebook;
 mod optimize;
 mod preview;
+mod report;
+mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::args::{Args, Command};
 use crate::output;
@@ -29,6 +35,10 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Preview(args) => args.json,
         Command::Export(args) => args.json,
         Command::Bench(args) => args.json,
+        Command::Compare(args) => args.json,
+        Command::Train(args) => args.json,
+        Command::Report(args) => args.json,
+        Command::Inspect(args) => args.json,
         Command::Config(args) => args.json,
         Command::Data(args) => args.json,
         Command::Devices(args) => args.json,
@@ -43,6 +53,10 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Preview(args) => preview::run(args),
         Command::Export(args) => export::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Config(args) => config::run(args),
         Command::Data(args) => data::run(args),
         Command::Devices(args) => {
@@ -62,6 +76,19 @@ pub(crate) fn run(args: Args) -> ExitCode {
             output::error(DEFECT, words, None, json);
             ExitCode::from(DEFECT)
         }
+    }
+}
+
+/// Asks work to stop on Ctrl-C, and ends the program when it is pressed again: what had finished is on disk.
+fn stop_on_ctrl_c(stop: Arc<AtomicBool>) {
+    let handler = ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        output::note("stopping after the epochs under way; press Ctrl-C again to stop at once");
+    });
+    if let Err(error) = handler {
+        output::note(format_args!("Ctrl-C will stop at once, without waiting for epochs to end: {error}"));
     }
 }
 

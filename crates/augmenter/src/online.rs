@@ -1,0 +1,180 @@
+//! Images augmented one by one while a final model trains, in place of copies beside the originals.
+
+use ndarray::{Array4, ArrayView4};
+use rand::Rng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::copies::{Copy, LEAST_SHARE, apply, generator};
+use crate::ops::{Image, flip, nearest, occlusion};
+use crate::policy::Policy;
+
+/// What happens to every image, afresh each time it is used: with a chance one sub-policy, drawn at random from all of a
+/// policy's; then what every training of this field ends with, a shift into a black margin (pad and crop), a mirror image half
+/// the time, and a grey square (cutout). The policy's portion has no say in it.
+///
+/// ```
+/// use deepaug_augmenter::{Online, published};
+/// use ndarray::Array4;
+///
+/// let images = Array4::from_shape_fn((10, 32, 32, 3), |(i, y, x, c)| (i * 20 + y * 4 + x + c) as u8);
+/// let policy = "trivialaugment".parse::<published::Published>()?.policy();
+/// let augmented = Online::STANDARD.images(&policy, images.view(), 42);
+/// assert_eq!(augmented.dim(), images.dim());
+/// # Ok::<(), deepaug_augmenter::published::UnknownPublished>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Online {
+    /// With which probability an image gets a sub-policy, 0..=1.
+    pub chance: f64,
+    /// The margin that an image is shifted into, as a part of its shorter side, 0..=1; 0 for none.
+    pub pad: f64,
+    /// Whether half of the images are mirrored.
+    pub flip: bool,
+    /// The side of the square that covers a part, as a part of the image's shorter side, 0..=1; 0 for none.
+    pub cutout: f64,
+}
+
+/// Stands for a sub-policy in the names of generators: what draws it, and what draws the rest.
+const CHOICE: usize = u32::MAX as usize;
+const FINISH: usize = u32::MAX as usize - 1;
+
+impl Online {
+    /// Every image as it is.
+    pub const NOTHING: Self = Self { chance: 0.0, pad: 0.0, flip: false, cutout: 0.0 };
+
+    /// DeepAugment 1.1.2's final training, with mirrored images: a sub-policy for four images in five, a margin of 4 of 32
+    /// pixels, a square of 6.
+    pub const STANDARD: Self = Self { chance: 0.8, pad: 4.0 / 32.0, flip: true, cutout: 6.0 / 32.0 };
+
+    /// Augments each image of a batch (NHWC, 1 or 3 channels). Shifts, mirror images and squares depend on the seed and not on
+    /// the policy, so that trainings of equal seeds share them.
+    ///
+    /// The work is shared between rayon's threads; the result depends on the policy, the images and the seed only.
+    pub fn images(&self, policy: &Policy, images: ArrayView4<'_, u8>, seed: u64) -> Array4<u8> {
+        let (_, height, width, channels) = images.dim();
+        let size = height * width * channels;
+        let images = images.as_standard_layout();
+        let mut augmented = images.to_owned();
+        if size == 0 {
+            return augmented;
+        }
+        let recipes: Vec<_> = (0..policy.sub_policies.len()).map(|sub_policy| policy.recipes(sub_policy)).collect();
+        let pixels = augmented.as_slice_mut().expect("a copy in standard layout");
+        pixels.par_chunks_exact_mut(size).enumerate().with_min_len(LEAST_SHARE).for_each(|(source, pixels)| {
+            let mut image = Image::new(pixels, height, width, channels);
+            if let Some(copy) = policy.chosen(source, self.chance, seed) {
+                apply(&recipes[copy.sub_policy], &mut image, images.view(), generator(seed, copy));
+            }
+            self.finish(&mut image, &mut generator(seed, Copy { sub_policy: FINISH, source }));
+        });
+        augmented
+    }
+
+    fn finish(&self, image: &mut Image<'_>, rng: &mut Xoshiro256PlusPlus) {
+        let shorter = image.height.min(image.width) as f64;
+        let margin = (self.pad * shorter).round() as i64;
+        // All is drawn whether it is used or not, so that each part is the same with and without the others.
+        let (x, y) = (rng.random_range(-margin..=margin), rng.random_range(-margin..=margin));
+        let mirrored = rng.random_bool(0.5);
+        let (column, row) = (rng.random_range(0..image.width), rng.random_range(0..image.height));
+        if margin > 0 {
+            nearest::translate(image, x as isize, y as isize);
+        }
+        if self.flip && mirrored {
+            flip::horizontal(image);
+        }
+        let side = (self.cutout * shorter).round() as usize;
+        if side > 0 {
+            occlusion::cutout(image, side, column, row);
+        }
+    }
+}
+
+impl Policy {
+    /// The copy that each of `n` images gets where one sub-policy is drawn for it at random, in place of a copy by every one.
+    pub fn plan_one_each(&self, n: usize, seed: u64) -> Vec<Copy> {
+        (0..n).filter_map(|source| self.chosen(source, 1.0, seed)).collect()
+    }
+
+    /// The sub-policy that is drawn for an image, if one is.
+    fn chosen(&self, source: usize, chance: f64, seed: u64) -> Option<Copy> {
+        if self.sub_policies.is_empty() {
+            return None;
+        }
+        let mut rng = generator(seed, Copy { sub_policy: CHOICE, source });
+        let is_augmented = rng.random::<f64>() < chance;
+        let sub_policy = rng.random_range(0..self.sub_policies.len());
+        is_augmented.then_some(Copy { sub_policy, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Op, RangeTable, Step, SubPolicy};
+
+    fn images() -> Array4<u8> {
+        crate::measure::example_images(400, 32, 3)
+    }
+
+    fn policy(ops: &[Op]) -> Policy {
+        let sub_policies = ops.iter().map(|&op| SubPolicy { ops: vec![Step::new(op, 1.0)] }).collect();
+        Policy { ranges: RangeTable::AutoAugment, portion: 0.1, sub_policies }
+    }
+
+    fn share(a: &Array4<u8>, b: &Array4<u8>, is: impl Fn(&[u8], &[u8]) -> bool) -> f64 {
+        let pairs = a.outer_iter().zip(b.outer_iter());
+        let count = pairs.filter(|(a, b)| is(a.as_slice().unwrap(), b.as_slice().unwrap())).count();
+        count as f64 / a.dim().0 as f64
+    }
+
+    #[test]
+    fn nothing_changes_nothing_and_a_chance_is_a_chance() {
+        let (images, invert) = (images(), policy(&[Op::Invert]));
+        assert_eq!(Online::NOTHING.images(&invert, images.view(), 1), images);
+        assert_eq!(Online { chance: 1.0, ..Online::NOTHING }.images(&policy(&[]), images.view(), 1), images);
+        let some = Online { chance: 0.8, ..Online::NOTHING }.images(&invert, images.view(), 1);
+        let inverted = |a: &[u8], b: &[u8]| a.iter().zip(b).all(|(a, b)| *a == 255 - b);
+        let found = share(&images, &some, inverted);
+        // Four standard errors.
+        assert!((found - 0.8).abs() < 0.08, "{found}");
+        assert!((share(&images, &some, |a, b| a == b) - (1.0 - found)).abs() < 1e-12);
+        assert_ne!(Online { chance: 0.8, ..Online::NOTHING }.images(&invert, images.view(), 2), some);
+    }
+
+    #[test]
+    fn one_sub_policy_is_drawn_for_each_image_and_all_are_equally_likely() {
+        let images = images();
+        let two = policy(&[Op::Invert, Op::Equalize]);
+        let all = Online { chance: 1.0, ..Online::NOTHING }.images(&two, images.view(), 5);
+        let inverted = share(&images, &all, |a, b| a.iter().zip(b).all(|(a, b)| *a == 255 - b));
+        assert!((inverted - 0.5).abs() < 0.1, "{inverted}");
+        let plan = two.plan_one_each(400, 5);
+        assert_eq!(plan.len(), 400);
+        let drawn = plan.iter().filter(|copy| copy.sub_policy == 0).count() as f64 / 400.0;
+        assert!((drawn - inverted).abs() < 1e-12);
+        assert!(policy(&[]).plan_one_each(3, 1).is_empty());
+    }
+
+    #[test]
+    fn the_finish_is_shared_by_policies_and_each_part_is_the_same_without_the_others() {
+        let images = Array4::from_elem((200, 32, 32, 1), 200_u8);
+        let all = Online { chance: 1.0, ..Online::STANDARD };
+        let (none, invert) = (policy(&[]), policy(&[Op::Invert]));
+        let plain = all.images(&none, images.view(), 3);
+        let inverted = all.images(&invert, images.view(), 3);
+        // Black margins and grey squares lie in the same places.
+        assert!(plain.iter().zip(&inverted).all(|(&a, &b)| (a == 200) == (b == 55) && (a == 0) == (b == 0)));
+        let cut = Online { pad: 0.0, flip: false, ..all }.images(&none, images.view(), 3);
+        assert!(cut.iter().zip(&plain).all(|(&a, &b)| (a == 128) == (b == 128)));
+        let squares = cut.outer_iter().map(|image| image.iter().filter(|&&value| value == 128).count());
+        assert_eq!(squares.max(), Some(36));
+        let shifted = Online { flip: false, cutout: 0.0, ..all }.images(&none, images.view(), 3);
+        let rows =
+            shifted.outer_iter().map(|image| image.outer_iter().filter(|row| row.iter().all(|&v| v == 0)).count());
+        assert_eq!(rows.max(), Some(4));
+    }
+}

@@ -1,0 +1,187 @@
+//! Policies that were published, which need no search: what a search must beat to be worth its time.
+//!
+//! ```
+//! use deepaug_augmenter::published::Published;
+//!
+//! let found: Published = "autoaugment-cifar10".parse()?;
+//! assert_eq!(found.policy().sub_policies.len(), 25);
+//! assert_eq!("randaugment-2-9".parse::<Published>()?.to_string(), "randaugment-2-9");
+//! # Ok::<(), deepaug_augmenter::published::UnknownPublished>(())
+//! ```
+//!
+//! They are meant to be used as [`Online`](crate::Online) does: one sub-policy, drawn at random, for each image. So a policy
+//! that draws its ops at random is one with a sub-policy for every outcome, all equally likely.
+
+mod autoaugment;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Op, Policy, RangeTable, Step, SubPolicy};
+
+/// The largest magnitude of RandAugment and TrivialAugment: they have 31 levels, from 0.
+const MOST: u32 = 30;
+
+/// The most ops in a row of RandAugment: the sub-policies are 14 to this power.
+const MOST_OPS: u32 = 3;
+
+/// What RandAugment and TrivialAugment draw from, besides leaving the image as it is (Cubuk et al. 2020; Müller & Hutter 2021).
+const DRAWN: [Op; 13] = [
+    Op::AutoContrast,
+    Op::Equalize,
+    Op::RotateNearest,
+    Op::Solarize,
+    Op::Saturation,
+    Op::Posterize,
+    Op::Contrast,
+    Op::Brightness,
+    Op::Sharpness,
+    Op::ShearX,
+    Op::ShearY,
+    Op::TranslateXNearest,
+    Op::TranslateYNearest,
+];
+
+/// A published policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Published {
+    /// AutoAugment's for CIFAR-10 (Cubuk et al. 2019, table 7).
+    AutoAugmentCifar10,
+    /// AutoAugment's for SVHN (table 8).
+    AutoAugmentSvhn,
+    /// AutoAugment's for ImageNet (table 9).
+    AutoAugmentImageNet,
+    /// RandAugment: so many ops, drawn with replacement, all at one magnitude of 30.
+    RandAugment {
+        /// Ops in a row, 1 to 3.
+        ops: u32,
+        /// The magnitude, 0 to 30.
+        magnitude: u32,
+    },
+    /// TrivialAugment, wide: one op at one of 31 magnitudes.
+    TrivialAugment,
+}
+
+impl Published {
+    /// Each of them, RandAugment as its authors' successors use it most.
+    pub const ALL: [Self; 5] = [
+        Self::AutoAugmentCifar10,
+        Self::AutoAugmentSvhn,
+        Self::AutoAugmentImageNet,
+        Self::RANDAUGMENT,
+        Self::TrivialAugment,
+    ];
+
+    /// RandAugment where neither number is given: two ops at magnitude 9, torchvision's default.
+    pub const RANDAUGMENT: Self = Self::RandAugment { ops: 2, magnitude: 9 };
+
+    /// The policy. Its portion is 1: it is for every image.
+    pub fn policy(self) -> Policy {
+        let (ranges, sub_policies) = match self {
+            Self::AutoAugmentCifar10 => (RangeTable::AutoAugment, autoaugment::read(autoaugment::CIFAR10)),
+            Self::AutoAugmentSvhn => (RangeTable::AutoAugment, autoaugment::read(autoaugment::SVHN)),
+            Self::AutoAugmentImageNet => (RangeTable::AutoAugment, autoaugment::read(autoaugment::IMAGENET)),
+            Self::RandAugment { ops, magnitude } => (RangeTable::RandAugment, drawn_in_a_row(ops, level(magnitude))),
+            Self::TrivialAugment => {
+                (RangeTable::TrivialAugmentWide, (0..=MOST).flat_map(|m| drawn(level(m))).collect())
+            }
+        };
+        Policy { ranges, portion: 1.0, sub_policies }
+    }
+}
+
+/// A magnitude of 30 as a number in 0..=1.
+fn level(magnitude: u32) -> f64 {
+    f64::from(magnitude) / f64::from(MOST)
+}
+
+/// One of the ops at a magnitude, or none.
+fn drawn(magnitude: f64) -> impl Iterator<Item = SubPolicy> {
+    let one = move |op| SubPolicy { ops: vec![Step::new(op, magnitude)] };
+    std::iter::once(SubPolicy::default()).chain(DRAWN.into_iter().map(one))
+}
+
+/// Every sequence of so many draws.
+fn drawn_in_a_row(ops: u32, magnitude: f64) -> Vec<SubPolicy> {
+    (0..ops).fold(vec![SubPolicy::default()], |rows, _| {
+        let longer = |row: &SubPolicy| {
+            let row = row.clone();
+            drawn(magnitude).map(move |next| SubPolicy { ops: [row.ops.clone(), next.ops].concat() })
+        };
+        rows.iter().flat_map(longer).collect()
+    })
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AutoAugmentCifar10 => f.write_str("autoaugment-cifar10"),
+            Self::AutoAugmentSvhn => f.write_str("autoaugment-svhn"),
+            Self::AutoAugmentImageNet => f.write_str("autoaugment-imagenet"),
+            Self::RandAugment { ops, magnitude } => write!(f, "randaugment-{ops}-{magnitude}"),
+            Self::TrivialAugment => f.write_str("trivialaugment"),
+        }
+    }
+}
+
+/// The error of reading a published policy's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no published policy is called `{0}`; there are `trivialaugment`, `randaugment-<ops>-<magnitude>` (1 to 3 ops, magnitude 0 to \
+     30; `randaugment` is `randaugment-2-9`), `autoaugment-cifar10`, `autoaugment-svhn` and `autoaugment-imagenet`"
+)]
+pub struct UnknownPublished(pub String);
+
+impl FromStr for Published {
+    type Err = UnknownPublished;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPublished> {
+        if name == "randaugment" {
+            return Ok(Self::RANDAUGMENT);
+        }
+        let numbers = || {
+            let (ops, magnitude) = name.strip_prefix("randaugment-")?.split_once('-')?;
+            let (ops, magnitude) = (ops.parse().ok()?, magnitude.parse().ok()?);
+            let is_known = (1..=MOST_OPS).contains(&ops) && magnitude <= MOST;
+            is_known.then_some(Self::RandAugment { ops, magnitude })
+        };
+        let by_name = || Self::ALL.into_iter().find(|published| published.to_string() == name);
+        by_name().or_else(numbers).ok_or_else(|| UnknownPublished(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_policy_is_valid_and_every_name_reads_back() {
+        for published in Published::ALL {
+            assert!(published.policy().validate().is_ok(), "{published}");
+            assert_eq!(published.to_string().parse(), Ok(published));
+        }
+        assert_eq!("randaugment".parse(), Ok(Published::RandAugment { ops: 2, magnitude: 9 }));
+        for wrong in ["randaugment-4-9", "randaugment-2-31", "randaugment-0-3", "randaugment-2", "autoaugment", ""] {
+            let error = wrong.parse::<Published>().unwrap_err().to_string();
+            assert!(error.contains("`trivialaugment`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn draws_have_a_sub_policy_for_every_outcome() {
+        let policy = |name: &str| name.parse::<Published>().unwrap().policy();
+        let trivial = policy("trivialaugment");
+        assert_eq!(trivial.sub_policies.len(), 14 * 31);
+        assert_eq!(trivial.sub_policies.iter().filter(|sub_policy| sub_policy.ops.is_empty()).count(), 31);
+        let shears = trivial.sub_policies.iter().flat_map(|s| &s.ops).filter(|step| step.op == Op::ShearX);
+        let magnitudes: Vec<f64> = shears.map(|step| step.magnitude).collect();
+        assert_eq!((magnitudes.len(), magnitudes[0], magnitudes[30]), (31, 0.0, 1.0));
+
+        let (one, three) = (policy("randaugment-1-15"), policy("randaugment-3-15"));
+        assert_eq!((one.sub_policies.len(), three.sub_policies.len()), (14, 14 * 14 * 14));
+        assert!(three.sub_policies.iter().flat_map(|s| &s.ops).all(|step| step.magnitude == 0.5));
+        // Each of three places is one op in 14 sequences of 14.
+        let rotations = three.sub_policies.iter().flat_map(|s| &s.ops).filter(|step| step.op == Op::RotateNearest);
+        assert_eq!(rotations.count(), 3 * 14 * 14);
+    }
+}

@@ -1,0 +1,120 @@
+//! `deepaug compare`.
+
+use deepaug::compare::{Compare, Comparison, ComparisonResult, RankCheck, SchemeResult};
+use deepaug::{Config, Error, FinalOptions, Online};
+
+use super::stop_on_ctrl_c;
+use crate::progress::Trainings;
+use crate::{args, output};
+
+pub(crate) fn run(args: &args::Compare) -> Result<(), Error> {
+    let compare = Compare {
+        training: training(&args.training)?,
+        top: args.online.top,
+        online: online(&args.online),
+        seeds: args.seeds,
+        baselines: args.baselines.clone(),
+        rank_check: args.rank_check,
+        name: args.name.clone(),
+    };
+    let comparison = Comparison::open(&args.study, compare)?;
+    stop_on_ctrl_c(comparison.stop_flag());
+    let view = Trainings::new(args.json);
+    let result = comparison.run(&|event| view.show(event));
+    view.close();
+    let result = result?;
+    if args.json {
+        output::json(&serde_json::json!({ "event": "finished", "result": result }));
+    } else {
+        print(&result);
+    }
+    Ok(())
+}
+
+/// What was typed about the training.
+pub(super) fn training(args: &args::Final) -> Result<FinalOptions, Error> {
+    Ok(FinalOptions {
+        config: args.config.as_deref().map(Config::read).transpose()?,
+        model: args.model.clone(),
+        epochs: args.epochs,
+        train_size: args.train_size,
+        test_size: args.test_size,
+        device: args.device,
+    })
+}
+
+/// What was typed about the use of policies.
+pub(super) fn online(args: &args::Online) -> Online {
+    Online { chance: args.chance, pad: args.pad / 32.0, flip: !args.no_flip, cutout: args.cutout / 32.0 }
+}
+
+fn print(result: &ComparisonResult) {
+    let (model, train, test) = (&result.model, result.train_images, result.test_images);
+    output::line(format_args!(
+        "\n{model}, {train} training images, {} epochs; accuracy on {test} test images",
+        result.settings.epochs
+    ));
+    output::line("scheme                accuracy (95 %)            gain over none, points     errors less  seeds");
+    for scheme in &result.schemes {
+        output::line(row(scheme));
+    }
+    output::line("");
+    for versus in &result.versus {
+        let p = versus.p_corrected.map(|p| format!("  p {p:.3}")).unwrap_or_default();
+        output::line(format_args!("searched is {versus}{p}"));
+    }
+    if result.versus.len() > 1 {
+        let tests = result.versus.len();
+        output::line(format_args!("(paired t tests; p corrected for {tests} comparisons by Holm's method)"));
+    }
+    if let Some(check) = &result.rank_check {
+        ranks(check);
+    }
+    let clock =
+        |seconds: Option<f64>| seconds.map(|s| format!(", {:.0} min of training", s / 60.0)).unwrap_or_default();
+    let (search, compared) = (result.search_cost, result.comparison_cost);
+    output::line(format_args!("\nThe search took {} trainings{}.", search.trainings, clock(search.seconds)));
+    output::line(format_args!("This took {} trainings{}.", compared.trainings, clock(compared.seconds)));
+    if result.failed > 0 {
+        output::line(format_args!("{} trainings failed; the comparison's journal says why.", result.failed));
+    }
+    output::line(format_args!("\n{}", result.sentence));
+}
+
+fn row(scheme: &SchemeResult) -> String {
+    let percent = |value: f64| 100.0 * value;
+    let range = |interval: Option<(f64, f64)>| match interval {
+        Some((low, high)) => format!(" ({:.2} to {:.2})", percent(low), percent(high)),
+        None => String::new(),
+    };
+    let accuracy = scheme.mean.map(|mean| format!("{:.2} %{}", percent(mean), range(scheme.interval)));
+    let gain = scheme.gain.map(|gain| format!("{:+.2}{}", percent(gain.mean), range(gain.interval)));
+    let less = scheme.error_reduction.map(|part| format!("{:.1} %", percent(part)));
+    format!(
+        "{:<20}  {:<25}  {:<25}  {:>11}  {:>5}",
+        scheme.name,
+        accuracy.unwrap_or_else(|| "every training failed".into()),
+        gain.unwrap_or_default(),
+        less.unwrap_or_default(),
+        scheme.accuracies.iter().flatten().count()
+    )
+}
+
+fn ranks(check: &RankCheck) {
+    output::line("\nDoes the child's order of policies hold?\n trial  reward in the search  accuracy of this model");
+    for trial in &check.trials {
+        let accuracy = trial.accuracy.map_or("failed".into(), |accuracy| format!("{accuracy:.4}"));
+        output::line(format_args!("{:>6}  {:<20.4}  {accuracy}", trial.trial, trial.reward));
+    }
+    match check.correlation {
+        Some(found) => {
+            let interval =
+                found.interval.map(|(low, high)| format!(", 95 %: {low:+.2} to {high:+.2}")).unwrap_or_default();
+            let (rho, p, count) = (found.rho, found.p, found.count);
+            output::line(format_args!(
+                "rank correlation {rho:+.2} (p {p:.3}{interval}, {count} policies, from both ends of the ranking)"
+            ));
+        }
+        None => output::line("too few policies for a rank correlation"),
+    }
+}

@@ -1,0 +1,105 @@
+//! `deepaug inspect`.
+
+use deepaug::inspect::OpEffect;
+use deepaug::{Error, Inspection};
+
+use crate::args::By;
+use crate::{args, output};
+
+/// Failures that are listed by name.
+const SHOWN: usize = 3;
+
+pub(crate) fn run(args: &args::Inspect) -> Result<(), Error> {
+    let mut found = Inspection::read(&args.path)?;
+    let by_op = args.by == Some(By::Op);
+    if args.json {
+        found.ranked.truncate(args.top);
+        output::json(&found);
+    } else if args.csv {
+        output::line(if by_op { found.ops_csv() } else { found.csv(args.top) }.trim_end());
+    } else {
+        describe(&found);
+        if by_op {
+            ops(&found.ops)
+        } else {
+            policies(&found, args.top)
+        }
+        course(&found);
+        failures(&found);
+    }
+    Ok(())
+}
+
+fn describe(found: &Inspection) {
+    let trials = found.ranked.len() + usize::from(found.baseline.is_some());
+    output::line(format_args!("{}: {trials} trials, {} trainings", found.shape, found.trainings));
+    let Some(baseline) = &found.baseline else {
+        return output::line("There is no trial 0, no augmentation, in it: gains are unknown.");
+    };
+    let spread = baseline.deviation.map(|deviation| format!(" ± {deviation:.4}")).unwrap_or_default();
+    let (reward, samples) = (baseline.reward.unwrap_or(f64::NAN), baseline.samples.len());
+    output::line(format_args!("no augmentation: {reward:.4}{spread} ({samples} samples)"));
+}
+
+fn policies(found: &Inspection, top: usize) {
+    output::line("\nrank  trial  reward  ± deviation  samples  increase  policy");
+    for (index, trial) in found.ranked.iter().take(top).enumerate() {
+        let deviation = trial.deviation.map(|deviation| format!("± {deviation:.4}")).unwrap_or_default();
+        let increase = trial.increase.map(|increase| format!("{increase:+.2}")).unwrap_or_default();
+        let samples = trial.samples.iter().flatten().count();
+        let (rank, reward) = (index + 1, trial.reward.unwrap_or(f64::NAN));
+        output::line(format_args!(
+            "{rank:>4}  {:>5}  {reward:.4}  {deviation:<11}  {samples:>7}  {increase:>8}  {}",
+            trial.trial, trial.policy
+        ));
+    }
+}
+
+fn ops(ops: &[OpEffect]) {
+    output::line("\nop                         trials  mean    best    with it, in points     by magnitude");
+    for op in ops {
+        let difference = match (op.difference, op.interval) {
+            (Some(d), Some((low, high))) => {
+                format!("{:+.2} ({:+.2} to {:+.2})", 100.0 * d, 100.0 * low, 100.0 * high)
+            }
+            (Some(d), None) => format!("{:+.2}", 100.0 * d),
+            (None, _) => String::new(),
+        };
+        let magnitude = match op.magnitude {
+            Some(effect) if effect.p < 0.05 && effect.rho > 0.0 => {
+                format!("rewards rise (rank correlation {:+.2}, p {:.3})", effect.rho, effect.p)
+            }
+            Some(effect) if effect.p < 0.05 => {
+                format!("rewards fall (rank correlation {:+.2}, p {:.3})", effect.rho, effect.p)
+            }
+            Some(effect) => format!("nothing to see (p {:.2})", effect.p),
+            None => "too few uses".into(),
+        };
+        output::line(format_args!(
+            "{:<25}  {:>6}  {:.4}  {:.4}  {difference:<22}  {magnitude}",
+            op.op, op.trials, op.reward, op.best
+        ));
+    }
+}
+
+fn course(found: &Inspection) {
+    let steps: Vec<String> =
+        found.course.iter().map(|step| format!("{:.4} (trial {})", step.reward, step.trial)).collect();
+    output::line(format_args!("\nbest so far: {}", steps.join(", ")));
+}
+
+fn failures(found: &Inspection) {
+    if found.overfitted > 0 {
+        let (overfitted, all) = (found.overfitted, found.trainings);
+        output::line(format_args!("overfitted in every epoch: {overfitted} of {all} trainings"));
+    }
+    if found.behind > 0 {
+        output::line(format_args!("stopped early, and not ranked: {} trainings", found.behind));
+    }
+    if !found.failed.is_empty() {
+        output::line(format_args!("without a reward: {} trainings", found.failed.len()));
+    }
+    for failure in found.failed.iter().take(SHOWN) {
+        output::line(format_args!("  trial {} sample {}: {}", failure.trial, failure.sample, failure.why));
+    }
+}

@@ -1,0 +1,50 @@
+//! `deepaug train`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deepaug::{EpochRecord, Error, Train};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{compare, stop_on_ctrl_c};
+use crate::{args, output};
+
+pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
+    let train = Train {
+        training: compare::training(&args.training)?,
+        top: args.online.top,
+        online: compare::online(&args.online),
+        instead: args.scheme,
+        sample: args.sample,
+        out: args.out.clone(),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_ctrl_c(stop.clone());
+    // Hidden by itself where there is no terminal.
+    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} epochs, {eta} left  {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let trained = train.run(&args.study, &|record: &EpochRecord, epochs| {
+        let words = format!("accuracy {:.3}, test {:.3}", record.acc, record.val_acc);
+        if args.json {
+            output::json(&serde_json::json!({ "event": "epoch", "epochs": epochs, "record": record }));
+        } else if bar.is_hidden() {
+            output::note(format_args!("epoch {}/{epochs}: {words}", record.epoch));
+        }
+        bar.set_length(epochs as u64);
+        bar.set_position(record.epoch as u64);
+        bar.set_message(words);
+        !stop.load(Ordering::Relaxed)
+    });
+    bar.finish_and_clear();
+    let trained = trained?;
+    if args.json {
+        output::json(&serde_json::json!({ "event": "finished", "result": trained }));
+    } else {
+        let (accuracy, test) = (100.0 * trained.accuracy, trained.test_images);
+        output::line(format_args!("{} on {test} test images: {accuracy:.2} %", trained.model));
+        let (weights, history, card) = (trained.weights.display(), trained.history.display(), trained.card.display());
+        output::line(format_args!("{weights}, {history} and {card} are written"));
+    }
+    Ok(())
+}

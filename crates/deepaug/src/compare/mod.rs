@@ -1,0 +1,247 @@
+//! Whether the policies that a search found help: trainings of a final model under each way of augmenting, with paired seeds
+//! and equal steps, measured on test images that the search never saw.
+//!
+//! ```no_run
+//! use deepaug::compare::{Compare, Comparison};
+//!
+//! let compare = Compare { seeds: 5, ..Compare::default() };
+//! let result = Comparison::open("reports/experiments/my-images-001".as_ref(), compare)?.run(&|event| eprintln!("{event}"))?;
+//! println!("{}", result.sentence);
+//! # Ok::<(), deepaug::Error>(())
+//! ```
+
+mod desk;
+mod event;
+mod result;
+mod scheme;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use deepaug_augmenter::Online;
+use deepaug_child_model::{History, images_per_second};
+use serde::{Deserialize, Serialize};
+
+pub use event::CompareEvent;
+pub use result::{ComparisonResult, Cost, RankCheck, RankedTrial, SchemeResult, Verdict, Versus};
+pub use scheme::Baseline;
+pub(crate) use scheme::{SEARCHED, Scheme};
+
+use crate::final_training::{FinalOptions, FinalTraining};
+use crate::inspect::Inspection;
+use crate::journal::{Journal, Line, Pins};
+use crate::result::write_json;
+use crate::{ConfigError, Error};
+
+/// How long a model's speed is measured before a comparison.
+const PROBE: Duration = Duration::from_millis(300);
+
+/// What a comparison is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compare {
+    /// How to train.
+    pub training: FinalOptions,
+    /// How many of the best policies are used together.
+    pub top: usize,
+    /// How policies are used, and what every scheme but no augmentation ends with.
+    pub online: Online,
+    /// Trainings of each scheme.
+    pub seeds: usize,
+    /// What the policies are compared with.
+    pub baselines: Vec<Baseline>,
+    /// So many of the best policies, and of the worst, are trained each by itself, to see whether their order holds.
+    pub rank_check: usize,
+    /// The comparison's name in the study; the model's unless given.
+    pub name: Option<String>,
+}
+
+impl Default for Compare {
+    fn default() -> Self {
+        Self {
+            training: FinalOptions::default(),
+            top: 5,
+            online: Online::STANDARD,
+            seeds: 5,
+            baselines: Baseline::USUAL.to_vec(),
+            rank_check: 0,
+            name: None,
+        }
+    }
+}
+
+/// A line of a comparison's journal, after the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Entry {
+    /// A scheme was taken up; its digest says what it does.
+    Scheme { name: String, digest: String },
+    /// A model was trained under it.
+    Trained { scheme: String, sample: usize, seed: u64, device: String, history: History },
+    /// A training failed.
+    Failed { scheme: String, sample: usize, seed: u64, device: String, why: String },
+}
+
+impl Line for Entry {
+    const SUBJECT: &'static str = "comparison";
+    const REMEDY: &'static str = "give the same again, or another --name";
+    const LOCK: &'static str = "compare-lock";
+}
+
+/// What came of a training: its history, or why it has none.
+type Outcome = Result<History, String>;
+
+/// A comparison in a study's folder: `compare-<name>.jsonl` is its journal, `compare-<name>.json` its result.
+#[derive(Debug)]
+pub struct Comparison {
+    study: PathBuf,
+    name: String,
+    compare: Compare,
+    training: FinalTraining,
+    schemes: Vec<Scheme>,
+    trials: Vec<RankedTrial>,
+    search: Inspection,
+    journal: Journal<Entry>,
+    known: HashMap<(String, usize), Outcome>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Comparison {
+    /// Begins a comparison in a study's folder, or goes on with one that was stopped or killed. Seeds and baselines may have
+    /// become more or fewer since.
+    ///
+    /// # Errors
+    /// [`Error`]: a study without a result, a comparison that was begun with another model, number of epochs and so on, one
+    /// that another process is running, images or a device that cannot be used.
+    pub fn open(study: &Path, compare: Compare) -> Result<Self, Error> {
+        let training = FinalTraining::new(study, &compare.training)?;
+        let name = compare.name.clone().unwrap_or_else(|| training.config.model.name());
+        if name.is_empty() || name.contains(['/', '\\']) {
+            return Err(ConfigError::new(format!(
+                "a comparison cannot be called {name:?}: it is part of a file's name"
+            ))
+            .into());
+        }
+        let mut schemes = Vec::new();
+        for &baseline in &compare.baselines {
+            schemes.push(Scheme::baseline(baseline, compare.top, compare.online, &training)?);
+        }
+        schemes.push(Scheme::searched(study, compare.top, compare.online, &training)?);
+        let search = Inspection::read(study)?;
+        let trials = ends(&search, compare.rank_check);
+        for trial in &trials {
+            let named = search.ranked.iter().find(|named| named.trial == trial.trial);
+            schemes.extend(named.map(|named| Scheme::trial(named, &training)).transpose()?);
+        }
+        if let Some(twice) = schemes.iter().enumerate().find(|(i, s)| schemes[..*i].iter().any(|t| t.name == s.name)) {
+            return Err(ConfigError::new(format!("the baseline {} is named twice", twice.1.name)).into());
+        }
+        let path = study.join(format!("compare-{name}.jsonl"));
+        let pins = Pins { data: training.data.clone(), config: training.pins() };
+        let (mut journal, entries) = match path.exists() {
+            true => Journal::open(&path, Some(&pins))?,
+            false => (Journal::create(&path, pins)?, Vec::new()),
+        };
+        let (mut known, mut digests) = (HashMap::new(), HashMap::new());
+        for entry in entries {
+            match entry {
+                Entry::Scheme { name, digest } => _ = digests.insert(name, digest),
+                Entry::Trained { scheme, sample, history, .. } => _ = known.insert((scheme, sample), Ok(history)),
+                Entry::Failed { scheme, sample, why, .. } => _ = known.insert((scheme, sample), Err(why)),
+            }
+        }
+        for scheme in &schemes {
+            match digests.get(&scheme.name) {
+                Some(digest) if *digest == scheme.digest() => {}
+                Some(_) => return Err(Error::study(&path, changed(&scheme.name))),
+                None => journal.append(&Entry::Scheme { name: scheme.name.clone(), digest: scheme.digest() })?,
+            }
+        }
+        let (study, stop) = (study.to_path_buf(), Arc::default());
+        Ok(Self { study, name, compare, training, schemes, trials, search, journal, known, stop })
+    }
+
+    /// Set to true, from any thread, this ends [`run`](Self::run) with [`Error::Paused`] after the epochs under way.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        self.stop.clone()
+    }
+
+    /// The comparison's journal.
+    pub fn journal(&self) -> PathBuf {
+        self.study.join(format!("compare-{}.jsonl", self.name))
+    }
+
+    /// Trains what is not trained yet, and compares. Events come from several threads.
+    ///
+    /// # Errors
+    /// [`Error`]; all that finished before it is kept.
+    pub fn run(mut self, on_event: &(dyn Fn(&CompareEvent) + Sync)) -> Result<ComparisonResult, Error> {
+        // Seed by seed, so that a comparison that is stopped early has whole pairs.
+        let wanted: Vec<(usize, usize)> = (0..self.compare.seeds)
+            .flat_map(|sample| (0..self.schemes.len()).map(move |scheme| (scheme, sample)))
+            .collect();
+        let is_known =
+            |&(scheme, sample): &(usize, usize)| self.known.contains_key(&(self.schemes[scheme].name.clone(), sample));
+        let todo: Vec<(usize, usize)> = wanted.iter().copied().filter(|training| !is_known(training)).collect();
+        on_event(&self.started(wanted.len(), todo.len()));
+        desk::train(
+            desk::Work { training: &self.training, schemes: &self.schemes, todo: &todo, trainings: wanted.len() },
+            &mut self.journal,
+            &mut self.known,
+            &self.stop,
+            on_event,
+        )?
+        .then_some(())
+        .ok_or_else(|| Error::Paused { path: self.study.join(format!("compare-{}.jsonl", self.name)) })?;
+        let result = self.result();
+        write_json(&self.study.join(format!("compare-{}.json", self.name)), &result)?;
+        Ok(result)
+    }
+
+    fn started(&self, trainings: usize, todo: usize) -> CompareEvent {
+        let [train_images, test_images] = self.training.sizes();
+        let settings = self.training.settings();
+        let training = self.training.training(&self.schemes[0].policy, &self.schemes[0].settings, 0);
+        let speed = (todo > 0 && self.training.child.is_quick())
+            .then(|| {
+                images_per_second(self.training.child.as_ref(), &training, [self.training.threads(); 2], PROBE).ok()
+            })
+            .flatten();
+        let seconds = speed.map(|speed| {
+            // An evaluation is the way there without the way back.
+            let images = settings.epochs as f64 * (train_images as f64 + test_images as f64 / 3.0);
+            todo as f64 * images / speed
+        });
+        CompareEvent::Started {
+            journal: self.journal(),
+            model: self.training.child.name(),
+            device: self.training.child.device(),
+            train_images,
+            test_images,
+            schemes: self.schemes.iter().map(|scheme| scheme.name.clone()).collect(),
+            seeds: self.compare.seeds,
+            trainings,
+            known: trainings - todo,
+            seconds,
+        }
+    }
+}
+
+/// The best and the worst policies of a search.
+fn ends(search: &Inspection, count: usize) -> Vec<RankedTrial> {
+    let all = &search.ranked;
+    let count = count.min(all.len() / 2);
+    let chosen = all.iter().take(count).chain(&all[all.len() - count..]);
+    chosen
+        .map(|trial| RankedTrial { trial: trial.trial, reward: trial.reward.unwrap_or(0.0), accuracy: None })
+        .collect()
+}
+
+fn changed(scheme: &str) -> String {
+    format!(
+        "{scheme} is no longer what it was when the comparison began: the study went on, or options differ. Give the same \
+         again, or another --name"
+    )
+}

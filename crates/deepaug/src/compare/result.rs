@@ -1,0 +1,358 @@
+//! What a comparison found, and how far it can be believed.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use deepaug_child_model::{History, Settings};
+use serde::{Deserialize, Serialize};
+
+use super::Comparison;
+use super::scheme::SEARCHED;
+use crate::statistics::{
+    LEVEL, Paired, RankCorrelation, detectable, holm, interval_of_mean, mean, pairs_needed, ratio_interval,
+};
+
+/// A difference is called one when its corrected p-value is below this.
+const ALPHA: f64 = 1.0 - LEVEL;
+
+/// What trainings took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Trainings.
+    pub trainings: usize,
+    /// The sum of their times, if it is known.
+    pub seconds: Option<f64>,
+}
+
+/// The trainings under one scheme. Accuracies are on test images, after the last epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchemeResult {
+    /// Its name.
+    pub name: String,
+    /// What it does, in words.
+    pub what: String,
+    /// By seed; absent where a training failed.
+    pub accuracies: Vec<Option<f64>>,
+    /// Their mean; absent when all failed.
+    pub mean: Option<f64>,
+    /// The 95 % interval of the mean over seeds, by Student's t.
+    pub interval: Option<(f64, f64)>,
+    /// The difference to no augmentation, paired by seed; absent where that was not trained.
+    pub gain: Option<Paired>,
+    /// The part of no augmentation's errors that it takes away.
+    pub error_reduction: Option<f64>,
+    /// The 95 % interval of that, by Fieller's theorem.
+    pub error_reduction_interval: Option<(f64, f64)>,
+    /// The mean time of a training.
+    pub seconds: Option<f64>,
+    /// The mean accuracy on test images by epoch.
+    pub curve: Vec<f64>,
+}
+
+/// What the seeds say of the searched policies beside a baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// They are better.
+    Better,
+    /// They are worse.
+    Worse,
+    /// These seeds show no difference.
+    NoDifference,
+    /// There are fewer than two pairs.
+    Unknown,
+}
+
+/// The searched policies beside a baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Versus {
+    /// The baseline.
+    pub baseline: String,
+    /// The accuracy of the searched policies above the baseline's, paired by seed.
+    pub difference: Paired,
+    /// The p-value corrected for the number of baselines (Holm).
+    pub p_corrected: Option<f64>,
+    /// What that says.
+    pub verdict: Verdict,
+    /// Seeds that would show the difference that was measured four times in five, if it is the true one; absent where
+    /// these are enough, and where it would take more than 100,000.
+    pub seeds_needed: Option<usize>,
+    /// The smallest difference that these seeds show four times in five.
+    pub detectable: Option<f64>,
+}
+
+/// A policy of the search, trained by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RankedTrial {
+    /// Its trial.
+    pub trial: u64,
+    /// Its reward in the search.
+    pub reward: f64,
+    /// The final model's mean accuracy on test images.
+    pub accuracy: Option<f64>,
+}
+
+/// Whether the final model orders policies as the child did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RankCheck {
+    /// The best and the worst of the search, the best first.
+    pub trials: Vec<RankedTrial>,
+    /// The rank correlation of rewards and accuracies; absent for fewer than three.
+    pub correlation: Option<RankCorrelation>,
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparisonResult {
+    /// The version of this form.
+    pub format: u32,
+    /// The study's folder.
+    pub study: PathBuf,
+    /// The comparison's name.
+    pub name: String,
+    /// One plain sentence.
+    pub sentence: String,
+    /// The model.
+    pub model: String,
+    /// How each training was trained, but for the augmentation.
+    pub settings: Settings,
+    /// Images that were trained on.
+    pub train_images: usize,
+    /// Test images that were measured on.
+    pub test_images: usize,
+    /// Trainings of each scheme that were asked for.
+    pub seeds: usize,
+    /// What is compared, the searched policies last.
+    pub schemes: Vec<SchemeResult>,
+    /// The searched policies beside each baseline.
+    pub versus: Vec<Versus>,
+    /// Whether the child's ranking holds, if that was asked for.
+    pub rank_check: Option<RankCheck>,
+    /// What the search took.
+    pub search_cost: Cost,
+    /// What the comparison took.
+    pub comparison_cost: Cost,
+    /// Trainings that failed.
+    pub failed: usize,
+}
+
+/// What a training is judged by: the accuracy after its last epoch. The best epoch's would be chosen by the test images.
+pub(super) fn accuracy(history: &History) -> f64 {
+    history.epochs.last().map_or(0.0, |record| record.val_acc)
+}
+
+impl Comparison {
+    pub(super) fn result(&self) -> ComparisonResult {
+        let mut schemes: Vec<SchemeResult> = self
+            .schemes
+            .iter()
+            .filter(|scheme| !scheme.name.starts_with("trial-"))
+            .map(|s| self.scheme(&s.name, &s.what))
+            .collect();
+        let none = schemes.iter().find(|scheme| scheme.name == "none").map(|scheme| scheme.accuracies.clone());
+        if let Some(none) = none {
+            schemes.iter_mut().filter(|scheme| scheme.name != "none").for_each(|scheme| scheme.beside(&none));
+        }
+        let versus = versus(&schemes);
+        let ended: Vec<_> = self.known.values().collect();
+        let seconds = ended.iter().filter_map(|outcome| Some(outcome.as_ref().ok()?.seconds)).sum();
+        let [train_images, test_images] = self.training.sizes();
+        ComparisonResult {
+            format: 1,
+            study: self.study.clone(),
+            name: self.name.clone(),
+            sentence: sentence(&schemes, &versus),
+            model: self.training.child.name(),
+            settings: self.training.settings(),
+            train_images,
+            test_images,
+            seeds: self.compare.seeds,
+            rank_check: (!self.trials.is_empty()).then(|| self.rank_check()),
+            schemes,
+            versus,
+            search_cost: Cost { trainings: self.search.trainings, seconds: self.search.seconds },
+            comparison_cost: Cost { trainings: ended.len(), seconds: Some(seconds) },
+            failed: ended.iter().filter(|outcome| outcome.is_err()).count(),
+        }
+    }
+
+    fn histories(&self, scheme: &str) -> Vec<Option<&History>> {
+        let of = |sample| self.known.get(&(scheme.to_string(), sample)).and_then(|outcome| outcome.as_ref().ok());
+        (0..self.compare.seeds).map(of).collect()
+    }
+
+    fn scheme(&self, name: &str, what: &str) -> SchemeResult {
+        let histories = self.histories(name);
+        let accuracies: Vec<Option<f64>> = histories.iter().map(|history| Some(accuracy((*history)?))).collect();
+        let present: Vec<f64> = accuracies.iter().flatten().copied().collect();
+        let trained: Vec<&History> = histories.into_iter().flatten().collect();
+        let epochs = trained.first().map_or(0, |history| history.epochs.len());
+        let at = |epoch: usize| mean(&trained.iter().map(|history| history.epochs[epoch].val_acc).collect::<Vec<_>>());
+        let seconds: Vec<f64> = trained.iter().map(|history| history.seconds).collect();
+        SchemeResult {
+            name: name.into(),
+            what: what.into(),
+            mean: (!present.is_empty()).then(|| mean(&present)),
+            interval: (!present.is_empty()).then(|| interval_of_mean(&present, LEVEL)).flatten(),
+            accuracies,
+            gain: None,
+            error_reduction: None,
+            error_reduction_interval: None,
+            seconds: (!seconds.is_empty()).then(|| mean(&seconds)),
+            curve: (0..epochs).map(at).collect(),
+        }
+    }
+
+    fn rank_check(&self) -> RankCheck {
+        let mut trials = self.trials.clone();
+        for trial in &mut trials {
+            trial.accuracy = self.scheme(&format!("trial-{}", trial.trial), "").mean;
+        }
+        let both: Vec<(f64, f64)> = trials.iter().filter_map(|trial| Some((trial.reward, trial.accuracy?))).collect();
+        let (rewards, accuracies): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
+        RankCheck { trials, correlation: RankCorrelation::of(&rewards, &accuracies) }
+    }
+}
+
+impl SchemeResult {
+    /// Sets it beside no augmentation.
+    fn beside(&mut self, none: &[Option<f64>]) {
+        self.gain = Paired::of(&self.accuracies, none);
+        let pairs = self.accuracies.iter().zip(none).filter_map(|(&a, &b)| Some((1.0 - a?, 1.0 - b?)));
+        let (errors, base): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        if !errors.is_empty() && mean(&base) > 0.0 {
+            let (ratio, interval) = ratio_interval(&errors, &base, LEVEL);
+            self.error_reduction = Some(1.0 - ratio);
+            self.error_reduction_interval = interval.map(|(low, high)| (1.0 - high, 1.0 - low));
+        }
+    }
+}
+
+/// The searched policies beside each of the others.
+fn versus(schemes: &[SchemeResult]) -> Vec<Versus> {
+    let Some(searched) = schemes.iter().find(|scheme| scheme.name == SEARCHED) else { return Vec::new() };
+    let others = schemes.iter().filter(|scheme| scheme.name != SEARCHED);
+    let pairs: Vec<(&str, Paired)> = others
+        .filter_map(|other| Some((other.name.as_str(), Paired::of(&searched.accuracies, &other.accuracies)?)))
+        .collect();
+    let tested: Vec<f64> = pairs.iter().filter_map(|(_, paired)| paired.p).collect();
+    let (mut corrected, alpha) = (holm(&tested).into_iter(), ALPHA / tested.len().max(1) as f64);
+    let one = |(baseline, difference): (&str, Paired)| {
+        let p_corrected = difference.p.and_then(|_| corrected.next());
+        let verdict = match p_corrected {
+            None => Verdict::Unknown,
+            Some(p) if p >= ALPHA => Verdict::NoDifference,
+            Some(_) if difference.mean > 0.0 => Verdict::Better,
+            Some(_) => Verdict::Worse,
+        };
+        let needed = |deviation| pairs_needed(difference.mean, deviation, alpha).map(|n| n.max(difference.pairs + 1));
+        Versus {
+            baseline: baseline.into(),
+            difference,
+            p_corrected,
+            verdict,
+            seeds_needed: difference.deviation.filter(|_| verdict == Verdict::NoDifference).and_then(needed),
+            detectable: difference.deviation.map(|deviation| detectable(deviation, difference.pairs, alpha)),
+        }
+    };
+    pairs.into_iter().map(one).collect()
+}
+
+impl fmt::Display for Versus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { baseline, difference, .. } = self;
+        let baseline = if baseline == "none" { "no augmentation" } else { baseline };
+        let (points, pairs) = (100.0 * difference.mean, difference.pairs);
+        let interval = match difference.interval {
+            Some((low, high)) => format!(" (95 %: {:+.2} to {:+.2})", 100.0 * low, 100.0 * high),
+            None => String::new(),
+        };
+        match self.verdict {
+            Verdict::Better => write!(f, "better than {baseline} by {points:.2} points{interval}"),
+            Verdict::Worse => write!(f, "worse than {baseline} by {:.2} points{interval}", -points),
+            Verdict::NoDifference => {
+                write!(f, "no different from {baseline} as far as {pairs} seeds show: {points:+.2} points{interval}")?;
+                match self.seeds_needed {
+                    Some(needed) => write!(f, ", and about {needed} seeds would be needed to show that much"),
+                    None => write!(f, ", too little to be shown by any number of seeds"),
+                }
+            }
+            Verdict::Unknown => write!(f, "{points:+.2} points beside {baseline}, on one seed, which shows nothing"),
+        }
+    }
+}
+
+/// One sentence: the searched policies beside no augmentation, and beside the best of what needs no search.
+fn sentence(schemes: &[SchemeResult], versus: &[Versus]) -> String {
+    let of = |name: &str| versus.iter().find(|versus| versus.baseline == name);
+    let free = schemes.iter().filter(|scheme| scheme.name != SEARCHED && scheme.name != "none");
+    let best = free.max_by(|a, b| a.mean.unwrap_or(0.0).total_cmp(&b.mean.unwrap_or(0.0)));
+    let parts: Vec<String> =
+        [of("none"), best.and_then(|best| of(&best.name))].into_iter().flatten().map(ToString::to_string).collect();
+    match parts.as_slice() {
+        [] => "Nothing can be compared: the trainings failed, or there was no baseline.".into(),
+        [one] => format!("The searched policies are {one}."),
+        [none, best, ..] => format!("The searched policies are {none}; beside the best baseline they are {best}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scheme(name: &str, accuracies: &[f64]) -> SchemeResult {
+        SchemeResult {
+            name: name.into(),
+            what: String::new(),
+            accuracies: accuracies.iter().copied().map(Some).collect(),
+            mean: Some(mean(accuracies)),
+            interval: interval_of_mean(accuracies, LEVEL),
+            gain: None,
+            error_reduction: None,
+            error_reduction_interval: None,
+            seconds: None,
+            curve: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn verdicts_follow_the_corrected_test_and_say_how_many_seeds_are_needed() {
+        let schemes = [
+            scheme("none", &[0.70, 0.71, 0.69, 0.70, 0.72]),
+            scheme("trivialaugment", &[0.75, 0.77, 0.74, 0.76, 0.75]),
+            scheme("random-policy", &[0.80, 0.81, 0.80, 0.80, 0.82]),
+            scheme(SEARCHED, &[0.76, 0.76, 0.75, 0.75, 0.77]),
+        ];
+        let found = versus(&schemes);
+        let verdicts: Vec<_> = found.iter().map(|versus| (versus.baseline.as_str(), versus.verdict)).collect();
+        let expected =
+            [("none", Verdict::Better), ("trivialaugment", Verdict::NoDifference), ("random-policy", Verdict::Worse)];
+        assert_eq!(verdicts, expected);
+        assert!(found[1].seeds_needed.unwrap() > 5 && found[0].seeds_needed.is_none());
+        assert!(found.iter().all(|v| v.p_corrected.unwrap() >= v.difference.p.unwrap()));
+        let words = sentence(&schemes, &found);
+        assert!(
+            words.starts_with("The searched policies are better than no augmentation by 5.40 points (95 %: "),
+            "{words}"
+        );
+        assert!(words.contains("beside the best baseline they are worse than random-policy by 4.80 points"), "{words}");
+        assert!(found[1].to_string().contains("seeds would be needed to show that much"), "{}", found[1]);
+    }
+
+    #[test]
+    fn a_scheme_is_set_beside_no_augmentation() {
+        let none = scheme("none", &[0.8, 0.7]);
+        let mut better = scheme("cutout", &[0.9, 0.8]);
+        better.beside(&none.accuracies);
+        assert!((better.gain.unwrap().mean - 0.1).abs() < 1e-12);
+        assert!((better.error_reduction.unwrap() - 0.4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_seed_shows_nothing() {
+        let schemes = [scheme("none", &[0.7]), scheme(SEARCHED, &[0.9])];
+        assert_eq!(versus(&schemes)[0].verdict, Verdict::Unknown);
+        assert!(sentence(&schemes, &versus(&schemes)).contains("which shows nothing"));
+        assert!(sentence(&schemes[..1], &[]).contains("Nothing can be compared"));
+    }
+}

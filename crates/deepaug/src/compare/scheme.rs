@@ -1,0 +1,177 @@
+//! What is compared: ways of augmenting a final training.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use deepaug_augmenter::published::{Published, UnknownPublished};
+use deepaug_augmenter::{Online, Policy};
+use deepaug_child_model::{Augment, Settings};
+use deepaug_controller::SpaceError;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::final_training::FinalTraining;
+use crate::inspect::{NamedPolicy, Trial};
+use crate::seeds::{Purpose, derive};
+use crate::{Codec, Config, ConfigError, Error, Policies};
+
+/// The scheme that the comparison is about.
+pub(crate) const SEARCHED: &str = "searched";
+
+/// What the searched policies are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Baseline {
+    /// The images as they are.
+    None,
+    /// Mirrored, and shifted into a margin.
+    FlipCrop,
+    /// The same, and a square covered.
+    Cutout,
+    /// As many policies of the search's space, drawn instead of searched.
+    RandomPolicy,
+    /// A policy that was published.
+    Published(Published),
+}
+
+impl Baseline {
+    /// Those that are compared unless told otherwise.
+    pub const USUAL: [Self; 6] = [
+        Self::None,
+        Self::FlipCrop,
+        Self::Cutout,
+        Self::Published(Published::RANDAUGMENT),
+        Self::Published(Published::TrivialAugment),
+        Self::RandomPolicy,
+    ];
+}
+
+impl fmt::Display for Baseline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::FlipCrop => f.write_str("flip-crop"),
+            Self::Cutout => f.write_str("cutout"),
+            Self::RandomPolicy => f.write_str("random-policy"),
+            Self::Published(published) => published.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Baseline {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        [Self::None, Self::FlipCrop, Self::Cutout, Self::RandomPolicy]
+            .into_iter()
+            .find(|baseline| baseline.to_string() == name)
+            .or_else(|| name.parse().ok().map(Self::Published))
+            .ok_or_else(|| {
+                let published = UnknownPublished(name.into());
+                format!("unknown baseline: there are none, flip-crop, cutout, random-policy; and {published}")
+            })
+    }
+}
+
+/// A way of augmenting.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scheme {
+    pub(crate) name: String,
+    /// What it does, in words.
+    pub(crate) what: String,
+    pub(crate) policy: Policy,
+    pub(crate) settings: Settings,
+}
+
+impl Scheme {
+    /// The searched policies, the best `top` of a study, one sub-policy drawn for each image.
+    pub(crate) fn searched(study: &Path, top: usize, online: Online, training: &FinalTraining) -> Result<Self, Error> {
+        let found = Policies::read(study, top)?.policies;
+        let what = match found.len() {
+            1 => "the best policy of the search".to_string(),
+            several => format!("the {several} best policies of the search"),
+        };
+        Ok(Self::online(SEARCHED, what, together(found, training.config.ranges), online, training))
+    }
+
+    /// A baseline. Those with a policy end as the searched policies do; `top` policies are drawn at random.
+    pub(crate) fn baseline(
+        baseline: Baseline,
+        top: usize,
+        online: Online,
+        training: &FinalTraining,
+    ) -> Result<Self, Error> {
+        let none = Policy::none(training.config.ranges);
+        let (what, policy, online) = match baseline {
+            Baseline::None => ("the images as they are".into(), none, Online::NOTHING),
+            Baseline::FlipCrop => {
+                let what = if online.flip { "mirrored and shifted" } else { "shifted" };
+                (what.into(), none, Online { chance: 0.0, cutout: 0.0, ..online })
+            }
+            Baseline::Cutout => {
+                let what =
+                    if online.flip { "mirrored, shifted, a square covered" } else { "shifted, a square covered" };
+                (what.into(), none, Online { chance: 0.0, ..online })
+            }
+            Baseline::RandomPolicy => {
+                let drawn =
+                    random_policies(&training.config, top).map_err(|error| ConfigError::new(error.to_string()))?;
+                let what = format!("{top} policies drawn at random from the space that was searched");
+                (what, together(drawn, training.config.ranges), online)
+            }
+            // Published policies are for every image.
+            Baseline::Published(published) => {
+                ("a published policy".into(), published.policy(), Online { chance: 1.0, ..online })
+            }
+        };
+        Ok(Self::online(&baseline.to_string(), what, policy, online, training))
+    }
+
+    /// A trial's policy, used as in the search.
+    pub(crate) fn trial(trial: &Trial, training: &FinalTraining) -> Result<Self, Error> {
+        let policy = policy(&trial.policy, &training.config)
+            .ok_or_else(|| ConfigError::new(format!("trial {} has a policy that is none", trial.trial)))?;
+        let settings = training.as_in_the_search();
+        Ok(Self { name: format!("trial-{}", trial.trial), what: trial.policy.to_string(), policy, settings })
+    }
+
+    fn online(name: &str, what: String, policy: Policy, online: Online, training: &FinalTraining) -> Self {
+        let settings = Settings { augment: Augment::Online(online), ..training.settings() };
+        Self { name: name.into(), what, policy, settings }
+    }
+
+    /// A checksum of all that the scheme does, so that a comparison does not go on with another of its name.
+    pub(crate) fn digest(&self) -> String {
+        let text = serde_json::to_string(&(&self.policy, self.settings.augment)).unwrap_or_default();
+        format!("{:08x}", crc32fast::hash(text.as_bytes()))
+    }
+}
+
+/// All sub-policies of policies of one search, which have equally many.
+fn together(policies: Vec<Policy>, ranges: deepaug_augmenter::RangeTable) -> Policy {
+    let sub_policies = policies.into_iter().flat_map(|policy| policy.sub_policies).collect();
+    Policy { ranges, portion: 1.0, sub_policies }
+}
+
+fn random_policies(config: &Config, count: usize) -> Result<Vec<Policy>, SpaceError> {
+    let codec = Codec::new(config);
+    let space = codec.space()?;
+    let mut rng = ChaCha8Rng::seed_from_u64(derive(config.seed, Purpose::RandomPolicies, 0));
+    Ok((0..count).map(|_| codec.decode(&space.sample(&mut rng))).collect())
+}
+
+/// A policy of the study's own notebook.
+pub(crate) fn policy(named: &NamedPolicy, config: &Config) -> Option<Policy> {
+    let step = |step: &crate::inspect::NamedStep| Some(crate::Step::new(step.op.parse().ok()?, step.magnitude));
+    let sub_policy = |steps: &Vec<_>| Some(crate::SubPolicy { ops: steps.iter().map(step).collect::<Option<_>>()? });
+    let fixed = match config.portion {
+        crate::Portion::Fixed(portion) => portion,
+        crate::Portion::Searched => 1.0,
+    };
+    let policy = Policy {
+        ranges: config.ranges,
+        portion: named.portion.unwrap_or(fixed),
+        sub_policies: named.sub_policies.iter().map(sub_policy).collect::<Option<_>>()?,
+    };
+    policy.validate().is_ok().then_some(policy)
+}

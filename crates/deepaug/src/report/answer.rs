@@ -1,0 +1,88 @@
+//! The answer at the top of a page: does it help?
+
+use maud::{Markup, html};
+
+use super::material::Material;
+use super::words::points;
+use crate::compare::{self, ComparisonResult, Versus};
+
+/// The answer in a few words, what it rests on, and its colour.
+pub(super) struct Answer {
+    pub(super) head: String,
+    pub(super) why: String,
+    pub(super) class: &'static str,
+}
+
+impl Answer {
+    pub(super) fn of(material: &Material) -> Self {
+        match (material.comparisons.first(), &material.found) {
+            (Some(comparison), _) => compared(comparison),
+            (None, Some(found)) => {
+                let gain = found.top.first().and_then(|best| best.fresh_gain.or(best.search_gain));
+                let gain = gain.map(|gain| gain.to_string()).unwrap_or_default();
+                let (head, class) = match found.verdict {
+                    crate::Verdict::Better => ("It seems to help; not yet tested on unseen images.", "mixed"),
+                    crate::Verdict::Worse => ("No: the best policy found does harm.", "bad"),
+                    crate::Verdict::NoDifference => ("No gain that these seeds can show.", "none"),
+                    crate::Verdict::Unconfirmed => ("Not known: nothing was confirmed with fresh seeds.", "none"),
+                };
+                let why = format!(
+                    "The best policy beside no augmentation: {gain}, on validation images that the search has used. \
+                     deepaug compare measures it on test images, beside what needs no search."
+                );
+                Self { head: head.into(), why, class }
+            }
+            (None, None) => Self {
+                head: "The search has not finished.".into(),
+                why: format!("{} trainings are done. deepaug optimize --resume goes on.", material.notebook.trainings),
+                class: "none",
+            },
+        }
+    }
+
+    pub(super) fn show(&self) -> Markup {
+        html! {
+            div class=(format!("answer {}", self.class)) {
+                p.head { (self.head) }
+                p { (self.why) }
+            }
+        }
+    }
+}
+
+/// The best of what the policies are compared with, no augmentation left out.
+pub(super) fn best_baseline(comparison: &ComparisonResult) -> Option<&Versus> {
+    let mean = |versus: &&Versus| {
+        let scheme = comparison.schemes.iter().find(|scheme| scheme.name == versus.baseline);
+        scheme.and_then(|scheme| scheme.mean).unwrap_or(0.0)
+    };
+    let others = comparison.versus.iter().filter(|versus| versus.baseline != "none");
+    others.max_by(|a, b| mean(a).total_cmp(&mean(b)))
+}
+
+fn compared(comparison: &ComparisonResult) -> Answer {
+    use compare::Verdict::{Better, NoDifference, Unknown, Worse};
+    let none = comparison.versus.iter().find(|versus| versus.baseline == "none");
+    let best = best_baseline(comparison);
+    let name = best.map_or("", |best| best.baseline.as_str());
+    let gain = none.map(|none| format!("{} points", points(none.difference.mean, 1))).unwrap_or_default();
+    let (head, class) = match (none.map(|none| none.verdict), best.map(|best| best.verdict)) {
+        (Some(Better), Some(Better)) => (format!("Yes: {gain}, and better than all that needs no search."), "good"),
+        (Some(Better), Some(Worse)) => {
+            (format!("It helps ({gain}), but {name} helps more and needs no search."), "mixed")
+        }
+        (Some(Better), Some(_)) => (format!("It helps ({gain}); so does {name}, without a search."), "mixed"),
+        (Some(Better), None) => (format!("Yes: {gain} over no augmentation."), "good"),
+        (Some(Worse), Some(Better | NoDifference)) | (Some(Worse), None) => {
+            (format!("No: the policies do harm ({gain})."), "bad")
+        }
+        (Some(Worse), _) => (format!("No: the policies do harm ({gain}); {name} is better."), "bad"),
+        (Some(NoDifference), Some(Worse)) => (format!("No gain to be shown ({gain}); {name} is better."), "none"),
+        (Some(NoDifference), _) => (format!("No gain that {} seeds can show ({gain}).", comparison.seeds), "none"),
+        (Some(Unknown), _) => ("Not known: one seed shows nothing.".into(), "none"),
+        (None, Some(Better)) => (format!("Better than {name}, the best baseline."), "good"),
+        (None, Some(Worse)) => (format!("Worse than {name}, the best baseline."), "bad"),
+        (None, _) => ("No difference to the baselines that these seeds can show.".into(), "none"),
+    };
+    Answer { head, why: comparison.sentence.clone(), class }
+}

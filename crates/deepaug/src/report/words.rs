@@ -1,0 +1,57 @@
+//! Numbers as a page says them.
+
+/// A space that no line ends at.
+const TIED: char = '\u{a0}';
+
+/// A number with its sign and a minus that is as wide as a plus.
+pub(super) fn signed(value: f64, digits: usize) -> String {
+    let text = format!("{value:+.digits$}");
+    // What rounds to 0 has no sign.
+    match text.trim_start_matches(['+', '-', '0', '.']) {
+        "" => text.trim_start_matches(['+', '-']).to_string(),
+        _ => text.replace('-', "\u{2212}"),
+    }
+}
+
+/// A difference of accuracies in points.
+pub(super) fn points(share: f64, digits: usize) -> String {
+    signed(100.0 * share, digits)
+}
+
+/// The ends of an interval, in points.
+pub(super) fn between((low, high): (f64, f64), digits: usize) -> String {
+    format!("{} to {}", points(low, digits), points(high, digits))
+}
+
+/// A share in percent.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1}{TIED}%", 100.0 * share)
+}
+
+/// Hours and minutes, or minutes, or seconds.
+pub(super) fn time_of(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{whole}{TIED}s"),
+        60..3600 => format!("{:.0}{TIED}min", seconds / 60.0),
+        _ => format!("{}{TIED}h {}{TIED}min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_are_typeset_and_nothing_has_none() {
+        assert_eq!(
+            [signed(-1.25, 1), signed(0.04, 1), signed(-0.04, 1), signed(3.0, 0)],
+            ["\u{2212}1.2", "0.0", "0.0", "+3"]
+        );
+        assert_eq!(between((-0.012, 0.034), 1), "\u{2212}1.2 to +3.4");
+        assert_eq!(
+            [time_of(59.0), time_of(90.0), time_of(7260.0)].map(|t| t.replace(TIED, " ")),
+            ["59 s", "2 min", "2 h 1 min"]
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! The verbs that say whether a search helped, and show it: the real binary on real images.
+
+#[path = "support/mod.rs"]
+#[allow(dead_code, reason = "each test program uses a part")]
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use support::{deepaug, rows, small_config, write_class_folders};
+
+/// A small study that has finished, in `folder/study`.
+fn study(folder: &Path, extra: &str) {
+    let config = small_config(folder, extra);
+    let run = deepaug(folder, &["optimize", "--config", &config, "--out", "study"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+}
+
+const FEW: [&str; 6] = ["--test-size", "40", "--baselines", "none,trivialaugment,random-policy", "--epochs", "2"];
+
+fn compare(folder: &Path, more: &[&str]) -> support::Run {
+    deepaug(folder, &[&["compare", "study"], &FEW[..], more].concat())
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_comparison_is_paired_measured_on_test_images_and_says_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "iters = 4\nopt_samples = 2");
+    let run = compare(folder.path(), &["--seeds", "3", "--rank-check", "2", "--top", "2", "--json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&events[0]["event"], &events[0]["trainings"]), (&"started".into(), &Value::from(3 * (4 + 4))));
+    let result = &events.last().unwrap()["result"];
+    assert_eq!(&json(&folder.path().join("study/compare-tinycnn.json")), result);
+
+    let names: Vec<&str> = result["schemes"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["none", "trivialaugment", "random-policy", "searched"]);
+    for scheme in result["schemes"].as_array().unwrap() {
+        for accuracy in scheme["accuracies"].as_array().unwrap() {
+            // A share of 40 test images.
+            let fortieths = 40.0 * accuracy.as_f64().unwrap();
+            assert!((fortieths - fortieths.round()).abs() < 1e-4, "{scheme}");
+        }
+    }
+    let mean = |name: &str| {
+        let scheme = result["schemes"].as_array().unwrap().iter().find(|scheme| scheme["name"] == name).unwrap();
+        scheme["mean"].as_f64().unwrap()
+    };
+    for versus in result["versus"].as_array().unwrap() {
+        let difference = mean("searched") - mean(versus["baseline"].as_str().unwrap());
+        assert!((versus["difference"]["mean"].as_f64().unwrap() - difference).abs() < 1e-9);
+        assert!(versus["p_corrected"].as_f64() >= versus["difference"]["p"].as_f64());
+    }
+    assert_eq!(result["rank_check"]["trials"].as_array().unwrap().len(), 4);
+    assert_eq!(result["search_cost"]["trainings"], 5 * 2);
+    assert!(result["sentence"].as_str().unwrap().starts_with("The searched policies are "), "{result}");
+
+    // Each sample has one seed, whatever the scheme, and the search used none of them.
+    let journal = fs::read_to_string(folder.path().join("study/compare-tinycnn.jsonl")).unwrap();
+    let trained: Vec<Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let searched = fs::read_to_string(folder.path().join("study/journal.jsonl")).unwrap();
+    for sample in 0..3 {
+        let of = trained.iter().filter(|line| line["event"] == "trained" && line["sample"] == sample);
+        let mut seeds: Vec<u64> = of.map(|line| line["seed"].as_u64().unwrap()).collect();
+        assert_eq!(seeds.len(), 8);
+        seeds.dedup();
+        assert_eq!(seeds.len(), 1);
+        assert!(!searched.contains(&seeds[0].to_string()));
+    }
+}
+
+#[test]
+fn a_killed_comparison_goes_on_as_if_it_had_never_stopped_and_can_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "iters = 2");
+    let whole = compare(folder.path(), &["--seeds", "4", "--name", "whole", "--json"]);
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+
+    let journal = folder.path().join("study/compare-cut.jsonl");
+    let arguments = [&["compare", "study"], &FEW[..], &["--seeds", "4", "--name", "cut"]].concat();
+    let mut child = support::start(folder.path(), &arguments);
+    support::wait_for_trainings(&mut child, &journal, 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let kept = support::trainings(&journal);
+    let again = compare(folder.path(), &["--seeds", "4", "--name", "cut"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stderr.contains(&format!("{kept} of them known already")), "{}", again.stderr);
+    assert_eq!(support::trainings(&journal), 4 * 4);
+    let schemes = |name: &str| {
+        let mut schemes = json(&folder.path().join(format!("study/compare-{name}.json")))["schemes"].clone();
+        schemes.as_array_mut().unwrap().iter_mut().for_each(|scheme| scheme["seconds"] = Value::Null);
+        schemes
+    };
+    assert_eq!(schemes("cut"), schemes("whole"));
+
+    let more = deepaug(folder.path(), &[&arguments[..], &["--baselines", "none,cutout", "--seeds", "5"]].concat());
+    assert_eq!(more.code, 2, "an option that is given twice");
+    let grown = ["compare", "study", "--test-size", "40", "--epochs", "2", "--name", "cut", "--seeds", "5"];
+    let more = deepaug(folder.path(), &[&grown[..], &["--baselines", "none,cutout"]].concat());
+    assert_eq!(more.code, 0, "{}", more.stderr);
+    assert!(more.stderr.contains("15 trainings, 8 of them known already"), "{}", more.stderr);
+
+    let other = ["compare", "study", "--test-size", "40", "--epochs", "3", "--name", "cut"];
+    let refused = deepaug(folder.path(), &other);
+    assert_eq!(refused.code, 6);
+    assert!(
+        refused.stderr.contains("made with epochs = 2; give the same again, or another --name"),
+        "{}",
+        refused.stderr
+    );
+    let other = ["compare", "study", "--test-size", "40", "--epochs", "2", "--name", "cut", "--chance", "0.5"];
+    let refused = deepaug(folder.path(), &other);
+    assert_eq!(refused.code, 6);
+    assert!(refused.stderr.contains("is no longer what it was"), "{}", refused.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_comparison_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "iters = 1");
+    let mut child = support::start(folder.path(), &["compare", "study", "--seeds", "5000", "--test-size", "40"]);
+    support::wait_for_trainings(&mut child, &folder.path().join("study/compare-tinycnn.jsonl"), 1);
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("The same command goes on"), "{stderr}");
+}
+
+#[test]
+fn a_study_without_a_result_and_unknown_baselines_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "iters = 1");
+    let unknown = deepaug(folder.path(), &["compare", "study", "--baselines", "none,autoagument"]);
+    assert_eq!(unknown.code, 2);
+    assert!(
+        unknown.stderr.contains("unknown baseline") && unknown.stderr.contains("trivialaugment"),
+        "{}",
+        unknown.stderr
+    );
+    fs::remove_file(folder.path().join("study/result.json")).unwrap();
+    let unfinished = compare(folder.path(), &[]);
+    assert_eq!(unfinished.code, 6);
+    assert!(unfinished.stderr.contains("the search has not finished"), "{}", unfinished.stderr);
+    assert!(!folder.path().join("study/compare-tinycnn.jsonl").exists());
+    let nothing = deepaug(folder.path(), &["compare", "nowhere"]);
+    assert_eq!(nothing.code, 6, "{}", nothing.stderr);
+}
+
+#[test]
+fn a_notebook_is_inspected_and_another_table_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "iters = 3\nopt_samples = 2");
+    let run = deepaug(folder.path(), &["inspect", "study", "--csv", "--top", "3"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    fs::write(folder.path().join("top.csv"), &run.stdout).unwrap();
+    let (found, expected) = (rows(&folder.path().join("top.csv")), rows(&folder.path().join("study/top_policies.csv")));
+    assert_eq!(found.len(), 3);
+    for (found, expected) in found.iter().zip(&expected) {
+        for column in ["trial_no", "aug1_type", "aug1_magnitude", "aug2_type", "portion"] {
+            assert_eq!(found[column], expected[column]);
+        }
+        let close = |column: &str| {
+            let number = |row: &std::collections::BTreeMap<String, String>| row[column].parse::<f64>().unwrap();
+            (number(found) - number(expected)).abs() < 1e-4
+        };
+        assert!(close("reward") && close("expected_accuracy_increase(%)"), "{found:?} {expected:?}");
+    }
+    let by_op = deepaug(folder.path(), &["inspect", "study", "--by", "op"]);
+    assert!(by_op.code == 0 && by_op.stdout.contains("by magnitude"), "{}", by_op.stdout);
+    let object: Value = serde_json::from_str(&deepaug(folder.path(), &["inspect", "study", "--json"]).stdout).unwrap();
+    assert_eq!((&object["shape"], &object["trainings"]), (&"deepaug".into(), &Value::from(8)));
+
+    fs::write(folder.path().join("other.csv"), "name,value\na,1\n").unwrap();
+    let refused = deepaug(folder.path(), &["inspect", "other.csv"]);
+    assert_eq!(refused.code, 6);
+    assert!(refused.stderr.contains("it lacks trial_no, sample_no"), "{}", refused.stderr);
+    assert_eq!(deepaug(folder.path(), &["inspect", "nowhere.csv"]).code, 7);
+}
+
+#[test]
+fn a_model_is_trained_with_its_history_and_card() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "iters = 1");
+    let base = ["train", "study", "--test-size", "40", "--epochs", "2", "--out"];
+    let run = deepaug(folder.path(), &[&base[..], &["final/model.safetensors"]].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let [weights, history, card] =
+        ["safetensors", "json", "md"].map(|end| folder.path().join(format!("final/model.{end}")));
+    let trained = json(&history);
+    let epochs = trained["epochs"].as_array().unwrap();
+    assert_eq!(
+        (epochs.len(), trained["train_images"].as_u64(), trained["test_images"].as_u64()),
+        (2, Some(60), Some(40))
+    );
+    assert_eq!(epochs[1]["val_acc"], trained["accuracy"]);
+    let words = fs::read_to_string(card).unwrap();
+    let accuracy = format!("{:.2} %", 100.0 * trained["accuracy"].as_f64().unwrap());
+    assert!(words.contains("tinycnn") && words.contains(&accuracy) && words.contains("ankle-boot"), "{words}");
+    assert_eq!(fs::read_dir(folder.path().join("final")).unwrap().count(), 3, "nothing else is left");
+
+    let again = deepaug(folder.path(), &[&base[..], &["again.safetensors"]].concat());
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(fs::read(weights).unwrap() == fs::read(folder.path().join("again.safetensors")).unwrap());
+    let other = deepaug(folder.path(), &[&base[..], &["other.safetensors", "--scheme", "trivialaugment"]].concat());
+    assert_eq!(other.code, 0, "{}", other.stderr);
+    assert_ne!(json(&folder.path().join("other.json"))["epochs"], trained["epochs"]);
+    let wrong = deepaug(folder.path(), &[&base[..], &["model.json"]].concat());
+    assert_eq!(wrong.code, 3, "{}", wrong.stderr);
+}
+
+#[test]
+fn published_policies_are_used_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    write_class_folders(&folder.path().join("shapes"), &["dark", "light"], 6);
+    let run =
+        deepaug(folder.path(), &["apply", "--policy", "trivialaugment", "--copies", "2", "shapes", "copies", "--json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let applied: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&applied["images"], &applied["copies"]), (&Value::from(12), &Value::from(24)));
+    assert!(folder.path().join("copies/dark/0-aug2a.png").is_file());
+
+    let run = deepaug(folder.path(), &["export", "--policy", "autoaugment-svhn", "--to", "json"]);
+    let policy: deepaug::Policy = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(policy.sub_policies.len(), 25);
+    let code = deepaug(folder.path(), &["export", "--policy", "randaugment-1-9", "--to", "albumentations"]);
+    assert!(code.code == 0 && code.stdout.contains("class DeepaugPolicy"), "{}", code.stderr);
+    let preview =
+        ["preview", "--policy", "autoaugment-cifar10", "--data", "shapes", "--no-check", "--out", "sheet.png"];
+    assert_eq!(deepaug(folder.path(), &preview).code, 0);
+    let unknown = deepaug(folder.path(), &["export", "--policy", "trivialaugmentt", "--to", "json"]);
+    assert_eq!(unknown.code, 7);
+    assert!(unknown.stderr.contains("trivialaugmentt"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_page_is_whole_before_and_after_a_comparison() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "iters = 3\nopt_samples = 2\nconfirm_policies = 1\nconfirm_samples = 2");
+    let page = || {
+        let run = deepaug(folder.path(), &["report", "study"]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        fs::read_to_string(folder.path().join("study/report.html")).unwrap()
+    };
+    let before = page();
+    assert!(before.contains("deepaug compare study") && before.contains("data:image/png;base64,"));
+    assert_eq!(compare(folder.path(), &["--seeds", "2"]).code, 0);
+    let after = page();
+    let sentence = json(&folder.path().join("study/compare-tinycnn.json"))["sentence"].as_str().unwrap().to_string();
+    assert!(after.contains(&sentence), "{sentence}");
+    for part in
+        ["trivialaugment", "The course of the search", "Learning curves", "class DeepaugPolicy", "train_set_size = 60"]
+    {
+        assert!(after.contains(part), "{part}");
+    }
+    // Nothing is fetched and nothing runs.
+    for outside in ["http://", "https://", "<script", "<link", "@import"] {
+        let code = after.split("<details>").next().unwrap_or_default();
+        assert!(!code.contains(outside), "{outside}");
+    }
+    let charts = after.split("<svg").skip(1).filter_map(|rest| rest.split("</svg>").next());
+    assert!(charts.clone().count() > 4, "there are charts");
+    assert!(charts.into_iter().all(|chart| !chart.contains("NaN")), "no chart is drawn with what is no number");
+    let missing = deepaug(folder.path(), &["report", "nowhere"]);
+    assert_eq!(missing.code, 6, "{}", missing.stderr);
+}
