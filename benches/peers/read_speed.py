@@ -10,12 +10,14 @@ Three folders are made first: photographs of 500 x 375 pixels as JPEG of quality
 32 x 32 as PNG and as JPEG, which keep their size. All take the central square and shrink it with a triangle filter as wide
 as the reduction. Each peer works on as many threads as deepaug, or on as many processes (started before the clock), and the
 faster of the two counts. Rounds alternate between the programs, and the best round of each counts. The files are in the
-system's cache for all.
+system's cache for all. "per_cpu_second" is images a second of processor time on one thread, which other work on the machine
+changes less.
 """
 
 import argparse
 import json
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -78,8 +80,29 @@ def peer(pool, read, side, files):
 
 
 def deepaug(binary, folder, side, threads):
+    """Images a second, and images a second of processor time, its start counted in the latter."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.run([binary, folder, str(side), str(threads)], check=True, capture_output=True, text=True)
-    return json.loads(run.stdout)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    report = json.loads(run.stdout)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return report["images_per_second"], report["images"] / spent
+
+
+def one_by_one(read, side, files):
+    """Images a second of processor time, in a plain loop."""
+    start = time.process_time()
+    np.stack([read(side, file) for file in files])
+    return len(files) / (time.process_time() - start)
+
+
+def rounded(speeds):
+    return {key: round(speed) for key, speed in speeds.items()}
+
+
+def ratio(speeds):
+    """Of deepaug to the faster of the others."""
+    return round(speeds["deepaug"] / max(speeds["pillow"], speeds["torchvision"]), 2)
 
 
 def main():
@@ -92,20 +115,22 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     make(arguments.folder)
-    rows = []
     for threads in arguments.threads:
         pools = [ThreadPoolExecutor(threads), ProcessPoolExecutor(threads, initializer=one_thread)]
         for name, (*_, side) in FOLDERS.items():
             files = sorted(str(path) for path in (arguments.folder / name).rglob("*.*"))
-            best = {"pillow": 0, "torchvision": 0, "deepaug": 0}
+            best = dict.fromkeys(("pillow", "torchvision", "deepaug"), 0)
+            per_cpu = dict(best)
             for _ in range(arguments.rounds):
                 for key, read in ("pillow", by_pillow), ("torchvision", by_torchvision):
                     best[key] = max(best[key], *(peer(pool, read, side, files) for pool in pools))
-                report = deepaug(arguments.deepaug, str(arguments.folder / name), side, threads)
-                best["deepaug"] = max(best["deepaug"], report["images_per_second"])
-            row = {"folder": name, "threads": threads, **{key: round(value) for key, value in best.items()}}
-            row["ratio"] = round(best["deepaug"] / max(best["pillow"], best["torchvision"]), 2)
-            rows.append(row)
+                    if threads == 1:
+                        per_cpu[key] = max(per_cpu[key], one_by_one(read, side, files))
+                speed, of_cpu = deepaug(arguments.deepaug, str(arguments.folder / name), side, threads)
+                best["deepaug"], per_cpu["deepaug"] = max(best["deepaug"], speed), max(per_cpu["deepaug"], of_cpu)
+            row = {"folder": name, "threads": threads, "per_second": rounded(best), "ratio": ratio(best)}
+            if threads == 1:
+                row.update(per_cpu_second=rounded(per_cpu), cpu_ratio=ratio(per_cpu))
             print(json.dumps(row) if arguments.json else row, flush=True)
         for pool in pools:
             pool.shutdown()

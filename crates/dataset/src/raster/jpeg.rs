@@ -42,7 +42,10 @@ pub(super) fn header(bytes: &[u8]) -> Result<(usize, usize, Orientation), String
     open(bytes, false).map(|(_, width, height, orientation)| (width, height, orientation))
 }
 
-fn open(bytes: &[u8], strict: bool) -> Result<(JpegDecoder<ZCursor<&[u8]>>, usize, usize, Orientation), String> {
+/// A decoder whose headers are read; width, height and orientation.
+type Opened<'a> = (JpegDecoder<ZCursor<&'a [u8]>>, usize, usize, Orientation);
+
+fn open(bytes: &[u8], strict: bool) -> Result<Opened<'_>, String> {
     let options = DecoderOptions::default().set_strict_mode(strict).set_max_width(MOST_SIDE).set_max_height(MOST_SIDE);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(unreadable)?;

@@ -19,8 +19,8 @@ pub(crate) use fit::sized;
 
 use crate::guard::guarded;
 
-/// Pixels that an image may claim to have: twice what the largest sensors take. A file of a few bytes can claim billions.
-pub const MOST_PIXELS: u64 = 1 << 28;
+/// Pixels that an image may claim to have; Pillow refuses more than these too. A file of a few bytes can claim billions.
+pub const MOST_PIXELS: u64 = 178_956_970;
 
 /// Bytes that decoding one image may take beyond its pixels.
 const MOST_MEMORY: u64 = 4 << 30;
