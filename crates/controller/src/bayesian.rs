@@ -58,8 +58,7 @@ impl BayesianOptimization {
             known: &known,
             score: |points: &[Point]| surrogate.acquisition(points),
         };
-        let evaluated = self.history.costs().map(|(_, point, _)| point.clone()).collect();
-        let best = maximiser.run(evaluated, &mut stream(self.seed, Purpose::Maximiser, trial));
+        let best = maximiser.run(&mut stream(self.seed, Purpose::Maximiser, trial));
         Ok(best.map_or(fallback, |best| best.point))
     }
 

@@ -1,6 +1,6 @@
-//! Maximising the acquisition function over the unknown points of a mixed space: random candidates; from the best of them
-//! and of the evaluated points simulated annealing by argmin; then local search in the one-exchange neighbourhood (as SMAC:
-//! M. Lindauer et al., SMAC3, JMLR 23, 2022).
+//! Maximising the acquisition function over the unknown points of a mixed space: random candidates, simulated annealing by
+//! argmin from the best of them, then local search in the one-exchange neighbourhood (as SMAC: M. Lindauer et al., SMAC3,
+//! JMLR 23, 2022).
 
 use std::{cell::RefCell, collections::HashSet};
 
@@ -39,21 +39,16 @@ pub(crate) struct Maximiser<'a, F> {
 }
 
 impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
-    /// The best unknown point found; none if no candidate and no neighbour was unknown.
-    pub(crate) fn run(&self, mut evaluated: Vec<Point>, rng: &mut ChaCha8Rng) -> Option<Scored> {
+    /// The best unknown point found; none if no candidate was unknown.
+    pub(crate) fn run(&self, rng: &mut ChaCha8Rng) -> Option<Scored> {
         let candidates = (0..self.settings.candidates).map(|_| self.space.sample(rng)).collect();
-        let mut best = self.best_of(self.unknown(candidates)).into_iter().next();
-        // A known point may not be returned, but what is near the best of them may be best of all.
-        evaluated.extend(best.iter().map(|best| best.point.clone()));
-        let mut start = self.best_of(evaluated).into_iter().next()?;
+        let mut best = self.best_of(self.unknown(candidates)).into_iter().next()?;
         if self.settings.annealing > 0
-            && let Some(annealed) = self.anneal(start.clone(), rng)
+            && let Some(annealed) = self.anneal(best.clone(), rng).filter(|annealed| annealed.value > best.value)
         {
-            start = annealed.clone();
-            keep_better(&mut best, Some(annealed));
+            best = annealed;
         }
-        keep_better(&mut best, self.climb(start, rng));
-        best
+        Some(self.climb(best, rng))
     }
 
     /// Points sorted by value, the best first; equal ones keep their order.
@@ -70,10 +65,8 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
         points
     }
 
-    /// Moves to better unknown neighbours until there are none; `None` if no move was made.
-    fn climb(&self, start: Scored, rng: &mut ChaCha8Rng) -> Option<Scored> {
-        let mut current = start;
-        let mut moved = false;
+    /// Moves to better unknown neighbours until there are none.
+    fn climb(&self, mut current: Scored, rng: &mut ChaCha8Rng) -> Scored {
         for _ in 0..self.settings.moves {
             let mut neighbours = self.unknown(neighbours::all(self.space, &current.point, rng));
             neighbours.shuffle(rng);
@@ -82,9 +75,8 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
             });
             let Some(better) = better else { break };
             current = better;
-            moved = true;
         }
-        moved.then_some(current)
+        current
     }
 
     /// Simulated annealing from a point. Acceptance depends on absolute differences, and those of log-EI near its maximum
@@ -102,14 +94,6 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
         let value = -result.state.best_cost;
         let point = self.unknown(vec![result.state.best_param?]).pop()?;
         Some(Scored { point, value })
-    }
-}
-
-fn keep_better(best: &mut Option<Scored>, other: Option<Scored>) {
-    if let Some(other) = other
-        && best.as_ref().is_none_or(|best| other.value > best.value)
-    {
-        *best = Some(other);
     }
 }
 
@@ -168,16 +152,16 @@ mod tests {
     fn run(settings: &MaximiserSettings, seed: u64) -> Scored {
         let (space, known) = (space(), HashSet::new());
         let maximiser = Maximiser { space: &space, settings, known: &known, score };
-        maximiser.run(Vec::new(), &mut stream(seed, Purpose::Maximiser, 0)).unwrap()
+        maximiser.run(&mut stream(seed, Purpose::Maximiser, 0)).unwrap()
     }
 
     #[test]
     fn each_search_finds_more_than_its_start() {
-        let candidates = MaximiserSettings { candidates: 20, starts: 0, annealing: 0, ..Default::default() };
+        let candidates = MaximiserSettings { candidates: 20, moves: 0, annealing: 0, ..Default::default() };
         for seed in 0..20 {
             let random = run(&candidates, seed);
             let annealed = run(&MaximiserSettings { annealing: 2000, ..candidates.clone() }, seed);
-            let climbed = run(&MaximiserSettings { starts: 1, ..candidates.clone() }, seed);
+            let climbed = run(&MaximiserSettings { moves: 100, ..candidates.clone() }, seed);
             assert!(annealed.value > random.value && annealed.value > -0.5, "{annealed:?}");
             assert!(climbed.value > random.value && climbed.value > -0.5, "{climbed:?}");
             assert_eq!(score(&[climbed.point]), [climbed.value]);
@@ -194,7 +178,7 @@ mod tests {
         let mut known = HashSet::new();
         for expected in [Some(2), Some(1), Some(0), None] {
             let maximiser = Maximiser { space: &space, settings: &settings, known: &known, score };
-            let found = maximiser.run(vec![point(2)], &mut stream(1, Purpose::Maximiser, 0));
+            let found = maximiser.run(&mut stream(1, Purpose::Maximiser, 0));
             assert_eq!(found.map(|found| found.point), expected.map(point));
             if let Some(expected) = expected {
                 known.insert(space.key(&point(expected)));

@@ -34,8 +34,8 @@ pub struct Settings {
     pub maximiser: MaximiserSettings,
 }
 
-/// How the acquisition function is maximised: random candidates, simulated annealing from the best of them and of the
-/// evaluated points, local search from where that ends.
+/// How the acquisition function is maximised: random candidates, simulated annealing from the best of them, local search
+/// from where that ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MaximiserSettings {

@@ -66,3 +66,55 @@ impl Trend {
         half.rows().into_iter().map(|row| row.dot(&row)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::Rng;
+    use rand_distr::StandardNormal;
+
+    use super::*;
+    use crate::rng::{Purpose, stream};
+
+    /// Rows, targets and coefficients of a linear function of six columns with normal noise.
+    fn linear(n: usize, noise: f64, seed: u64) -> (Array2<f64>, Array1<f64>, Array1<f64>) {
+        let mut rng = stream(seed, Purpose::Random, 0);
+        let rows = Array2::from_shape_simple_fn((n, 6), || rng.random_range(-1.0..1.0));
+        let coefficients = Array1::from_shape_simple_fn(6, || rng.sample(StandardNormal));
+        let targets = rows.dot(&coefficients) + 7.0;
+        (rows, targets.mapv(|target: f64| target + noise * rng.sample::<f64, _>(StandardNormal)), coefficients)
+    }
+
+    #[test]
+    fn finds_a_line_and_shrinks_noise() {
+        let (rows, targets, coefficients) = linear(200, 0.01, 1);
+        let trend = Trend::fit(&rows, &targets).unwrap();
+        assert!((&trend.coefficients - &coefficients).iter().all(|error| error.abs() < 0.02));
+        let (rows, targets, _) = linear(40, 50.0, 2);
+        let trend = Trend::fit(&rows, &targets).unwrap();
+        let spread = trend.mean(&rows).std(0.0) / targets.std(0.0);
+        assert!(spread < 0.35, "least squares would follow noise by about 0.4: {spread}");
+    }
+
+    /// The predictive spread is that of the errors, here over many data sets.
+    #[test]
+    fn variance_is_that_of_the_error() {
+        let mut squares = Vec::new();
+        for seed in 0..300 {
+            let (rows, targets, coefficients) = linear(15, 0.5, seed);
+            let trend = Trend::fit(&rows, &targets).unwrap();
+            let probe = Array2::from_elem((1, 6), 0.7);
+            let error = trend.mean(&probe)[0] - 7.0 - probe.row(0).dot(&coefficients);
+            squares.push(error * error / trend.variance(&probe)[0]);
+        }
+        let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+        assert!((0.6..1.7).contains(&mean), "squared error over variance: {mean}");
+    }
+
+    #[test]
+    fn nothing_to_fit_gives_none() {
+        assert_eq!(Trend::fit(&Array2::zeros((1, 2)), &Array1::zeros(1)), None);
+        assert_eq!(Trend::fit(&Array2::zeros((0, 2)), &Array1::zeros(0)), None);
+        assert_eq!(Trend::fit(&Array2::ones((3, 2)), &Array1::ones(3)), None);
+        assert!(Trend::fit(&Array2::ones((3, 2)), &ndarray::arr1(&[0.0, 1.0, 2.0])).is_some());
+    }
+}

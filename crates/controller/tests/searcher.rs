@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use deepaug_controller::{Method, Outcome, Point, SearchError, Searcher, Settings, Snapshot, Space, Value, searcher};
 use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 fn space() -> Space {
     Space::new()
@@ -18,7 +20,6 @@ fn quick() -> Settings {
     let mut settings = Settings { initial_points: 5, ..Settings::default() };
     settings.forest = settings.forest.trees(15);
     settings.maximiser.candidates = 60;
-    settings.maximiser.starts = 2;
     settings
 }
 
@@ -236,4 +237,34 @@ fn only_failures_and_extreme_costs_do_no_harm() {
     let mut searcher = deepaug_controller::searcher(Method::BayesianOptimization, Space::new(), quick(), 0).unwrap();
     assert_eq!(searcher.ask(0).unwrap(), Point(vec![]));
     assert!(matches!(searcher.ask(1), Err(SearchError::Exhausted)));
+}
+
+/// What is proposed while others are pending keeps its distance from them.
+#[test]
+fn pending_trials_are_believed() {
+    let space = || Space::new().real("x", 0.0, 1.0).and_then(|space| space.real("y", 0.0, 1.0)).unwrap();
+    let settings = || Settings { random_interleave: 0.0, initial_points: 0, ..Settings::default() };
+    let batch = |seed| -> Vec<Point> {
+        let mut searcher = searcher(Method::BayesianOptimization, space(), settings(), seed).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for trial in 0..15 {
+            let point = space().sample(&mut rng);
+            let (x, y) = (point[0].real().unwrap(), point[1].real().unwrap());
+            searcher.observe(trial, point, Outcome::Cost((x - 0.3).powi(2) + (y - 0.6).powi(2))).unwrap();
+        }
+        (15..23).map(|trial| searcher.ask(trial).unwrap()).collect()
+    };
+    let at = |point: &Point| [point[0].real().unwrap(), point[1].real().unwrap()];
+    let mut spreads: Vec<f64> = (0..9)
+        .map(|seed| {
+            let batch = batch(seed);
+            let centre = [0, 1].map(|axis| batch.iter().map(|point| at(point)[axis]).sum::<f64>() / 8.0);
+            let away = |point: &Point| (0..2).map(|axis| (at(point)[axis] - centre[axis]).powi(2)).sum::<f64>();
+            (batch.iter().map(away).sum::<f64>() / 8.0).sqrt()
+        })
+        .collect();
+    assert_eq!(batch(3), batch(3));
+    spreads.sort_by(f64::total_cmp);
+    println!("{spreads:?}");
+    assert!(spreads[4] > 0.02, "{spreads:?}");
 }

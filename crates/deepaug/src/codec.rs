@@ -28,7 +28,8 @@ impl Codec {
         }
     }
 
-    /// The space that is searched: an op and a magnitude in [0, 1] for each place, and the portion if it is searched.
+    /// The space that is searched: an op and a magnitude in [0, 1] for each place, and the portion if it is searched. The
+    /// order of sub-policies does not matter: each adds copies of its own.
     ///
     /// # Errors
     /// None for a checked configuration.
@@ -37,11 +38,14 @@ impl Codec {
         for prefix in self.places() {
             let (kind, magnitude) = (format!("{prefix}_type"), format!("{prefix}_magnitude"));
             space = space.categorical(&kind, self.ops.iter().map(|op| op.name()))?.real(&magnitude, 0.0, 1.0)?;
-            let used: Vec<&str> =
-                self.ops.iter().filter(|&&op| self.ranges.uses_magnitude(op)).map(|op| op.name()).collect();
-            if used.len() < self.ops.len() {
-                space = space.active_when(&magnitude, &kind, used)?;
-            }
+            // Always declared: it tells the searcher which magnitude belongs to which op.
+            let used = self.ops.iter().filter(|&&op| self.ranges.uses_magnitude(op)).map(|op| op.name());
+            space = space.active_when(&magnitude, &kind, used)?;
+        }
+        if self.sub_policies > 1 {
+            let names: Vec<String> =
+                self.places().flat_map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
+            space = space.exchangeable(names.chunks(2 * self.ops_per_sub_policy))?;
         }
         match self.portion {
             Portion::Searched => space.real("portion", 0.0, 1.0),
