@@ -100,7 +100,7 @@ mod tests {
     fn variance_is_that_of_the_error() {
         let mut squares = Vec::new();
         for seed in 0..300 {
-            let (rows, targets, coefficients) = linear(15, 0.5, seed);
+            let (rows, targets, coefficients) = linear(40, 0.5, seed);
             let trend = Trend::fit(&rows, &targets).unwrap();
             let probe = Array2::from_elem((1, 6), 0.7);
             let error = trend.mean(&probe)[0] - 7.0 - probe.row(0).dot(&coefficients);

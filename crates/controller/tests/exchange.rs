@@ -94,15 +94,22 @@ fn a_finite_space_is_proposed_once_each_and_then_exhausted() {
 #[test]
 fn what_is_learnt_in_one_place_helps_in_all() {
     // Only `shear` with a strength near 0.6 is good, wherever it is; it was only ever seen in the last group.
-    let mut searcher =
-        searcher(Method::BayesianOptimization, space(), Settings { random_interleave: 0.0, initial_points: 0, ..Settings::default() }, 1)
-            .unwrap();
+    let mut searcher = searcher(
+        Method::BayesianOptimization,
+        space(),
+        Settings { random_interleave: 0.0, initial_points: 0, ..Settings::default() },
+        1,
+    )
+    .unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let cost = |point: &Point| -> f64 {
-        point[1..].chunks(2).map(|group| match (group[0], group[1]) {
-            (Value::Category(3), Value::Real(strength)) => (strength - 0.6).abs() - 1.0,
-            _ => 0.0,
-        }).sum()
+        point[1..]
+            .chunks(2)
+            .map(|group| match (group[0], group[1]) {
+                (Value::Category(3), Value::Real(strength)) => (strength - 0.6).abs() - 1.0,
+                _ => 0.0,
+            })
+            .sum()
     };
     for trial in 0..80 {
         let point = space().sample(&mut rng);

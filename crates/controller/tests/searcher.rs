@@ -265,6 +265,5 @@ fn pending_trials_are_believed() {
         .collect();
     assert_eq!(batch(3), batch(3));
     spreads.sort_by(f64::total_cmp);
-    println!("{spreads:?}");
     assert!(spreads[4] > 0.02, "{spreads:?}");
 }

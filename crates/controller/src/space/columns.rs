@@ -48,8 +48,7 @@ impl<'a> Columns<'a> {
             pools.iter().any(|pool| pool.members.contains(index) || pool.numbers.iter().flatten().any(|n| n == index))
         };
         // Exchangeable parameters without a pool keep their columns; their groups are sorted, at least.
-        let own =
-            (0..space.parameters.len()).filter(|i| space.parameters[*i].place.is_none() || !pooled(i)).collect();
+        let own = (0..space.parameters.len()).filter(|i| space.parameters[*i].place.is_none() || !pooled(i)).collect();
         let mut columns = Self { space, own, pools, kinds: Vec::new(), effect_count: 0 };
         (columns.kinds, columns.effect_count) = (columns.count_kinds(), columns.count_effects());
         columns

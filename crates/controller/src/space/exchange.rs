@@ -127,7 +127,9 @@ pub(super) fn sort(sets: &[Vec<Vec<usize>>], point: &mut Point) {
     for groups in sets {
         let values = |group: &Vec<usize>| group.iter().map(|&index| point[index]).collect::<Vec<_>>();
         let mut held: Vec<Vec<Value>> = groups.iter().map(values).collect();
-        held.sort_by(|a, b| a.iter().zip(b).map(|(a, b)| compare(*a, *b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal));
+        held.sort_by(|a, b| {
+            a.iter().zip(b).map(|(a, b)| compare(*a, *b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+        });
         for (&index, value) in groups.iter().flatten().zip(held.into_iter().flatten()) {
             point.0[index] = value;
         }
