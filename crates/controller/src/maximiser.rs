@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn each_search_finds_more_than_its_start() {
-        let candidates = MaximiserSettings { candidates: 20, moves: 0, annealing: 0, ..Default::default() };
+        let candidates = MaximiserSettings { candidates: 20, moves: 0, annealing: 0 };
         for seed in 0..20 {
             let random = run(&candidates, seed);
             let annealed = run(&MaximiserSettings { annealing: 2000, ..candidates.clone() }, seed);
