@@ -36,8 +36,14 @@ fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
 fn every_kind_of_picture_is_seen_as_pillow_sees_it() {
     let seen: BTreeMap<String, Seen> = json("kinds.json");
     assert!(seen.len() > 30);
-    for (name, expected) in seen.into_iter().filter(|(name, _)| !name.ends_with("tiff")) {
-        let image = read_image(&fixtures().join("kinds").join(&name)).unwrap();
+    for (name, expected) in seen {
+        let path = fixtures().join("kinds").join(&name);
+        if name.ends_with("tiff") {
+            let why = read_image(&path).unwrap_err().to_string();
+            assert!(why.contains("image/tiff image, which is not read; convert it to PNG"), "{name}: {why}");
+            continue;
+        }
+        let image = read_image(&path).unwrap();
         assert_eq!(image.dim(), (expected.height, expected.width, expected.channels), "{name}");
         let (largest, mean) = difference(image.as_slice().unwrap(), &expected.pixels);
         // Decoders of JPEG and lossy WebP may round as they like, and interpolate colours as they like; alpha and 16 bits
