@@ -31,7 +31,7 @@ pub(crate) enum Command {
     /// Propose trials of such a study, one JSON object a line
     #[command(after_help = "Example:
   deepaug ask --study mine
-  {\"trial\":0,\"policy\":{\"format\":1,\"ranges\":\"monotone\",\"portion\":0.0,\"sub_policies\":[]}}
+  {\"trial\":0,\"policy\":{\"format\":1,\"ranges\":\"monotone\",\"portion\":1.0,\"sub_policies\":[]}}
 Trial 0 is no augmentation, to compare with.")]
     Ask(Ask),
     /// Say what a trial of such a study was worth

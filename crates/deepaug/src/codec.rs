@@ -6,6 +6,10 @@ use deepaug_controller::{Point, Space, SpaceError, Value};
 
 use crate::{Config, Portion};
 
+/// The least share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has measured, and
+/// a search that finds nothing better would train it again and again.
+const LEAST_PORTION: f64 = 0.1;
+
 /// Translates between [`Policy`] and [`Point`] for one configuration.
 #[derive(Debug, Clone)]
 pub struct Codec {
@@ -48,7 +52,7 @@ impl Codec {
             space = space.exchangeable(names.chunks(2 * self.ops_per_sub_policy))?;
         }
         match self.portion {
-            Portion::Searched => space.real("portion", 0.0, 1.0),
+            Portion::Searched => space.real("portion", LEAST_PORTION, 1.0),
             Portion::Fixed(_) => Ok(space),
         }
     }
@@ -69,7 +73,7 @@ impl Codec {
             .collect();
         let portion = match self.portion {
             Portion::Fixed(share) => share,
-            Portion::Searched => next().and_then(Value::real).unwrap_or(0.0),
+            Portion::Searched => next().and_then(Value::real).unwrap_or(LEAST_PORTION),
         };
         Policy { ranges: self.ranges, portion, sub_policies }
     }
@@ -77,15 +81,15 @@ impl Codec {
     /// Whether [`baseline`](Self::baseline) decodes to a policy that changes nothing, so that the searcher may be told
     /// it: under DeepAugment's own ranges magnitude 0 is not the identity for every op.
     pub fn baseline_is_exact(&self) -> bool {
-        self.ranges == RangeTable::Monotone || self.portion == Portion::Searched || self.still().is_some()
+        self.ranges == RangeTable::Monotone || self.still().is_some()
     }
 
-    /// The point that stands for no augmentation: every magnitude 0, and nothing augmented where that is searched.
+    /// The point that stands for no augmentation: every magnitude 0.
     pub fn baseline(&self) -> Point {
         let still = self.still().unwrap_or(0);
         let mut values = [Value::Category(still), Value::Real(0.0)].repeat(self.sub_policies * self.ops_per_sub_policy);
         if self.portion == Portion::Searched {
-            values.push(Value::Real(0.0));
+            values.push(Value::Real(LEAST_PORTION));
         }
         Point(values)
     }
@@ -105,21 +109,23 @@ impl Codec {
         columns
     }
 
-    /// The cells of those columns.
-    pub fn cells(&self, point: &Point) -> Vec<String> {
+    /// The cells of those columns, for a point and the policy that it stands for.
+    pub fn cells(&self, point: &Point, policy: &Policy) -> Vec<String> {
+        let places = 2 * self.sub_policies * self.ops_per_sub_policy;
         let mut cells: Vec<String> = point
             .0
             .iter()
+            .take(places)
             .map(|value| match *value {
                 Value::Category(index) => self.ops[index].name().to_string(),
                 Value::Real(number) => number.to_string(),
                 Value::Integer(number) => number.to_string(),
             })
             .collect();
-        if let Portion::Fixed(share) = self.portion
-            && self.has_portion_column()
-        {
-            cells.push(share.to_string());
+        if self.has_portion_column() {
+            // Trial 0 augments nothing, which no point of the space can say.
+            let portion = if policy.sub_policies.is_empty() { 0.0 } else { policy.portion };
+            cells.push(portion.to_string());
         }
         cells
     }
@@ -173,9 +179,9 @@ mod tests {
             let policy = codec.decode(&point);
             prop_assert_eq!(policy.sub_policies.len(), config.sub_policies);
             prop_assert!(policy.sub_policies.iter().all(|s| s.ops.len() == config.ops_per_sub_policy));
+            prop_assert_eq!(codec.cells(&point, &policy).len(), codec.columns().len());
             let text = serde_json::to_string(&policy).unwrap();
             prop_assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy);
-            prop_assert_eq!(codec.cells(&point).len(), codec.columns().len());
             prop_assert!(space.check(&codec.baseline()).is_ok());
             prop_assert!(codec.decode(&codec.baseline()).sub_policies.iter().flat_map(|s| &s.ops).all(|o| o.magnitude == 0.0));
         }

@@ -198,7 +198,7 @@ const KEYS: &[(&str, &str)] = &[
     ("exclude", "Ops or groups of ops taken away from those again."),
     ("sub_policies", "Sequences of ops in a policy; each adds its own augmented copies."),
     ("ops_per_sub_policy", "Ops in a sequence, applied in order."),
-    ("portion", "Share of the training images each sequence copies: a number, or \"search\"."),
+    ("portion", "Share of the training images each sequence copies: a number, or \"search\" (0.1 to 1)."),
     ("# Child model", ""),
     (
         "model",

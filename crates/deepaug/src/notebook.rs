@@ -5,10 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use deepaug_child_model::EpochRecord;
-use deepaug_controller::Point;
 
 use crate::journal::Told;
-use crate::ledger::Ended;
+use crate::ledger::{Ended, Proposal};
 use crate::result::write_whole;
 use crate::reward::Reward;
 use crate::{Codec, Error};
@@ -17,7 +16,7 @@ use crate::{Codec, Error};
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) trial: u64,
-    pub(crate) point: &'a Point,
+    pub(crate) proposal: &'a Proposal,
     pub(crate) sample: usize,
     /// `search`, or `confirm` for the trainings with fresh seeds after it.
     pub(crate) phase: &'static str,
@@ -97,7 +96,7 @@ fn cells(codec: &Codec, row: &Row<'_>) -> Vec<Vec<String>> {
         }
         let [acc, loss, val_acc, val_loss, gap] = measured.values;
         let mut cells = vec![acc, loss, val_acc, val_loss, row.trial.to_string()];
-        cells.extend(codec.cells(row.point));
+        cells.extend(codec.cells(&row.proposal.point, &row.proposal.policy));
         let value = |of: fn(Reward) -> String| reward.map(of).unwrap_or_default();
         cells.extend([row.sample.to_string(), value(|r| r.value.to_string()), measured.epoch]);
         if codec.is_single() {

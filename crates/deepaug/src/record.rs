@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use deepaug_controller::Point;
-
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Ended, Ledger, Proposal};
 use crate::notebook::{Notebook, Row};
@@ -69,6 +67,6 @@ fn rows(ledger: &Ledger) -> impl Iterator<Item = Row<'_>> {
 }
 
 fn row<'a>(ledger: &'a Ledger, trial: u64, sample: usize, ended: &'a Ended) -> Option<Row<'a>> {
-    let point: &Point = &ledger.proposal(trial)?.point;
-    Some(Row { trial, point, sample, phase: ledger.phase(sample), reward: ledger.worth(ended), ended })
+    let proposal = ledger.proposal(trial)?;
+    Some(Row { trial, proposal, sample, phase: ledger.phase(sample), reward: ledger.worth(ended), ended })
 }

@@ -250,7 +250,7 @@ impl SearchResult {
         for candidate in &self.top {
             let points = |gain: f64| format!("{:.4}", 100.0 * gain);
             let mut cells = vec![candidate.trial.to_string()];
-            cells.extend(codec.cells(&candidate.point));
+            cells.extend(codec.cells(&candidate.point, &candidate.policy));
             cells.extend([
                 candidate.reward.to_string(),
                 points(candidate.reward - self.baseline.reward),

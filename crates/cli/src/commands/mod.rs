@@ -19,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::args::{Args, Command};
 use crate::output;
@@ -83,9 +84,13 @@ pub(crate) fn run(args: Args) -> ExitCode {
 fn stop_on_ctrl_c(stop: Arc<AtomicBool>) {
     let handler = ctrlc::set_handler(move || {
         if stop.swap(true, Ordering::Relaxed) {
+            // Asked twice: at once. Nothing is lost but the trainings under way.
+            deepaug::kill_programs();
+            // Their trainings end now, and take their temporary files away.
+            std::thread::sleep(Duration::from_millis(300));
             std::process::exit(130);
         }
-        output::note("stopping after the epochs under way; press Ctrl-C again to stop at once");
+        output::note("stopping; what is nearly done is finished. Press Ctrl-C again to stop at once");
     });
     if let Err(error) = handler {
         output::note(format_args!("Ctrl-C will stop at once, without waiting for epochs to end: {error}"));

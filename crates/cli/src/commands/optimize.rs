@@ -2,8 +2,6 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use deepaug::{Budget, Changes, Config, Error, SearchResult, Study};
 
@@ -25,20 +23,7 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
     };
     let study = study.within(Budget { time: args.time, trainings: args.trainings });
     log_to(&study.log_path());
-    let stop = study.stop_flag();
-    let handler = ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            // Asked twice: at once. Nothing is lost but the trainings under way.
-            deepaug::kill_programs();
-            // Their trainings end now, and take their temporary files away.
-            std::thread::sleep(Duration::from_millis(300));
-            std::process::exit(130);
-        }
-        output::note("stopping; what is nearly done is finished. Press Ctrl-C again to stop at once");
-    });
-    if let Err(error) = handler {
-        output::note(format_args!("Ctrl-C will stop at once, without waiting for epochs to end: {error}"));
-    }
+    super::stop_on_ctrl_c(study.stop_flag());
     let view = View::new(args.json);
     let result = study.run(&|event| view.show(event));
     view.close();
