@@ -109,7 +109,8 @@ fn kind(bytes: &[u8]) -> Result<ImageFormat, String> {
     if bytes.is_empty() {
         return Err("the file is empty; fetch it again or remove it".into());
     }
-    let readable = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif];
+    let readable =
+        [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff];
     match image::guess_format(bytes) {
         Ok(kind) if readable.contains(&kind) => Ok(kind),
         Ok(kind) => Err(format!("a {} image, which is not read; convert it to PNG", kind.to_mime_type())),
