@@ -1,18 +1,22 @@
 //! Bayesian optimisation with a random forest.
 
+use std::collections::HashSet;
+
 use rand::Rng;
 
 use crate::{
+    acquisition::Acquisition,
     design,
     error::SearchError,
     history::{History, Outcome},
-    maximiser::Maximiser,
+    maximiser::{Maximiser, Scored},
     point::Point,
     rng::{Purpose, stream},
     searcher::{Method, Searcher, Snapshot},
-    settings::ValidSettings,
-    space::Space,
+    settings::{Settings, ValidSettings},
+    space::{Key, Space},
     surrogate::{Engine, Surrogate},
+    target::Target,
 };
 
 /// Bayesian optimisation: first the rows of a balanced design; then the point that maximises the acquisition function
@@ -52,14 +56,17 @@ impl BayesianOptimization {
             return Ok(fallback);
         }
         let Some(surrogate) = self.surrogate(Some((self.engine, trial)))? else { return Ok(fallback) };
+        Ok(self.maximise(&surrogate, &known, trial).map_or(fallback, |best| best.point))
+    }
+
+    fn maximise(&self, surrogate: &Surrogate<'_>, known: &HashSet<Key>, trial: u64) -> Option<Scored> {
         let maximiser = Maximiser {
             space: &self.space,
             settings: &self.settings.maximiser,
-            known: &known,
+            known,
             score: |points: &[Point]| surrogate.acquisition(points),
         };
-        let best = maximiser.run(&mut stream(self.seed, Purpose::Maximiser, trial));
-        Ok(best.map_or(fallback, |best| best.point))
+        maximiser.run(&mut stream(self.seed, Purpose::Maximiser, trial))
     }
 
     fn surrogate(&self, asked: Option<(Engine, u64)>) -> Result<Option<Surrogate<'_>>, SearchError> {
@@ -89,6 +96,23 @@ impl Searcher for BayesianOptimization {
 
     fn incumbent(&self) -> Result<Option<u64>, SearchError> {
         Ok(self.surrogate(None)?.map(|surrogate| surrogate.incumbent()))
+    }
+
+    fn prospect(&self, trial: u64) -> Result<Option<f64>, SearchError> {
+        let known = self.history.known(&self.space);
+        if self.design.iter().any(|point| !known.contains(&self.space.key(point))) {
+            return Ok(None);
+        }
+        let settings = Settings {
+            target: Target::Standard,
+            acquisition: Acquisition::ExpectedImprovement,
+            ..Settings::clone(&self.settings)
+        };
+        let asked = Some((Engine::Forest, trial));
+        let surrogate = Surrogate::fit(&self.space, &self.history, &settings.check()?, self.seed, asked)?;
+        let Some(surrogate) = surrogate else { return Ok(None) };
+        let costs: Vec<f64> = self.history.costs().map(|(.., cost)| cost).collect();
+        Ok(self.maximise(&surrogate, &known, trial).map(|best| best.value.exp() * Target::unit(&costs)))
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -67,3 +67,8 @@ pub use self::{
     space::{Condition, Domain, Parameter, Place, Space},
     target::Target,
 };
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

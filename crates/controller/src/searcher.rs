@@ -53,6 +53,16 @@ pub trait Searcher: Send {
     /// If the surrogate cannot be fitted.
     fn incumbent(&self) -> Result<Option<u64>, SearchError>;
 
+    /// The largest expected improvement on the incumbent that the searcher finds for a new trial, in the unit of the costs:
+    /// what there is left to gain, to be set against the noise of the costs. `None` where nothing is expected yet: before the
+    /// initial points are through, and by a method without a surrogate.
+    ///
+    /// # Errors
+    /// If the surrogate cannot be fitted.
+    fn prospect(&self, _trial: u64) -> Result<Option<f64>, SearchError> {
+        Ok(None)
+    }
+
     /// All that makes the searcher, to be stored and restored.
     fn snapshot(&self) -> Snapshot;
 

@@ -33,13 +33,19 @@ impl Target {
         let units: Vec<f64> = costs.iter().map(|cost| (0.5 * cost - 0.5 * low) / range).collect();
         match self {
             Self::LogMinMax => units.iter().map(|unit| ((unit + PADDING) / (1.0 + PADDING)).ln()).collect(),
-            Self::Standard => standard(&units),
+            Self::Standard => standard(&units).0,
         }
+    }
+
+    /// The cost that one unit of [`Self::Standard`] is.
+    pub(crate) fn unit(costs: &[f64]) -> f64 {
+        let low = costs.iter().copied().fold(f64::INFINITY, f64::min);
+        standard(&costs.iter().map(|cost| cost - low).collect::<Vec<_>>()).1
     }
 }
 
-/// Fenced above, then with mean 0 and variance 1.
-fn standard(units: &[f64]) -> Vec<f64> {
+/// Fenced above, then with mean 0 and variance 1; and the deviation before that.
+fn standard(units: &[f64]) -> (Vec<f64>, f64) {
     let mut sorted = units.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let quartile = |quarters: usize| sorted[(quarters * (sorted.len() - 1)).div_ceil(4)];
@@ -50,7 +56,7 @@ fn standard(units: &[f64]) -> Vec<f64> {
     let n = units.len() as f64;
     let mean = fenced().sum::<f64>() / n;
     let deviation = (fenced().map(|unit| (unit - mean).powi(2)).sum::<f64>() / n).sqrt();
-    fenced().map(|unit| if deviation > 0.0 { (unit - mean) / deviation } else { 0.0 }).collect()
+    (fenced().map(|unit| if deviation > 0.0 { (unit - mean) / deviation } else { 0.0 }).collect(), deviation)
 }
 
 #[cfg(test)]

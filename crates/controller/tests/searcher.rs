@@ -267,3 +267,34 @@ fn pending_trials_are_believed() {
     spreads.sort_by(f64::total_cmp);
     assert!(spreads[4] > 0.02, "{spreads:?}");
 }
+
+/// What is left to gain falls as a search closes in, and is told in the unit of the costs.
+#[test]
+fn the_prospect_falls_and_scales_with_the_costs() {
+    let prospects = |scale: f64| {
+        let space = Space::new().real("x", 0.0, 1.0).and_then(|space| space.real("y", 0.0, 1.0)).unwrap();
+        let mut searcher = searcher(Method::BayesianOptimization, space, quick(), 4).unwrap();
+        let mut prospects = Vec::new();
+        for trial in 0..80 {
+            prospects.push(searcher.prospect(trial).unwrap());
+            let point = searcher.ask(trial).unwrap();
+            let (x, y) = (point[0].real().unwrap(), point[1].real().unwrap());
+            let cost = (x - 0.3).powi(2) + (y - 0.8).powi(2);
+            searcher.tell(trial, Outcome::Cost(scale * cost)).unwrap();
+        }
+        prospects
+    };
+    let ones = prospects(1.0);
+    assert!(ones[..5].iter().all(Option::is_none) && ones[5..].iter().all(Option::is_some), "{ones:?}");
+    let mean = |range: std::ops::Range<usize>| {
+        let count = range.len() as f64;
+        ones[range].iter().flatten().sum::<f64>() / count
+    };
+    assert!(mean(70..80) < 0.2 * mean(5..15), "{} {}", mean(5..15), mean(70..80));
+    // A power of two changes no rounding.
+    let scaled = prospects(1024.0);
+    let differs = |(a, b): (&Option<f64>, &Option<f64>)| (a.unwrap() * 1024.0 - b.unwrap()).abs() > 1e-9 * b.unwrap();
+    assert!(!ones.iter().zip(&scaled).skip(5).any(differs));
+    let random = searcher(Method::Random, space(), quick(), 4).unwrap();
+    assert_eq!(random.prospect(0).unwrap(), None);
+}
