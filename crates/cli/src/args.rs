@@ -62,6 +62,7 @@ Trial 0 is no augmentation, to compare with.")]
     #[command(after_help = "Examples:
   deepaug inspect reports/experiments/my-images-001 --top 10
   deepaug inspect notebook.csv --by op                           a notebook of DeepAugment's, either shape
+  deepaug inspect reports/experiments/my-images-001 --by importance
   deepaug inspect notebook.csv --top 20 --csv > top20_policies.csv")]
     Inspect(Inspect),
     /// Print the effective configuration, every key explained
@@ -385,7 +386,7 @@ pub(crate) struct Inspect {
     /// How many of the best policies to list
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = in_range(1, 1_000_000))]
     pub(crate) top: usize,
-    /// List what each op did instead
+    /// List what each op did, or what matters most, instead
     #[arg(long, value_name = "WHAT")]
     pub(crate) by: Option<By>,
     /// Print the list as a table of comma-separated values
@@ -401,8 +402,10 @@ pub(crate) struct Inspect {
 pub(crate) enum By {
     /// Policies.
     Policy,
-    /// Ops.
+    /// Ops: rewards of the trials with each beside those without it.
     Op,
+    /// What matters most, as the surrogate predicts: ops, their magnitudes, the portion.
+    Importance,
 }
 
 #[derive(Debug, clap::Args)]

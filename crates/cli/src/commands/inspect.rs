@@ -1,6 +1,6 @@
 //! `deepaug inspect`.
 
-use deepaug::inspect::OpEffect;
+use deepaug::inspect::{Importance, Level, OpEffect};
 use deepaug::{Error, Inspection};
 
 use crate::args::By;
@@ -11,18 +11,22 @@ const SHOWN: usize = 3;
 
 pub(crate) fn run(args: &args::Inspect) -> Result<(), Error> {
     let mut found = Inspection::read(&args.path)?;
-    let by_op = args.by == Some(By::Op);
     if args.json {
         found.ranked.truncate(args.top);
         output::json(&found);
     } else if args.csv {
-        output::line(if by_op { found.ops_csv() } else { found.csv(args.top) }.trim_end());
+        let table = match args.by {
+            None | Some(By::Policy) => found.csv(args.top),
+            Some(By::Op) => found.ops_csv(),
+            Some(By::Importance) => found.importance_csv(),
+        };
+        output::line(table.trim_end());
     } else {
         describe(&found);
-        if by_op {
-            ops(&found.ops)
-        } else {
-            policies(&found, args.top)
+        match args.by {
+            None | Some(By::Policy) => policies(&found, args.top),
+            Some(By::Op) => ops(&found.ops),
+            Some(By::Importance) => importance(&found.importance),
         }
         course(&found);
         failures(&found);
@@ -79,6 +83,23 @@ fn ops(ops: &[OpEffect]) {
             "{:<25}  {:>6}  {:.4}  {:.4}  {difference:<22}  {magnitude}",
             op.op, op.trials, op.reward, op.best
         ));
+    }
+}
+
+/// Shares of what is predicted, and for each the values with the highest and the lowest reward.
+fn importance(importance: &[Importance]) {
+    if importance.is_empty() {
+        return output::line("\nToo few trials, or all of one reward: nothing has been learnt.");
+    }
+    output::line("\nshare  of                            best value (reward predicted)             worst value");
+    for Importance { of, share, levels } in importance {
+        let by_reward = |a: &&Level, b: &&Level| a.reward.total_cmp(&b.reward);
+        let show = |level: Option<&Level>| {
+            let level = level.map(|l| format!("{} ({:.4} ± {:.4})", l.value, l.reward, l.deviation));
+            level.unwrap_or_default()
+        };
+        let (best, worst) = (show(levels.iter().max_by(by_reward)), show(levels.iter().min_by(by_reward)));
+        output::line(format_args!("{:>4.0} %  {of:<28}  {best:<40}  {worst}", 100.0 * share));
     }
 }
 

@@ -3,6 +3,7 @@
 //! It need not be one of this program's: notebooks of DeepAugment, in both of its shapes, are read as well.
 
 mod effects;
+mod importance;
 mod table;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use effects::{MagnitudeEffect, OpEffect};
+pub use importance::{Importance, Level};
 pub use table::{NamedPolicy, NamedStep, Sample, Shape};
 
 use crate::statistics::{deviation, mean};
@@ -71,6 +73,8 @@ pub struct Inspection {
     pub course: Vec<Step>,
     /// What each op did, the best first.
     pub ops: Vec<OpEffect>,
+    /// What matters in the judgement of the surrogate, fitted to all trials; empty for fewer than ten.
+    pub importance: Vec<Importance>,
     /// The trainings themselves.
     #[serde(skip)]
     pub samples: Vec<Sample>,
@@ -151,6 +155,7 @@ impl Inspection {
             seconds: (!seconds.is_empty()).then(|| seconds.iter().sum()),
             baseline,
             ops: effects::of(&ranked),
+            importance: importance::of(&ranked),
             ranked,
             course,
             samples,
@@ -190,6 +195,19 @@ impl Inspection {
             [op.op.clone(), op.trials.to_string()].into_iter().chain(numbers.map(cell)).collect()
         });
         to_csv(std::iter::once(header.map(String::from).to_vec()).chain(rows))
+    }
+
+    /// What matters in the judgement of the surrogate, as a table: a line for each value of each curve.
+    pub fn importance_csv(&self) -> String {
+        let header = ["of", "share", "value", "reward", "deviation"].map(String::from).to_vec();
+        let rows = self.importance.iter().flat_map(|importance| {
+            importance.levels.iter().map(|level| {
+                let numbers = [level.reward, level.deviation].map(|number| number.to_string());
+                let named = [importance.of.clone(), importance.share.to_string(), level.value.to_string()];
+                named.into_iter().chain(numbers).collect()
+            })
+        });
+        to_csv(std::iter::once(header).chain(rows))
     }
 }
 

@@ -82,3 +82,51 @@ fn a_folder_that_is_no_study_is_refused() {
     assert!(refusal.to_string().contains("neither a notebook nor the folder of a study"), "{refusal}");
     assert_eq!(refusal.code(), 6);
 }
+
+/// Rotation helps the more the stronger it is, blur does harm whenever it is there, and nothing else matters.
+#[test]
+fn what_matters_is_found_in_a_notebook_of_any_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notebook.csv");
+    let ops = ["rotate", "gaussian-blur", "invert", "solarize", "an-op-of-theirs"];
+    let mut text = String::from("trial_no,sample_no,epoch,acc,loss,val_acc,val_loss,reward");
+    for place in ["A_aug1", "A_aug2", "B_aug1", "B_aug2"] {
+        text.push_str(&format!(",{place}_type,{place}_magnitude"));
+    }
+    // A full period of a linear congruential generator (Numerical Recipes' constants) is random enough.
+    let mut state = 1u32;
+    let mut draw = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1u32 << 24)
+    };
+    for trial in 1..=150 {
+        let steps: Vec<(&str, f64)> = (0..4).map(|_| (ops[(draw() * 5.0) as usize], draw())).collect();
+        let effect = |&(op, magnitude): &(&str, f64)| match op {
+            "rotate" => 0.06 * magnitude,
+            "gaussian-blur" => -0.03,
+            _ => 0.0,
+        };
+        let reward = 0.5 + steps.iter().map(effect).sum::<f64>() + 0.002 * draw();
+        text.push_str(&format!("\n{trial},0,1,0.5,1.0,0.5,1.0,{reward}"));
+        steps.iter().for_each(|(op, magnitude)| text.push_str(&format!(",{op},{magnitude}")));
+    }
+    std::fs::write(&path, text).unwrap();
+    let found = Inspection::read(&path).unwrap();
+    let of: Vec<&str> = found.importance.iter().map(|importance| importance.of.as_str()).collect();
+    assert_eq!(of[..2], ["magnitude of rotate", "op"], "{of:?}");
+    assert!(of.contains(&"magnitude of an-op-of-theirs"), "{of:?}");
+    let [rotation, op, next, ..] = found.importance.as_slice() else { panic!("{of:?}") };
+    let reward = |name: &str| op.levels.iter().find(|level| level.value.to_string() == name).unwrap().reward;
+    assert!(reward("rotate") > reward("solarize") && reward("solarize") > reward("gaussian-blur") + 0.015);
+    assert!(rotation.levels.last().unwrap().reward - rotation.levels[0].reward > 0.03);
+    assert!(next.share < 0.1 * op.share, "{next:?}");
+    let lines = found.importance.iter().map(|importance| importance.levels.len()).sum::<usize>();
+    assert_eq!(found.importance_csv().lines().count(), 1 + lines);
+}
+
+#[test]
+fn nothing_is_learnt_from_a_handful_of_trials() {
+    let (mut single, _) = fixture("2019-02");
+    single.ranked.truncate(9);
+    assert!(super::importance::of(&single.ranked).is_empty());
+}

@@ -1,6 +1,9 @@
 //! Charts as SVG, drawn by hand: a page that needs no script shows them anywhere, and prints them sharp.
 
+use deepaug_controller::LevelValue;
 use maud::{Markup, html};
+
+use crate::inspect::Level;
 
 const WIDTH: f64 = 720.0;
 /// Letters of the labels, about so wide at the size of the style sheet.
@@ -181,8 +184,16 @@ fn band(line: &Line, x: Scale, y: Scale) -> String {
     format!("M{}L{}Z", there.join("L"), back.into_iter().rev().collect::<Vec<_>>().join("L"))
 }
 
-/// Rewards by magnitude for one op: a small picture among many, all on one scale from `low` to `high`.
-pub(super) fn magnitudes(uses: &[(f64, f64)], low: f64, high: f64, base: Option<f64>) -> Markup {
+/// Rewards by magnitude for one op, and the curve that the surrogate has learnt: a small picture among many, all on one
+/// scale from `low` to `high`.
+pub(super) fn magnitudes(uses: &[(f64, f64)], learnt: &[Level], low: f64, high: f64, base: Option<f64>) -> Markup {
+    let mut curve = Line::new("", "best", Vec::new());
+    for level in learnt {
+        if let LevelValue::Number(magnitude) = level.value {
+            curve.points.push((magnitude, level.reward));
+            curve.band.push((level.reward - level.deviation, level.reward + level.deviation));
+        }
+    }
     let x = Scale { low: 0.0, high: 1.0, from: 8.0, to: 152.0 };
     let y = Scale::around([low, high], 82.0, 6.0);
     html! {
@@ -190,6 +201,12 @@ pub(super) fn magnitudes(uses: &[(f64, f64)], low: f64, high: f64, base: Option<
             line.axis x1="8" x2="152" y1="86" y2="86" {}
             @if let Some(base) = base {
                 line.zero x1="8" x2="152" y1=(px(y.at(base))) y2=(px(y.at(base))) {}
+            }
+            @if !curve.points.is_empty() {
+                g.best {
+                    path.band d=(band(&curve, x, y)) {}
+                    path.line d=(path(&curve, x, y)) {}
+                }
             }
             text.small x="8" y="97" { "0" }
             text.small x="152" y="97" text-anchor="end" { "1" }

@@ -2,7 +2,9 @@
 
 mod answer;
 mod chart;
+mod comparisons;
 mod material;
+mod ops;
 mod pictures;
 mod sections;
 mod words;
@@ -43,10 +45,10 @@ fn page(material: &Material) -> Markup {
                     h1 { "Does the augmentation that deepaug found help on " (data) "?" }
                     (answer.show())
                     (sections::facts(material))
-                    (sections::comparisons(material))
+                    (comparisons::all(material))
                     (sections::policies(material))
                     (sections::course(material))
-                    (sections::ops(material))
+                    (ops::effects(material))
                     (sections::learning(material))
                     (sections::time(material))
                     (sections::usage(material))

@@ -5,31 +5,21 @@ use maud::{Markup, html};
 use ndarray::{Array4, ArrayView4, s};
 
 use super::answer::best_baseline;
-use super::chart::{self, Line, Row};
+use super::chart::{self, Line};
 use super::material::{Candidate, Material};
 use super::pictures;
-use super::words::{between, percent, points, signed, time_of};
+use super::words::{between, points, time_of};
 use crate::Policies;
-use crate::compare::{ComparisonResult, RankCheck, SchemeResult};
+use crate::compare::SEARCHED;
 use crate::inspect::Sample;
 use crate::statistics::mean;
 
-/// The scheme that a page is about.
-const SEARCHED: &str = crate::compare::SEARCHED;
 /// Policies that are shown as pictures.
 const SHOWN: usize = 5;
 /// How often each is drawn.
 const DRAWS: u64 = 3;
 /// Images of each in the page.
 const IMAGES: usize = 8;
-/// Ops whose rewards are drawn by magnitude.
-const OPS: usize = 20;
-
-/// What a scheme is called on the page.
-fn name_of(scheme: &str) -> String {
-    if scheme == SEARCHED { "policies found".into() } else { scheme.into() }
-}
-
 /// As many images as a row has.
 fn few(images: &Array4<u8>) -> ArrayView4<'_, u8> {
     images.slice(s![..images.dim().0.min(IMAGES), .., .., ..])
@@ -75,109 +65,6 @@ pub(super) fn facts(material: &Material) -> Markup {
                 span { "the search took" }
                 b { (material.notebook.trainings) " trainings" }
                 @if let Some(seconds) = seconds { span { (time_of(seconds)) " of training" } }
-            }
-        }
-    }
-}
-
-/// Each comparison with its intervals.
-pub(super) fn comparisons(material: &Material) -> Markup {
-    html! {
-        h2 { "Does it help?" }
-        @if material.comparisons.is_empty() {
-            p {
-                "The policies have not been compared on test images yet. "
-                code { "deepaug compare " (material.study.display()) }
-                " trains a final model with them and with what needs no search, under equal seeds."
-            }
-        }
-        @for comparison in &material.comparisons { (compared(comparison)) }
-    }
-}
-
-fn compared(comparison: &ComparisonResult) -> Markup {
-    let none = comparison.schemes.iter().find(|scheme| scheme.name == "none");
-    let row = |scheme: &SchemeResult| {
-        let gain = scheme.gain?;
-        let interval = gain.interval.map(|(low, high)| (100.0 * low, 100.0 * high));
-        let note = format!("{}  ({})", points(gain.mean, 1), percent(scheme.mean?));
-        Some(Row {
-            name: name_of(&scheme.name),
-            note,
-            value: 100.0 * gain.mean,
-            interval,
-            is_subject: scheme.name == SEARCHED,
-        })
-    };
-    let rows: Vec<Row> = comparison.schemes.iter().filter_map(row).collect();
-    let base = none.and_then(|none| none.mean).map(percent).unwrap_or_default();
-    let (model, seeds) = (&comparison.model, comparison.seeds);
-    html! {
-        h3 { (model) ", " (comparison.train_images) " training images, " (comparison.settings.epochs) " epochs, " (seeds) " seeds" }
-        @if !rows.is_empty() {
-            figure {
-                (chart::intervals(&rows, "", Some(&format!("no augmentation: {base}"))))
-                figcaption {
-                    "Points of accuracy on " (comparison.test_images) " test images above no augmentation, with 95 % intervals (Student's t, "
-                    "paired by seed); in brackets the accuracy. Every scheme took the same number of steps. The search never saw the test images."
-                }
-            }
-        }
-        table {
-            tr { th { "the policies found, beside" } th.number { "points" } th.number { "95 % interval" } th.number { "p, corrected" } th { "verdict" } }
-            @for versus in &comparison.versus {
-                tr {
-                    td { (what(comparison, &versus.baseline)) }
-                    td.number { (points(versus.difference.mean, 2)) }
-                    td.number {
-                        @if let Some(interval) = versus.difference.interval { (between(interval, 2)) }
-                    }
-                    td.number { @if let Some(p) = versus.p_corrected { (format!("{p:.3}")) } }
-                    td { (verdict(versus)) }
-                }
-            }
-        }
-        p.soft { "p by paired t tests, corrected for " (comparison.versus.len()) " comparisons (Holm)." }
-        @if let Some(check) = &comparison.rank_check { (ranks(check, model)) }
-    }
-}
-
-fn what(comparison: &ComparisonResult, name: &str) -> Markup {
-    let words = comparison.schemes.iter().find(|scheme| scheme.name == name).map(|scheme| scheme.what.as_str());
-    html! { (name) @if let Some(words) = words { br; span.soft { (words) } } }
-}
-
-fn verdict(versus: &crate::compare::Versus) -> String {
-    use crate::compare::Verdict;
-    match versus.verdict {
-        Verdict::Better => "better".into(),
-        Verdict::Worse => "worse".into(),
-        Verdict::Unknown => "unknown".into(),
-        Verdict::NoDifference => match versus.seeds_needed {
-            Some(needed) => format!("no difference shown; {needed} seeds would be needed"),
-            None => "no difference".into(),
-        },
-    }
-}
-
-fn ranks(check: &RankCheck, model: &str) -> Markup {
-    let words = check.correlation.map(|found| {
-        format!(
-            "rank correlation {:+.2} (p {:.3}) over {} policies from both ends of the search's ranking",
-            found.rho, found.p, found.count
-        )
-    });
-    html! {
-        h3 { "Does the order of policies hold on " (model) "?" }
-        p { (words.unwrap_or_else(|| "too few policies to tell".into())) "." }
-        table {
-            tr { th { "trial" } th.number { "reward in the search" } th.number { "accuracy on test images" } }
-            @for trial in &check.trials {
-                tr {
-                    td { (trial.trial) }
-                    td.number { (format!("{:.4}", trial.reward)) }
-                    td.number { @if let Some(accuracy) = trial.accuracy { (format!("{accuracy:.4}")) } }
-                }
             }
         }
     }
@@ -251,54 +138,6 @@ pub(super) fn course(material: &Material) -> Markup {
                 (notebook.failed.len()) " gave no reward."
             }
         }
-    }
-}
-
-/// What each op did.
-pub(super) fn ops(material: &Material) -> Markup {
-    let notebook = &material.notebook;
-    if notebook.ops.is_empty() {
-        return html! {};
-    }
-    let mut compared: Vec<_> = notebook.ops.iter().filter(|op| op.interval.is_some()).collect();
-    compared.sort_by(|a, b| b.difference.unwrap_or(0.0).total_cmp(&a.difference.unwrap_or(0.0)));
-    let row = |op: &&crate::inspect::OpEffect| {
-        let interval = op.interval.map(|(low, high)| (100.0 * low, 100.0 * high));
-        let value = 100.0 * op.difference.unwrap_or(0.0);
-        Row {
-            name: op.op.clone(),
-            note: format!("{}  in {}", signed(value, 1), op.trials),
-            value,
-            interval,
-            is_subject: false,
-        }
-    };
-    let rows: Vec<Row> = compared.iter().map(row).collect();
-    let rewards: Vec<f64> = notebook.ranked.iter().filter_map(|trial| trial.reward).collect();
-    let low = rewards.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let base = notebook.baseline.as_ref().and_then(|trial| trial.reward);
-    let mut most_used: Vec<_> = notebook.ops.iter().collect();
-    most_used.sort_by_key(|op| std::cmp::Reverse(op.uses.len()));
-    most_used.truncate(OPS);
-    html! {
-        h2 { "Ops and magnitudes" }
-        @if !rows.is_empty() {
-            figure {
-                (chart::intervals(&rows, "", Some("policies without it")))
-                figcaption {
-                    "Points of reward of policies with an op above those without it, with 95 % intervals (Welch), and in how many "
-                    "policies it was. A hint, no proof: ops come in pairs, and the search tries more of what it likes."
-                }
-            }
-        }
-        h3 { "Reward by magnitude" }
-        div.grid-of-ops {
-            @for op in &most_used {
-                div { (op.op) (chart::magnitudes(&op.uses, low, high, base)) }
-            }
-        }
-        p.soft { "All on one scale of rewards; the broken line is no augmentation." }
     }
 }
 

@@ -1,0 +1,105 @@
+//! What matters, in the judgement of the surrogate.
+
+use std::collections::BTreeSet;
+
+use deepaug_controller::{
+    Effect, Explanation, LevelValue, Method, Outcome, Point, SearchError, Settings, Space, SpaceError, Value, searcher,
+};
+use serde::Serialize;
+
+use super::Trial;
+
+/// Trials from which something can be learnt; with fewer the curves are flat and the shares are chance.
+const FEWEST: usize = 10;
+
+/// How much one choice decides: which ops there are, the magnitude of one of them, the portion.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Importance {
+    /// `op`, `portion`, or `magnitude of` an op.
+    pub of: String,
+    /// The share of the variance of predicted rewards over all policies that it explains alone, in [0, 1].
+    pub share: f64,
+    /// The rewards to expect with each value: ops by name, numbers ascending.
+    pub levels: Vec<Level>,
+}
+
+/// One value, and the reward predicted with it over random policies.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Level {
+    /// The value: the name of an op that one place of the policy has, or a number.
+    pub value: LevelValue,
+    /// The predicted reward.
+    pub reward: f64,
+    /// The standard deviation of that prediction: how unsure the surrogate is.
+    pub deviation: f64,
+}
+
+/// Main effects under the surrogate fitted to the trials (see [`Explanation`]), the most important first. Empty for fewer than
+/// ten trials, or where all rewards are the same.
+pub(super) fn of(trials: &[Trial]) -> Vec<Importance> {
+    // What cannot be fitted cannot be explained; the notebook is worth reading all the same.
+    let explained = if trials.len() < FEWEST { None } else { explain(trials).ok().flatten() };
+    explained.map(|explanation| explanation.effects.into_iter().map(importance).collect()).unwrap_or_default()
+}
+
+fn importance(effect: Effect) -> Importance {
+    let level = |level: deepaug_controller::Level| Level {
+        value: level.value,
+        reward: 1.0 - level.mean,
+        deviation: level.deviation,
+    };
+    let of = match (effect.of, effect.parameters.first()) {
+        (Some(op), _) => format!("magnitude of {op}"),
+        (None, Some(name)) if name == "portion" => name.clone(),
+        _ => "op".into(),
+    };
+    Importance { of, share: effect.importance, levels: effect.levels.into_iter().map(level).collect() }
+}
+
+fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
+    let steps = || trials.iter().flat_map(|trial| trial.policy.sub_policies.iter().flatten());
+    let ops: Vec<&str> = steps().map(|step| step.op.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
+    let shape: Vec<usize> = trials[0].policy.sub_policies.iter().map(Vec::len).collect();
+    let portion = |trial: &Trial| trial.policy.portion.unwrap_or(1.0);
+    let has_portion = trials.iter().any(|trial| portion(trial) != portion(&trials[0]));
+    let space = space(&ops, &shape, steps().map(|step| step.magnitude), has_portion)?;
+    let mut searcher = searcher(Method::Random, space, Settings::default(), 0)?;
+    for trial in trials {
+        let Some(reward) = trial.reward else { continue };
+        let mut values = Vec::new();
+        for step in trial.policy.sub_policies.iter().flatten() {
+            let op = ops.binary_search(&step.op.as_str()).unwrap_or_default();
+            values.extend([Value::Category(op), Value::Real(step.magnitude)]);
+        }
+        values.extend(has_portion.then(|| Value::Real(portion(trial))));
+        searcher.observe(trial.trial, Point(values), Outcome::Cost(1.0 - reward))?;
+    }
+    Explanation::of(&*searcher)
+}
+
+/// The space that the trials of a notebook are of, as far as the notebook tells.
+fn space(
+    ops: &[&str],
+    shape: &[usize],
+    magnitudes: impl Iterator<Item = f64>,
+    has_portion: bool,
+) -> Result<Space, SpaceError> {
+    let (low, high) = magnitudes.fold((0.0f64, 1.0f64), |(low, high), m| (low.min(m), high.max(m)));
+    let mut space = Space::new();
+    let mut groups = Vec::new();
+    for (sub_policy, &length) in shape.iter().enumerate() {
+        let mut group = Vec::new();
+        for place in 0..length {
+            let (kind, magnitude) = (format!("{sub_policy}.{place}.op"), format!("{sub_policy}.{place}.magnitude"));
+            space = space.categorical(&kind, ops.iter().copied())?.real(&magnitude, low, high)?;
+            // It tells which magnitude belongs to which op.
+            space = space.active_when(&magnitude, &kind, ops)?;
+            group.extend([kind, magnitude]);
+        }
+        groups.push(group);
+    }
+    if shape.len() > 1 && shape.iter().all(|length| *length == shape[0]) {
+        space = space.exchangeable(groups)?;
+    }
+    if has_portion { space.real("portion", 0.0, 1.0) } else { Ok(space) }
+}
