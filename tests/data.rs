@@ -104,4 +104,9 @@ fn wrong_ways_of_reading_are_refused_with_the_right_code() {
         fs::write(folder.path().join("c.toml"), key).unwrap();
         refused(&["data", "set", "--config", "c.toml"], 3, words);
     }
+    // A file that leaves the data to the command line may say how large its images are to be.
+    fs::write(folder.path().join("c.toml"), "image_size = 16").unwrap();
+    refused(&["optimize", "--config", "c.toml"], 3, "image_size: must be 0 for the images inside the program");
+    let run = deepaug(folder.path(), &["data", "set", "--config", "c.toml"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
 }

@@ -123,6 +123,36 @@ fn the_notebook_does_not_depend_on_threads_but_may_on_workers() {
     assert_ne!(first, notebook("c", "workers = 1\nthreads = 4"));
 }
 
+/// With 20 images to judge by, chance decides: there is soon less to expect than noise.
+#[test]
+fn a_search_out_of_patience_ends_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let extra =
+        "iters = 60\nopt_samples = 2\nopt_initial_points = 4\nvalidation_set_size = 20\npatience = 3\nworkers = 2";
+    let config = small_config(folder.path(), extra);
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let why = "less improvement is expected than a reward's noise";
+    assert!(run.stderr.contains(why) || run.stdout.contains(why), "{}{}", run.stdout, run.stderr);
+    let notebook = without_times(&folder.path().join("study/notebook.csv"));
+    let trials = 1 + notebook.iter().map(|row| row["trial_no"].parse::<usize>().unwrap()).max().unwrap();
+    // Trial 0, the initial points and the proposals that promised little, less the one that was not begun.
+    assert!((4 + 3..61).contains(&trials), "{trials} trials");
+
+    // It goes on when patience is given up.
+    let path = folder.path().join("study/study.toml");
+    let frozen = fs::read_to_string(&path).unwrap();
+    assert!(frozen.contains("\npatience = 3\n"));
+    fs::write(&path, frozen.replace("\npatience = 3\n", "\npatience = 0\n")).unwrap();
+    let run = deepaug(folder.path(), &["optimize", "--resume", "study"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let longer = without_times(&folder.path().join("study/notebook.csv"));
+    let of_the_search = |row: &&std::collections::BTreeMap<String, String>| row["phase"] == "search";
+    let begun: Vec<_> = notebook.iter().filter(of_the_search).collect();
+    assert_eq!(longer.iter().filter(of_the_search).take(begun.len()).collect::<Vec<_>>(), begun);
+    assert_eq!(longer.iter().rfind(of_the_search).unwrap()["trial_no"], "60");
+}
+
 #[test]
 fn trials_that_are_behind_end_early_and_never_win() {
     let folder = tempfile::tempdir().unwrap();
@@ -135,8 +165,8 @@ fn trials_that_are_behind_end_early_and_never_win() {
     assert!(!behind.is_empty());
     let of = |trial: &str| rows.iter().filter(|row| row["trial_no"] == trial).count();
     for row in &behind {
-        // One sample, which ended at a rung.
-        assert!([1, 3].contains(&of(&row["trial_no"])), "{row:?}");
+        // One sample, which ended at a rung, the last of which is the whole training.
+        assert!([1, 3, 9].contains(&of(&row["trial_no"])), "{row:?}");
         assert_eq!(row["sample_no"], "0");
     }
     let top = support::rows(&folder.path().join("study/top_policies.csv"));

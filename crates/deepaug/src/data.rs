@@ -8,7 +8,7 @@ use ndarray::Array3;
 use serde::Serialize;
 
 use crate::seeds::{Purpose, derive};
-use crate::{Config, Error};
+use crate::{Config, ConfigError, Error};
 
 /// Images of a class in a contact sheet.
 const SHOWN: usize = 8;
@@ -19,9 +19,20 @@ const CLASSES: usize = 100;
 /// there are.
 ///
 /// # Errors
-/// [`Error::Data`].
+/// [`Error::Data`]; [`Error::Config`] where the images inside the program are to have another size.
 pub fn read_data(config: &Config, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Dataset, Error> {
+    check_sample(config)?;
     Ok(Dataset::read_with(Path::new(&config.data), &config.read_options(), progress)?)
+}
+
+/// The images inside the program have one size. This is no part of the configuration's own check, for its file may leave the
+/// data to the command line.
+fn check_sample(config: &Config) -> Result<(), ConfigError> {
+    if config.data == deepaug_dataset::SAMPLE_NAME && ![0, 28].contains(&config.image_size.unwrap_or(0)) {
+        let why = "image_size: must be 0 for the images inside the program: they are 28x28 and stay so";
+        return Err(ConfigError::new(why));
+    }
+    Ok(())
 }
 
 /// What was understood of a set of images.
@@ -39,8 +50,9 @@ impl DataReport {
     /// images that cannot be read are listed, and sizes that differ are brought to one.
     ///
     /// # Errors
-    /// [`Error::Data`]: nothing can be understood.
+    /// As [`read_data`], where nothing can be understood.
     pub fn new(config: &Config, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(Self, Dataset), Error> {
+        check_sample(config)?;
         let asked = config.read_options();
         let image_size = if asked.image_size == ImageSize::Own { ImageSize::Auto } else { asked.image_size };
         let options = ReadOptions { image_size, on_bad_image: OnBadImage::Skip, ..asked.clone() };

@@ -175,6 +175,19 @@ impl Ledger {
         mean_reward(&self.rewards(trial, 0..self.samples))
     }
 
+    /// The standard error of a reward, from the spread of the samples of each of the trials before this one; none where no
+    /// trial has two.
+    pub(crate) fn noise(&self, before: u64) -> Option<f64> {
+        let (mut squares, mut freedom) = (0.0, 0);
+        for trial in 0..before {
+            let rewards: Vec<f64> = self.rewards(trial, 0..self.samples).iter().flatten().map(|r| r.value).collect();
+            let mean = rewards.iter().sum::<f64>() / rewards.len().max(1) as f64;
+            squares += rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>();
+            freedom += rewards.len().saturating_sub(1);
+        }
+        (freedom > 0).then(|| (squares / freedom as f64 / self.samples as f64).sqrt())
+    }
+
     /// A trial as a candidate for use.
     pub(crate) fn candidate(&self, trial: u64) -> Option<Candidate> {
         let Proposal { point, policy } = self.proposal(trial)?.clone();

@@ -153,6 +153,8 @@ pub enum Termination {
     Trainings,
     /// Every policy of the space had been tried.
     Exhausted,
+    /// The expected improvement stayed below the noise of a reward for as many proposals as `patience` says.
+    Patience,
 }
 
 impl fmt::Display for Termination {
@@ -162,6 +164,7 @@ impl fmt::Display for Termination {
             Self::Time => "the time is spent",
             Self::Trainings => "the trainings are spent",
             Self::Exhausted => "there are no other policies",
+            Self::Patience => "less improvement is expected than a reward's noise, for as long as patience says",
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Stopping trials early that are clearly losing: successive halving over epochs, without waiting for one another (L. Li et
 //! al., A system for massively parallel hyperparameter tuning, MLSys 2020), in the form that stops rather than pauses.
 //!
-//! A trial's first sample is its scout: when it is behind at a rung, it ends there and the other samples are not trained.
+//! A trial's first sample is its scout: when it is behind at a rung, it ends there and the other samples are not trained. The
+//! last rung is the whole training, after which only the other samples are left to be spared.
 //! All scouts have the same seed, so that differences between them are not differences of luck. What a new trial has to
 //! reach is decided when it is proposed, from the trials that the searcher has been told, so that it does not depend on
 //! timing.
@@ -43,6 +44,8 @@ const EARLIEST: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rungs {
     epochs: Vec<usize>,
+    /// Epochs of a whole training.
+    whole: usize,
     reduction: usize,
     last_n_epochs: usize,
 }
@@ -55,11 +58,13 @@ impl Rungs {
     pub(crate) fn new(config: &Config) -> Option<Self> {
         let reduction = config.early_stopping.reduction()?;
         let shorter = |&epochs: &usize| (epochs > 1).then(|| epochs.div_ceil(reduction));
-        let least = config.child_epochs.div_ceil(EARLIEST);
+        // Of fewer epochs than the reward is made of, the highest accuracies are another thing.
+        let least = config.child_epochs.div_ceil(EARLIEST).max(config.opt_last_n_epochs).min(config.child_epochs);
+        let whole = usize::from(config.opt_samples == 1);
         let mut epochs: Vec<usize> =
-            std::iter::successors(Some(config.child_epochs), shorter).skip(1).take_while(|&e| e >= least).collect();
+            std::iter::successors(Some(config.child_epochs), shorter).skip(whole).take_while(|&e| e >= least).collect();
         epochs.reverse();
-        Some(Self { epochs, reduction, last_n_epochs: config.opt_last_n_epochs })
+        Some(Self { epochs, whole: config.child_epochs, reduction, last_n_epochs: config.opt_last_n_epochs })
     }
 
     /// What counts at a rung: the mean of the highest validation accuracies so far, as in the reward.
@@ -68,13 +73,15 @@ impl Rungs {
         Some(mean_of_highest(until, self.last_n_epochs))
     }
 
-    /// What a new trial has to reach to be among the best of the scouts known. A rung with few of them has no hurdle.
+    /// What a new trial has to reach to be among the best of the scouts known. A rung with few of them has no hurdle, for what
+    /// is best after a few epochs need not be so in the end; after a whole training it is.
     pub(crate) fn hurdles(&self, scouts: &[&[EpochRecord]]) -> Hurdles {
         let hurdle = |&rung: &usize| {
             let mut values: Vec<f64> = scouts.iter().filter_map(|epochs| self.value(epochs, rung)).collect();
             values.sort_by(|a, b| b.total_cmp(a));
             let stay = (values.len() + 1) / self.reduction;
-            (stay > 1).then(|| (rung, values[stay - 1]))
+            let fewest = if rung == self.whole { 1 } else { 2 };
+            (stay >= fewest).then(|| (rung, values[stay - 1]))
         };
         self.epochs.iter().filter_map(hurdle).collect()
     }
@@ -85,17 +92,27 @@ impl Rungs {
         hurdle.is_some_and(|&(rung, least)| self.value(epochs, rung).is_some_and(|value| value < least))
     }
 
-    /// The reward that a scout that was stopped would have come to: its value at its rung, and what the complete trials, given
-    /// as scout and reward, gained from there on the average; no more than their median, for it was stopped.
-    pub(crate) fn estimate(&self, stopped: &[EpochRecord], complete: &[(&[EpochRecord], f64)]) -> f64 {
+    /// The reward that a scout that was stopped would have come to, from what became of others, each given as its scout and
+    /// its reward if it was trained to the end: its value at its rung, what scouts gained from there on in whole trainings, and
+    /// how rewards differed from the values of whole scouts, on the average. No more than the median of whole scouts would come
+    /// to, unless it is one itself, for it was stopped.
+    pub(crate) fn estimate(&self, stopped: &[EpochRecord], others: &[(&[EpochRecord], Option<f64>)]) -> f64 {
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let rung = stopped.len();
         let value = self.value(stopped, rung).unwrap_or_default();
-        let gains: Vec<f64> = complete.iter().filter_map(|(s, reward)| Some(reward - self.value(s, rung)?)).collect();
-        let mut rewards: Vec<f64> = complete.iter().map(|(_, reward)| *reward).collect();
-        rewards.sort_by(f64::total_cmp);
-        let gain = gains.iter().sum::<f64>() / gains.len().max(1) as f64;
-        let most = rewards.get(rewards.len() / 2).copied().unwrap_or(1.0);
-        (value + gain).min(most)
+        let whole: Vec<(f64, f64, Option<f64>)> = others
+            .iter()
+            .filter_map(|(scout, reward)| Some((self.value(scout, self.whole)?, self.value(scout, rung)?, *reward)))
+            .collect();
+        let shift = mean(&whole.iter().filter_map(|(value, _, reward)| Some((*reward)? - value)).collect::<Vec<_>>());
+        if rung == self.whole {
+            return value + shift;
+        }
+        let growth = mean(&whole.iter().map(|(value, then, _)| value - then).collect::<Vec<_>>());
+        let mut values: Vec<f64> = whole.iter().map(|(value, ..)| *value).collect();
+        values.sort_by(f64::total_cmp);
+        let most = values.get(values.len() / 2).copied().unwrap_or(1.0);
+        (value + growth).min(most) + shift
     }
 }
 
@@ -115,16 +132,25 @@ mod tests {
     #[test]
     fn rungs_are_thirds_or_halves_of_the_epochs() {
         assert_eq!(rungs(EarlyStopping::Off, 50), None);
-        assert_eq!(rungs(EarlyStopping::Halving, 50).unwrap().epochs, [6, 17]);
-        assert_eq!(rungs(EarlyStopping::Median, 50).unwrap().epochs, [4, 7, 13, 25]);
-        assert_eq!(rungs(EarlyStopping::Halving, 9).unwrap().epochs, [1, 3]);
-        assert!(rungs(EarlyStopping::Halving, 1).unwrap().epochs.is_empty());
+        assert_eq!(rungs(EarlyStopping::Halving, 50).unwrap().epochs, [6, 17, 50]);
+        assert_eq!(rungs(EarlyStopping::Median, 50).unwrap().epochs, [4, 7, 13, 25, 50]);
+        assert_eq!(rungs(EarlyStopping::Halving, 9).unwrap().epochs, [1, 3, 9]);
+        assert_eq!(rungs(EarlyStopping::Halving, 1).unwrap().epochs, [1]);
+        let of = |child_epochs, opt_samples, opt_last_n_epochs| {
+            let early_stopping = EarlyStopping::Halving;
+            let config = Config { early_stopping, child_epochs, opt_samples, opt_last_n_epochs, ..Config::default() };
+            Rungs::new(&config).unwrap().epochs
+        };
+        assert_eq!(of(9, 3, 3), [3, 9], "a reward is made of three epochs");
+        assert_eq!(of(2, 3, 3), [2]);
+        assert_eq!(of(9, 1, 1), [1, 3], "no other samples are left to be spared");
     }
 
     #[test]
     fn one_in_three_goes_on() {
         let rungs = rungs(EarlyStopping::Halving, 9).unwrap();
-        let scouts: Vec<Vec<EpochRecord>> = (1..=8).map(|i| epochs(&[0.1 * f64::from(i), 0.0, 0.5])).collect();
+        let scout = |i: u32| epochs(&[0.1 * f64::from(i), 0.0, 0.5]);
+        let scouts: Vec<Vec<EpochRecord>> = (1..=8).map(scout).collect();
         let known = |n: usize| scouts[..n].iter().map(Vec::as_slice).collect::<Vec<_>>();
         assert_eq!(rungs.hurdles(&known(4)), []);
         // The third highest of eight, for a ninth may be third.
@@ -138,12 +164,16 @@ mod tests {
 
     #[test]
     fn what_a_stopped_trial_would_have_come_to_is_estimated_from_the_others() {
-        let rungs = rungs(EarlyStopping::Halving, 9).unwrap();
-        let (a, b) = (epochs(&[0.3, 0.5, 0.7]), epochs(&[0.4, 0.6, 0.6]));
-        let complete: Vec<(&[EpochRecord], f64)> = vec![(&a, 0.7), (&b, 0.6)];
-        // They gained 0.4 and 0.2.
-        assert!((rungs.estimate(&epochs(&[0.2]), &complete) - 0.5).abs() < 1e-12);
-        assert!((rungs.estimate(&epochs(&[0.5]), &complete) - 0.7).abs() < 1e-12);
+        let rungs = rungs(EarlyStopping::Halving, 3).unwrap();
+        let (a, b, c) = (epochs(&[0.3, 0.5, 0.7]), epochs(&[0.4, 0.6, 0.6]), epochs(&[0.1]));
+        // Whole scouts gained 0.4 and 0.2; the reward of one was 0.02 above its scout's value.
+        let others: Vec<(&[EpochRecord], Option<f64>)> = vec![(&a, Some(0.72)), (&b, None), (&c, None)];
+        assert!((rungs.estimate(&epochs(&[0.2]), &others) - 0.52).abs() < 1e-12);
+        assert!(
+            (rungs.estimate(&epochs(&[0.5]), &others) - 0.72).abs() < 1e-12,
+            "no more than the median of 0.6 and 0.7"
+        );
+        assert!((rungs.estimate(&epochs(&[0.2, 0.3, 0.9]), &others) - 0.92).abs() < 1e-12);
         assert!((rungs.estimate(&epochs(&[0.2]), &[]) - 0.2).abs() < 1e-12);
     }
 }

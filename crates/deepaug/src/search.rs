@@ -64,6 +64,7 @@ impl Search<'_> {
                 hurdles: BTreeMap::new(),
                 asked: 0,
                 told: 0,
+                hopeless: 0,
                 meter: Meter::new(),
             };
             running.run(searcher)
@@ -93,6 +94,8 @@ struct Running<'a, 'w> {
     asked: u64,
     /// Trials 0 to this have been told.
     told: u64,
+    /// Proposals in a row that promised less than the noise of a reward.
+    hopeless: usize,
     meter: Meter,
 }
 
@@ -107,6 +110,10 @@ impl Running<'_, '_> {
             }
             if let Some(spent) = self.spent() {
                 ended_by = spent;
+                break;
+            }
+            if config.patience > 0 && self.is_hopeless(searcher)? {
+                ended_by = Termination::Patience;
                 break;
             }
             match self.ask(searcher) {
@@ -146,6 +153,17 @@ impl Running<'_, '_> {
         let fresh = locked(self.search.recorder).fresh();
         let reserve = self.meter.start.elapsed().div_f64(fresh.max(1) as f64).mul_f64(confirmations as f64);
         (self.meter.start.elapsed() + reserve >= time).then_some(Termination::Time)
+    }
+
+    /// Whether the last proposals, and the next one, promise less than chance gives and takes (A. Makarova et al., Automatic
+    /// termination for hyperparameter optimization, AutoML 2022, stop by a bound on the regret in the same way).
+    fn is_hopeless(&mut self, searcher: &dyn Searcher) -> Result<bool, Error> {
+        let noise = locked(self.search.recorder).ledger().noise(self.told);
+        self.hopeless = match searcher.prospect(self.asked)?.zip(noise) {
+            Some((prospect, noise)) if prospect < noise => self.hopeless + 1,
+            _ => 0,
+        };
+        Ok(self.hopeless >= self.search.config.patience)
     }
 
     /// Proposes the next trial, or takes what was proposed for it before, and has it trained.
@@ -216,12 +234,13 @@ impl Running<'_, '_> {
             let ledger = recorder.ledger();
             let behind = ledger.ended(trial, 0).filter(|ended| ended.is_behind()).and_then(Ended::history);
             let estimate = self.rungs.zip(behind).map(|(rungs, stopped)| {
-                let complete: Vec<_> = (0..trial)
+                let others: Vec<_> = (0..trial)
                     .filter_map(|told| {
-                        Some((scout(ledger, told).filter(|(_, behind)| !behind)?.0, ledger.reward(told)?))
+                        let (epochs, behind) = scout(ledger, told)?;
+                        Some((epochs, ledger.reward(told).filter(|_| !behind)))
                     })
                     .collect();
-                rungs.estimate(&stopped.epochs, &complete)
+                rungs.estimate(&stopped.epochs, &others)
             });
             let policy = ledger.proposal(trial).map(|proposal| proposal.policy.clone());
             (

@@ -175,7 +175,7 @@ impl Observer for Watch<'_, '_> {
         let (seed, device) =
             (workers.objective.sample_seed(sample), workers.objective.child().device_kind().to_string());
         let ended = match result {
-            Ok(history) => Ended::Trained { seed, device, history: history.clone(), behind: false },
+            Ok(history) => Ended::Trained { seed, device, history: history.clone(), behind: run.behind },
             Err(TrainError::Stopped) if run.behind => {
                 let seconds = run.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
                 let history = History { epochs: std::mem::take(&mut run.epochs), seconds };

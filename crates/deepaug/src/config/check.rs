@@ -1,0 +1,174 @@
+//! Whether the values of a configuration make sense, each and together.
+
+use std::path::Path;
+
+use deepaug_child_model::Model;
+use deepaug_dataset::{Amount, format_names};
+
+use super::{Config, Portion};
+use crate::{Auto, ConfigError};
+
+/// Names of files in a study's folder that are not the user's to choose.
+const RESERVED: [&str; 7] = [
+    crate::study::FROZEN_CONFIG,
+    crate::study::JOURNAL,
+    crate::study::LOG,
+    crate::journal::LOCK,
+    "best_policy.json",
+    "top_policies.csv",
+    "result.json",
+];
+
+impl Config {
+    /// Whether every value makes sense, of a configuration that was made or changed by a program.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check().map_err(|(key, why)| ConfigError::new(format!("{key}: {why}")))
+    }
+
+    /// Whether every value makes sense; the key and the reason where one does not.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        // The upper limits are far beyond use; they keep a slip of the finger from asking for all memory there is.
+        let counts = [
+            ("image_size", self.image_size.unwrap_or(0) as usize, 0, 1024),
+            ("iters", usize::try_from(self.iters).unwrap_or(usize::MAX), 1, 1_000_000),
+            ("opt_initial_points", self.opt_initial_points, 1, 10_000),
+            ("opt_samples", self.opt_samples, 1, 1000),
+            ("patience", self.patience, 0, 1_000_000),
+            ("opt_last_n_epochs", self.opt_last_n_epochs, 1, 100_000),
+            ("confirm_policies", self.confirm_policies, 0, 1000),
+            ("confirm_samples", self.confirm_samples, 0, 1000),
+            // One letter each in the notebook.
+            ("sub_policies", self.sub_policies, 1, 26),
+            ("ops_per_sub_policy", self.ops_per_sub_policy, 1, 20),
+            ("child_epochs", self.child_epochs, 1, 100_000),
+            ("child_batch_size", self.child_batch_size, 1, 100_000),
+            ("child_first_train_epochs", self.child_first_train_epochs, 0, 100_000),
+            ("workers", self.workers.unwrap_or(1), 1, 4096),
+            ("threads", self.threads, 0, 4096),
+        ];
+        for (key, value, least, most) in counts {
+            if value < least {
+                return Err((key, format!("must be at least {least}")));
+            }
+            if value > most {
+                return Err((key, format!("must be at most {most}")));
+            }
+        }
+        for (key, size) in [
+            ("train_set_size", self.train_set_size),
+            ("validation_set_size", self.validation_set_size),
+            ("test_set_size", self.test_set_size),
+        ] {
+            match size {
+                Amount::Count(count) if (1..=100_000_000).contains(&count) => {}
+                Amount::Share(share) if share > 0.0 && share < 1.0 => {}
+                _ => return Err((key, "must be a number from 1 to 100000000, or a share between 0 and 1".into())),
+            }
+        }
+        if let Auto::Given(format) = &self.data_format
+            && !format_names().any(|name| name == format)
+        {
+            let names: Vec<_> = format_names().collect();
+            return Err(("data_format", format!("must be \"auto\" or one of {}", names.join(", "))));
+        }
+        // Everything of a study lies in its folder, under names that do not collide.
+        for (key, name) in
+            [("notebook_path", &self.notebook_path), ("pre_aug_weights_path", &self.pre_aug_weights_path)]
+        {
+            let plain = Path::new(name).file_name().is_some_and(|file| file == name.as_str());
+            if !plain || RESERVED.contains(&name.as_str()) {
+                return Err((
+                    key,
+                    format!("must be the name of a file of its own in the study's folder, not {name:?}"),
+                ));
+            }
+        }
+        if self.notebook_path == self.pre_aug_weights_path {
+            return Err(("notebook_path", "must differ from pre_aug_weights_path".into()));
+        }
+        if i64::try_from(self.seed).is_err() {
+            return Err(("seed", format!("must be at most {}", i64::MAX)));
+        }
+        if !(0.0..=1.0).contains(&self.overfit_tolerance) {
+            return Err(("overfit_tolerance", "must lie in 0..1, as accuracies do".into()));
+        }
+        if let Portion::Fixed(share) = self.portion
+            && !(share > 0.0 && share <= 1.0)
+        {
+            return Err(("portion", "must be above 0 and at most 1, or \"search\"".into()));
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return Err(("label_smoothing", "must be at least 0 and below 1".into()));
+        }
+        if !(0.0..=100.0).contains(&self.mixup) {
+            return Err(("mixup", "must lie in 0..100".into()));
+        }
+        self.optimiser()
+            .check()
+            .map_err(|(key, why)| (if key == "decay" { "learning_rate_decay" } else { key }, why))?;
+        if matches!(&self.model, Model::Layers(layers) if layers.is_empty()) {
+            return Err(("model", "is \"layers\", but child.layers has none".into()));
+        }
+        if !self.child.layers.is_empty() && !matches!(self.model, Model::Layers(_)) {
+            return Err(("model", "must be \"layers\" when child.layers are given".into()));
+        }
+        if !self.child.command.is_empty() && !self.child.layers.is_empty() {
+            return Err(("child", "has a command and layers; only one of them can train".into()));
+        }
+        if !self.child.command.is_empty() {
+            self.check_program()?;
+        }
+        if self.child_memory == Auto::Given(0) {
+            return Err(("child_memory", "must be at least 1".into()));
+        }
+        if self.ops.is_empty() {
+            let key = if self.exclude.is_empty() { "ops" } else { "exclude" };
+            return Err((key, "must leave at least one op".into()));
+        }
+        if let Some(op) = self.ops.iter().find(|&&op| !self.ranges.has(op)) {
+            return Err((
+                "ops",
+                format!("the {} ranges do not have {op}; choose other ranges or exclude it", self.ranges),
+            ));
+        }
+        if let Some(op) = self.ops.iter().enumerate().find(|(i, op)| self.ops[..*i].contains(op)) {
+            return Err(("ops", format!("names {} twice", op.1)));
+        }
+        if self.patience > 0 && self.opt_samples < 2 {
+            return Err((
+                "patience",
+                "needs opt_samples of at least 2: one training a policy does not show its noise".into(),
+            ));
+        }
+        if self.confirm_policies > 0 && self.confirm_samples == 0 {
+            return Err(("confirm_samples", "must be at least 1 when policies are confirmed".into()));
+        }
+        Ok(())
+    }
+
+    /// A program does its own training: what it would not hear of must not be set.
+    fn check_program(&self) -> Result<(), (&'static str, String)> {
+        let default = Self::default();
+        let unheard = [
+            ("child_first_train_epochs", self.child_first_train_epochs == 0),
+            ("optimizer", self.optimizer == default.optimizer),
+            ("learning_rate", self.learning_rate == default.learning_rate),
+            ("learning_rate_decay", self.learning_rate_decay == default.learning_rate_decay),
+            ("schedule", self.schedule == default.schedule),
+            ("warmup_epochs", self.warmup_epochs == default.warmup_epochs),
+            ("momentum", self.momentum == default.momentum),
+            ("weight_decay", self.weight_decay == default.weight_decay),
+            ("clip_norm", self.clip_norm == default.clip_norm),
+            ("label_smoothing", self.label_smoothing == default.label_smoothing),
+            ("mixup", self.mixup == default.mixup),
+            ("augment", self.augment == default.augment),
+        ];
+        match unheard.into_iter().find(|(_, unset)| !unset) {
+            Some((key, _)) => Err((key, "is left to the program of child.command; remove it".into())),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! What a search is told.
+
+mod check;
+mod keys;
+
+use std::path::Path;
+
+use deepaug_augmenter::{Op, RangeTable, selection};
+use deepaug_child_model::{
+    Augment, ChildModel, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule,
+    Settings,
+};
+use deepaug_controller::Method;
+use deepaug_dataset::{
+    Amount, Channels, Columns, Fit, ImageSize, OnBadImage, ReadOptions, SplitSizes, TEST_SHARE, cache_folder,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use self::keys::{line_of, line_of_key, names, unknown};
+use crate::{Auto, Colour, ConfigError, EarlyStopping};
+
+/// Whether the share of images that a sub-policy augments is searched or given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Portion {
+    /// The search chooses it in [0, 1].
+    Searched,
+    /// Always this share, in (0, 1].
+    Fixed(f64),
+}
+
+impl Serialize for Portion {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Searched => serializer.serialize_str("search"),
+            Self::Fixed(share) => serializer.serialize_f64(*share),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Portion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Share(f64),
+            Word(String),
+        }
+        match Given::deserialize(deserializer) {
+            Ok(Given::Share(share)) => Ok(Self::Fixed(share)),
+            Ok(Given::Word(word)) if word == "search" => Ok(Self::Searched),
+            _ => Err(serde::de::Error::custom("portion must be a number above 0 and at most 1, or \"search\"")),
+        }
+    }
+}
+
+/// How many images a training sees an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EpochSize {
+    /// As many for every policy, and for none, as portion 1 gives: no policy wins by training longer.
+    Fixed,
+    /// Originals and copies once each, as DeepAugment does.
+    Pool,
+}
+
+/// A child of the user's own, instead of a named model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Child {
+    /// A program and its arguments, which is started for every training: see [`Program`].
+    pub command: Vec<String>,
+    /// The folder it is started in; a new study writes down where it was made.
+    pub folder: String,
+    /// Layers of a net; the dense layer to the classes is added to them.
+    pub layers: Vec<Layer>,
+}
+
+/// What a search is told. [`Config::default`] is DeepAugment 1.1.2's; [`Config::quickstart`] ends in minutes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "KEYS documents every key once, for the command and the files too")]
+pub struct Config {
+    pub data: String,
+    pub data_format: Auto<String>,
+    pub image_size: Auto<u32>,
+    pub fit: Fit,
+    pub channels: Channels,
+    pub background: Colour,
+    pub image_column: String,
+    pub label_column: String,
+    pub split_column: String,
+    pub group_column: String,
+    pub on_bad_image: OnBadImage,
+    pub data_cache: bool,
+    pub train_set_size: Amount,
+    pub validation_set_size: Amount,
+    pub test_set_size: Amount,
+    pub method: Method,
+    pub iters: u64,
+    pub seed: u64,
+    pub opt_initial_points: usize,
+    pub opt_samples: usize,
+    pub opt_last_n_epochs: usize,
+    pub overfit_tolerance: f64,
+    pub confirm_policies: usize,
+    pub confirm_samples: usize,
+    pub early_stopping: EarlyStopping,
+    pub patience: usize,
+    pub workers: Auto<usize>,
+    pub ranges: RangeTable,
+    #[serde(deserialize_with = "selected")]
+    pub ops: Vec<Op>,
+    #[serde(deserialize_with = "selected")]
+    pub exclude: Vec<Op>,
+    pub sub_policies: usize,
+    pub ops_per_sub_policy: usize,
+    pub portion: Portion,
+    pub model: Model,
+    pub child_epochs: usize,
+    pub child_batch_size: usize,
+    pub epoch_size: EpochSize,
+    pub child_first_train_epochs: usize,
+    pub pre_aug_weights_path: String,
+    pub optimizer: Auto<Rule>,
+    pub learning_rate: Auto<f64>,
+    pub learning_rate_decay: Auto<f64>,
+    pub schedule: Schedule,
+    pub warmup_epochs: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+    pub clip_norm: Auto<f64>,
+    pub label_smoothing: f64,
+    pub mixup: f64,
+    pub augment: Augment,
+    pub child: Child,
+    pub device: DeviceChoice,
+    pub threads: usize,
+    pub child_memory: Auto<u64>,
+    pub notebook_path: String,
+}
+
+/// Keys whose value may change between two runs of a study: they do not decide how a trial is judged.
+const FREE_KEYS: [&str; 13] = [
+    "iters",
+    "patience",
+    "confirm_policies",
+    "confirm_samples",
+    "threads",
+    "notebook_path",
+    "child_memory",
+    "device",
+    // The journal knows the images themselves; how they were found may change.
+    "data_format",
+    "image_column",
+    "label_column",
+    "on_bad_image",
+    "data_cache",
+];
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: deepaug_dataset::SAMPLE_NAME.into(),
+            data_format: Auto::Auto,
+            image_size: Auto::Given(0),
+            fit: Fit::Crop,
+            channels: Channels::Auto,
+            background: Colour([255; 3]),
+            image_column: String::new(),
+            label_column: String::new(),
+            split_column: String::new(),
+            group_column: String::new(),
+            on_bad_image: OnBadImage::Error,
+            data_cache: true,
+            train_set_size: Amount::Count(2000),
+            validation_set_size: Amount::Count(1000),
+            test_set_size: TEST_SHARE,
+            method: Method::BayesianOptimization,
+            iters: 300,
+            seed: 0,
+            opt_initial_points: 10,
+            opt_samples: 3,
+            opt_last_n_epochs: 3,
+            overfit_tolerance: 0.10,
+            confirm_policies: 3,
+            confirm_samples: 5,
+            early_stopping: EarlyStopping::Off,
+            patience: 0,
+            workers: Auto::Auto,
+            ranges: RangeTable::Monotone,
+            ops: Op::DEEPAUGMENT.to_vec(),
+            exclude: Vec::new(),
+            sub_policies: 5,
+            ops_per_sub_policy: 2,
+            portion: Portion::Fixed(1.0),
+            model: Model::BasicCnn,
+            child_epochs: 50,
+            child_batch_size: 64,
+            epoch_size: EpochSize::Fixed,
+            child_first_train_epochs: 0,
+            pre_aug_weights_path: "pre_aug_weights.safetensors".into(),
+            optimizer: Auto::Auto,
+            learning_rate: Auto::Auto,
+            learning_rate_decay: Auto::Auto,
+            schedule: Schedule::Constant,
+            warmup_epochs: 0.0,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            clip_norm: Auto::Auto,
+            label_smoothing: 0.0,
+            mixup: 0.0,
+            augment: Augment::Once,
+            child: Child::default(),
+            device: DeviceChoice::Auto,
+            threads: 0,
+            child_memory: Auto::Auto,
+            notebook_path: "notebook.csv".into(),
+        }
+    }
+}
+
+impl Config {
+    /// What runs without arguments: small enough for a few minutes on two CPU cores.
+    pub fn quickstart() -> Self {
+        Self::parse(include_str!("../../../../configs/quickstart.toml")).expect("the file is part of the tests")
+    }
+
+    /// Reads a TOML file; keys it leaves out keep their defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file, the line and the key.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let place = |error: ConfigError| ConfigError { file: Some(path.into()), ..error };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| place(ConfigError::new(format!("cannot read the configuration: {error}"))))?;
+        Self::parse(&text).map_err(place)
+    }
+
+    /// Reads TOML text; keys it leaves out keep their defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the line and the key.
+    ///
+    /// ```
+    /// # use deepaug::Config;
+    /// assert_eq!(Config::parse("iters = 20").unwrap().iters, 20);
+    /// let error = Config::parse("seed = 1\nopt_sample = 3").unwrap_err();
+    /// assert_eq!(error.to_string(), "line 2: unknown key \"opt_sample\"; did you mean \"opt_samples\"?");
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let wrong = |error: &toml::de::Error| ConfigError {
+            file: None,
+            line: error.span().map(|span| line_of(text, span.start)),
+            why: error.message().trim().to_string(),
+        };
+        let table: toml::Table = toml::from_str(text).map_err(|error| wrong(&error))?;
+        let known = |key: &str| key == "child" || names().any(|name| name == key);
+        if let Some(key) = table.keys().find(|key| !known(key)) {
+            return Err(ConfigError { line: line_of_key(text, key), ..unknown(key) });
+        }
+        let mut config: Self = toml::from_str(text).map_err(|error| wrong(&error))?;
+        // Layers that are given are meant.
+        if !config.child.layers.is_empty() && !table.contains_key("model") {
+            config.model = Model::Layers(Vec::new());
+        }
+        config.ops.retain(|op| !config.exclude.contains(op));
+        if let Model::Layers(layers) = &mut config.model {
+            layers.clone_from(&config.child.layers);
+        }
+        config.check().map_err(|(key, why)| ConfigError {
+            file: None,
+            line: line_of_key(text, key),
+            why: format!("{key}: {why}"),
+        })?;
+        Ok(config)
+    }
+
+    /// The optimiser: what is given, and for the rest what is usual for it or for the model.
+    pub fn optimiser(&self) -> Optimiser {
+        let own = self.model.optimiser();
+        let rule = self.optimizer.unwrap_or(own.rule);
+        let usual = match rule {
+            rule if rule == own.rule => own,
+            Rule::Sgd => Optimiser { clip_norm: own.clip_norm, ..Optimiser::plain(rule, 0.05) },
+            Rule::RmsProp | Rule::Adam => Optimiser { clip_norm: own.clip_norm, ..Optimiser::plain(rule, 1e-3) },
+        };
+        Optimiser {
+            rule,
+            learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+            decay: self.learning_rate_decay.unwrap_or(usual.decay),
+            schedule: self.schedule,
+            warmup_epochs: self.warmup_epochs,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            clip_norm: self.clip_norm.unwrap_or(usual.clip_norm),
+        }
+    }
+
+    /// How children are trained.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            epochs: self.child_epochs,
+            batch_size: self.child_batch_size,
+            images_per_epoch: None,
+            optimiser: self.optimiser(),
+            label_smoothing: self.label_smoothing,
+            mixup: self.mixup,
+            augment: self.augment,
+        }
+    }
+
+    /// The child that is to be trained, on its device.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when the device cannot be had.
+    pub fn child_model(&self) -> Result<Box<dyn ChildModel>, DeviceError> {
+        if !self.child.command.is_empty() {
+            let program = Program::new(self.child.command.clone());
+            let folder = if self.child.folder.is_empty() { "." } else { &self.child.folder };
+            return Ok(Box::new(program.with_folder(folder.into())));
+        }
+        let net = Net::new(self.model.clone(), Device::open(self.device)?);
+        Ok(Box::new(match self.child_memory {
+            Auto::Auto => net,
+            Auto::Given(mebibytes) => net.with_memory(mebibytes.saturating_mul(1 << 20)),
+        }))
+    }
+
+    /// Trainings with fresh seeds at the end of a search of so many trials, the one without augmentation counted.
+    pub(crate) fn confirmations(&self, trials: u64) -> usize {
+        match (trials as usize).saturating_sub(1).min(self.confirm_policies) {
+            0 => 0,
+            policies => (policies + 1) * self.confirm_samples,
+        }
+    }
+
+    /// How the images are read.
+    pub fn read_options(&self) -> ReadOptions {
+        let column = |name: &String| (!name.is_empty()).then(|| name.clone());
+        ReadOptions {
+            format: match &self.data_format {
+                Auto::Auto => None,
+                Auto::Given(name) => Some(name.clone()),
+            },
+            image_size: match self.image_size {
+                Auto::Auto => ImageSize::Auto,
+                Auto::Given(0) => ImageSize::Own,
+                Auto::Given(side) => ImageSize::Side(side),
+            },
+            fit: self.fit,
+            channels: self.channels,
+            background: self.background.0,
+            columns: Columns {
+                image: column(&self.image_column),
+                label: column(&self.label_column),
+                split: column(&self.split_column),
+                group: column(&self.group_column),
+            },
+            on_bad_image: self.on_bad_image,
+            cache: if self.data_cache { cache_folder() } else { None },
+        }
+    }
+
+    /// How many images go into each part.
+    pub fn split_sizes(&self) -> SplitSizes {
+        SplitSizes { train: self.train_set_size, validation: self.validation_set_size, test: self.test_set_size }
+    }
+
+    /// The values that decide what a trial's trainings are.
+    pub(crate) fn fixed(&self) -> serde_json::Value {
+        let mut values = serde_json::to_value(self).unwrap_or_default();
+        if let Some(values) = values.as_object_mut() {
+            values.retain(|key, _| !FREE_KEYS.contains(&key.as_str()));
+            // The journal knows the images themselves; where they lie may change.
+            values.remove("data");
+        }
+        values
+    }
+}
+
+/// Ops by name, family or category; one name may stand without a list.
+fn selected<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Op>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected the name of an op or of a group of ops, or a list of such names")]
+    enum Names {
+        One(String),
+        Many(Vec<String>),
+    }
+    let names = match Names::deserialize(deserializer)? {
+        Names::One(name) => vec![name],
+        Names::Many(names) => names,
+    };
+    selection::all_ops(names.iter().map(String::as_str)).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+use super::keys::{line_of_key, names};
+use super::*;
+
+#[test]
+fn every_key_is_documented_and_every_document_has_a_key() {
+    let values = toml::Table::try_from(Config::default()).unwrap();
+    let mut documented: Vec<_> = names().collect();
+    documented.sort_unstable();
+    let mut fields: Vec<String> = Vec::new();
+    for (key, value) in &values {
+        match value.as_table() {
+            Some(table) => fields.extend(table.keys().map(|inner| format!("{key}.{inner}"))),
+            None => fields.push(key.clone()),
+        }
+    }
+    fields.sort_unstable();
+    assert_eq!(documented, fields);
+}
+
+#[test]
+fn what_is_printed_reads_back_the_same() {
+    for config in [Config::default(), Config { portion: Portion::Searched, seed: 7, ..Config::quickstart() }] {
+        assert_eq!(Config::parse(&config.documented()).unwrap(), config);
+    }
+}
+
+#[test]
+fn a_net_of_layers_and_an_optimiser_are_read() {
+    let config = Config::parse(
+        "optimizer = \"sgd\"\nweight_decay = 5e-4\nschedule = \"cosine\"\n\
+         [child]\nlayers = [{ kind = \"conv\", filters = 4 }, { kind = \"global-average\" }]",
+    )
+    .unwrap();
+    assert_eq!(config.model.layers().len(), 2);
+    assert_eq!(config.optimiser().learning_rate, 0.05);
+    assert_eq!(Config::parse(&config.documented()).unwrap(), config);
+    let wide = Config::parse("model = \"wrn_16_2\"").unwrap();
+    assert_eq!((wide.optimiser().rule, wide.optimiser().clip_norm), (Rule::Adam, 1.0));
+}
+
+#[test]
+fn ops_are_chosen_by_family_and_category() {
+    let ops = |text: &str| Config::parse(text).unwrap().ops;
+    assert_eq!(ops("").len(), 20);
+    assert_eq!(ops("ops = \"all\"").len(), 35);
+    assert_eq!(ops("ops = [\"deepaugment\", \"autoaugment\"]").len(), 35);
+    assert_eq!(ops("ranges = \"randaugment\"\nops = \"autoaugment\"\nexclude = [\"samplepairing\"]").len(), 15);
+    assert_eq!(ops("ops = [\"weather\", \"rotate\"]"), [Op::Fog, Op::Clouds, Op::Rotate]);
+    let config = Config::parse("exclude = [\"geometric\", \"invert\"]").unwrap();
+    assert_eq!(config.ops.len(), 12);
+    assert_eq!(Config::parse(&config.documented()).unwrap(), config);
+}
+
+#[test]
+fn the_file_of_defaults_holds_the_defaults() {
+    let text = include_str!("../../../../configs/deepaugment.toml");
+    assert_eq!(Config::parse(text).unwrap(), Config::default());
+    for key in names() {
+        assert!(line_of_key(text, key).is_some(), "{key} is not in configs/deepaugment.toml");
+    }
+}
+
+#[test]
+fn wrong_values_are_refused_by_line_and_key() {
+    let error = |text: &str| Config::parse(text).unwrap_err().to_string();
+    assert_eq!(error("seed = 2\niters = 0"), "line 2: iters: must be at least 1");
+    assert!(error("portion = 1.5").starts_with("line 1: portion: must be above 0"));
+    assert!(error("portion = \"all\"").contains("portion must be a number"));
+    assert!(error("ops = [\"rotat\"]").contains("rotate"), "{}", error("ops = [\"rotat\"]"));
+    assert!(error("ops = \"geometrik\"").contains("`geometric`"), "{}", error("ops = \"geometrik\""));
+    assert!(error("ops = [\"fog\"]\nexclude = \"weather\"").contains("line 2: exclude: must leave"));
+    assert!(error("ranges = \"autoaugment\"\nops = [\"rotate\"]").contains("do not have rotate"));
+    assert!(error("model = \"wrn_41_2\"").contains("multiple of 6"));
+    assert!(error("model = \"resnet\"").contains("basiccnn"));
+    assert!(error("learning_rate = -1.0").contains("learning_rate: must be above 0"));
+    assert!(error("learning_rate = \"fast\"").contains("or \"auto\""));
+    assert!(error("mixup = 0.2\nchild.command = [\"train\"]").contains("line 1: mixup: is left to the program"));
+    assert!(error("model = \"layers\"").contains("child.layers has none"));
+    assert!(error("iters = \n").starts_with("line 1: "));
+    assert!(error("[child]\nepochs = 3").contains("unknown field `epochs`"));
+    assert!(error("child.layers = [{ kind = \"convolution\" }]").contains("conv"));
+    assert!(error("opt_samples = 1000000000000").contains("opt_samples: must be at most 1000"));
+    for name in ["/tmp/n.csv", "../n.csv", "journal.jsonl", ""] {
+        assert!(error(&format!("notebook_path = {name:?}")).contains("a file of its own"), "{name}");
+    }
+    assert!(error("overfit_tolerance = nan").contains("overfit_tolerance"));
+}
