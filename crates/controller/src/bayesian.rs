@@ -111,8 +111,7 @@ impl Searcher for BayesianOptimization {
         let asked = Some((Engine::Forest, trial));
         let surrogate = Surrogate::fit(&self.space, &self.history, &settings.check()?, self.seed, asked)?;
         let Some(surrogate) = surrogate else { return Ok(None) };
-        let costs: Vec<f64> = self.history.costs().map(|(.., cost)| cost).collect();
-        Ok(self.maximise(&surrogate, &known, trial).map(|best| best.value.exp() * Target::unit(&costs)))
+        Ok(self.maximise(&surrogate, &known, trial).map(|best| best.value.exp() * surrogate.unit()))
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -10,6 +10,7 @@ use crate::{
     rng::{Purpose, draw},
     settings::ValidSettings,
     space::Space,
+    target::Target,
 };
 
 /// What judges a point that is not tried yet.
@@ -27,6 +28,8 @@ pub(crate) struct Surrogate<'a> {
     acquisition: Acquisition,
     /// The trial with a cost whose predicted mean is lowest, and that mean.
     incumbent: (u64, f64),
+    /// The cost that one unit of the standard scale is.
+    unit: f64,
     classifier: Option<Classifier<'a>>,
 }
 
@@ -69,12 +72,17 @@ impl<'a> Surrogate<'a> {
             Some((Engine::Lfbo, _)) => Some(Classifier::fit(space, &points, &targets, seed)?),
             _ => None,
         };
-        Ok(Some(Self { model, acquisition: settings.acquisition, incumbent, classifier }))
+        Ok(Some(Self { model, acquisition: settings.acquisition, incumbent, unit: Target::unit(&costs), classifier }))
     }
 
     /// The trial whose predicted mean is lowest.
     pub(crate) fn incumbent(&self) -> u64 {
         self.incumbent.0
+    }
+
+    /// The cost that one unit of [`Target::Standard`] is.
+    pub(crate) fn unit(&self) -> f64 {
+        self.unit
     }
 
     /// How much each point is worth trying.

@@ -73,10 +73,15 @@ impl Forest {
         let rows = records.as_standard_layout();
         let rows = rows.as_slice().unwrap_or_default(); // standard layout is contiguous
         let mut predictions = vec![(0.0, 0.0); records.nrows()];
-        predictions
-            .par_chunks_mut(CHUNK)
-            .zip(rows.par_chunks(CHUNK * self.kinds.len()))
-            .for_each(|(predictions, rows)| self.predict_chunk(rows, predictions));
+        if predictions.len() <= CHUNK {
+            // To wake another thread takes longer.
+            self.predict_chunk(rows, &mut predictions);
+        } else {
+            predictions
+                .par_chunks_mut(CHUNK)
+                .zip(rows.par_chunks(CHUNK * self.kinds.len()))
+                .for_each(|(predictions, rows)| self.predict_chunk(rows, predictions));
+        }
         let (mean, variance): (Vec<f64>, Vec<f64>) = predictions.into_iter().unzip();
         (mean.into(), variance.into())
     }

@@ -59,7 +59,7 @@ pub(super) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { trees: 50, features_per_split: 0.35, min_leaf: 2, variance_floor: 0.01, leaf_variance: false }
+        Self { trees: 30, features_per_split: 0.35, min_leaf: 2, variance_floor: 0.01, leaf_variance: false }
     }
 }
 
@@ -81,7 +81,7 @@ impl ForestParams {
         self
     }
 
-    /// Number of trees, 1 to 10,000. Default 50.
+    /// Number of trees, 1 to 10,000. Default 30.
     pub fn trees(mut self, trees: usize) -> Self {
         self.0.options.trees = trees;
         self
