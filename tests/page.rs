@@ -29,7 +29,7 @@ fn main() {
 
 fn a_page_is_shown_and_printed_by_chromium(browser: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let config = support::small_config(folder.path(), "iters = 3\nconfirm_policies = 1\nconfirm_samples = 2");
+    let config = support::small_config(folder.path(), "iters = 12\nconfirm_policies = 1\nconfirm_samples = 2");
     for arguments in [
         &["optimize", "--config", &config, "--out", "study"][..],
         &["compare", "study", "--seeds", "2", "--test-size", "40", "--baselines", "none,flip-crop"],
@@ -42,6 +42,9 @@ fn a_page_is_shown_and_printed_by_chromium(browser: &str) {
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
     let pictures = page.matches("<img ").count();
     assert!(pictures > 0);
+    for heading in ["Does it help?", "What was found", "What matters most", "How to use it"] {
+        assert!(page.contains(heading), "{heading}");
+    }
     let script = "<script>onload=()=>{document.title='loaded '+[...document.images].filter(i=>i.complete&&i.naturalWidth>0)\
                   .length+' wide '+(document.documentElement.scrollWidth<=innerWidth)}</script></body>";
     std::fs::write(folder.path().join("tested.html"), page.replace("</body>", script)).unwrap();

@@ -1,6 +1,6 @@
 //! `deepaug inspect`.
 
-use deepaug::inspect::{Importance, Level, OpEffect};
+use deepaug::inspect::{Importance, Level, LevelValue, OpEffect};
 use deepaug::{Error, Inspection};
 
 use crate::args::By;
@@ -91,15 +91,21 @@ fn importance(importance: &[Importance]) {
     if importance.is_empty() {
         return output::line("\nToo few trials, or all of one reward: nothing has been learnt.");
     }
-    output::line("\nshare  of                            best value (reward predicted)             worst value");
+    output::line(
+        "\nshare   of                                      best value (reward predicted)             worst value",
+    );
     for Importance { of, share, levels } in importance {
         let by_reward = |a: &&Level, b: &&Level| a.reward.total_cmp(&b.reward);
         let show = |level: Option<&Level>| {
-            let level = level.map(|l| format!("{} ({:.4} ± {:.4})", l.value, l.reward, l.deviation));
+            let value = |level: &Level| match &level.value {
+                LevelValue::Number(number) => format!("{number:.2}"),
+                LevelValue::Choice(op) => op.clone(),
+            };
+            let level = level.map(|l| format!("{} ({:.4} ± {:.4})", value(l), l.reward, l.deviation));
             level.unwrap_or_default()
         };
         let (best, worst) = (show(levels.iter().max_by(by_reward)), show(levels.iter().min_by(by_reward)));
-        output::line(format_args!("{:>4.0} %  {of:<28}  {best:<40}  {worst}", 100.0 * share));
+        output::line(format_args!("{:>4.0} %  {of:<38}  {best:<40}  {worst}", 100.0 * share));
     }
 }
 

@@ -61,8 +61,12 @@ fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
     let ops: Vec<&str> = steps().map(|step| step.op.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
     let shape: Vec<usize> = trials[0].policy.sub_policies.iter().map(Vec::len).collect();
     let portion = |trial: &Trial| trial.policy.portion.unwrap_or(1.0);
-    let has_portion = trials.iter().any(|trial| portion(trial) != portion(&trials[0]));
-    let space = space(&ops, &shape, steps().map(|step| step.magnitude), has_portion)?;
+    let (least, most) = ends(trials.iter().map(portion));
+    let has_portion = least < most;
+    let mut space = space(&ops, &shape, ends(steps().map(|step| step.magnitude).chain([0.0, 1.0])))?;
+    if has_portion {
+        space = space.real("portion", least, most)?;
+    }
     let mut searcher = searcher(Method::Random, space, Settings::default(), 0)?;
     for trial in trials {
         let Some(reward) = trial.reward else { continue };
@@ -78,13 +82,7 @@ fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
 }
 
 /// The space that the trials of a notebook are of, as far as the notebook tells.
-fn space(
-    ops: &[&str],
-    shape: &[usize],
-    magnitudes: impl Iterator<Item = f64>,
-    has_portion: bool,
-) -> Result<Space, SpaceError> {
-    let (low, high) = magnitudes.fold((0.0f64, 1.0f64), |(low, high), m| (low.min(m), high.max(m)));
+fn space(ops: &[&str], shape: &[usize], (low, high): (f64, f64)) -> Result<Space, SpaceError> {
     let mut space = Space::new();
     let mut groups = Vec::new();
     for (sub_policy, &length) in shape.iter().enumerate() {
@@ -101,5 +99,10 @@ fn space(
     if shape.len() > 1 && shape.iter().all(|length| *length == shape[0]) {
         space = space.exchangeable(groups)?;
     }
-    if has_portion { space.real("portion", 0.0, 1.0) } else { Ok(space) }
+    Ok(space)
+}
+
+/// The lowest and the highest of some numbers.
+fn ends(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
+    numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| (low.min(number), high.max(number)))
 }

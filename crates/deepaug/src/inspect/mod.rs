@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use deepaug_controller::LevelValue;
 pub use effects::{MagnitudeEffect, OpEffect};
 pub use importance::{Importance, Level};
 pub use table::{NamedPolicy, NamedStep, Sample, Shape};

@@ -72,7 +72,7 @@ pub(super) fn effects(material: &Material) -> Markup {
 fn importance(notebook: &Inspection) -> Markup {
     let most: Vec<&Importance> = notebook.importance.iter().take(MATTERS).collect();
     let row = |learnt: &&Importance| Row {
-        name: learnt.of.clone(),
+        name: if learnt.of == "op" { "which op".into() } else { learnt.of.clone() },
         note: percent(learnt.share),
         value: 100.0 * learnt.share,
         interval: None,
