@@ -252,6 +252,25 @@ def search(arguments, name, seed):
     function.close()
 
 
+def speed(arguments, name):
+    """Median milliseconds of scikit-optimize's ask and tell after random trials, as `deepaug-search-bench speed` prints."""
+    function = Function(arguments.binary, name, 0)
+    method = ScikitOptimize(function.space, 0)
+    points = method.optimizer.space.rvs(arguments.speed, random_state=0)
+    method.optimizer.tell(points, [function.measure(method.values(point)) for point in points])
+    times = []
+    for _ in range(arguments.repeats):
+        start = time.perf_counter()
+        values = method.ask()
+        seconds = time.perf_counter() - start
+        cost = function.measure(values)
+        start = time.perf_counter()
+        method.tell(cost)
+        times.append(seconds + time.perf_counter() - start)
+    function.close()
+    print(f"{name},skopt,{arguments.speed},{1e3 * np.median(times):.2f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, help="deepaug-search-bench, built with --release")
@@ -260,7 +279,11 @@ def main():
     parser.add_argument("--seeds", nargs=2, type=int, default=(0, 20), help="first, and one above the last")
     parser.add_argument("--evaluations", type=int, default=300)
     parser.add_argument("--stock", action="store_true", help="scikit-optimize untouched, to measure its time")
+    parser.add_argument("--speed", type=int, metavar="TRIALS", help="time scikit-optimize after so many trials instead")
+    parser.add_argument("--repeats", type=int, default=10, help="asks timed with --speed")
     arguments = parser.parse_args()
+    if arguments.speed:
+        return speed(arguments, arguments.function[0])
     if arguments.method == "skopt" and not arguments.stock:
         lean_scikit_optimize()
     for name in arguments.function:

@@ -1,8 +1,8 @@
 //! Runs searches on functions with known optima, and serves the same functions to programs in other languages.
 
-mod fit;
 mod function;
 mod policy;
+mod real;
 mod run;
 mod serve;
 mod speed;
@@ -18,12 +18,15 @@ use rand_chacha::ChaCha8Rng;
 use crate::function::{Function, Measured};
 
 /// The families of functions.
-const FUNCTIONS: [&str; 6] = ["policies", "policy", "slots", "learners", "valley", "categories"];
+const FUNCTIONS: [&str; 8] =
+    ["fashion-mnist", "cifar10", "policies", "policy", "slots", "learners", "valley", "categories"];
 
 /// The instance of a family with a seed.
 fn instance(name: &str, seed: u64) -> Result<Measured, Box<dyn Error>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let function: Result<Box<dyn Function>, SpaceError> = match name {
+        "fashion-mnist" => real::Real::fashion_mnist().map(|f| Box::new(f) as _),
+        "cifar10" => real::Real::cifar10().map(|f| Box::new(f) as _),
         "policies" => policy::Policies::new(5, &mut rng).map(|f| Box::new(f) as _),
         "policy" => policy::Policies::new(1, &mut rng).map(|f| Box::new(f) as _),
         "slots" => synthetic::Slots::new(&mut rng).map(|f| Box::new(f) as _),
@@ -46,9 +49,13 @@ struct Arguments {
 enum Command {
     /// Search, and print the regret of what is recommended after every tenth evaluation, as CSV.
     Run(run::Run),
-    Fit(fit::Fit),
     /// Time one ask and tell, as CSV.
     Speed(speed::Speed),
+    /// Print the lowest cost of a function.
+    Lowest {
+        /// The family of functions.
+        function: String,
+    },
     /// Answer on standard output what is asked on standard input, one line each: first the space as JSON; then, for
     /// `measure` and a number for each parameter, a noisy cost; for `regret` and the numbers, the regret without noise.
     Serve {
@@ -62,8 +69,11 @@ enum Command {
 fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Run(run) => run.run(),
-        Command::Fit(fit) => fit.run(),
         Command::Speed(speed) => speed.run(),
+        Command::Lowest { function } => {
+            println!("{}", instance(&function, 0)?.lowest);
+            Ok(())
+        }
         Command::Serve { function, seed } => serve::serve(instance(&function, seed)?),
     }
 }

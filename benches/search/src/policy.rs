@@ -48,16 +48,18 @@ impl Policies {
         for sequence in 0..sequences {
             for place in 0..2 {
                 let (op, magnitude) = (format!("{sequence}.{place}.op"), format!("{sequence}.{place}.magnitude"));
-                space = space
-                    .categorical(&op, names.clone())?
-                    .real(&magnitude, 0.0, 1.0)?
-                    .active_when(&magnitude, &op, &names[..OPS - 4])?;
+                space = space.categorical(&op, names.clone())?.real(&magnitude, 0.0, 1.0)?.active_when(
+                    &magnitude,
+                    &op,
+                    &names[..OPS - 4],
+                )?;
             }
         }
         space = match sequences {
             1 => space.real("portion", 0.0, 1.0)?,
             _ => {
-                let group = |sequence| [0, 1].map(|place| ["op", "magnitude"].map(|what| format!("{sequence}.{place}.{what}")));
+                let group =
+                    |sequence| [0, 1].map(|place| ["op", "magnitude"].map(|what| format!("{sequence}.{place}.{what}")));
                 space.exchangeable((0..sequences).map(|sequence| group(sequence).into_iter().flatten()))?
             }
         };

@@ -42,7 +42,7 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
     /// The best unknown point found; none if no candidate was unknown.
     pub(crate) fn run(&self, rng: &mut ChaCha8Rng) -> Option<Scored> {
         let candidates = (0..self.settings.candidates).map(|_| self.space.sample(rng)).collect();
-        let mut best = self.best_of(self.unknown(candidates)).into_iter().next()?;
+        let mut best = self.best_of(candidates).into_iter().find(|best| self.is_unknown(&best.point))?;
         if self.settings.annealing > 0
             && let Some(annealed) = self.anneal(best.clone(), rng).filter(|annealed| annealed.value > best.value)
         {
@@ -60,18 +60,20 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
         scored
     }
 
-    fn unknown(&self, mut points: Vec<Point>) -> Vec<Point> {
-        points.retain(|point| !self.known.contains(&self.space.key(point)));
-        points
+    /// Asked of the best points alone, for it takes as long as their values.
+    fn is_unknown(&self, point: &Point) -> bool {
+        !self.known.contains(&self.space.key(point))
     }
 
     /// Moves to better unknown neighbours until there are none.
     fn climb(&self, mut current: Scored, rng: &mut ChaCha8Rng) -> Scored {
         for _ in 0..self.settings.moves {
-            let mut neighbours = self.unknown(neighbours::all(self.space, &current.point, rng));
+            let mut neighbours = neighbours::all(self.space, &current.point, rng);
             neighbours.shuffle(rng);
             let better = neighbours.chunks(BATCH).find_map(|batch| {
-                self.best_of(batch.to_vec()).into_iter().next().filter(|best| best.value > current.value)
+                let mut better =
+                    self.best_of(batch.to_vec()).into_iter().take_while(|other| other.value > current.value);
+                better.find(|other| self.is_unknown(&other.point))
             });
             let Some(better) = better else { break };
             current = better;
@@ -92,7 +94,7 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
             .run()
             .ok()?;
         let value = -result.state.best_cost;
-        let point = self.unknown(vec![result.state.best_param?]).pop()?;
+        let point = result.state.best_param.filter(|point| self.is_unknown(point))?;
         Some(Scored { point, value })
     }
 }

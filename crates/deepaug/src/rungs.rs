@@ -37,7 +37,8 @@ impl EarlyStopping {
     }
 }
 
-/// Accuracies of earlier epochs than this part of all say too little of the last ones.
+/// Accuracies of earlier epochs than this part of all say too little of the last ones. With no rung before a quarter the searches
+/// of `reports/studies.md` spared a factor of 2.1 instead of 3.7, and found no more.
 const EARLIEST: usize = 16;
 
 /// The epochs at which trials are compared.
