@@ -29,8 +29,7 @@ pub struct ForestValidParams {
     pub(super) options: Options,
 }
 
-/// Parameters of the regression forest. The defaults are those that did best on the project's benchmark of searches, but for
-/// the variance floor (Hutter et al. 2014).
+/// Parameters of the regression forest. The default variance floor is that of Hutter et al. 2014.
 ///
 /// In a configuration file these are the keys `trees`, `features_per_split`, `min_leaf`, `variance_floor`,
 /// `leaf_variance`; an unknown key is an error.
