@@ -120,6 +120,42 @@ fn a_killed_comparison_goes_on_as_if_it_had_never_stopped_and_can_grow() {
     assert!(refused.stderr.contains("is no longer what it was"), "{}", refused.stderr);
 }
 
+#[test]
+fn another_search_is_compared_unless_it_has_seen_the_test_images() {
+    let folder = tempfile::tempdir().unwrap();
+    study(folder.path(), "iters = 2");
+    let other = |name: &str, extra: &str| {
+        let config = small_config(folder.path(), &format!("iters = 2\nmethod = \"random\"\n{extra}"));
+        let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", name]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+    };
+    other("drawn", "");
+    let best = folder.path().join("study/best_policy.json");
+    fs::copy(&best, folder.path().join("mine.json")).unwrap();
+    let run = compare(
+        folder.path(),
+        &["--seeds", "2", "--top", "1", "--beside", "drawn", "--beside", "mine.json", "--name", "three", "--json"],
+    );
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let result = json(&folder.path().join("study/compare-three.json"));
+    let scheme = |name: &str| {
+        result["schemes"].as_array().unwrap().iter().find(|scheme| scheme["name"] == name).unwrap()["accuracies"].clone()
+    };
+    assert_eq!(scheme("mine.json"), scheme("searched"), "the same policy, the same seeds");
+    assert_eq!(scheme("drawn").as_array().unwrap().len(), 2);
+    let versus: Vec<&str> =
+        result["versus"].as_array().unwrap().iter().map(|versus| versus["baseline"].as_str().unwrap()).collect();
+    assert_eq!(versus, ["none", "trivialaugment", "random-policy", "drawn", "mine.json"]);
+
+    other("elsewhere", "seed = 7\ntrain_set_size = 600\nvalidation_set_size = 300");
+    let refused = compare(folder.path(), &["--beside", "elsewhere", "--name", "refused"]);
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert!(refused.stderr.contains("searched on images that are test images"), "{}", refused.stderr);
+    assert!(!folder.path().join("study/compare-refused.jsonl").exists());
+    let twice = compare(folder.path(), &["--beside", "drawn", "--beside", "drawn", "--name", "refused"]);
+    assert_eq!(twice.code, 3, "{}", twice.stderr);
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_comparison_says_how_to_go_on() {

@@ -17,7 +17,7 @@ fn a_search_leaves_a_complete_notebook_and_its_best_policies() {
     let out = folder.path().join("study");
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", out.to_str().unwrap()]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stdout.contains("gain over no augmentation"), "{}", run.stdout);
+    assert!(run.stdout.contains("gain over no policy"), "{}", run.stdout);
     assert!(run.stderr.contains("trial 3: reward"), "{}", run.stderr);
 
     let rows = rows(&out.join("notebook.csv"));
@@ -163,6 +163,34 @@ fn pretrained_weights_lie_in_the_study_and_are_made_once() {
     assert_eq!(mended.code, 0, "{}", mended.stderr);
     assert!(mended.stderr.contains("pre-training"), "{}", mended.stderr);
     assert!(fs::read(&weights).unwrap() == before);
+}
+
+#[test]
+fn online_every_image_gets_a_policy_by_chance_in_its_own_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let accuracies = |extra: &str| {
+        let config = small_config(folder.path(), &format!("iters = 2\nportion = 1.0\naugment = \"online\"\n{extra}"));
+        let name = extra.replace([' ', '\n', '"'], "");
+        let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", &name]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let rows = rows(&folder.path().join(&name).join("notebook.csv"));
+        let of = |trial: &str| -> Vec<String> {
+            rows.iter().filter(|row| row["trial_no"] == trial).map(|row| row["acc"].clone() + &row["val_acc"]).collect()
+        };
+        [of("0"), of("1"), of("2")]
+    };
+    let [none, first, second] = accuracies("chance = 0.0");
+    assert_eq!(none.len(), 2);
+    assert!(none == first && none == second, "no image gets a policy: {none:?} {first:?} {second:?}");
+    let [still, always, _] = accuracies("chance = 1.0");
+    assert!(still == none && always != none, "{still:?} {always:?}");
+    let [plain, ..] = accuracies("chance = 0.0\npad = 0.0\nflip = false\ncutout = 0.0");
+    assert_ne!(plain, none, "images are shifted, mirrored and covered without a policy");
+
+    let config = small_config(folder.path(), "portion = \"search\"\naugment = \"online\"");
+    let refused = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "refused"]);
+    assert_eq!(refused.code, 3, "{}", refused.stderr);
+    assert!(refused.stderr.contains("portion: has no meaning"), "{}", refused.stderr);
 }
 
 #[test]
@@ -349,7 +377,7 @@ fn a_training_that_diverges_has_a_row_that_says_so() {
     let config = small_config(folder.path(), wild);
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
     assert_eq!(run.code, 8, "{}", run.stderr);
-    assert!(run.stderr.contains("the trainings without augmentation failed"), "{}", run.stderr);
+    assert!(run.stderr.contains("the trainings without a policy failed"), "{}", run.stderr);
     let rows = rows(&folder.path().join("study/notebook.csv"));
     assert_eq!(rows.len(), 1);
     assert!(rows[0]["failed"].contains("diverged in epoch 1"), "{rows:?}");

@@ -156,7 +156,7 @@ impl fmt::Display for Policy {
     /// One line, such as `rotate 0.31 + gaussian-blur 0.10 on 80 %`; ` | ` stands between sub-policies.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.sub_policies.is_empty() {
-            return f.write_str("no augmentation");
+            return f.write_str("no policy");
         }
         for (i, sub_policy) in self.sub_policies.iter().enumerate() {
             write!(f, "{}{sub_policy}", if i == 0 { "" } else { " | " })?;
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(policy.to_string(), "rotate 0.31 + gaussian-blur 0.10 | fog 1.00 on 80 %");
         policy.ranges = RangeTable::DeepAugment112;
         assert!(policy.to_string().ends_with("on 80 % (deepaugment-1.1.2 ranges)"));
-        assert_eq!(Policy::none(RangeTable::Monotone).to_string(), "no augmentation");
+        assert_eq!(Policy::none(RangeTable::Monotone).to_string(), "no policy");
     }
 
     #[test]

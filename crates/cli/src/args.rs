@@ -32,7 +32,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   deepaug ask --study mine
   {\"trial\":0,\"policy\":{\"format\":1,\"ranges\":\"monotone\",\"portion\":1.0,\"sub_policies\":[]}}
-Trial 0 is no augmentation, to compare with.")]
+Trial 0 has no policy, to compare with.")]
     Ask(Ask),
     /// Say what a trial of such a study was worth
     #[command(after_help = "Examples:
@@ -302,15 +302,15 @@ pub(crate) struct Online {
     /// How many of the best policies are used together, one drawn for each image
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = in_range(1, 1000))]
     pub(crate) top: usize,
-    /// With which chance an image gets one of them
-    #[arg(long, value_name = "P", default_value_t = 0.8, value_parser = share)]
-    pub(crate) chance: f64,
-    /// Images are shifted by up to this, in pixels of 32
-    #[arg(long, value_name = "PIXELS", default_value_t = 4.0, value_parser = of_32)]
-    pub(crate) pad: f64,
-    /// Side of the square that is covered, in pixels of 32
-    #[arg(long, value_name = "PIXELS", default_value_t = 6.0, value_parser = of_32)]
-    pub(crate) cutout: f64,
+    /// With which chance an image gets one of them [default: the study's]
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub(crate) chance: Option<f64>,
+    /// Images are shifted by up to this, in pixels of 32 [default: the study's]
+    #[arg(long, value_name = "PIXELS", value_parser = of_32)]
+    pub(crate) pad: Option<f64>,
+    /// Side of the square that is covered, in pixels of 32 [default: the study's]
+    #[arg(long, value_name = "PIXELS", value_parser = of_32)]
+    pub(crate) cutout: Option<f64>,
     /// Do not mirror half of the images; for letters, road signs and the like
     #[arg(long)]
     pub(crate) no_flip: bool,
@@ -331,6 +331,9 @@ pub(crate) struct Compare {
     /// What to compare with: none, flip-crop, cutout, random-policy, and published policies
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = Baseline::USUAL)]
     pub(crate) baselines: Vec<Baseline>,
+    /// Compare with another study's policies too, such as a random search's, or with a file's; may be given several times
+    #[arg(long, value_name = "STUDY|FILE")]
+    pub(crate) beside: Vec<PathBuf>,
     /// Also train so many of the search's best and worst policies, each by itself as in the search
     #[arg(long, value_name = "K", default_value_t = 0, num_args = 0..=1, default_missing_value = "3", value_parser = in_range(0, 1000))]
     pub(crate) rank_check: usize,

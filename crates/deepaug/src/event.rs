@@ -69,7 +69,7 @@ pub enum Event {
         /// The epoch.
         record: EpochRecord,
     },
-    /// A policy is about to be judged. Trial 0 is no augmentation.
+    /// A policy is about to be judged. Trial 0 has none.
     TrialStarted {
         /// Its number.
         trial: u64,
@@ -135,7 +135,7 @@ pub enum Event {
     Confirming {
         /// Their trials.
         trials: Vec<u64>,
-        /// Fresh trainings for each, and for no augmentation.
+        /// Fresh trainings for each, and for no policy.
         samples: usize,
     },
     /// The search has ended, and its best policies are confirmed.
@@ -187,7 +187,7 @@ impl fmt::Display for Event {
                     write!(f, ", best {reward:.4} (trial {best})")?;
                 }
                 if let Some(baseline) = progress.baseline {
-                    write!(f, ", no augmentation {baseline:.4}")?;
+                    write!(f, ", no policy {baseline:.4}")?;
                 }
                 if let Some(speed) = progress.images_per_second {
                     write!(f, ", {speed:.0} images/s")?;
@@ -199,7 +199,7 @@ impl fmt::Display for Event {
             }
             Self::Confirming { trials, samples } => write!(
                 f,
-                "confirming the best {} with {samples} fresh seeds each, beside no augmentation",
+                "confirming the best {} with {samples} fresh seeds each, beside none",
                 if trials.len() == 1 { "policy".into() } else { format!("{} policies", trials.len()) }
             ),
             Self::SearchEnded { by } => write!(f, "the search has ended: {by}"),

@@ -1,5 +1,6 @@
 //! Trainings after a search: on images of the training part, or all that are not the test part, measured on the test part.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -66,6 +67,14 @@ pub struct FinalOptions {
     pub test_size: Option<usize>,
     /// Where to train.
     pub device: Option<DeviceChoice>,
+    /// With which chance an image gets a policy's sequence.
+    pub chance: Option<f64>,
+    /// How far images are shifted, in pixels of 32.
+    pub pad: Option<f64>,
+    /// Whether half of the images are mirrored.
+    pub flip: Option<bool>,
+    /// The side of the square that is covered, in pixels of 32.
+    pub cutout: Option<f64>,
 }
 
 /// Images, a model and settings, ready to train.
@@ -79,6 +88,8 @@ pub(crate) struct FinalTraining {
     /// A checksum of the whole set.
     pub(crate) data: String,
     labels: Vec<usize>,
+    /// Where they are in the set.
+    test: Vec<usize>,
     test_images: Array4<u8>,
     test_labels: Vec<usize>,
     settings: Settings,
@@ -112,12 +123,24 @@ impl FinalTraining {
             labels: dataset.gather_labels(&train),
             test_images: dataset.gather(&test),
             test_labels: dataset.gather_labels(&test),
+            test,
             classes: dataset.classes().to_vec(),
             data: fingerprint(dataset),
             settings: Settings { images_per_epoch: Some(train.len()), ..config.settings() },
             child,
             config,
         })
+    }
+
+    /// Whether a search of another configuration, if it had these images, trained or judged on some that are test images here.
+    pub(crate) fn has_seen_test_images(&self, other: &Config) -> Result<bool, Error> {
+        let dataset = read(other)?;
+        if fingerprint(&dataset) != self.data {
+            return Ok(false);
+        }
+        let split = Split::draw(&dataset, other.split_sizes(), derive(other.seed, Purpose::Split, 0))?;
+        let seen: HashSet<usize> = split.train.into_iter().chain(split.validation).collect();
+        Ok(self.test.iter().any(|image| seen.contains(image)))
     }
 
     /// The seed of a sample, the same whatever is trained.
@@ -132,8 +155,7 @@ impl FinalTraining {
 
     /// How the policies of a search are judged by it: copies beside the originals, in as many steps for each.
     pub(crate) fn as_in_the_search(&self) -> Settings {
-        let images = self.images.dim().0 * (1 + self.config.sub_policies);
-        Settings { images_per_epoch: Some(images), augment: self.config.augment, ..self.settings }
+        Settings { images_per_epoch: Some(self.config.epoch_of(self.images.dim().0)), ..self.config.settings() }
     }
 
     pub(crate) fn training<'a>(&'a self, policy: &'a Policy, settings: &'a Settings, sample: usize) -> Training<'a> {
@@ -216,6 +238,10 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<Config, Erro
         label_smoothing: base.label_smoothing,
         mixup: base.mixup,
         device,
+        chance: options.chance.unwrap_or(searched.chance),
+        pad: options.pad.unwrap_or(searched.pad),
+        flip: options.flip.unwrap_or(searched.flip),
+        cutout: options.cutout.unwrap_or(searched.cutout),
         ..searched
     };
     if !config.child.command.is_empty() {

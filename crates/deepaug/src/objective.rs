@@ -46,7 +46,7 @@ impl Objective {
             classes: dataset.classes().len(),
             settings: Settings {
                 images_per_epoch: match config.epoch_size {
-                    EpochSize::Fixed => Some(split.train.len() * (1 + config.sub_policies)),
+                    EpochSize::Fixed => Some(config.epoch_of(split.train.len())),
                     EpochSize::Pool => None,
                 },
                 ..config.settings()
@@ -107,12 +107,12 @@ impl Objective {
         self.child.capacity(&self.training(&policy, 0), self.threads)
     }
 
-    /// Images that a training learns from an epoch; where that depends on its policy, without augmentation.
+    /// Images that a training learns from an epoch; where that depends on its policy, without one.
     pub fn images_per_epoch(&self) -> usize {
         self.settings.images_per_epoch.unwrap_or(self.labels.len())
     }
 
-    /// Trains a child without augmentation for `epochs` and lets every later training start from its weights, which
+    /// Trains a child without a policy for `epochs` and lets every later training start from its weights, which
     /// are kept at `path`. Weights of the very same training that already lie there are used as they are.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::{Auto, Codec, Config, Error};
 /// A trial to be judged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Asked {
-    /// Its number. Trial 0 is no augmentation, to compare with.
+    /// Its number. Trial 0 has no policy, to compare with.
     pub trial: u64,
     /// Its policy.
     pub policy: Policy,

@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::reward::Reward;
 use crate::{Codec, Error};
 
-/// A difference in validation accuracy to no augmentation, over trainings paired by their seeds: of the mean of the K
+/// A difference in validation accuracy to no policy, over trainings paired by their seeds: of the mean of the K
 /// highest accuracies, overfitting or not. The reward would not do. Its tolerance compares validation accuracy with that
 /// on augmented images, which is lower by itself, so that it drops epochs of the unaugmented trainings first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl fmt::Display for Gain {
 /// A trial as a candidate for use.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Candidate {
-    /// The trial's number; 0 is no augmentation.
+    /// The trial's number; 0 has no policy.
     pub trial: u64,
     /// Its policy.
     pub policy: Policy,
@@ -72,9 +72,9 @@ pub struct Candidate {
     pub samples: Vec<Option<Reward>>,
     /// The same of the trainings with fresh seeds; empty unless the policy was confirmed.
     pub fresh: Vec<Option<Reward>>,
-    /// The gain over no augmentation in the search; too high for the best of many.
+    /// The gain over no policy in the search; too high for the best of many.
     pub search_gain: Option<Gain>,
-    /// The gain over no augmentation with fresh seeds.
+    /// The gain over no policy with fresh seeds.
     pub fresh_gain: Option<Gain>,
     /// The epoch after which its first sample was stopped, and the others left out, if they were.
     pub behind: Option<usize>,
@@ -128,12 +128,12 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Better => {
-                "The best policy is better than no augmentation, on fresh seeds and the same validation images."
+                "The best policy is better than no policy, on fresh seeds and the same validation images."
             }
             Self::NoDifference => {
-                "These seeds show no difference between the best policy and no augmentation; more might."
+                "These seeds show no difference between the best policy and none; more might."
             }
-            Self::Worse => "The best policy is worse than no augmentation; do not use it.",
+            Self::Worse => "The best policy is worse than no policy; do not use it.",
             Self::Unconfirmed => {
                 "Not confirmed with fresh seeds: the best of many noisy rewards is too high, expect less."
             }
@@ -174,7 +174,7 @@ impl fmt::Display for Termination {
 pub struct SearchResult {
     /// The study's folder.
     pub study: PathBuf,
-    /// Trial 0, no augmentation.
+    /// Trial 0, no policy.
     pub baseline: Candidate,
     /// The best policy: of the confirmed ones that with the highest accuracy over fresh seeds.
     pub best: Candidate,
@@ -198,7 +198,7 @@ pub struct SearchResult {
 const TOP: usize = 20;
 
 impl SearchResult {
-    /// What a study has found by now; none before a policy can be compared with no augmentation.
+    /// What a study has found by now; none before a policy can be compared with no policy.
     pub(crate) fn new(study: &Path, ledger: &Ledger, ended_by: Option<Termination>) -> Option<Self> {
         let (ended, failed) = ledger.counts();
         let (epochs, epochs_spared) = ledger.epochs();

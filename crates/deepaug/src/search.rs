@@ -251,7 +251,7 @@ impl Running<'_, '_> {
         };
         let outcome = reward.map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward));
         if trial == 0 && reward.is_none() {
-            let why = "the trainings without augmentation failed, so nothing can be compared; journal.jsonl says why";
+            let why = "the trainings without a policy failed, so nothing can be compared; journal.jsonl says why";
             return Err(Error::Child(TrainError::Failed { why: why.into() }));
         }
         if trial > 0 || codec.baseline_is_exact() {
@@ -281,7 +281,7 @@ impl Running<'_, '_> {
         }
     }
 
-    /// Trains the best policies of the search, and no augmentation, with seeds the search has not used.
+    /// Trains the best policies of the search, and no policy, with seeds the search has not used.
     fn confirm(&mut self) -> Result<(), Error> {
         let Search { config, recorder, emit, .. } = *self.search;
         let mut best: Vec<Candidate> = {

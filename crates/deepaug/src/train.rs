@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use deepaug_augmenter::{Online, Policy};
+use deepaug_augmenter::Policy;
 use deepaug_child_model::{EpochRecord, Settings, TrainError};
 use serde::Serialize;
 
@@ -20,8 +20,6 @@ pub struct Train {
     pub training: FinalOptions,
     /// How many of the best policies are used together.
     pub top: usize,
-    /// How they are used.
-    pub online: Online,
     /// What to use in place of the searched policies.
     pub instead: Option<Baseline>,
     /// Which of the study's seeds for final trainings is used; a comparison's trainings have those from 0.
@@ -75,8 +73,8 @@ impl Train {
     pub fn run(&self, study: &Path, on_epoch: &(dyn Fn(&EpochRecord, usize) -> bool + Sync)) -> Result<Trained, Error> {
         let training = FinalTraining::new(study, &self.training)?;
         let scheme = match self.instead {
-            Some(baseline) => Scheme::baseline(baseline, self.top, self.online, &training)?,
-            None => Scheme::searched(study, self.top, self.online, &training)?,
+            Some(baseline) => Scheme::baseline(baseline, self.top, &training)?,
+            None => Scheme::searched(study, self.top, &training)?,
         };
         if self.out.file_name().is_none() || self.out.extension().is_some_and(|end| end == "json" || end == "md") {
             let out = self.out.display();

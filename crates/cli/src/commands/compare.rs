@@ -1,7 +1,7 @@
 //! `deepaug compare`.
 
 use deepaug::compare::{Compare, Comparison, ComparisonResult, RankCheck, SchemeResult};
-use deepaug::{Config, Error, FinalOptions, Online};
+use deepaug::{Config, Error, FinalOptions};
 
 use super::stop_on_ctrl_c;
 use crate::progress::Trainings;
@@ -9,11 +9,11 @@ use crate::{args, output};
 
 pub(crate) fn run(args: &args::Compare) -> Result<(), Error> {
     let compare = Compare {
-        training: training(&args.training)?,
+        training: training(&args.training, &args.online)?,
         top: args.online.top,
-        online: online(&args.online),
         seeds: args.seeds,
         baselines: args.baselines.clone(),
+        beside: args.beside.clone(),
         rank_check: args.rank_check,
         name: args.name.clone(),
     };
@@ -31,8 +31,8 @@ pub(crate) fn run(args: &args::Compare) -> Result<(), Error> {
     Ok(())
 }
 
-/// What was typed about the training.
-pub(super) fn training(args: &args::Final) -> Result<FinalOptions, Error> {
+/// What was typed about the training, and about the use of policies in it.
+pub(super) fn training(args: &args::Final, online: &args::Online) -> Result<FinalOptions, Error> {
     Ok(FinalOptions {
         config: args.config.as_deref().map(Config::read).transpose()?,
         model: args.model.clone(),
@@ -40,12 +40,11 @@ pub(super) fn training(args: &args::Final) -> Result<FinalOptions, Error> {
         train_size: args.train_size,
         test_size: args.test_size,
         device: args.device,
+        chance: online.chance,
+        pad: online.pad,
+        flip: online.no_flip.then_some(false),
+        cutout: online.cutout,
     })
-}
-
-/// What was typed about the use of policies.
-pub(super) fn online(args: &args::Online) -> Online {
-    Online { chance: args.chance, pad: args.pad / 32.0, flip: !args.no_flip, cutout: args.cutout / 32.0 }
 }
 
 fn print(result: &ComparisonResult) {

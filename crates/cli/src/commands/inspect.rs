@@ -38,11 +38,11 @@ fn describe(found: &Inspection) {
     let trials = found.ranked.len() + usize::from(found.baseline.is_some());
     output::line(format_args!("{}: {trials} trials, {} trainings", found.shape, found.trainings));
     let Some(baseline) = &found.baseline else {
-        return output::line("There is no trial 0, no augmentation, in it: gains are unknown.");
+        return output::line("There is no trial 0, no policy, in it: gains are unknown.");
     };
     let spread = baseline.deviation.map(|deviation| format!(" ± {deviation:.4}")).unwrap_or_default();
     let (reward, samples) = (baseline.reward.unwrap_or(f64::NAN), baseline.samples.len());
-    output::line(format_args!("no augmentation: {reward:.4}{spread} ({samples} samples)"));
+    output::line(format_args!("no policy: {reward:.4}{spread} ({samples} samples)"));
 }
 
 fn policies(found: &Inspection, top: usize) {

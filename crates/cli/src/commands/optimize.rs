@@ -65,7 +65,7 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
 }
 
 pub(super) fn print(result: &SearchResult) {
-    output::line(format_args!("\nrank  trial  reward  gain over no augmentation ({:.4})", result.baseline.reward));
+    output::line(format_args!("\nrank  trial  reward  gain over no policy ({:.4})", result.baseline.reward));
     for (index, candidate) in result.top.iter().take(SHOWN).enumerate() {
         let gain = match (&candidate.fresh_gain, &candidate.search_gain) {
             (Some(gain), _) => format!("{gain}, fresh seeds"),

@@ -11,9 +11,8 @@ use crate::{args, output};
 
 pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
     let train = Train {
-        training: compare::training(&args.training)?,
+        training: compare::training(&args.training, &args.online)?,
         top: args.online.top,
-        online: compare::online(&args.online),
         instead: args.scheme,
         sample: args.sample,
         out: args.out.clone(),

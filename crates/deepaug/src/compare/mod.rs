@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use deepaug_augmenter::Online;
 use deepaug_child_model::{History, images_per_second};
 use serde::{Deserialize, Serialize};
 
@@ -46,12 +45,12 @@ pub struct Compare {
     pub training: FinalOptions,
     /// How many of the best policies are used together.
     pub top: usize,
-    /// How policies are used, and what every scheme but no augmentation ends with.
-    pub online: Online,
     /// Trainings of each scheme.
     pub seeds: usize,
     /// What the policies are compared with.
     pub baselines: Vec<Baseline>,
+    /// Other studies, and files of policies, that they are compared with as well, used in the same way.
+    pub beside: Vec<PathBuf>,
     /// So many of the best policies, and of the worst, are trained each by itself, to see whether their order holds.
     pub rank_check: usize,
     /// The comparison's name in the study; the model's unless given.
@@ -63,9 +62,9 @@ impl Default for Compare {
         Self {
             training: FinalOptions::default(),
             top: 5,
-            online: Online::STANDARD,
             seeds: 5,
             baselines: Baseline::USUAL.to_vec(),
+            beside: Vec::new(),
             rank_check: 0,
             name: None,
         }
@@ -126,9 +125,12 @@ impl Comparison {
         }
         let mut schemes = Vec::new();
         for &baseline in &compare.baselines {
-            schemes.push(Scheme::baseline(baseline, compare.top, compare.online, &training)?);
+            schemes.push(Scheme::baseline(baseline, compare.top, &training)?);
         }
-        schemes.push(Scheme::searched(study, compare.top, compare.online, &training)?);
+        for path in &compare.beside {
+            schemes.push(Scheme::beside(path, compare.top, &training)?);
+        }
+        schemes.push(Scheme::searched(study, compare.top, &training)?);
         let search = Inspection::read(study)?;
         let trials = ends(&search, compare.rank_check);
         for trial in &trials {
@@ -136,7 +138,7 @@ impl Comparison {
             schemes.extend(named.map(|named| Scheme::trial(named, &training)).transpose()?);
         }
         if let Some(twice) = schemes.iter().enumerate().find(|(i, s)| schemes[..*i].iter().any(|t| t.name == s.name)) {
-            return Err(ConfigError::new(format!("the baseline {} is named twice", twice.1.name)).into());
+            return Err(ConfigError::new(format!("{} is compared twice", twice.1.name)).into());
         }
         let path = study.join(format!("compare-{name}.jsonl"));
         let pins = Pins { data: training.data.clone(), config: training.pins() };

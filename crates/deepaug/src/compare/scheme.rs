@@ -85,22 +85,44 @@ pub(crate) struct Scheme {
 
 impl Scheme {
     /// The searched policies, the best `top` of a study, one sub-policy drawn for each image.
-    pub(crate) fn searched(study: &Path, top: usize, online: Online, training: &FinalTraining) -> Result<Self, Error> {
+    pub(crate) fn searched(study: &Path, top: usize, training: &FinalTraining) -> Result<Self, Error> {
         let found = Policies::read(study, top)?.policies;
         let what = match found.len() {
             1 => "the best policy of the search".to_string(),
             several => format!("the {several} best policies of the search"),
         };
-        Ok(Self::online(SEARCHED, what, together(found, training.config.ranges), online, training))
+        Ok(Self::online(SEARCHED, what, together(found), training.config.online(), training))
+    }
+
+    /// The policies of another study, or of a file, used in the same way. Its name is the folder's or the file's.
+    pub(crate) fn beside(path: &Path, top: usize, training: &FinalTraining) -> Result<Self, Error> {
+        let found = Policies::read(path, top)?;
+        if found.policies.iter().any(|policy| policy.ranges != found.policies[0].ranges) {
+            let why = format!("{}: its policies have different ranges, and cannot be used together", path.display());
+            return Err(ConfigError::new(why).into());
+        }
+        if let Some(config) = &found.config
+            && training.has_seen_test_images(config)?
+        {
+            let why = "it searched on images that are test images of this comparison; search with the study's seed and sizes of \
+                       parts";
+            return Err(Error::study(path, why));
+        }
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        let what = match found.policies.len() {
+            1 => format!("the best policy of {name}"),
+            several => format!("the {several} best policies of {name}"),
+        };
+        Ok(Self::online(&name, what, together(found.policies), training.config.online(), training))
     }
 
     /// A baseline. Those with a policy end as the searched policies do; `top` policies are drawn at random.
     pub(crate) fn baseline(
         baseline: Baseline,
         top: usize,
-        online: Online,
         training: &FinalTraining,
     ) -> Result<Self, Error> {
+        let online = training.config.online();
         let none = Policy::none(training.config.ranges);
         let (what, policy, online) = match baseline {
             Baseline::None => ("the images as they are".into(), none, Online::NOTHING),
@@ -117,7 +139,7 @@ impl Scheme {
                 let drawn =
                     random_policies(&training.config, top).map_err(|error| ConfigError::new(error.to_string()))?;
                 let what = format!("{top} policies drawn at random from the space that was searched");
-                (what, together(drawn, training.config.ranges), online)
+                (what, together(drawn), online)
             }
             // Published policies are for every image.
             Baseline::Published(published) => {
@@ -147,8 +169,9 @@ impl Scheme {
     }
 }
 
-/// All sub-policies of policies of one search, which have equally many.
-fn together(policies: Vec<Policy>, ranges: deepaug_augmenter::RangeTable) -> Policy {
+/// All sub-policies of policies of one search, which have equally many and one table of ranges.
+fn together(policies: Vec<Policy>) -> Policy {
+    let ranges = policies.first().map(|policy| policy.ranges).unwrap_or_default();
     let sub_policies = policies.into_iter().flat_map(|policy| policy.sub_policies).collect();
     Policy { ranges, portion: 1.0, sub_policies }
 }

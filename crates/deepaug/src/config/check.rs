@@ -5,7 +5,7 @@ use std::path::Path;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
-use super::{Config, Portion};
+use super::{AugmentMode, Config, Portion};
 use crate::{Auto, ConfigError};
 
 /// Names of files in a study's folder that are not the user's to choose.
@@ -99,6 +99,14 @@ impl Config {
             && !(share > 0.0 && share <= 1.0)
         {
             return Err(("portion", "must be above 0 and at most 1, or \"search\"".into()));
+        }
+        if self.augment == AugmentMode::Online && self.portion == Portion::Searched {
+            return Err(("portion", "has no meaning when augment is \"online\", where chance takes its place".into()));
+        }
+        for (key, value, most) in [("chance", self.chance, 1.0), ("pad", self.pad, 32.0), ("cutout", self.cutout, 32.0)] {
+            if !(0.0..=most).contains(&value) {
+                return Err((key, format!("must lie in 0..{most}")));
+            }
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return Err(("label_smoothing", "must be at least 0 and below 1".into()));

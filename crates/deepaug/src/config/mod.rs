@@ -5,7 +5,7 @@ mod keys;
 
 use std::path::Path;
 
-use deepaug_augmenter::{Op, RangeTable, selection};
+use deepaug_augmenter::{Online, Op, RangeTable, selection};
 use deepaug_child_model::{
     Augment, ChildModel, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule,
     Settings,
@@ -63,6 +63,19 @@ pub enum EpochSize {
     Pool,
 }
 
+/// How a search uses policies on training images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AugmentMode {
+    /// Copies beside the originals, made once a training, as DeepAugment does.
+    #[default]
+    Once,
+    /// Copies beside the originals, made afresh for every epoch.
+    Epoch,
+    /// Each image in its own place, as in a final training: see [`Online`].
+    Online,
+}
+
 /// A child of the user's own, instead of a named model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -115,6 +128,11 @@ pub struct Config {
     pub sub_policies: usize,
     pub ops_per_sub_policy: usize,
     pub portion: Portion,
+    pub augment: AugmentMode,
+    pub chance: f64,
+    pub pad: f64,
+    pub flip: bool,
+    pub cutout: f64,
     pub model: Model,
     pub child_epochs: usize,
     pub child_batch_size: usize,
@@ -131,7 +149,6 @@ pub struct Config {
     pub clip_norm: Auto<f64>,
     pub label_smoothing: f64,
     pub mixup: f64,
-    pub augment: Augment,
     pub child: Child,
     pub device: DeviceChoice,
     pub threads: usize,
@@ -193,6 +210,11 @@ impl Default for Config {
             sub_policies: 5,
             ops_per_sub_policy: 2,
             portion: Portion::Fixed(1.0),
+            augment: AugmentMode::Once,
+            chance: Online::STANDARD.chance,
+            pad: Online::STANDARD.pad * 32.0,
+            flip: Online::STANDARD.flip,
+            cutout: Online::STANDARD.cutout * 32.0,
             model: Model::BasicCnn,
             child_epochs: 50,
             child_batch_size: 64,
@@ -209,7 +231,6 @@ impl Default for Config {
             clip_norm: Auto::Auto,
             label_smoothing: 0.0,
             mixup: 0.0,
-            augment: Augment::Once,
             child: Child::default(),
             device: DeviceChoice::Auto,
             threads: 0,
@@ -305,7 +326,24 @@ impl Config {
             optimiser: self.optimiser(),
             label_smoothing: self.label_smoothing,
             mixup: self.mixup,
-            augment: self.augment,
+            augment: match self.augment {
+                AugmentMode::Once => Augment::Once,
+                AugmentMode::Epoch => Augment::Epoch,
+                AugmentMode::Online => Augment::Online(self.online()),
+            },
+        }
+    }
+
+    /// How policies are used where images are augmented in their own place.
+    pub fn online(&self) -> Online {
+        Online { chance: self.chance, pad: self.pad / 32.0, flip: self.flip, cutout: self.cutout / 32.0 }
+    }
+
+    /// Images that an epoch of so many training images has, whatever the policy.
+    pub(crate) fn epoch_of(&self, train_images: usize) -> usize {
+        match self.augment {
+            AugmentMode::Online => train_images,
+            AugmentMode::Once | AugmentMode::Epoch => train_images * (1 + self.sub_policies),
         }
     }
 
@@ -326,7 +364,7 @@ impl Config {
         }))
     }
 
-    /// Trainings with fresh seeds at the end of a search of so many trials, the one without augmentation counted.
+    /// Trainings with fresh seeds at the end of a search of so many trials, the one without a policy counted.
     pub(crate) fn confirmations(&self, trials: u64) -> usize {
         match (trials as usize).saturating_sub(1).min(self.confirm_policies) {
             0 => 0,

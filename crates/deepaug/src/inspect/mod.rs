@@ -23,7 +23,7 @@ use crate::{Config, Error};
 /// A trial of a notebook.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trial {
-    /// Its number; 0 is no augmentation.
+    /// Its number; 0 has no policy.
     pub trial: u64,
     /// Its policy.
     pub policy: NamedPolicy,

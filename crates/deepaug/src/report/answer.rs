@@ -27,7 +27,7 @@ impl Answer {
                     crate::Verdict::Unconfirmed => ("Not known: nothing was confirmed with fresh seeds.", "none"),
                 };
                 let why = format!(
-                    "The best policy beside no augmentation: {gain}, on validation images that the search has used. \
+                    "The gain of the best policy over none: {gain}, on validation images that the search has used. \
                      deepaug compare measures it on test images, beside what needs no search."
                 );
                 Self { head: head.into(), why, class }

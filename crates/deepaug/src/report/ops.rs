@@ -62,7 +62,7 @@ pub(super) fn effects(material: &Material) -> Markup {
             }
         }
         p.soft {
-            "All on one scale of rewards; the broken line is no augmentation, the other what the surrogate predicts for random "
+            "All on one scale of rewards; the broken line is no policy, the other what the surrogate predicts for random "
             "policies with the op at that magnitude, with its standard deviation."
         }
     }

@@ -99,7 +99,7 @@ pub(super) fn policies(material: &Material) -> Markup {
         h2 { "What was found" }
         p.soft {
             "Each picture: your images as they are, and below them what the policy makes of them, three times over. "
-            "Gains are of validation accuracy over no augmentation (reward " (format!("{:.4}", found.baseline.reward)) ")."
+            "Gains are of validation accuracy over no policy (reward " (format!("{:.4}", found.baseline.reward)) ")."
         }
         @for candidate in found.top.iter().take(SHOWN).enumerate() { (show(candidate)) }
     }
@@ -117,7 +117,7 @@ pub(super) fn course(material: &Material) -> Markup {
     let mut lines = Vec::new();
     if let Some((base, deviation)) = notebook.baseline.as_ref().and_then(|trial| Some((trial.reward?, trial.deviation)))
     {
-        let mut line = Line::new("no augmentation, ± one training's luck", "none", vec![(0.0, base), (last, base)]);
+        let mut line = Line::new("no policy, ± one training's luck", "none", vec![(0.0, base), (last, base)]);
         line.band = deviation.map(|deviation| vec![(base - deviation, base + deviation); 2]).unwrap_or_default();
         lines.push(line);
     }
@@ -129,7 +129,7 @@ pub(super) fn course(material: &Material) -> Markup {
             (chart::lines(&lines, "trial", "reward"))
             figcaption {
                 "Rewards are means over trainings on validation images. The band is the standard deviation of single trainings "
-                "without augmentation: the best of many such numbers lies above it by luck alone."
+                "without a policy: the best of many such numbers lies above it by luck alone."
             }
         }
         @if notebook.overfitted > 0 || !notebook.failed.is_empty() {
@@ -159,7 +159,7 @@ pub(super) fn learning(material: &Material) -> Markup {
         line.band = (0..epochs).map(|epoch| ends(at(epoch))).collect();
         line
     };
-    let mut lines = vec![line("no augmentation", "none", 0)];
+    let mut lines = vec![line("no policy", "none", 0)];
     lines.extend(best.map(|best| line("best policy", "best", best)));
     lines.retain(|line| !line.points.is_empty());
     if lines.is_empty() {
