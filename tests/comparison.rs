@@ -158,6 +158,30 @@ fn another_search_is_compared_unless_it_has_seen_the_test_images() {
     assert_eq!(twice.code, 3, "{}", twice.stderr);
 }
 
+#[test]
+fn policies_stand_alone_without_a_finish_and_baselines_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let digests = |name: &str, finish: &str| -> std::collections::BTreeMap<String, String> {
+        let extra = format!("iters = 1\nportion = 1.0\naugment = \"online\"\nfinish = {finish}");
+        let run =
+            deepaug(folder.path(), &["optimize", "--config", &small_config(folder.path(), &extra), "--out", name]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let baselines = ["--baselines", "none,flip-crop,trivialaugment,random-policy", "--seeds", "1", "--epochs", "1"];
+        let run = deepaug(folder.path(), &[&["compare", name, "--test-size", "40"], &baselines[..]].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let journal = fs::read_to_string(folder.path().join(name).join("compare-tinycnn.jsonl")).unwrap();
+        let lines = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let text = |line: &Value, key: &str| line[key].as_str().unwrap().to_string();
+        lines.filter(|line| line["event"] == "scheme").map(|line| (text(&line, "name"), text(&line, "digest"))).collect()
+    };
+    let (with, without) = (digests("with", "true"), digests("without", "false"));
+    for name in ["none", "flip-crop", "trivialaugment"] {
+        assert_eq!(with[name], without[name], "{name}");
+    }
+    assert_ne!(with["random-policy"], without["random-policy"]);
+    assert_ne!(without["flip-crop"], without["none"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_comparison_says_how_to_go_on() {

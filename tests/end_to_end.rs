@@ -186,6 +186,8 @@ fn online_every_image_gets_a_policy_by_chance_in_its_own_place() {
     assert!(still == none && always != none, "{still:?} {always:?}");
     let [plain, ..] = accuracies("chance = 0.0\npad = 0.0\nflip = false\ncutout = 0.0");
     assert_ne!(plain, none, "images are shifted, mirrored and covered without a policy");
+    let [alone, ..] = accuracies("chance = 0.0\nfinish = false");
+    assert_eq!(alone, plain);
 
     let config = small_config(folder.path(), "portion = \"search\"\naugment = \"online\"");
     let refused = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "refused"]);

@@ -116,13 +116,14 @@ impl Scheme {
         Ok(Self::online(&name, what, together(found.policies), training.config.online(), training))
     }
 
-    /// A baseline. Those with a policy end as the searched policies do; `top` policies are drawn at random.
+    /// A baseline. Published policies are finished in any case; `top` policies are drawn at random, and used as the searched
+    /// ones are.
     pub(crate) fn baseline(
         baseline: Baseline,
         top: usize,
         training: &FinalTraining,
     ) -> Result<Self, Error> {
-        let online = training.config.online();
+        let online = training.config.finished();
         let none = Policy::none(training.config.ranges);
         let (what, policy, online) = match baseline {
             Baseline::None => ("the images as they are".into(), none, Online::NOTHING),
@@ -139,7 +140,7 @@ impl Scheme {
                 let drawn =
                     random_policies(&training.config, top).map_err(|error| ConfigError::new(error.to_string()))?;
                 let what = format!("{top} policies drawn at random from the space that was searched");
-                (what, together(drawn), online)
+                (what, together(drawn), training.config.online())
             }
             // Published policies are for every image.
             Baseline::Published(published) => {

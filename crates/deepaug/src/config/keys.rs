@@ -77,9 +77,13 @@ const KEYS: &[(&str, &str)] = &[
          image in its own place, as compare and train do.",
     ),
     ("chance", "With which chance an image gets a sequence, online."),
-    ("pad", "Images are shifted by up to this, in pixels of 32, online."),
-    ("flip", "Whether half of the images are mirrored, online; false for letters, road signs and the like."),
-    ("cutout", "Side of the square that is covered, in pixels of 32, online; 0 for none."),
+    (
+        "finish",
+        "Whether images are shifted, mirrored and covered too, online; false for policies alone, which may have to find that.",
+    ),
+    ("pad", "How far they are shifted, in pixels of 32."),
+    ("flip", "Whether half of them are mirrored; false for letters, road signs and the like."),
+    ("cutout", "Side of the square that is covered, in pixels of 32; 0 for none."),
     ("# Child model", ""),
     (
         "model",

@@ -130,6 +130,7 @@ pub struct Config {
     pub portion: Portion,
     pub augment: AugmentMode,
     pub chance: f64,
+    pub finish: bool,
     pub pad: f64,
     pub flip: bool,
     pub cutout: f64,
@@ -212,6 +213,7 @@ impl Default for Config {
             portion: Portion::Fixed(1.0),
             augment: AugmentMode::Once,
             chance: Online::STANDARD.chance,
+            finish: true,
             pad: Online::STANDARD.pad * 32.0,
             flip: Online::STANDARD.flip,
             cutout: Online::STANDARD.cutout * 32.0,
@@ -336,6 +338,11 @@ impl Config {
 
     /// How policies are used where images are augmented in their own place.
     pub fn online(&self) -> Online {
+        if self.finish { self.finished() } else { Online { chance: self.chance, ..Online::NOTHING } }
+    }
+
+    /// The same, followed by a shift, a mirror image and a square in any case.
+    pub(crate) fn finished(&self) -> Online {
         Online { chance: self.chance, pad: self.pad / 32.0, flip: self.flip, cutout: self.cutout / 32.0 }
     }
 
