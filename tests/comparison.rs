@@ -127,7 +127,8 @@ fn another_search_is_compared_unless_it_has_seen_the_test_images() {
     write_class_folders(&folder.path().join("shapes"), &["dark", "middle", "light"], 60);
     study(folder.path(), "iters = 2\ndata = \"shapes\"");
     let other = |name: &str, extra: &str| {
-        let config = small_config(folder.path(), &format!("iters = 2\ndata = \"shapes\"\nmethod = \"random\"\n{extra}"));
+        let config =
+            small_config(folder.path(), &format!("iters = 2\ndata = \"shapes\"\nmethod = \"random\"\n{extra}"));
         let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", name]);
         assert_eq!(run.code, 0, "{}", run.stderr);
     };
@@ -141,7 +142,8 @@ fn another_search_is_compared_unless_it_has_seen_the_test_images() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     let result = json(&folder.path().join("study/compare-three.json"));
     let scheme = |name: &str| {
-        result["schemes"].as_array().unwrap().iter().find(|scheme| scheme["name"] == name).unwrap()["accuracies"].clone()
+        result["schemes"].as_array().unwrap().iter().find(|scheme| scheme["name"] == name).unwrap()["accuracies"]
+            .clone()
     };
     assert_eq!(scheme("mine.json"), scheme("searched"), "the same policy, the same seeds");
     assert_eq!(scheme("drawn").as_array().unwrap().len(), 2);
@@ -172,7 +174,10 @@ fn policies_stand_alone_without_a_finish_and_baselines_do_not() {
         let journal = fs::read_to_string(folder.path().join(name).join("compare-tinycnn.jsonl")).unwrap();
         let lines = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let text = |line: &Value, key: &str| line[key].as_str().unwrap().to_string();
-        lines.filter(|line| line["event"] == "scheme").map(|line| (text(&line, "name"), text(&line, "digest"))).collect()
+        lines
+            .filter(|line| line["event"] == "scheme")
+            .map(|line| (text(&line, "name"), text(&line, "digest")))
+            .collect()
     };
     let (with, without) = (digests("with", "true"), digests("without", "false"));
     for name in ["none", "flip-crop", "trivialaugment"] {

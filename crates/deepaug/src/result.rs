@@ -127,12 +127,8 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Better => {
-                "The best policy is better than no policy, on fresh seeds and the same validation images."
-            }
-            Self::NoDifference => {
-                "These seeds show no difference between the best policy and none; more might."
-            }
+            Self::Better => "The best policy is better than no policy, on fresh seeds and the same validation images.",
+            Self::NoDifference => "These seeds show no difference between the best policy and none; more might.",
             Self::Worse => "The best policy is worse than no policy; do not use it.",
             Self::Unconfirmed => {
                 "Not confirmed with fresh seeds: the best of many noisy rewards is too high, expect less."

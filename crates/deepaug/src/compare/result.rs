@@ -7,7 +7,7 @@ use deepaug_child_model::{History, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::Comparison;
-use super::scheme::SEARCHED;
+use super::scheme::{SEARCHED, Scheme};
 use crate::statistics::{
     LEVEL, Paired, RankCorrelation, detectable, holm, interval_of_mean, mean, pairs_needed, ratio_interval,
 };
@@ -31,6 +31,9 @@ pub struct SchemeResult {
     pub name: String,
     /// What it does, in words.
     pub what: String,
+    /// Whether a search was needed for it: this study's, or what is compared beside it.
+    #[serde(default)]
+    pub needs_search: bool,
     /// By seed; absent where a training failed.
     pub accuracies: Vec<Option<f64>>,
     /// Their mean; absent when all failed.
@@ -92,6 +95,13 @@ pub struct RankedTrial {
     pub accuracy: Option<f64>,
 }
 
+impl RankedTrial {
+    /// The name of the scheme that it is trained as.
+    pub(super) fn scheme(&self) -> String {
+        format!("trial-{}", self.trial)
+    }
+}
+
 /// Whether the final model orders policies as the child did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RankCheck {
@@ -146,8 +156,8 @@ impl Comparison {
         let mut schemes: Vec<SchemeResult> = self
             .schemes
             .iter()
-            .filter(|scheme| !scheme.name.starts_with("trial-"))
-            .map(|s| self.scheme(&s.name, &s.what))
+            .filter(|scheme| self.trials.iter().all(|trial| trial.scheme() != scheme.name))
+            .map(|s| self.scheme(s))
             .collect();
         let none = schemes.iter().find(|scheme| scheme.name == "none").map(|scheme| scheme.accuracies.clone());
         if let Some(none) = none {
@@ -181,8 +191,8 @@ impl Comparison {
         (0..self.compare.seeds).map(of).collect()
     }
 
-    fn scheme(&self, name: &str, what: &str) -> SchemeResult {
-        let histories = self.histories(name);
+    fn scheme(&self, scheme: &Scheme) -> SchemeResult {
+        let histories = self.histories(&scheme.name);
         let accuracies: Vec<Option<f64>> = histories.iter().map(|history| Some(accuracy((*history)?))).collect();
         let present: Vec<f64> = accuracies.iter().flatten().copied().collect();
         let trained: Vec<&History> = histories.into_iter().flatten().collect();
@@ -190,8 +200,9 @@ impl Comparison {
         let at = |epoch: usize| mean(&trained.iter().map(|history| history.epochs[epoch].val_acc).collect::<Vec<_>>());
         let seconds: Vec<f64> = trained.iter().map(|history| history.seconds).collect();
         SchemeResult {
-            name: name.into(),
-            what: what.into(),
+            name: scheme.name.clone(),
+            what: scheme.what.clone(),
+            needs_search: scheme.needs_search,
             mean: (!present.is_empty()).then(|| mean(&present)),
             interval: (!present.is_empty()).then(|| interval_of_mean(&present, LEVEL)).flatten(),
             accuracies,
@@ -206,7 +217,9 @@ impl Comparison {
     fn rank_check(&self) -> RankCheck {
         let mut trials = self.trials.clone();
         for trial in &mut trials {
-            trial.accuracy = self.scheme(&format!("trial-{}", trial.trial), "").mean;
+            let histories = self.histories(&trial.scheme());
+            let accuracies: Vec<f64> = histories.into_iter().flatten().map(accuracy).collect();
+            trial.accuracy = (!accuracies.is_empty()).then(|| mean(&accuracies));
         }
         let both: Vec<(f64, f64)> = trials.iter().filter_map(|trial| Some((trial.reward, trial.accuracy?))).collect();
         let (rewards, accuracies): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
@@ -285,14 +298,16 @@ impl fmt::Display for Versus {
 /// One sentence: the searched policies beside no augmentation, and beside the best of what needs no search.
 fn sentence(schemes: &[SchemeResult], versus: &[Versus]) -> String {
     let of = |name: &str| versus.iter().find(|versus| versus.baseline == name);
-    let free = schemes.iter().filter(|scheme| scheme.name != SEARCHED && scheme.name != "none");
+    let free = schemes.iter().filter(|scheme| !scheme.needs_search && scheme.name != "none");
     let best = free.max_by(|a, b| a.mean.unwrap_or(0.0).total_cmp(&b.mean.unwrap_or(0.0)));
     let parts: Vec<String> =
         [of("none"), best.and_then(|best| of(&best.name))].into_iter().flatten().map(ToString::to_string).collect();
     match parts.as_slice() {
         [] => "Nothing can be compared: the trainings failed, or there was no baseline.".into(),
         [one] => format!("The searched policies are {one}."),
-        [none, best, ..] => format!("The searched policies are {none}; beside the best baseline they are {best}."),
+        [none, best, ..] => {
+            format!("The searched policies are {none}; beside the best that needs no search they are {best}.")
+        }
     }
 }
 
@@ -304,6 +319,7 @@ mod tests {
         SchemeResult {
             name: name.into(),
             what: String::new(),
+            needs_search: name == SEARCHED,
             accuracies: accuracies.iter().copied().map(Some).collect(),
             mean: Some(mean(accuracies)),
             interval: interval_of_mean(accuracies, LEVEL),
@@ -335,7 +351,11 @@ mod tests {
             words.starts_with("The searched policies are better than no augmentation by 5.40 points (95 %: "),
             "{words}"
         );
-        assert!(words.contains("beside the best baseline they are worse than random-policy by 4.80 points"), "{words}");
+        let of_the_best = "beside the best that needs no search they are worse than random-policy by 4.80 points";
+        assert!(words.contains(of_the_best), "{words}");
+        let other = SchemeResult { needs_search: true, ..scheme("other-study", &[0.90, 0.91, 0.90, 0.92, 0.93]) };
+        let more = [&schemes[..], &[other]].concat();
+        assert!(sentence(&more, &versus(&more)).contains("random-policy"), "another search is not free");
         assert!(found[1].to_string().contains("seeds would be needed to show that much"), "{}", found[1]);
     }
 

@@ -81,6 +81,8 @@ pub(crate) struct Scheme {
     pub(crate) what: String,
     pub(crate) policy: Policy,
     pub(crate) settings: Settings,
+    /// Whether a search was needed for it, or may have been.
+    pub(crate) needs_search: bool,
 }
 
 impl Scheme {
@@ -91,7 +93,8 @@ impl Scheme {
             1 => "the best policy of the search".to_string(),
             several => format!("the {several} best policies of the search"),
         };
-        Ok(Self::online(SEARCHED, what, together(found), training.config.online(), training))
+        let scheme = Self::online(SEARCHED, what, together(found), training.config.online(), training);
+        Ok(Self { needs_search: true, ..scheme })
     }
 
     /// The policies of another study, or of a file, used in the same way. Its name is the folder's or the file's.
@@ -113,16 +116,13 @@ impl Scheme {
             1 => format!("the best policy of {name}"),
             several => format!("the {several} best policies of {name}"),
         };
-        Ok(Self::online(&name, what, together(found.policies), training.config.online(), training))
+        let scheme = Self::online(&name, what, together(found.policies), training.config.online(), training);
+        Ok(Self { needs_search: true, ..scheme })
     }
 
     /// A baseline. Published policies are finished in any case; `top` policies are drawn at random, and used as the searched
     /// ones are.
-    pub(crate) fn baseline(
-        baseline: Baseline,
-        top: usize,
-        training: &FinalTraining,
-    ) -> Result<Self, Error> {
+    pub(crate) fn baseline(baseline: Baseline, top: usize, training: &FinalTraining) -> Result<Self, Error> {
         let online = training.config.finished();
         let none = Policy::none(training.config.ranges);
         let (what, policy, online) = match baseline {
@@ -155,12 +155,18 @@ impl Scheme {
         let policy = policy(&trial.policy, &training.config)
             .ok_or_else(|| ConfigError::new(format!("trial {} has a policy that is none", trial.trial)))?;
         let settings = training.as_in_the_search();
-        Ok(Self { name: format!("trial-{}", trial.trial), what: trial.policy.to_string(), policy, settings })
+        Ok(Self {
+            name: format!("trial-{}", trial.trial),
+            what: trial.policy.to_string(),
+            policy,
+            settings,
+            needs_search: true,
+        })
     }
 
     fn online(name: &str, what: String, policy: Policy, online: Online, training: &FinalTraining) -> Self {
         let settings = Settings { augment: Augment::Online(online), ..training.settings() };
-        Self { name: name.into(), what, policy, settings }
+        Self { name: name.into(), what, policy, settings, needs_search: false }
     }
 
     /// A checksum of all that the scheme does, so that a comparison does not go on with another of its name.

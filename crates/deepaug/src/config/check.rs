@@ -103,7 +103,8 @@ impl Config {
         if self.augment == AugmentMode::Online && self.portion == Portion::Searched {
             return Err(("portion", "has no meaning when augment is \"online\", where chance takes its place".into()));
         }
-        for (key, value, most) in [("chance", self.chance, 1.0), ("pad", self.pad, 32.0), ("cutout", self.cutout, 32.0)] {
+        for (key, value, most) in [("chance", self.chance, 1.0), ("pad", self.pad, 32.0), ("cutout", self.cutout, 32.0)]
+        {
             if !(0.0..=most).contains(&value) {
                 return Err((key, format!("must lie in 0..{most}")));
             }

@@ -50,14 +50,11 @@ impl Answer {
     }
 }
 
-/// The best of what the policies are compared with, no augmentation left out.
+/// The best of what needs no search, no augmentation left out.
 pub(super) fn best_baseline(comparison: &ComparisonResult) -> Option<&Versus> {
-    let mean = |versus: &&Versus| {
-        let scheme = comparison.schemes.iter().find(|scheme| scheme.name == versus.baseline);
-        scheme.and_then(|scheme| scheme.mean).unwrap_or(0.0)
-    };
-    let others = comparison.versus.iter().filter(|versus| versus.baseline != "none");
-    others.max_by(|a, b| mean(a).total_cmp(&mean(b)))
+    let free = comparison.schemes.iter().filter(|scheme| !scheme.needs_search && scheme.name != "none");
+    let best = free.max_by(|a, b| a.mean.unwrap_or(0.0).total_cmp(&b.mean.unwrap_or(0.0)))?;
+    comparison.versus.iter().find(|versus| versus.baseline == best.name)
 }
 
 fn compared(comparison: &ComparisonResult) -> Answer {
