@@ -1,9 +1,10 @@
 //! What a search found, and how far it can be believed.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Policy, SubPolicy};
 use deepaug_controller::Point;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -174,7 +175,7 @@ pub struct SearchResult {
     pub baseline: Candidate,
     /// The best policy: of the confirmed ones that with the highest accuracy over fresh seeds.
     pub best: Candidate,
-    /// Up to 20 policies, confirmed ones first, by reward.
+    /// Up to 20 policies, confirmed ones first, by reward; of those with the same ops the best.
     pub top: Vec<Candidate>,
     /// Whether the best policy helps.
     pub verdict: Verdict,
@@ -224,6 +225,7 @@ impl SearchResult {
             let (a, b) = (rank(a), rank(b));
             b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
         });
+        let mut others = distinct(others);
         others.truncate(TOP);
         self.best = others.first()?.clone();
         self.verdict = Verdict::of(&self.best);
@@ -270,6 +272,23 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Erro
     write_whole(path, &text)
 }
 
+/// Of candidates, the best first, those whose ops no better one has. A search ends among variants of its best policy, whose
+/// magnitudes differ by less than luck does; used together, as policies are, they would add nothing to one another.
+pub(crate) fn distinct(candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let mut seen = HashSet::new();
+    let ops = |candidate: &Candidate| {
+        let sorted = |sub_policy: &SubPolicy| {
+            let mut names: Vec<&str> = sub_policy.ops.iter().map(|step| step.op.name()).collect();
+            names.sort_unstable();
+            names.join(" ")
+        };
+        let mut all: Vec<String> = candidate.policy.sub_policies.iter().map(sorted).collect();
+        all.sort_unstable();
+        all
+    };
+    candidates.into_iter().filter(|candidate| seen.insert(ops(candidate))).collect()
+}
+
 /// The mean reward over the samples that have one.
 pub(crate) fn mean_reward(samples: &[Option<Reward>]) -> Option<f64> {
     mean(&samples.iter().map(|reward| Some(reward.as_ref()?.value)).collect::<Vec<_>>())
@@ -308,6 +327,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Op, Step};
 
     fn some(values: &[f64]) -> Vec<Option<f64>> {
         values.iter().copied().map(Some).collect()
@@ -343,9 +363,27 @@ mod tests {
     }
 
     fn candidate(trial: u64, samples: &[f64], fresh: &[f64]) -> Candidate {
-        let policy = Policy::none(Default::default());
-        let candidate = Candidate::new(trial, policy, Point(Vec::new()), rewards(samples));
+        let candidate = Candidate::new(trial, policy(&[&[trial as usize]]), Point(Vec::new()), rewards(samples));
         Candidate { fresh: rewards(fresh), ..candidate }
+    }
+
+    /// Sub-policies of ops by number, with magnitudes that differ.
+    fn policy(sub_policies: &[&[usize]]) -> Policy {
+        let step = |(place, &op): (usize, &usize)| Step::new(Op::DEEPAUGMENT[op], 0.1 * (place + op) as f64 % 1.0);
+        let sub_policy = |ops: &&[usize]| SubPolicy { ops: ops.iter().enumerate().map(step).collect() };
+        Policy { sub_policies: sub_policies.iter().map(sub_policy).collect(), ..Policy::none(Default::default()) }
+    }
+
+    #[test]
+    fn of_policies_with_the_same_ops_the_best_is_kept() {
+        let policies: [&[&[usize]]; 6] =
+            [&[&[1, 2], &[3, 3]], &[&[3, 3], &[2, 1]], &[&[1, 2], &[1, 3]], &[&[1, 2]], &[&[2], &[1]], &[&[2, 1]]];
+        let candidates = policies
+            .iter()
+            .zip(1..)
+            .map(|(&ops, trial)| Candidate::new(trial, policy(ops), Point(Vec::new()), rewards(&[1.0 / trial as f64])));
+        let kept: Vec<u64> = distinct(candidates.collect()).iter().map(|candidate| candidate.trial).collect();
+        assert_eq!(kept, [1, 3, 4, 5]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use deepaug_controller::{Outcome, SearchError, Searcher};
 
 use crate::ledger::{Ended, Ledger, Proposal};
 use crate::record::Recorder;
-use crate::result::{Candidate, Termination};
+use crate::result::{Candidate, Termination, distinct};
 use crate::rungs::{Hurdles, Rungs};
 use crate::workers::{Job, Report, Workers, locked};
 use crate::{Budget, Codec, Config, Error, Event, Objective, Progress};
@@ -290,6 +290,7 @@ impl Running<'_, '_> {
             candidates.filter(Candidate::is_usable).collect()
         };
         best.sort_by(|a, b| b.reward.total_cmp(&a.reward).then(a.trial.cmp(&b.trial)));
+        let mut best = distinct(best);
         best.truncate(config.confirm_policies);
         if best.is_empty() {
             return Ok(());
