@@ -112,6 +112,7 @@ const COMPARE_EXAMPLES: &str = "Examples:
   deepaug compare reports/experiments/my-images-001
   deepaug compare reports/experiments/my-images-001 --model wrn_28_10 --epochs 200 --train-size all
   deepaug compare STUDY --baselines none,trivialaugment,randaugment-1-5,randaugment-2-9,autoaugment-cifar10
+  deepaug compare STUDY --beside RANDOM_STUDY         is it better than the best of as many drawn at random?
   deepaug compare STUDY --rank-check 5                does the child's order of policies hold on the bigger model?
 The same command goes on where a stopped or killed one ended; more --seeds and other --baselines may be asked for.";
 

@@ -259,7 +259,7 @@ mod tests {
             let (data, _) = data.split_once("\n]\n").unwrap();
             let expected = "    (0.4444, [sub_policy_1]),\n    (0.3333, [sub_policy_2, sub_policy_3]),\n    (0.0, [sub_policy_4]),";
             assert_eq!(data, expected);
-            assert!(code.contains("no augmentation"));
+            assert!(code.contains("no policy"));
         }
     }
 
