@@ -151,10 +151,12 @@ fn another_search_is_compared_unless_it_has_seen_the_test_images() {
         result["versus"].as_array().unwrap().iter().map(|versus| versus["baseline"].as_str().unwrap()).collect();
     assert_eq!(versus, ["none", "trivialaugment", "random-policy", "drawn", "mine.json"]);
 
-    other("elsewhere", "seed = 7");
-    let refused = compare(folder.path(), &["--beside", "elsewhere", "--name", "refused"]);
-    assert_eq!(refused.code, 6, "{}", refused.stderr);
-    assert!(refused.stderr.contains("searched on images that are test images"), "{}", refused.stderr);
+    for (name, extra) in [("elsewhere", "seed = 7"), ("smaller", "seed = 7\nimage_size = 10")] {
+        other(name, extra);
+        let refused = compare(folder.path(), &["--beside", name, "--name", "refused"]);
+        assert_eq!(refused.code, 6, "{name}: {}", refused.stderr);
+        assert!(refused.stderr.contains("searched on images that are test images"), "{}", refused.stderr);
+    }
     assert!(!folder.path().join("study/compare-refused.jsonl").exists());
     let twice = compare(folder.path(), &["--beside", "drawn", "--beside", "drawn", "--name", "refused"]);
     assert_eq!(twice.code, 3, "{}", twice.stderr);

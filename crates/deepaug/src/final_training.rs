@@ -135,7 +135,10 @@ impl FinalTraining {
     /// Whether a search of another configuration, if it had these images, trained or judged on some that are test images here.
     pub(crate) fn has_seen_test_images(&self, other: &Config) -> Result<bool, Error> {
         let dataset = read(other)?;
-        if fingerprint(&dataset) != self.data {
+        // The same folder is the same set at another size or with other channels, whose pixels differ.
+        let place = |config: &Config| std::fs::canonicalize(&config.data).ok();
+        let is_same_place = place(other).is_some_and(|other| Some(other) == place(&self.config));
+        if !is_same_place && fingerprint(&dataset) != self.data {
             return Ok(false);
         }
         let split = Split::draw(&dataset, other.split_sizes(), derive(other.seed, Purpose::Split, 0))?;

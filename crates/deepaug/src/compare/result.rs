@@ -295,13 +295,20 @@ impl fmt::Display for Versus {
     }
 }
 
+/// The best of what needs no search, no augmentation left out.
+pub(crate) fn best_free(schemes: &[SchemeResult]) -> Option<&SchemeResult> {
+    let free = schemes.iter().filter(|scheme| !scheme.needs_search && scheme.name != "none");
+    free.max_by(|a, b| a.mean.unwrap_or(0.0).total_cmp(&b.mean.unwrap_or(0.0)))
+}
+
 /// One sentence: the searched policies beside no augmentation, and beside the best of what needs no search.
 fn sentence(schemes: &[SchemeResult], versus: &[Versus]) -> String {
     let of = |name: &str| versus.iter().find(|versus| versus.baseline == name);
-    let free = schemes.iter().filter(|scheme| !scheme.needs_search && scheme.name != "none");
-    let best = free.max_by(|a, b| a.mean.unwrap_or(0.0).total_cmp(&b.mean.unwrap_or(0.0)));
-    let parts: Vec<String> =
-        [of("none"), best.and_then(|best| of(&best.name))].into_iter().flatten().map(ToString::to_string).collect();
+    let parts: Vec<String> = [of("none"), best_free(schemes).and_then(|best| of(&best.name))]
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
     match parts.as_slice() {
         [] => "Nothing can be compared: the trainings failed, or there was no baseline.".into(),
         [one] => format!("The searched policies are {one}."),

@@ -88,13 +88,7 @@ pub(crate) struct Scheme {
 impl Scheme {
     /// The searched policies, the best `top` of a study, one sub-policy drawn for each image.
     pub(crate) fn searched(study: &Path, top: usize, training: &FinalTraining) -> Result<Self, Error> {
-        let found = Policies::read(study, top)?.policies;
-        let what = match found.len() {
-            1 => "the best policy of the search".to_string(),
-            several => format!("the {several} best policies of the search"),
-        };
-        let scheme = Self::online(SEARCHED, what, together(found), training.config.online(), training);
-        Ok(Self { needs_search: true, ..scheme })
+        Ok(Self::found(SEARCHED, "the search", Policies::read(study, top)?.policies, training))
     }
 
     /// The policies of another study, or of a file, used in the same way. Its name is the folder's or the file's.
@@ -112,12 +106,17 @@ impl Scheme {
             return Err(Error::study(path, why));
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let what = match found.policies.len() {
-            1 => format!("the best policy of {name}"),
-            several => format!("the {several} best policies of {name}"),
+        Ok(Self::found(&name, &name, found.policies, training))
+    }
+
+    /// Policies that were found, of which each image gets one.
+    fn found(name: &str, by: &str, policies: Vec<Policy>, training: &FinalTraining) -> Self {
+        let what = match policies.len() {
+            1 => format!("the best policy of {by}"),
+            several => format!("the {several} best policies of {by}"),
         };
-        let scheme = Self::online(&name, what, together(found.policies), training.config.online(), training);
-        Ok(Self { needs_search: true, ..scheme })
+        let scheme = Self::online(name, what, together(policies), training.config.online(), training);
+        Self { needs_search: true, ..scheme }
     }
 
     /// A baseline. Published policies are finished in any case; `top` policies are drawn at random, and used as the searched

@@ -50,10 +50,9 @@ impl Answer {
     }
 }
 
-/// The best of what needs no search, no augmentation left out.
+/// The policies found beside the best of what needs no search.
 pub(super) fn best_baseline(comparison: &ComparisonResult) -> Option<&Versus> {
-    let free = comparison.schemes.iter().filter(|scheme| !scheme.needs_search && scheme.name != "none");
-    let best = free.max_by(|a, b| a.mean.unwrap_or(0.0).total_cmp(&b.mean.unwrap_or(0.0)))?;
+    let best = compare::best_free(&comparison.schemes)?;
     comparison.versus.iter().find(|versus| versus.baseline == best.name)
 }
 
