@@ -108,8 +108,14 @@ impl Pins {
         let now = now.config.as_object()?;
         let known = self.config.as_object()?;
         let key = now.keys().find(|key| now.get(*key) != known.get(*key))?;
-        let was = known.get(key).map_or("absent".into(), ToString::to_string);
-        Some(format!("the {} was made with {key} = {was}; {}", E::SUBJECT, E::REMEDY))
+        let (subject, remedy) = (E::SUBJECT, E::REMEDY);
+        Some(match known.get(key) {
+            Some(was) => format!("the {subject} was made with {key} = {was}; {remedy}"),
+            None => format!(
+                "the {subject} was made by a version of deepaug that does not know {key}; go on with that version or start a \
+                 new {subject}"
+            ),
+        })
     }
 }
 
@@ -300,6 +306,9 @@ mod tests {
         drop(journal);
         assert!(refusal("e").contains("the data set has changed"));
         assert!(refused("d", 2).contains("made with child_epochs = 1"));
+        let newer = Pins { data: "d".into(), config: serde_json::json!({ "child_epochs": 1, "pad": 4 }) };
+        let unknown = Journal::<Entry>::open(&path, Some(&newer)).unwrap_err().to_string();
+        assert!(unknown.contains("a version of deepaug that does not know pad"), "{unknown}");
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}nonsense\n")).unwrap();
         assert!(refusal("d").contains("line 2 is damaged"));
