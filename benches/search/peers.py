@@ -1,6 +1,8 @@
 """The same searches by other optimisers: scikit-optimize, SMAC3, Optuna.
 
-    python benches/search/peers.py --binary PATH --method skopt --function policies --seeds 0 20 >> peers.csv
+    PYTHONHASHSEED=0 python benches/search/peers.py --binary PATH --method skopt --function policies --seeds 0 20 >> peers.csv
+
+(Without the variable SMAC3 gives another result each time: it orders points by their hashes.)
 
 Functions and noise come from the benchmark's own program, so every method minimises the same thing. Each optimiser runs with
 its defaults; what is judged is what it recommends itself. A row is a recommendation after that many evaluations, as in

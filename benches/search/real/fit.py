@@ -1,7 +1,7 @@
 """Real trainings of random policies, as a function to minimise.
 
     deepaug optimize --config benches/search/real/fashion-mnist.toml --data DATA --out once
-    (the same with `iters = 60` and `opt_samples = 2`: the first 60 policies again, twice)      --out twice
+    (the same with `iters = 120` and `opt_samples = 2`: the first 120 policies again, twice)      --out twice
     python benches/search/real/fit.py table once/notebook.csv twice/notebook.csv fashion-mnist.csv.gz
     python benches/search/real/fit.py fit fashion-mnist.csv.gz fashion-mnist.json.gz
     deepaug-search-bench lowest fashion-mnist      # built with the file before; then `fit` again with --lowest VALUE

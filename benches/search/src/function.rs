@@ -31,7 +31,8 @@ pub struct Measured {
 
 impl Measured {
     pub fn new(function: Box<dyn Function>, seed: u64) -> Self {
-        let lowest = function.lowest().unwrap_or_else(|| lowest(&*function, seed));
+        let lowest =
+            function.lowest().unwrap_or_else(|| lowest(&*function, seed, Descent { starts: 60, pairs: false }));
         let mut noise = ChaCha8Rng::seed_from_u64(seed);
         noise.set_stream(1);
         Self { function, lowest, noise }
@@ -49,10 +50,18 @@ impl Measured {
     }
 }
 
+/// How the lowest cost is looked for.
+#[derive(Clone, Copy)]
+pub struct Descent {
+    /// Random points that it starts from.
+    pub starts: u64,
+    /// Whether a choice is also tried together with other values of the number that belongs to it.
+    pub pairs: bool,
+}
+
 /// The lowest cost: coordinate descent from many random points, which tries every choice and integer and, for a real, a
 /// grid and then ever smaller steps.
-fn lowest(function: &dyn Function, seed: u64) -> f64 {
-    const STARTS: u64 = 60;
+pub fn lowest(function: &dyn Function, seed: u64, descent: Descent) -> f64 {
     let space = function.space();
     let descend = |start| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -72,6 +81,23 @@ fn lowest(function: &dyn Function, seed: u64) -> f64 {
                 match space.parameters()[index].domain {
                     Domain::Categorical { ref choices } => {
                         (0..choices.len()).for_each(|choice| trial(Value::Category(choice), &mut point, &mut best));
+                        for number in (0..point.len()).filter(|_| descent.pairs) {
+                            let parameter = &space.parameters()[number];
+                            let belongs = parameter.condition.as_ref().is_some_and(|on| on.parent == index);
+                            let Domain::Real { low, high } = parameter.domain else { continue };
+                            let values = [0.1, 0.3, 0.5, 0.7, 0.9].map(|share| low + share * (high - low));
+                            for choice in (0..choices.len()).filter(|_| belongs) {
+                                for value in values {
+                                    let mut other = point.clone();
+                                    other.0[index] = Value::Category(choice);
+                                    other.0[number] = Value::Real(value);
+                                    let cost = function.cost(&other);
+                                    if cost < best {
+                                        (best, point) = (cost, other);
+                                    }
+                                }
+                            }
+                        }
                     }
                     Domain::Integer { low, high } => {
                         (low..=high).for_each(|value| trial(Value::Integer(value), &mut point, &mut best));
@@ -94,7 +120,7 @@ fn lowest(function: &dyn Function, seed: u64) -> f64 {
             }
         }
     };
-    (0..STARTS).map(descend).fold(f64::INFINITY, f64::min)
+    (0..descent.starts).map(descend).fold(f64::INFINITY, f64::min)
 }
 
 /// The position of the choice at a place of a point.

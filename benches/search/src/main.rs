@@ -15,7 +15,7 @@ use deepaug_controller::SpaceError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::function::{Function, Measured};
+use crate::function::{Descent, Function, Measured, lowest};
 
 /// The families of functions.
 const FUNCTIONS: [&str; 8] =
@@ -51,7 +51,7 @@ enum Command {
     Run(run::Run),
     /// Time one ask and tell, as CSV.
     Speed(speed::Speed),
-    /// Print the lowest cost of a function.
+    /// Look long for the lowest cost of a function, and print it.
     Lowest {
         /// The family of functions.
         function: String,
@@ -71,7 +71,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Command::Run(run) => run.run(),
         Command::Speed(speed) => speed.run(),
         Command::Lowest { function } => {
-            println!("{}", instance(&function, 0)?.lowest);
+            let descent = Descent { starts: 30, pairs: true };
+            println!("{}", lowest(&*instance(&function, 0)?.function, 0, descent));
             Ok(())
         }
         Command::Serve { function, seed } => serve::serve(instance(&function, seed)?),
