@@ -1,6 +1,6 @@
 //! What is minimised: a function of a mixed space with a known lowest value, and the noise of its measurements.
 
-use deepaug_controller::{Domain, Point, Space, Value};
+use deepaug_controller::{Domain, Parameter, Point, Space, Value};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -81,21 +81,12 @@ pub fn lowest(function: &dyn Function, seed: u64, descent: Descent) -> f64 {
                 match space.parameters()[index].domain {
                     Domain::Categorical { ref choices } => {
                         (0..choices.len()).for_each(|choice| trial(Value::Category(choice), &mut point, &mut best));
-                        for number in (0..point.len()).filter(|_| descent.pairs) {
-                            let parameter = &space.parameters()[number];
-                            let belongs = parameter.condition.as_ref().is_some_and(|on| on.parent == index);
-                            let Domain::Real { low, high } = parameter.domain else { continue };
-                            let values = [0.1, 0.3, 0.5, 0.7, 0.9].map(|share| low + share * (high - low));
-                            for choice in (0..choices.len()).filter(|_| belongs) {
-                                for value in values {
-                                    let mut other = point.clone();
-                                    other.0[index] = Value::Category(choice);
-                                    other.0[number] = Value::Real(value);
-                                    let cost = function.cost(&other);
-                                    if cost < best {
-                                        (best, point) = (cost, other);
-                                    }
-                                }
+                        for changes in pairs(space, index, choices.len()).filter(|_| descent.pairs) {
+                            let mut other = point.clone();
+                            changes.into_iter().for_each(|(index, value)| other.0[index] = value);
+                            let cost = function.cost(&other);
+                            if cost < best {
+                                (best, point) = (cost, other);
                             }
                         }
                     }
@@ -121,6 +112,18 @@ pub fn lowest(function: &dyn Function, seed: u64, descent: Descent) -> f64 {
         }
     };
     (0..descent.starts).map(descend).fold(f64::INFINITY, f64::min)
+}
+
+/// Every choice of a parameter together with five values of each real number that belongs to it.
+fn pairs(space: &Space, parent: usize, choices: usize) -> impl Iterator<Item = [(usize, Value); 2]> {
+    let real = move |(number, parameter): (usize, &Parameter)| match (&parameter.condition, &parameter.domain) {
+        (Some(on), &Domain::Real { low, high }) if on.parent == parent => Some((number, low, high)),
+        _ => None,
+    };
+    space.parameters().iter().enumerate().filter_map(real).flat_map(move |(number, low, high)| {
+        let values = [0.1, 0.3, 0.5, 0.7, 0.9].map(|share| Value::Real(low + share * (high - low)));
+        (0..choices).flat_map(move |choice| values.map(|value| [(parent, Value::Category(choice)), (number, value)]))
+    })
 }
 
 /// The position of the choice at a place of a point.

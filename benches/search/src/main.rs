@@ -23,6 +23,10 @@ const FUNCTIONS: [&str; 8] =
 
 /// The instance of a family with a seed.
 fn instance(name: &str, seed: u64) -> Result<Measured, Box<dyn Error>> {
+    Ok(Measured::new(function(name, seed)?, seed))
+}
+
+fn function(name: &str, seed: u64) -> Result<Box<dyn Function>, Box<dyn Error>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let function: Result<Box<dyn Function>, SpaceError> = match name {
         "fashion-mnist" => real::Real::fashion_mnist().map(|f| Box::new(f) as _),
@@ -35,7 +39,7 @@ fn instance(name: &str, seed: u64) -> Result<Measured, Box<dyn Error>> {
         "categories" => synthetic::Categories::new(&mut rng).map(|f| Box::new(f) as _),
         _ => return Err(format!("unknown function `{name}`; known are {}", FUNCTIONS.join(", ")).into()),
     };
-    Ok(Measured::new(function?, seed))
+    Ok(function?)
 }
 
 /// Functions with known optima and noise, and searches on them.
@@ -70,9 +74,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Run(run) => run.run(),
         Command::Speed(speed) => speed.run(),
-        Command::Lowest { function } => {
+        Command::Lowest { function: family } => {
             let descent = Descent { starts: 30, pairs: true };
-            println!("{}", lowest(&*instance(&function, 0)?.function, 0, descent));
+            println!("{}", lowest(&*self::function(&family, 0)?, 0, descent));
             Ok(())
         }
         Command::Serve { function, seed } => serve::serve(instance(&function, seed)?),
