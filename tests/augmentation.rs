@@ -205,8 +205,9 @@ fn a_study_is_a_policy_to_every_verb() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(folder.path().join("sheet.png").exists());
     let run = deepaug(folder.path(), &["export", "--policy", "study", "--to", "json"]);
-    let best: Policy =
-        serde_json::from_slice(&fs::read(folder.path().join("study/best_policy.json")).unwrap()).unwrap();
+    let result: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("study/result.json")).unwrap()).unwrap();
+    let best: Policy = serde_json::from_value(result["top"][0]["policy"].clone()).unwrap();
     assert_eq!(serde_json::from_str::<Policy>(&run.stdout).unwrap(), best, "{}", run.stderr);
 }
 

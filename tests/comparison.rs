@@ -133,8 +133,8 @@ fn another_search_is_compared_unless_it_has_seen_the_test_images() {
         assert_eq!(run.code, 0, "{}", run.stderr);
     };
     other("drawn", "");
-    let best = folder.path().join("study/best_policy.json");
-    fs::copy(&best, folder.path().join("mine.json")).unwrap();
+    let best = json(&folder.path().join("study/result.json"))["top"][0]["policy"].to_string();
+    fs::write(folder.path().join("mine.json"), best).unwrap();
     let run = compare(
         folder.path(),
         &["--seeds", "2", "--top", "1", "--beside", "drawn", "--beside", "mine.json", "--name", "three", "--json"],
@@ -163,9 +163,9 @@ fn another_search_is_compared_unless_it_has_seen_the_test_images() {
 }
 
 #[test]
-fn policies_stand_alone_without_a_finish_and_baselines_do_not() {
+fn a_finish_is_the_same_for_all_policies_searched_and_published() {
     let folder = tempfile::tempdir().unwrap();
-    let digests = |name: &str, finish: &str| -> std::collections::BTreeMap<String, String> {
+    let compared = |name: &str, finish: &str| -> Value {
         let extra = format!("iters = 1\nportion = 1.0\naugment = \"online\"\nfinish = {finish}");
         let run =
             deepaug(folder.path(), &["optimize", "--config", &small_config(folder.path(), &extra), "--out", name]);
@@ -173,20 +173,40 @@ fn policies_stand_alone_without_a_finish_and_baselines_do_not() {
         let baselines = ["--baselines", "none,flip-crop,trivialaugment,random-policy", "--seeds", "1", "--epochs", "1"];
         let run = deepaug(folder.path(), &[&["compare", name, "--test-size", "40"], &baselines[..]].concat());
         assert_eq!(run.code, 0, "{}", run.stderr);
-        let journal = fs::read_to_string(folder.path().join(name).join("compare-tinycnn.jsonl")).unwrap();
-        let lines = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let text = |line: &Value, key: &str| line[key].as_str().unwrap().to_string();
-        lines
-            .filter(|line| line["event"] == "scheme")
-            .map(|line| (text(&line, "name"), text(&line, "digest")))
-            .collect()
+        assert!(run.stdout.contains("a published policy, on 100 % of the images"), "{}", run.stdout);
+        serde_json::from_slice(&fs::read(folder.path().join(name).join("compare-tinycnn.json")).unwrap()).unwrap()
     };
-    let (with, without) = (digests("with", "true"), digests("without", "false"));
-    for name in ["none", "flip-crop", "trivialaugment"] {
-        assert_eq!(with[name], without[name], "{name}");
+    let online = |result: &Value, name: &str| -> deepaug::Online {
+        let schemes = result["schemes"].as_array().unwrap();
+        let scheme = schemes.iter().find(|scheme| scheme["name"] == name).unwrap();
+        serde_json::from_value(scheme["online"].clone()).unwrap()
+    };
+    let (with, without) = (compared("with", "true"), compared("without", "false"));
+    let full = deepaug::Online::STANDARD;
+    for name in ["searched", "random-policy", "trivialaugment"] {
+        let chance = if name == "trivialaugment" { 1.0 } else { full.chance };
+        assert_eq!(online(&with, name), deepaug::Online { chance, ..full }, "{name}");
+        assert_eq!(online(&without, name), deepaug::Online { chance, ..deepaug::Online::NOTHING }, "{name}");
     }
-    assert_ne!(with["random-policy"], without["random-policy"]);
-    assert_ne!(without["flip-crop"], without["none"]);
+    for result in [&with, &without] {
+        assert_eq!(online(result, "none"), deepaug::Online::NOTHING);
+        assert_eq!(online(result, "flip-crop"), deepaug::Online { chance: 0.0, cutout: 0.0, ..full });
+    }
+    // The finish can be chosen for a comparison; one that was begun with another does not go on.
+    let other =
+        deepaug(folder.path(), &["compare", "without", "--test-size", "40", "--epochs", "1", "--finish", "full"]);
+    assert_eq!(other.code, 6);
+    assert!(other.stderr.contains("finish = false"), "{}", other.stderr);
+    let wrong = deepaug(folder.path(), &["compare", "without", "--finish", "half"]);
+    assert_eq!(wrong.code, 2);
+    // Neither does one of a version that finished the baselines only.
+    let journal = folder.path().join("without/compare-tinycnn.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    assert!(text.contains("\"finish\":false,"));
+    fs::write(&journal, text.replacen("\"finish\":false,", "", 1)).unwrap();
+    let old = deepaug(folder.path(), &["compare", "without", "--test-size", "40", "--epochs", "1"]);
+    assert_eq!(old.code, 6);
+    assert!(old.stderr.contains("a version of deepaug that does not know finish"), "{}", old.stderr);
 }
 
 #[cfg(unix)]

@@ -45,7 +45,10 @@ fn a_search_leaves_a_complete_notebook_and_its_best_policies() {
     }
 
     let policy: deepaug::Policy = serde_json::from_slice(&fs::read(out.join("best_policy.json")).unwrap()).unwrap();
-    assert_eq!(policy.sub_policies.len(), 1);
+    let result: serde_json::Value = serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
+    let helps = result["best"]["fresh_gain"]["mean"].as_f64().unwrap() > 0.0;
+    assert_eq!(result["advice"], if helps { "policy" } else { "none" });
+    assert_eq!(policy.sub_policies.len(), usize::from(helps));
     let top = support::rows(&out.join("top_policies.csv"));
     assert_eq!(top.len(), 3);
     let best = &top[0];

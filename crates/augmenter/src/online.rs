@@ -1,5 +1,7 @@
 //! Images augmented one by one while a final model trains, in place of copies beside the originals.
 
+use std::fmt;
+
 use ndarray::{Array4, ArrayView4};
 use rand::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -93,6 +95,30 @@ impl Online {
     }
 }
 
+/// What happens to an image, in words: `on 80 % of the images, then shifted by up to 12.5 % and mirrored`.
+impl fmt::Display for Online {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: f64| format!("{} %", (1000.0 * share).round() / 10.0);
+        let mut finish = Vec::new();
+        if self.pad > 0.0 {
+            finish.push(format!("shifted by up to {}", percent(self.pad)));
+        }
+        if self.flip {
+            finish.push("half of them mirrored".into());
+        }
+        if self.cutout > 0.0 {
+            finish.push(format!("a square of {} covered", percent(self.cutout)));
+        }
+        let finish = finish.join(", ");
+        match (self.chance > 0.0, finish.is_empty()) {
+            (false, true) => f.write_str("the images as they are"),
+            (false, false) => f.write_str(&finish),
+            (true, true) => write!(f, "on {} of the images", percent(self.chance)),
+            (true, false) => write!(f, "on {} of the images; then {finish}", percent(self.chance)),
+        }
+    }
+}
+
 impl Policy {
     /// The copy that each of `n` images gets where one sub-policy is drawn for it at random, in place of a copy by every one.
     pub fn plan_one_each(&self, n: usize, seed: u64) -> Vec<Copy> {
@@ -129,6 +155,16 @@ mod tests {
         let pairs = a.outer_iter().zip(b.outer_iter());
         let count = pairs.filter(|(a, b)| is(a.as_slice().unwrap(), b.as_slice().unwrap())).count();
         count as f64 / a.dim().0 as f64
+    }
+
+    #[test]
+    fn what_happens_is_said_in_words() {
+        let words =
+            "on 80 % of the images; then shifted by up to 12.5 %, half of them mirrored, a square of 18.8 % covered";
+        assert_eq!(Online::STANDARD.to_string(), words);
+        assert_eq!(Online { chance: 1.0, ..Online::NOTHING }.to_string(), "on 100 % of the images");
+        assert_eq!(Online { flip: true, ..Online::NOTHING }.to_string(), "half of them mirrored");
+        assert_eq!(Online::NOTHING.to_string(), "the images as they are");
     }
 
     #[test]

@@ -306,6 +306,10 @@ pub(crate) struct Online {
     /// With which chance an image gets one of them [default: the study's]
     #[arg(long, value_name = "P", value_parser = share)]
     pub(crate) chance: Option<f64>,
+    /// Whether all policies, the searched and the published, are followed by a shift, a mirror image and a covered square: "full"
+    /// or "none" [default: the study's]
+    #[arg(long, value_name = "FINISH", value_parser = finish)]
+    pub(crate) finish: Option<bool>,
     /// Images are shifted by up to this, in pixels of 32 [default: the study's]
     #[arg(long, value_name = "PIXELS", value_parser = of_32)]
     pub(crate) pad: Option<f64>,
@@ -588,6 +592,14 @@ fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("must be a number from 0 to 1".into()),
+    }
+}
+
+fn finish(text: &str) -> Result<bool, String> {
+    match text {
+        "full" => Ok(true),
+        "none" => Ok(false),
+        _ => Err("must be \"full\" or \"none\"".into()),
     }
 }
 

@@ -69,6 +69,8 @@ pub struct FinalOptions {
     pub device: Option<DeviceChoice>,
     /// With which chance an image gets a policy's sequence.
     pub chance: Option<f64>,
+    /// Whether every policy, the searched and the published, is followed by the shift, the mirror image and the square.
+    pub finish: Option<bool>,
     /// How far images are shifted, in pixels of 32.
     pub pad: Option<f64>,
     /// Whether half of the images are mirrored.
@@ -199,6 +201,8 @@ impl FinalTraining {
             "train_size": train_images,
             "test_size": test_images,
             "seed": self.config.seed,
+            // Comparisons without it finished the baselines and not the policies found, and cannot be gone on with.
+            "finish": self.config.finish,
         });
         if let (Some(pins), Ok(serde_json::Value::Object(settings))) =
             (pins.as_object_mut(), serde_json::to_value(self.settings))
@@ -242,6 +246,7 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<Config, Erro
         mixup: base.mixup,
         device,
         chance: options.chance.unwrap_or(searched.chance),
+        finish: options.finish.unwrap_or(searched.finish),
         pad: options.pad.unwrap_or(searched.pad),
         flip: options.flip.unwrap_or(searched.flip),
         cutout: options.cutout.unwrap_or(searched.cutout),

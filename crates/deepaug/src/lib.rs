@@ -14,7 +14,7 @@
 //! config.child_epochs = 1;
 //! let study = Study::create(config, Some(&out))?; // reads the data, makes the folder
 //! let result = study.run(&|event| eprintln!("{event}"))?;
-//! println!("{}\n{}", result.best.policy, result.verdict);
+//! println!("{}\n{}", result.answer(), result.policy());
 //! # Ok(())
 //! # }
 //! ```
@@ -84,7 +84,7 @@ pub use outside::{AskTell, Asked, Rebuilt, rebuild};
 pub use policies::{Policies, select_ops};
 pub use preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images, write_sheet};
 pub use report::write_report;
-pub use result::{Candidate, Gain, SearchResult, Termination, Verdict};
+pub use result::{Advice, Candidate, Gain, SearchResult, Termination, Verdict};
 pub use rungs::EarlyStopping;
 pub use study::{Budget, Changes, Study};
 pub use train::{Train, Trained};

@@ -6,6 +6,7 @@ use deepaug_augmenter::export::{Target, export};
 use deepaug_augmenter::{Op, Policy, Published, selection};
 use serde::Deserialize;
 
+use crate::result::distinct;
 use crate::study::FROZEN_CONFIG;
 use crate::{Config, ConfigError, Error};
 
@@ -21,7 +22,7 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// Reads up to `top` policies from a JSON file, which holds one or a list, or from a study's folder; what is neither a
+    /// Reads up to `top` policies from a JSON file, which holds one or a list, or from a study's folder, of those with the same ops the best; what is neither a
     /// file nor a folder may be the name of a [published](Published) policy.
     ///
     /// # Errors
@@ -71,7 +72,9 @@ impl Policies {
             _ => Error::file(&path, source),
         })?;
         let found: Found = parse(&path, &text)?;
-        let policies: Vec<Policy> = found.top.into_iter().take(top).map(|candidate| candidate.policy).collect();
+        let found: Vec<Policy> = found.top.into_iter().map(|candidate| candidate.policy).collect();
+        let mut policies = distinct(found, |policy| policy);
+        policies.truncate(top);
         if policies.is_empty() {
             return Err(Error::study(folder, "it found no policy"));
         }

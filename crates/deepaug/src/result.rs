@@ -138,6 +138,16 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// What a search's own measurements say should be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Advice {
+    /// No augmentation: the best policy came out no better than that.
+    None,
+    /// The best policy.
+    Policy,
+}
+
 /// What ended a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -175,8 +185,10 @@ pub struct SearchResult {
     pub baseline: Candidate,
     /// The best policy: of the confirmed ones that with the highest accuracy over fresh seeds.
     pub best: Candidate,
-    /// Up to 20 policies, confirmed ones first, by reward; of those with the same ops the best.
+    /// Up to 20 policies, confirmed ones first, by reward.
     pub top: Vec<Candidate>,
+    /// What to use; `best_policy.json` holds that.
+    pub advice: Advice,
     /// Whether the best policy helps.
     pub verdict: Verdict,
     /// Trainings that gave a history.
@@ -203,10 +215,10 @@ impl SearchResult {
         let others =
             ledger.proposals().filter(|&(trial, _)| trial > 0).filter_map(|(trial, _)| ledger.candidate(trial));
         let (study, best) = (study.into(), baseline.clone());
-        let verdict = Verdict::Unconfirmed;
+        let (verdict, advice) = (Verdict::Unconfirmed, Advice::None);
         let top = Vec::new();
         let trainings = ended - failed;
-        Self { study, baseline, best, top, verdict, trainings, failed, epochs, epochs_spared, ended_by }
+        Self { study, baseline, best, top, advice, verdict, trainings, failed, epochs, epochs_spared, ended_by }
             .ranked(others.collect())
     }
 
@@ -225,18 +237,45 @@ impl SearchResult {
             let (a, b) = (rank(a), rank(b));
             b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
         });
-        let mut others = distinct(others);
         others.truncate(TOP);
         self.best = others.first()?.clone();
         self.verdict = Verdict::of(&self.best);
+        if self.gain().is_some_and(|gain| gain.mean > 0.0) {
+            self.advice = Advice::Policy;
+        }
         self.top = others;
         Some(self)
+    }
+
+    /// The best policy's gain over none: on fresh seeds where there are some.
+    pub fn gain(&self) -> Option<Gain> {
+        self.best.fresh_gain.or(self.best.search_gain)
+    }
+
+    /// The policy to use: the best, or none where that came out no better.
+    pub fn policy(&self) -> Policy {
+        match self.advice {
+            Advice::Policy => self.best.policy.clone(),
+            Advice::None => Policy::none(self.best.policy.ranges),
+        }
+    }
+
+    /// What to use, and the gain that it rests on, in a line.
+    pub fn answer(&self) -> String {
+        let trial = self.best.trial;
+        let seeds = if self.best.fresh_gain.is_some() { "on fresh seeds" } else { "in the search, so expect less" };
+        let gain =
+            self.gain().map(|gain| format!("{gain} over none, {seeds}")).unwrap_or_else(|| "not measured".into());
+        match self.advice {
+            Advice::Policy => format!("Use the policy of trial {trial}: {gain}."),
+            Advice::None => format!("Use none: the best policy, of trial {trial}, came to {gain}."),
+        }
     }
 
     /// Writes `top_policies.csv`, `best_policy.json` and `result.json` into the study's folder, each whole or not at
     /// all.
     pub(crate) fn write(&self, codec: &Codec) -> Result<(), Error> {
-        write_json(&self.study.join("best_policy.json"), &self.best.policy)?;
+        write_json(&self.study.join("best_policy.json"), &self.policy())?;
         write_json(&self.study.join("result.json"), self)?;
         let path = self.study.join("top_policies.csv");
         let failed = |error: csv::Error| Error::file(&path, error.into());
@@ -274,15 +313,15 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Erro
 
 /// Of candidates, the best first, those whose ops no better one has. A search ends among variants of its best policy, whose
 /// magnitudes differ by less than luck does; used together, as policies are, they would add nothing to one another.
-pub(crate) fn distinct(candidates: Vec<Candidate>) -> Vec<Candidate> {
+pub(crate) fn distinct<T>(candidates: Vec<T>, policy: impl Fn(&T) -> &Policy) -> Vec<T> {
     let mut seen = HashSet::new();
-    let ops = |candidate: &Candidate| {
+    let ops = |candidate: &T| {
         let sorted = |sub_policy: &SubPolicy| {
             let mut names: Vec<&str> = sub_policy.ops.iter().map(|step| step.op.name()).collect();
             names.sort_unstable();
             names.join(" ")
         };
-        let mut all: Vec<String> = candidate.policy.sub_policies.iter().map(sorted).collect();
+        let mut all: Vec<String> = policy(candidate).sub_policies.iter().map(sorted).collect();
         all.sort_unstable();
         all
     };
@@ -382,7 +421,8 @@ mod tests {
             .iter()
             .zip(1..)
             .map(|(&ops, trial)| Candidate::new(trial, policy(ops), Point(Vec::new()), rewards(&[1.0 / trial as f64])));
-        let kept: Vec<u64> = distinct(candidates.collect()).iter().map(|candidate| candidate.trial).collect();
+        let kept = distinct(candidates.collect(), |candidate: &Candidate| &candidate.policy);
+        let kept: Vec<u64> = kept.iter().map(|candidate| candidate.trial).collect();
         assert_eq!(kept, [1, 3, 4, 5]);
     }
 
@@ -401,6 +441,7 @@ mod tests {
                 best: baseline.clone(),
                 baseline,
                 top: Vec::new(),
+                advice: Advice::None,
                 verdict: Verdict::Unconfirmed,
                 trainings: 9,
                 failed: 0,
@@ -416,5 +457,16 @@ mod tests {
         assert_eq!(result(&[0.55, 0.75, 0.6]).verdict, Verdict::NoDifference);
         assert_eq!(result(&[0.4, 0.41, 0.39]).verdict, Verdict::Worse);
         assert_eq!(result(&[0.9]).verdict, Verdict::Unconfirmed);
+        // Trial 1 came to 0.5 on fresh seeds, no policy to 0.6.
+        let worse = result(&[0.4, 0.41, 0.39]);
+        assert_eq!((worse.advice, worse.policy().sub_policies.len()), (Advice::None, 0));
+        assert!(
+            worse.answer().starts_with("Use none: the best policy, of trial 1, came to -10.00 points"),
+            "{}",
+            worse.answer()
+        );
+        let better = result(&[0.7, 0.71, 0.69]);
+        assert_eq!((better.advice, better.policy()), (Advice::Policy, better.best.policy.clone()));
+        assert!(better.answer().starts_with("Use the policy of trial 2: +10.00 points"), "{}", better.answer());
     }
 }

@@ -290,7 +290,7 @@ impl Running<'_, '_> {
             candidates.filter(Candidate::is_usable).collect()
         };
         best.sort_by(|a, b| b.reward.total_cmp(&a.reward).then(a.trial.cmp(&b.trial)));
-        let mut best = distinct(best);
+        let mut best = distinct(best, |candidate| &candidate.policy);
         best.truncate(config.confirm_policies);
         if best.is_empty() {
             return Ok(());

@@ -42,6 +42,7 @@ pub(super) fn training(args: &args::Final, online: &args::Online) -> Result<Fina
         device: args.device,
         chance: online.chance,
         pad: online.pad,
+        finish: online.finish,
         flip: online.no_flip.then_some(false),
         cutout: online.cutout,
     })
@@ -56,6 +57,7 @@ fn print(result: &ComparisonResult) {
     output::line("scheme                accuracy (95 %)            gain over none, points     errors less  seeds");
     for scheme in &result.schemes {
         output::line(row(scheme));
+        output::line(format_args!("                      {}", scheme.what));
     }
     output::line("");
     for versus in &result.versus {
@@ -64,7 +66,9 @@ fn print(result: &ComparisonResult) {
     }
     if result.versus.len() > 1 {
         let tests = result.versus.len();
-        output::line(format_args!("(paired t tests; p corrected for {tests} comparisons by Holm's method)"));
+        output::line(format_args!(
+            "(paired t tests; p and intervals of these lines corrected for {tests} comparisons by Bonferroni's method)"
+        ));
     }
     if let Some(check) = &result.rank_check {
         ranks(check);

@@ -65,6 +65,7 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
 }
 
 pub(super) fn print(result: &SearchResult) {
+    output::line(format_args!("\n{}\n{}", result.answer(), result.verdict));
     output::line(format_args!("\nrank  trial  reward  gain over no policy ({:.4})", result.baseline.reward));
     for (index, candidate) in result.top.iter().take(SHOWN).enumerate() {
         let gain = match (&candidate.fresh_gain, &candidate.search_gain) {
@@ -75,7 +76,7 @@ pub(super) fn print(result: &SearchResult) {
         output::line(format_args!("{:>4}  {:>5}  {:.4}  {gain}", index + 1, candidate.trial, candidate.reward));
         output::line(format_args!("                    {}", candidate.policy));
     }
-    output::line(format_args!("\n{}", result.verdict));
+    output::line("");
     if result.epochs_spared > 0 {
         let part = 100.0 * result.epochs_spared as f64 / (result.epochs + result.epochs_spared) as f64;
         output::line(format_args!(

@@ -25,8 +25,8 @@ use deepaug_child_model::{History, images_per_second};
 use serde::{Deserialize, Serialize};
 
 pub use event::CompareEvent;
-pub(crate) use result::best_free;
 pub use result::{ComparisonResult, Cost, RankCheck, RankedTrial, SchemeResult, Verdict, Versus};
+pub(crate) use result::{FORMAT, best_free};
 pub use scheme::Baseline;
 pub(crate) use scheme::{SEARCHED, Scheme};
 

@@ -3,17 +3,21 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use deepaug_augmenter::Online;
 use deepaug_child_model::{History, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::Comparison;
 use super::scheme::{SEARCHED, Scheme};
 use crate::statistics::{
-    LEVEL, Paired, RankCorrelation, detectable, holm, interval_of_mean, mean, pairs_needed, ratio_interval,
+    LEVEL, Paired, RankCorrelation, detectable, interval_of_mean, mean, pairs_needed, ratio_interval,
 };
 
 /// A difference is called one when its corrected p-value is below this.
 const ALPHA: f64 = 1.0 - LEVEL;
+
+/// The version of a result's form.
+pub(crate) const FORMAT: u32 = 2;
 
 /// What trainings took.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -31,6 +35,9 @@ pub struct SchemeResult {
     pub name: String,
     /// What it does, in words.
     pub what: String,
+    /// What happens to each image: with which chance it gets a policy, and the finish; absent in comparisons of format 1.
+    #[serde(default)]
+    pub online: Option<Online>,
     /// Whether a search was needed for it: this study's, or what is compared beside it.
     #[serde(default)]
     pub needs_search: bool,
@@ -71,9 +78,10 @@ pub enum Verdict {
 pub struct Versus {
     /// The baseline.
     pub baseline: String,
-    /// The accuracy of the searched policies above the baseline's, paired by seed.
+    /// The accuracy of the searched policies above the baseline's, paired by seed. p and interval are both corrected for the
+    /// number of baselines (Bonferroni).
     pub difference: Paired,
-    /// The p-value corrected for the number of baselines (Holm).
+    /// The same p; in comparisons of format 1 that of Holm's correction, beside an interval without one.
     pub p_corrected: Option<f64>,
     /// What that says.
     pub verdict: Verdict,
@@ -114,7 +122,7 @@ pub struct RankCheck {
 /// What a comparison found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparisonResult {
-    /// The version of this form.
+    /// The version of this form. In format 1, baselines of a study with `finish = false` were finished and its policies not.
     pub format: u32,
     /// The study's folder.
     pub study: PathBuf,
@@ -168,7 +176,7 @@ impl Comparison {
         let seconds = ended.iter().filter_map(|outcome| Some(outcome.as_ref().ok()?.seconds)).sum();
         let [train_images, test_images] = self.training.sizes();
         ComparisonResult {
-            format: 1,
+            format: FORMAT,
             study: self.study.clone(),
             name: self.name.clone(),
             sentence: sentence(&schemes, &versus),
@@ -202,6 +210,7 @@ impl Comparison {
         SchemeResult {
             name: scheme.name.clone(),
             what: scheme.what.clone(),
+            online: scheme.online_augmentation(),
             needs_search: scheme.needs_search,
             mean: (!present.is_empty()).then(|| mean(&present)),
             interval: (!present.is_empty()).then(|| interval_of_mean(&present, LEVEL)).flatten(),
@@ -245,13 +254,14 @@ impl SchemeResult {
 fn versus(schemes: &[SchemeResult]) -> Vec<Versus> {
     let Some(searched) = schemes.iter().find(|scheme| scheme.name == SEARCHED) else { return Vec::new() };
     let others = schemes.iter().filter(|scheme| scheme.name != SEARCHED);
-    let pairs: Vec<(&str, Paired)> = others
-        .filter_map(|other| Some((other.name.as_str(), Paired::of(&searched.accuracies, &other.accuracies)?)))
-        .collect();
-    let tested: Vec<f64> = pairs.iter().filter_map(|(_, paired)| paired.p).collect();
-    let (mut corrected, alpha) = (holm(&tested).into_iter(), ALPHA / tested.len().max(1) as f64);
+    let comparisons = others.clone().count();
+    let pairs = others.filter_map(|other| {
+        let paired = Paired::of_several(&searched.accuracies, &other.accuracies, comparisons)?;
+        Some((other.name.as_str(), paired))
+    });
+    let alpha = ALPHA / comparisons.max(1) as f64;
     let one = |(baseline, difference): (&str, Paired)| {
-        let p_corrected = difference.p.and_then(|_| corrected.next());
+        let p_corrected = difference.p;
         let verdict = match p_corrected {
             None => Verdict::Unknown,
             Some(p) if p >= ALPHA => Verdict::NoDifference,
@@ -268,7 +278,7 @@ fn versus(schemes: &[SchemeResult]) -> Vec<Versus> {
             detectable: difference.deviation.map(|deviation| detectable(deviation, difference.pairs, alpha)),
         }
     };
-    pairs.into_iter().map(one).collect()
+    pairs.map(one).collect()
 }
 
 impl fmt::Display for Versus {
@@ -326,6 +336,7 @@ mod tests {
         SchemeResult {
             name: name.into(),
             what: String::new(),
+            online: None,
             needs_search: name == SEARCHED,
             accuracies: accuracies.iter().copied().map(Some).collect(),
             mean: Some(mean(accuracies)),
@@ -352,7 +363,14 @@ mod tests {
             [("none", Verdict::Better), ("trivialaugment", Verdict::NoDifference), ("random-policy", Verdict::Worse)];
         assert_eq!(verdicts, expected);
         assert!(found[1].seeds_needed.unwrap() > 5 && found[0].seeds_needed.is_none());
-        assert!(found.iter().all(|v| v.p_corrected.unwrap() >= v.difference.p.unwrap()));
+        for versus in &found {
+            let (low, high) = versus.difference.interval.unwrap();
+            assert_eq!(
+                versus.p_corrected.unwrap() < 0.05,
+                low > 0.0 || high < 0.0,
+                "interval and p say the same: {versus:?}"
+            );
+        }
         let words = sentence(&schemes, &found);
         assert!(
             words.starts_with("The searched policies are better than no augmentation by 5.40 points (95 %: "),

@@ -115,38 +115,31 @@ impl Scheme {
             1 => format!("the best policy of {by}"),
             several => format!("the {several} best policies of {by}"),
         };
-        let scheme = Self::online(name, what, together(policies), training.config.online(), training);
+        let scheme = Self::online(name, &what, together(policies), training.config.online(), training);
         Self { needs_search: true, ..scheme }
     }
 
-    /// A baseline. Published policies are finished in any case; `top` policies are drawn at random, and used as the searched
-    /// ones are.
+    /// A baseline. Policies, published or drawn at random (`top` of them), are finished as the searched ones are: whatever is
+    /// compared differs only in its policy. `flip-crop` and `cutout` are finishes themselves, `none` has none.
     pub(crate) fn baseline(baseline: Baseline, top: usize, training: &FinalTraining) -> Result<Self, Error> {
-        let online = training.config.finished();
+        let (online, finish) = (training.config.online(), training.config.finish_alone());
         let none = Policy::none(training.config.ranges);
         let (what, policy, online) = match baseline {
-            Baseline::None => ("the images as they are".into(), none, Online::NOTHING),
-            Baseline::FlipCrop => {
-                let what = if online.flip { "mirrored and shifted" } else { "shifted" };
-                (what.into(), none, Online { chance: 0.0, cutout: 0.0, ..online })
-            }
-            Baseline::Cutout => {
-                let what =
-                    if online.flip { "mirrored, shifted, a square covered" } else { "shifted, a square covered" };
-                (what.into(), none, Online { chance: 0.0, ..online })
-            }
+            Baseline::None => (String::new(), none, Online::NOTHING),
+            Baseline::FlipCrop => (String::new(), none, Online { cutout: 0.0, ..finish }),
+            Baseline::Cutout => (String::new(), none, finish),
             Baseline::RandomPolicy => {
                 let drawn =
                     random_policies(&training.config, top).map_err(|error| ConfigError::new(error.to_string()))?;
                 let what = format!("{top} policies drawn at random from the space that was searched");
-                (what, together(drawn), training.config.online())
+                (what, together(drawn), online)
             }
             // Published policies are for every image.
             Baseline::Published(published) => {
                 ("a published policy".into(), published.policy(), Online { chance: 1.0, ..online })
             }
         };
-        Ok(Self::online(&baseline.to_string(), what, policy, online, training))
+        Ok(Self::online(&baseline.to_string(), &what, policy, online, training))
     }
 
     /// A trial's policy, used as in the search.
@@ -163,9 +156,18 @@ impl Scheme {
         })
     }
 
-    fn online(name: &str, what: String, policy: Policy, online: Online, training: &FinalTraining) -> Self {
+    fn online(name: &str, policies: &str, policy: Policy, online: Online, training: &FinalTraining) -> Self {
         let settings = Settings { augment: Augment::Online(online), ..training.settings() };
+        let what = if policies.is_empty() { online.to_string() } else { format!("{policies}, {online}") };
         Self { name: name.into(), what, policy, settings, needs_search: false }
+    }
+
+    /// What it does to each image in its own place; none for a trial that is trained as in a search with copies.
+    pub(crate) fn online_augmentation(&self) -> Option<Online> {
+        match self.settings.augment {
+            Augment::Online(online) => Some(online),
+            Augment::Once | Augment::Epoch => None,
+        }
     }
 
     /// A checksum of all that the scheme does, so that a comparison does not go on with another of its name.

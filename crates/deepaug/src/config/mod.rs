@@ -338,12 +338,13 @@ impl Config {
 
     /// How policies are used where images are augmented in their own place.
     pub fn online(&self) -> Online {
-        if self.finish { self.finished() } else { Online { chance: self.chance, ..Online::NOTHING } }
+        let finish = if self.finish { self.finish_alone() } else { Online::NOTHING };
+        Online { chance: self.chance, ..finish }
     }
 
-    /// The same, followed by a shift, a mirror image and a square in any case.
-    pub(crate) fn finished(&self) -> Online {
-        Online { chance: self.chance, pad: self.pad / 32.0, flip: self.flip, cutout: self.cutout / 32.0 }
+    /// A shift, a mirror image and a square, without a policy, whether or not policies are finished by them.
+    pub(crate) fn finish_alone(&self) -> Online {
+        Online { chance: 0.0, pad: self.pad / 32.0, flip: self.flip, cutout: self.cutout / 32.0 }
     }
 
     /// Images that an epoch of so many training images has, whatever the policy.

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::chart::{self, Row};
 use super::material::Material;
 use super::words::{between, percent, points};
-use crate::compare::{ComparisonResult, RankCheck, SEARCHED, SchemeResult, Verdict, Versus};
+use crate::compare::{ComparisonResult, FORMAT, RankCheck, SEARCHED, SchemeResult, Verdict, Versus};
 
 /// Each comparison with its intervals.
 pub(super) fn all(material: &Material) -> Markup {
@@ -64,7 +64,11 @@ fn compared(comparison: &ComparisonResult) -> Markup {
                 }
             }
         }
-        p.soft { "p by paired t tests, corrected for " (comparison.versus.len()) " comparisons (Holm)." }
+        @if comparison.format < FORMAT {
+            p { "This comparison was made by an older version of deepaug. If the study has finish = false, its baselines were shifted, "
+                "mirrored and covered while the policies found were not: the difference is then one of the finish. Compare anew." }
+        }
+        p.soft { "p by paired t tests, corrected for " (comparison.versus.len()) " comparisons, as the intervals beside it are (Bonferroni)." }
         @if let Some(check) = &comparison.rank_check { (ranks(check, model)) }
     }
 }

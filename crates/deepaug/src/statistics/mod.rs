@@ -13,7 +13,7 @@ mod simulated;
 
 pub use bootstrap::bootstrap;
 pub use moments::{deviation, difference_of_means, interval_of_mean, mean};
-pub use paired::{Paired, holm, ratio_interval};
+pub use paired::{Paired, ratio_interval};
 pub use power::{detectable, pairs_needed, power};
 pub use rank::{RankCorrelation, ranks};
 
