@@ -15,7 +15,7 @@ fn policy(portion: f64, sub_policies: &[&[(Op, f64)]]) -> Policy {
     let sub_policy = |steps: &&[(Op, f64)]| SubPolicy {
         ops: steps.iter().map(|&(op, magnitude)| Step::new(op, magnitude)).collect(),
     };
-    Policy { ranges: RangeTable::Monotone, portion, sub_policies: sub_policies.iter().map(sub_policy).collect() }
+    Policy::new(RangeTable::Monotone, portion, sub_policies.iter().map(sub_policy).collect())
 }
 
 fn write_policy(folder: &Path, policy: &Policy) -> String {

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use crate::{
     ops::{Image, table},
-    policy::{Policy, Step},
+    policy::{Policy, Step, SubPolicy},
+    ranges::RangeTable,
     recipe::Recipe,
 };
 
@@ -57,19 +58,13 @@ impl Policy {
             return;
         }
         if let Some(pixels) = image.as_slice_mut() {
-            let recipes = self.recipes(copy.sub_policy);
-            apply(&recipes, &mut Image::new(pixels, height, width, channels), others, generator(seed, copy));
+            let mut image = Image::new(pixels, height, width, channels);
+            Recipes::new(self).apply(copy, &mut image, others, seed);
         } else {
             let mut whole = image.to_owned();
             self.apply(copy, whole.view_mut(), others, seed);
             image.assign(&whole);
         }
-    }
-
-    /// What each step of a sub-policy does, and how probably.
-    pub(crate) fn recipes(&self, sub_policy: usize) -> Vec<(f64, Recipe)> {
-        let recipe = |step: &Step| Some((step.probability, self.ranges.recipe(step.op, step.magnitude)?));
-        self.sub_policies[sub_policy].ops.iter().filter_map(recipe).collect()
     }
 
     /// Makes the augmented copies of a batch (NHWC, 1 or 3 channels).
@@ -84,7 +79,7 @@ impl Policy {
     pub fn copies(&self, images: ArrayView4<'_, u8>, seed: u64) -> Copies {
         let (n, height, width, channels) = images.dim();
         let plan = self.plan(n, seed);
-        let recipes: Vec<_> = (0..self.sub_policies.len()).map(|sub_policy| self.recipes(sub_policy)).collect();
+        let recipes = Recipes::new(self);
         let sources = plan.iter().map(|copy| copy.source).collect();
         let shape = (plan.len(), height, width, channels);
         let size = height * width * channels;
@@ -98,11 +93,45 @@ impl Policy {
         places.zip(&plan).with_min_len(LEAST_SHARE).for_each(|(place, &copy)| {
             let pixels = place.write_copy_of_slice(&originals[copy.source * size..][..size]);
             let mut image = Image::new(pixels, height, width, channels);
-            apply(&recipes[copy.sub_policy], &mut image, images.view(), generator(seed, copy));
+            recipes.apply(copy, &mut image, images.view(), seed);
         });
         // SAFETY: every copy has been written.
         unsafe { values.set_len(plan.len() * size) };
         Copies { sources, images: Array4::from_shape_vec(shape, values).expect("copies of one size") }
+    }
+}
+
+/// What each step of a sub-policy does, and how probably.
+fn recipes(ranges: RangeTable, sub_policy: &SubPolicy) -> Vec<(f64, Recipe)> {
+    let recipe = |step: &Step| Some((step.probability, ranges.recipe(step.op, step.magnitude)?));
+    sub_policy.ops.iter().filter_map(recipe).collect()
+}
+
+/// What a policy's steps do, ready to be applied to many images.
+pub(crate) struct Recipes {
+    sub_policies: Vec<Vec<(f64, Recipe)>>,
+    always: Vec<(f64, Recipe)>,
+    draws: usize,
+}
+
+impl Recipes {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        Self {
+            sub_policies: policy.sub_policies.iter().map(|sub_policy| recipes(policy.ranges, sub_policy)).collect(),
+            always: recipes(RangeTable::Monotone, &policy.always),
+            draws: policy.draws,
+        }
+    }
+
+    /// Makes a copy of an image in its place: the copy's own sub-policy, further ones drawn at random, and what always comes.
+    pub(crate) fn apply(&self, copy: Copy, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, seed: u64) {
+        let mut rng = generator(seed, copy);
+        apply(&self.sub_policies[copy.sub_policy], image, batch, &mut rng);
+        for _ in 1..self.draws {
+            let next = rng.random_range(0..self.sub_policies.len());
+            apply(&self.sub_policies[next], image, batch, &mut rng);
+        }
+        apply(&self.always, image, batch, &mut rng);
     }
 }
 
@@ -113,16 +142,11 @@ pub(crate) const LEAST_SHARE: usize = 16;
 /// more than they spare, for an op takes hardly longer than a lookup (reports/augmenter.md).
 const LEAST_COMPOSED: (usize, usize) = (3, 16384);
 
-pub(crate) fn apply(
-    recipes: &[(f64, Recipe)],
-    image: &mut Image<'_>,
-    batch: ArrayView4<'_, u8>,
-    mut rng: Xoshiro256PlusPlus,
-) {
+fn apply(recipes: &[(f64, Recipe)], image: &mut Image<'_>, batch: ArrayView4<'_, u8>, rng: &mut Xoshiro256PlusPlus) {
     let mut steps = |recipes: &[(f64, Recipe)], image: &mut Image<'_>| {
         for (probability, recipe) in recipes {
             if *probability == 1.0 || rng.random::<f64>() < *probability {
-                recipe.apply(image, batch, &mut rng);
+                recipe.apply(image, batch, rng);
             }
         }
     };
@@ -146,7 +170,7 @@ pub(crate) fn generator(seed: u64, copy: Copy) -> Xoshiro256PlusPlus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Op, RangeTable, SubPolicy, measure::example_images};
+    use crate::{Op, measure::example_images};
 
     /// Images above and below the size from which they are composed.
     #[test]
@@ -159,12 +183,12 @@ mod tests {
                 ops.insert(3, Op::Rotate);
                 let ops = ops.into_iter().map(|op| Step { probability: 0.8, ..Step::new(op, 0.6) }).collect();
                 let ranges = RangeTable::Monotone;
-                let policy = Policy { ranges, portion: 1.0, sub_policies: vec![SubPolicy { ops }] };
+                let policy = Policy::new(ranges, 1.0, vec![SubPolicy { ops }]);
                 let copies = policy.copies(images.view(), 5);
                 for (source, (copied, original)) in copies.images.outer_iter().zip(images.outer_iter()).enumerate() {
                     let mut pixels = original.to_owned().into_raw_vec_and_offset().0;
                     let mut rng = generator(5, Copy { sub_policy: 0, source });
-                    for (probability, recipe) in policy.recipes(0) {
+                    for (probability, recipe) in recipes(policy.ranges, &policy.sub_policies[0]) {
                         if rng.random::<f64>() < probability {
                             let mut image = Image::new(&mut pixels, side, side, channels);
                             recipe.apply(&mut image, images.view(), &mut rng);

@@ -7,16 +7,8 @@
 //! use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 //! use ndarray::Array4;
 //!
-//! let policy = Policy {
-//!     ranges: RangeTable::Monotone,
-//!     portion: 0.8,
-//!     sub_policies: vec![SubPolicy {
-//!         ops: vec![
-//!             Step::new(Op::Rotate, 0.31),
-//!             Step::new(Op::GaussianBlur, 0.1),
-//!         ],
-//!     }],
-//! };
+//! let ops = vec![Step::new(Op::Rotate, 0.31), Step::new(Op::GaussianBlur, 0.1)];
+//! let policy = Policy::new(RangeTable::Monotone, 0.8, vec![SubPolicy { ops }]);
 //! assert_eq!(policy.to_string(), "rotate 0.31 + gaussian-blur 0.10 on 80 %");
 //!
 //! let images = Array4::from_shape_fn((10, 32, 32, 3), |(i, y, x, c)| (i * 20 + y * 4 + x + c) as u8);

@@ -8,13 +8,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::copies::{Copy, LEAST_SHARE, apply, generator};
+use crate::copies::{Copy, LEAST_SHARE, Recipes, generator};
 use crate::ops::{Image, flip, nearest, occlusion};
 use crate::policy::Policy;
 
 /// What happens to every image, afresh each time it is used: with a chance one sub-policy, drawn at random from all of a
 /// policy's; then what every training of this field ends with, a shift into a black margin (pad and crop), a mirror image half
-/// the time, and a grey square (cutout). The policy's portion has no say in it.
+/// the time, and a grey square (cutout). The portion of a policy that makes copies has no say in it.
 ///
 /// ```
 /// use deepaug_augmenter::{Online, published};
@@ -29,7 +29,8 @@ use crate::policy::Policy;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Online {
-    /// With which probability an image gets a sub-policy, 0..=1.
+    /// With which probability an image gets a sub-policy, 0..=1; of a policy that is used [in place](Policy::in_place) its portion
+    /// takes the place of this.
     pub chance: f64,
     /// The margin that an image is shifted into, as a part of its shorter side, 0..=1; 0 for none.
     pub pad: f64,
@@ -63,16 +64,21 @@ impl Online {
         if size == 0 {
             return augmented;
         }
-        let recipes: Vec<_> = (0..policy.sub_policies.len()).map(|sub_policy| policy.recipes(sub_policy)).collect();
+        let recipes = Recipes::new(policy);
         let pixels = augmented.as_slice_mut().expect("a copy in standard layout");
         pixels.par_chunks_exact_mut(size).enumerate().with_min_len(LEAST_SHARE).for_each(|(source, pixels)| {
             let mut image = Image::new(pixels, height, width, channels);
-            if let Some(copy) = policy.chosen(source, self.chance, seed) {
-                apply(&recipes[copy.sub_policy], &mut image, images.view(), generator(seed, copy));
+            if let Some(copy) = policy.chosen(source, self.chance_of(policy), seed) {
+                recipes.apply(copy, &mut image, images.view(), seed);
             }
             self.finish(&mut image, &mut generator(seed, Copy { sub_policy: FINISH, source }));
         });
         augmented
+    }
+
+    /// With which probability an image gets a sub-policy of this policy.
+    pub fn chance_of(&self, policy: &Policy) -> f64 {
+        if policy.in_place { policy.portion } else { self.chance }
     }
 
     fn finish(&self, image: &mut Image<'_>, rng: &mut Xoshiro256PlusPlus) {
@@ -148,7 +154,7 @@ mod tests {
 
     fn policy(ops: &[Op]) -> Policy {
         let sub_policies = ops.iter().map(|&op| SubPolicy { ops: vec![Step::new(op, 1.0)] }).collect();
-        Policy { ranges: RangeTable::AutoAugment, portion: 0.1, sub_policies }
+        Policy::new(RangeTable::AutoAugment, 0.1, sub_policies)
     }
 
     fn share(a: &Array4<u8>, b: &Array4<u8>, is: impl Fn(&[u8], &[u8]) -> bool) -> f64 {

@@ -6,8 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{op::Op, ranges::RangeTable};
 
-/// The version of the JSON form that this crate writes and reads.
+/// The version of the JSON form that this crate writes for policies that draw one sub-policy and nothing after it.
 const FORMAT: u64 = 1;
+
+/// The version of the JSON form of all others; the newest that is read.
+const FORMAT_OF_DRAWS: u64 = 2;
+
+/// The most sub-policies that an image gets in a row.
+pub const MAX_DRAWS: usize = 10;
 
 /// One op at one magnitude.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +53,9 @@ pub struct SubPolicy {
 
 /// An augmentation policy: each sub-policy makes one augmented copy of a random portion of the images.
 ///
+/// With `draws` above 1, that many less one further sub-policies, drawn at random with replacement, follow each copy's own
+/// (RandAugment's way, where a sub-policy is one op); the ops of `always` come last.
+///
 /// The JSON form is versioned, and reading it checks [`Policy::validate`]:
 ///
 /// ```
@@ -64,6 +73,14 @@ pub struct Policy {
     pub portion: f64,
     /// The sub-policies, each independent of the others.
     pub sub_policies: Vec<SubPolicy>,
+    /// Sub-policies in a row that an image gets, 1 to [`MAX_DRAWS`].
+    pub draws: usize,
+    /// Ops that every augmented image gets after them. Their magnitudes are of the monotone ranges, whatever `ranges` says, so that
+    /// a shift and a mirror image can follow any published policy.
+    pub always: SubPolicy,
+    /// Whether augmented images take the originals' place while a model trains, as published policies do, so that the portion is
+    /// the chance of an image to be augmented; otherwise they are copies beside the originals.
+    pub in_place: bool,
 }
 
 /// The error of a policy whose numbers are out of range.
@@ -72,6 +89,9 @@ pub enum PolicyError {
     /// The portion is not in 0..=1.
     #[error("portion {0} is not between 0 and 1")]
     Portion(f64),
+    /// The number of draws is out of range.
+    #[error("draws {0} is not between 1 and {MAX_DRAWS}")]
+    Draws(usize),
     /// A magnitude or a probability is not in 0..=1.
     #[error("{what} {value} of {op} (op {step} of sub-policy {sub_policy}) is not between 0 and 1")]
     Step {
@@ -103,7 +123,17 @@ pub enum PolicyError {
 impl Policy {
     /// The policy that augments nothing.
     pub fn none(ranges: RangeTable) -> Self {
-        Self { ranges, portion: 1.0, sub_policies: Vec::new() }
+        Self::new(ranges, 1.0, Vec::new())
+    }
+
+    /// A policy of independent sub-policies, of which an image gets one.
+    pub fn new(ranges: RangeTable, portion: f64, sub_policies: Vec<SubPolicy>) -> Self {
+        Self { ranges, portion, sub_policies, draws: 1, always: SubPolicy::default(), in_place: false }
+    }
+
+    /// Every step that an image may get.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.sub_policies.iter().chain([&self.always]).flat_map(|sub_policy| &sub_policy.ops)
     }
 
     /// Checks that the portion and every magnitude and probability are numbers in 0..=1, and that the ranges have the ops.
@@ -116,7 +146,10 @@ impl Policy {
         if !unit.contains(&self.portion) {
             return Err(PolicyError::Portion(self.portion));
         }
-        for (s, sub_policy) in self.sub_policies.iter().enumerate() {
+        if !(1..=MAX_DRAWS).contains(&self.draws) {
+            return Err(PolicyError::Draws(self.draws));
+        }
+        for (s, sub_policy) in self.sub_policies.iter().chain([&self.always]).enumerate() {
             for (i, &Step { op, magnitude, probability }) in sub_policy.ops.iter().enumerate() {
                 let (step, sub_policy) = (i + 1, s + 1);
                 for (what, value) in [("magnitude", magnitude), ("probability", probability)] {
@@ -124,7 +157,7 @@ impl Policy {
                         return Err(PolicyError::Step { op, what, value, step, sub_policy });
                     }
                 }
-                if !self.ranges.has(op) {
+                if s < self.sub_policies.len() && !self.ranges.has(op) {
                     return Err(PolicyError::Undefined { ranges: self.ranges, op, step, sub_policy });
                 }
             }
@@ -153,13 +186,20 @@ impl fmt::Display for SubPolicy {
 }
 
 impl fmt::Display for Policy {
-    /// One line, such as `rotate 0.31 + gaussian-blur 0.10 on 80 %`; ` | ` stands between sub-policies.
+    /// One line, such as `rotate 0.31 + gaussian-blur 0.10 on 80 %`, or `2 of: rotate 0.31 | fog 0.31; then horizontal-flip 0.50
+    /// on 100 %`; ` | ` stands between sub-policies.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.sub_policies.is_empty() {
             return f.write_str("no policy");
         }
+        if self.draws > 1 {
+            write!(f, "{} of: ", self.draws)?;
+        }
         for (i, sub_policy) in self.sub_policies.iter().enumerate() {
             write!(f, "{}{sub_policy}", if i == 0 { "" } else { " | " })?;
+        }
+        if !self.always.ops.is_empty() {
+            write!(f, "; then {}", self.always)?;
         }
         write!(f, " on {:.0} %", 100.0 * self.portion)?;
         if self.ranges != RangeTable::default() {
@@ -176,39 +216,63 @@ struct Json {
     ranges: RangeTable,
     portion: f64,
     sub_policies: Vec<SubPolicy>,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    draws: usize,
+    #[serde(default, skip_serializing_if = "is_unchanged")]
+    always: SubPolicy,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    in_place: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(draws: &usize) -> bool {
+    *draws == one()
+}
+
+fn is_unchanged(sub_policy: &SubPolicy) -> bool {
+    sub_policy.ops.is_empty()
 }
 
 impl TryFrom<Json> for Policy {
     type Error = PolicyError;
 
-    fn try_from(Json { ranges, portion, sub_policies, .. }: Json) -> Result<Self, PolicyError> {
-        let policy = Self { ranges, portion, sub_policies };
+    fn try_from(
+        Json { ranges, portion, sub_policies, draws, always, in_place, .. }: Json,
+    ) -> Result<Self, PolicyError> {
+        let policy = Self { ranges, portion, sub_policies, draws, always, in_place };
         policy.validate()?;
         Ok(policy)
     }
 }
 
 impl From<Policy> for Json {
-    fn from(Policy { ranges, portion, sub_policies }: Policy) -> Self {
-        Self { format: Format, ranges, portion, sub_policies }
+    fn from(Policy { ranges, portion, sub_policies, draws, always, in_place }: Policy) -> Self {
+        let is_first = is_one(&draws) && is_unchanged(&always) && !in_place;
+        let format = Format(if is_first { FORMAT } else { FORMAT_OF_DRAWS });
+        Self { format, ranges, portion, sub_policies, draws, always, in_place }
     }
 }
 
 /// The `format` field. It refuses other versions by itself, before fields of another version could be misread.
-struct Format;
+struct Format(u64);
 
 impl Serialize for Format {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(FORMAT)
+        serializer.serialize_u64(self.0)
     }
 }
 
 impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u64::deserialize(deserializer)? {
-            FORMAT => Ok(Self),
+            format @ (FORMAT | FORMAT_OF_DRAWS) => Ok(Self(format)),
             0 => Err(de::Error::custom("format 0 does not exist; the first is 1")),
-            newer => Err(de::Error::custom(format_args!("format {newer} is newer than this program reads ({FORMAT})"))),
+            newer => Err(de::Error::custom(format_args!(
+                "format {newer} is newer than this program reads ({FORMAT_OF_DRAWS})"
+            ))),
         }
     }
 }
@@ -225,8 +289,12 @@ mod tests {
     fn display_is_one_readable_line() {
         let first = SubPolicy { ops: vec![step(Op::Rotate, 0.31), step(Op::GaussianBlur, 0.1)] };
         let second = SubPolicy { ops: vec![step(Op::Fog, 1.0)] };
-        let mut policy = Policy { ranges: RangeTable::Monotone, portion: 0.8, sub_policies: vec![first, second] };
+        let mut policy = Policy::new(RangeTable::Monotone, 0.8, vec![first, second]);
         assert_eq!(policy.to_string(), "rotate 0.31 + gaussian-blur 0.10 | fog 1.00 on 80 %");
+        let drawn =
+            Policy { draws: 2, always: SubPolicy { ops: vec![step(Op::HorizontalFlip, 0.5)] }, ..policy.clone() };
+        let words = "2 of: rotate 0.31 + gaussian-blur 0.10 | fog 1.00; then horizontal-flip 0.50 on 80 %";
+        assert_eq!(drawn.to_string(), words);
         policy.ranges = RangeTable::DeepAugment112;
         assert!(policy.to_string().ends_with("on 80 % (deepaugment-1.1.2 ranges)"));
         assert_eq!(Policy::none(RangeTable::Monotone).to_string(), "no policy");

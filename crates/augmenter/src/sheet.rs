@@ -3,7 +3,7 @@
 use font8x8::{BASIC_FONTS, UnicodeFonts};
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut1, ArrayViewMut3, Axis, s};
 
-use crate::{Copy, Op, Policy, RangeTable, Step, SubPolicy};
+use crate::{Copy, Online, Op, Policy, RangeTable, Step, SubPolicy};
 
 /// Height and width that small images are enlarged to, at least.
 const LEAST_TILE: usize = 64;
@@ -22,12 +22,20 @@ const INK: u8 = 30;
 pub fn policy(policy: &Policy, images: ArrayView4<'_, u8>, draws: usize, seed: u64) -> Array3<u8> {
     let mut rows = vec![("original".to_owned(), images.to_owned())];
     let mut seen: Vec<Step> = Vec::new();
-    for step in policy.sub_policies.iter().flat_map(|sub_policy| &sub_policy.ops) {
+    for step in policy.steps() {
         if !seen.contains(step) {
             seen.push(*step);
             let alone = SubPolicy { ops: vec![Step { probability: 1.0, ..*step }] };
             rows.push((step.to_string(), applied(&alone, policy.ranges, images, seed)));
         }
+    }
+    if policy.draws > 1 || !policy.always.ops.is_empty() {
+        for draw in 0..draws as u64 {
+            let words = if draw == 0 { format!("all together: {policy}") } else { String::new() };
+            let whole = Policy { portion: 1.0, in_place: true, ..policy.clone() };
+            rows.push((words, Online::NOTHING.images(&whole, images, seed.wrapping_add(draw))));
+        }
+        return table(&[], &rows);
     }
     for sub_policy in &policy.sub_policies {
         for draw in 0..draws as u64 {
@@ -51,7 +59,7 @@ pub fn ops(ranges: RangeTable, ops: &[Op], images: ArrayView4<'_, u8>, seed: u64
         let sub_policies = vec![SubPolicy { ops: vec![Step::new(op, magnitude)] }];
         let mut image = first.to_owned();
         let copy = Copy { sub_policy: 0, source: 0 };
-        Policy { ranges, portion: 1.0, sub_policies }.apply(copy, image.view_mut(), images, seed);
+        Policy::new(ranges, 1.0, sub_policies).apply(copy, image.view_mut(), images, seed);
         image
     };
     let row = |&op: &Op| {
@@ -77,7 +85,7 @@ pub fn rows(rows: &[(String, Array4<u8>)]) -> Array3<u8> {
 }
 
 fn applied(sub_policy: &SubPolicy, ranges: RangeTable, images: ArrayView4<'_, u8>, seed: u64) -> Array4<u8> {
-    Policy { ranges, portion: 1.0, sub_policies: vec![sub_policy.clone()] }.copies(images, seed).images
+    Policy::new(ranges, 1.0, vec![sub_policy.clone()]).copies(images, seed).images
 }
 
 /// Rows of words and tiles below a line of column heads. Words run over several lines where they are long.
@@ -178,7 +186,7 @@ mod tests {
     fn a_sheet_shows_the_originals_and_what_becomes_of_them() {
         let images = crate::measure::example_images(3, 32, 3);
         let ops = vec![Step::new(Op::Invert, 1.0), Step::new(Op::HorizontalFlip, 1.0)];
-        let policy = Policy { ranges: RangeTable::Monotone, portion: 0.2, sub_policies: vec![SubPolicy { ops }] };
+        let policy = Policy::new(RangeTable::Monotone, 0.2, vec![SubPolicy { ops }]);
         let sheet = super::policy(&policy, images.view(), 2, 1);
         // The original, two ops, two draws; tiles of twice the size.
         assert_eq!(sheet.dim(), (4 + 5 * 68, 26 * 16 + 4 + 3 * 68, 3));

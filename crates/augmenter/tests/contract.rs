@@ -15,7 +15,7 @@ fn applied(op: Op, ranges: RangeTable, magnitude: f64, image: &Array3<u8>, seed:
 }
 
 fn one_op(op: Op, ranges: RangeTable, magnitude: f64) -> Policy {
-    Policy { ranges, portion: 1.0, sub_policies: vec![SubPolicy { ops: vec![Step::new(op, magnitude)] }] }
+    Policy::new(ranges, 1.0, vec![SubPolicy { ops: vec![Step::new(op, magnitude)] }])
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn copies_do_not_depend_on_the_number_of_threads() {
     for ranges in RangeTable::ALL {
         let ops: Vec<Step> = Op::ALL.into_iter().filter(|&op| ranges.has(op)).map(|op| Step::new(op, 0.4)).collect();
         let sub_policies: Vec<SubPolicy> = ops.chunks(2).map(|pair| SubPolicy { ops: pair.to_vec() }).collect();
-        let policy = Policy { ranges, portion: 0.7, sub_policies };
+        let policy = Policy::new(ranges, 0.7, sub_policies);
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| policy.copies(images.view(), 3))
@@ -161,7 +161,7 @@ fn copies_made_one_by_one_are_those_of_the_batch() {
     let images = common::colour();
     let ops = Op::ALL.into_iter().map(|op| Step { op, magnitude: 0.6, probability: 0.7 }).collect::<Vec<_>>();
     let sub_policies: Vec<SubPolicy> = ops.chunks(3).map(|steps| SubPolicy { ops: steps.to_vec() }).collect();
-    let policy = Policy { ranges: RangeTable::Monotone, portion: 0.4, sub_policies };
+    let policy = Policy::new(RangeTable::Monotone, 0.4, sub_policies);
     let batch = policy.copies(images.view(), 8);
     let plan = policy.plan(images.dim().0, 8);
     assert_eq!(plan.iter().map(|copy| copy.source).collect::<Vec<_>>(), batch.sources);

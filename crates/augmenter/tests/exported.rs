@@ -76,7 +76,7 @@ fn run(target: Target, python: &str) -> bool {
 
 fn policy(ranges: RangeTable, portion: f64, sub_policies: &[&[Step]]) -> Policy {
     let sub_policies = sub_policies.iter().map(|steps| SubPolicy { ops: steps.to_vec() }).collect();
-    Policy { ranges, portion, sub_policies }
+    Policy::new(ranges, portion, sub_policies)
 }
 
 /// Writes the modules, our pixels or their distribution, and `cases.json`, which says what is what.

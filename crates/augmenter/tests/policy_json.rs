@@ -23,9 +23,22 @@ fn the_form_is_exactly_this() {
 }
 
 #[test]
+fn the_second_form_has_draws_what_always_follows_and_the_images_place() {
+    let json = r#"{"format":2,"ranges":"randaugment","portion":1.0,"sub_policies":[{"ops":[]},{"ops":[{"op":"solarize","magnitude":0.3}]}],"draws":2,"always":{"ops":[{"op":"horizontal-flip","magnitude":0.5}]},"in_place":true}"#;
+    let policy: Policy = serde_json::from_str(json).unwrap();
+    assert_eq!(serde_json::to_string(&policy).unwrap(), json);
+    let words = "2 of: unchanged | solarize 0.30; then horizontal-flip 0.50 on 100 % (randaugment ranges)";
+    assert_eq!(policy.to_string(), words);
+    let none = json.replace("\"draws\":2", "\"draws\":0");
+    assert!(refusal(&none).contains("draws 0 is not between 1 and 10"), "{}", refusal(&none));
+    let none = json.replace("\"magnitude\":0.5", "\"magnitude\":1.5");
+    assert!(refusal(&none).contains("magnitude 1.5 of horizontal-flip"), "{}", refusal(&none));
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     for (from, to, message) in [
-        ("\"format\":1", "\"format\":2", "format 2 is newer than this program reads (1)"),
+        ("\"format\":1", "\"format\":3", "format 3 is newer than this program reads (2)"),
         ("\"format\":1", "\"format\":0", "format 0 does not exist"),
         ("\"format\":1", "\"format\":\"1\"", "invalid type: string \"1\""),
         ("\"format\":1,", "", "missing field `format`"),
@@ -66,11 +79,18 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         let step = (prop::sample::select(ops), 0.0..=1.0, prop_oneof![Just(1.0), 0.0..=1.0])
             .prop_map(|(op, magnitude, probability)| Step { op, magnitude, probability });
         let sub_policy = prop::collection::vec(step, 0..4).prop_map(|ops| SubPolicy { ops });
-        (0.0..=1.0, prop::collection::vec(sub_policy, 0..4)).prop_map(move |(portion, sub_policies)| Policy {
-            ranges,
-            portion,
-            sub_policies,
-        })
+        let sub_policies = prop::collection::vec(sub_policy.clone(), 0..4);
+        let always = prop_oneof![Just(SubPolicy::default()), sub_policy];
+        (0.0..=1.0, sub_policies, 1usize..4, always, any::<bool>()).prop_map(
+            move |(portion, sub_policies, draws, always, in_place)| Policy {
+                ranges,
+                portion,
+                sub_policies,
+                draws,
+                always,
+                in_place,
+            },
+        )
     })
 }
 

@@ -408,10 +408,9 @@ mod tests {
         let plain = Settings::plain(2, model.optimiser());
         let settings = Settings { batch_size: 8, images_per_epoch: Some(32), mixup: 0.4, ..plain };
         let step = |op| deepaug_augmenter::Step::new(op, 0.5);
-        let policy = |ops: Vec<Op>, portion| Policy {
-            ranges: RangeTable::Monotone,
-            portion,
-            sub_policies: vec![SubPolicy { ops: ops.into_iter().map(step).collect() }],
+        let policy = |ops: Vec<Op>, portion| {
+            let ops = ops.into_iter().map(step).collect();
+            Policy::new(RangeTable::Monotone, portion, vec![SubPolicy { ops }])
         };
         let policies = [policy(vec![Op::Rotate], 0.25), policy(vec![Op::Invert, Op::Shear], 1.0)];
         let training = |i: usize| Training {

@@ -29,7 +29,7 @@ impl Toy {
         Self {
             images: Array4::from_shape_fn((count, 5, 4, 3), |(n, y, x, c)| (n * 89 + y * 31 + x * 7 + c * 3) as u8),
             labels: (0..count).map(|n| n % 3).collect(),
-            policy: Policy { ranges: RangeTable::Monotone, portion: 0.5, sub_policies: vec![SubPolicy { ops }] },
+            policy: Policy::new(RangeTable::Monotone, 0.5, vec![SubPolicy { ops }]),
             settings: Settings::plain(epochs, Model::BasicCnn.optimiser()),
         }
     }

@@ -59,7 +59,7 @@ fn none() -> Policy {
 
 fn rotating() -> Policy {
     let ops = vec![Step::new(Op::Rotate, 0.5)];
-    Policy { ranges: RangeTable::Monotone, portion: 0.5, sub_policies: vec![SubPolicy { ops }] }
+    Policy::new(RangeTable::Monotone, 0.5, vec![SubPolicy { ops }])
 }
 
 fn bits(history: &History) -> Vec<[u64; 4]> {

@@ -38,7 +38,7 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
         classes: 10,
     };
     let ops = vec![Step::new(Op::Rotate, 0.5)];
-    let policy = Policy { ranges: RangeTable::Monotone, portion: 1.0, sub_policies: vec![SubPolicy { ops }] };
+    let policy = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops }]);
     let none = Policy { sub_policies: Vec::new(), ..policy.clone() };
     let plain = Settings::plain(2, Model::TinyCnn.optimiser());
     let settings = Settings { batch_size: 8, images_per_epoch: Some(16), ..plain };

@@ -127,7 +127,9 @@ impl Apply {
         for &(round, copy) in copies {
             let policy = self.policy(round);
             let mut copied = image.clone();
-            let pairs = policy.sub_policies[copy.sub_policy].ops.iter().any(|step| step.op == Op::SamplePairing);
+            let own = policy.sub_policies[copy.sub_policy].ops.iter().any(|step| step.op == Op::SamplePairing);
+            // Further draws may bring any of the ops.
+            let pairs = own || (policy.draws > 1 && policy.steps().any(|step| step.op == Op::SamplePairing));
             // Any other image serves; a fixed distance spares every copy from reading all of them.
             let other = &files[(copy.source + 1 + round) % files.len()];
             let others = if pairs { read_image(other)?.insert_axis(Axis(0)) } else { Array4::zeros((0, 0, 0, 0)) };

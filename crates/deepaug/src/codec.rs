@@ -2,9 +2,11 @@
 //! searching: this is where they meet.
 
 use deepaug_augmenter::{Category, Op, Policy, RangeTable, Step, SubPolicy};
-use deepaug_controller::{Point, Space, SpaceError, Value};
+use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value};
 
-use crate::{Config, Portion};
+use crate::ledger::Proposal;
+use crate::schemes::{FreeScheme, Schemes};
+use crate::{Config, Portion, SearchSpace};
 
 /// The least share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has measured, and
 /// a search that finds nothing better would train it again and again.
@@ -18,6 +20,8 @@ pub struct Codec {
     sub_policies: usize,
     ops_per_sub_policy: usize,
     portion: Portion,
+    /// What takes the place of all of these.
+    schemes: Option<Schemes>,
 }
 
 impl Codec {
@@ -29,7 +33,46 @@ impl Codec {
             sub_policies: config.sub_policies,
             ops_per_sub_policy: config.ops_per_sub_policy,
             portion: config.portion,
+            schemes: (config.space == SearchSpace::Schemes).then(|| Schemes::new(&config.ops)),
         }
+    }
+
+    /// What is tried for a trial before anything is proposed: none for trial 0, then the schemes that need no search.
+    pub(crate) fn given(&self, trial: u64) -> Option<FreeScheme> {
+        if trial == 0 {
+            let point = self.baseline_is_exact().then(|| self.baseline());
+            return Some(FreeScheme { name: "none".into(), policy: Policy::none(self.ranges), point });
+        }
+        self.schemes.as_ref()?.free().into_iter().nth(trial as usize - 1)
+    }
+
+    /// Whether the space has what is tried for a trial, so that the searcher can be told of it.
+    pub(crate) fn is_of_space(&self, trial: u64) -> bool {
+        self.given(trial).is_none_or(|given| given.point.is_some())
+    }
+
+    /// Proposes a trial, or takes what was proposed for it before, and registers it with the searcher if that does not know it.
+    pub(crate) fn propose(
+        &self,
+        trial: u64,
+        known: Option<Proposal>,
+        searcher: &mut dyn Searcher,
+    ) -> Result<Proposal, SearchError> {
+        let proposal = match (known, self.given(trial)) {
+            (Some(known), _) => known,
+            (None, Some(FreeScheme { name, policy, point })) => {
+                Proposal { point: point.unwrap_or_else(|| self.baseline()), policy, scheme: Some(name) }
+            }
+            (None, None) => {
+                let point = searcher.ask(trial)?;
+                Proposal { policy: self.decode(&point), point, scheme: None }
+            }
+        };
+        // The searcher knows what it has proposed itself.
+        if self.is_of_space(trial) && searcher.history().trials().all(|(number, _)| number != trial) {
+            searcher.register(trial, proposal.point.clone())?;
+        }
+        Ok(proposal)
     }
 
     /// The space that is searched: an op and a magnitude in [0, 1] for each place, and the portion if it is searched. The
@@ -38,6 +81,9 @@ impl Codec {
     /// # Errors
     /// None for a checked configuration.
     pub fn space(&self) -> Result<Space, SpaceError> {
+        if let Some(schemes) = &self.schemes {
+            return schemes.space();
+        }
         let mut space = Space::new();
         for prefix in self.places() {
             let (kind, magnitude) = (format!("{prefix}_type"), format!("{prefix}_magnitude"));
@@ -59,6 +105,9 @@ impl Codec {
 
     /// The policy that a point of [`space`](Self::space) stands for.
     pub fn decode(&self, point: &Point) -> Policy {
+        if let Some(schemes) = &self.schemes {
+            return schemes.decode(point);
+        }
         let mut values = point.0.iter();
         let mut next = || values.next().copied();
         let sub_policies = (0..self.sub_policies)
@@ -75,17 +124,20 @@ impl Codec {
             Portion::Fixed(share) => share,
             Portion::Searched => next().and_then(Value::real).unwrap_or(LEAST_PORTION),
         };
-        Policy { ranges: self.ranges, portion, sub_policies }
+        Policy::new(self.ranges, portion, sub_policies)
     }
 
     /// Whether [`baseline`](Self::baseline) decodes to a policy that changes nothing, so that the searcher may be told
     /// it: under DeepAugment's own ranges magnitude 0 is not the identity for every op.
     pub fn baseline_is_exact(&self) -> bool {
-        self.ranges == RangeTable::Monotone || self.still().is_some()
+        self.schemes.is_some() || self.ranges == RangeTable::Monotone || self.still().is_some()
     }
 
     /// The point that stands for no augmentation: every magnitude 0.
     pub fn baseline(&self) -> Point {
+        if let Some(schemes) = &self.schemes {
+            return schemes.none();
+        }
         let still = self.still().unwrap_or(0);
         let mut values = [Value::Category(still), Value::Real(0.0)].repeat(self.sub_policies * self.ops_per_sub_policy);
         if self.portion == Portion::Searched {
@@ -101,6 +153,9 @@ impl Codec {
 
     /// The notebook's columns for a point: DeepAugment's of 2019-02 for one sub-policy, of release 1.1.2 for more.
     pub fn columns(&self) -> Vec<String> {
+        if self.schemes.is_some() {
+            return vec!["policy".into()];
+        }
         let mut columns: Vec<String> =
             self.places().flat_map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
         if self.has_portion_column() {
@@ -111,6 +166,9 @@ impl Codec {
 
     /// The cells of those columns, for a point and the policy that it stands for.
     pub fn cells(&self, point: &Point, policy: &Policy) -> Vec<String> {
+        if self.schemes.is_some() {
+            return vec![serde_json::to_string(policy).unwrap_or_default()];
+        }
         let places = 2 * self.sub_policies * self.ops_per_sub_policy;
         let mut cells: Vec<String> = point
             .0
@@ -132,7 +190,7 @@ impl Codec {
 
     /// Whether the notebook has the shape of one sub-policy.
     pub fn is_single(&self) -> bool {
-        self.sub_policies == 1
+        self.sub_policies == 1 || self.schemes.is_some()
     }
 
     fn has_portion_column(&self) -> bool {

@@ -49,7 +49,14 @@ enum First {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Entry {
     /// A policy was chosen for a trial.
-    Proposed { trial: u64, point: Point, policy: Policy },
+    Proposed {
+        trial: u64,
+        point: Point,
+        policy: Policy,
+        /// The name of one that needs no search.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scheme: Option<String>,
+    },
     /// A child was trained. One that was behind at a rung has only the epochs up to it.
     Trained {
         trial: u64,

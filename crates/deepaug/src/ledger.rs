@@ -17,6 +17,8 @@ use crate::reward::{Reward, reward};
 pub(crate) struct Proposal {
     pub(crate) point: Point,
     pub(crate) policy: Policy,
+    /// Its name, where it needs no search.
+    pub(crate) scheme: Option<String>,
 }
 
 /// A training that has ended, in this run or an earlier one.
@@ -93,7 +95,9 @@ impl Ledger {
         };
         for entry in entries {
             match entry {
-                Entry::Proposed { trial, point, policy } => ledger.propose(trial, Proposal { point, policy }),
+                Entry::Proposed { trial, point, policy, scheme } => {
+                    ledger.propose(trial, Proposal { point, policy, scheme });
+                }
                 Entry::Trained { trial, sample, seed, device, history, behind } => {
                     ledger.end(trial, sample, Ended::Trained { seed, device, history, behind });
                 }
@@ -190,8 +194,9 @@ impl Ledger {
 
     /// A trial as a candidate for use.
     pub(crate) fn candidate(&self, trial: u64) -> Option<Candidate> {
-        let Proposal { point, policy } = self.proposal(trial)?.clone();
+        let Proposal { point, policy, scheme } = self.proposal(trial)?.clone();
         let mut candidate = Candidate::new(trial, policy, point, self.rewards(trial, 0..self.samples));
+        candidate.scheme = scheme;
         candidate.fresh =
             self.ended.range((trial, self.samples)..=(trial, usize::MAX)).map(|(_, e)| self.worth(e)).collect();
         candidate.behind =

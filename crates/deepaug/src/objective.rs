@@ -103,7 +103,7 @@ impl Objective {
     pub fn capacity(&self) -> Result<Capacity, TrainError> {
         // As many copies as a policy can make.
         let sub_policies = vec![SubPolicy::default(); self.sub_policies];
-        let policy = Policy { ranges: RangeTable::Monotone, portion: 1.0, sub_policies };
+        let policy = Policy::new(RangeTable::Monotone, 1.0, sub_policies);
         self.child.capacity(&self.training(&policy, 0), self.threads)
     }
 

@@ -8,7 +8,7 @@ use deepaug_controller::{Outcome, Searcher};
 use serde::Serialize;
 
 use crate::journal::{Entry, Journal, Pins, Told};
-use crate::ledger::{Ended, Ledger, Proposal};
+use crate::ledger::{Ended, Ledger};
 use crate::record::Recorder;
 use crate::result::{SearchResult, write_whole};
 use crate::study::{FROZEN_CONFIG, JOURNAL, claim, frozen, read_frozen, searcher};
@@ -80,7 +80,7 @@ impl AskTell {
         let mut searcher = searcher(&config)?;
         let recorder = Recorder::new(&config, &folder, journal, entries)?;
         let ledger = recorder.ledger();
-        for (trial, proposal) in ledger.proposals().filter(|&(trial, _)| trial > 0 || codec.baseline_is_exact()) {
+        for (trial, proposal) in ledger.proposals().filter(|&(trial, _)| codec.is_of_space(trial)) {
             searcher.register(trial, proposal.point.clone())?;
             if ledger.is_complete(trial, false) {
                 searcher.tell(trial, outcome(ledger, trial))?;
@@ -99,16 +99,7 @@ impl AskTell {
 
     fn ask_one(&mut self) -> Result<Asked, Error> {
         let trial = self.recorder.ledger().proposals().last().map_or(0, |(trial, _)| trial + 1);
-        let proposal = if trial == 0 {
-            let point = self.codec.baseline();
-            if self.codec.baseline_is_exact() {
-                self.searcher.register(0, point.clone())?;
-            }
-            Proposal { point, policy: Policy::none(self.config.ranges) }
-        } else {
-            let point = self.searcher.ask(trial)?;
-            Proposal { policy: self.codec.decode(&point), point }
-        };
+        let proposal = self.codec.propose(trial, None, self.searcher.as_mut())?;
         let policy = proposal.policy.clone();
         self.recorder.propose(trial, proposal)?;
         Ok(Asked { trial, policy })
@@ -155,7 +146,7 @@ impl AskTell {
         }
         self.recorder.end(trial, sample.unwrap_or(0), ended)?;
         let ledger = self.recorder.ledger();
-        if ledger.is_complete(trial, false) && (trial > 0 || self.codec.baseline_is_exact()) {
+        if ledger.is_complete(trial, false) && self.codec.is_of_space(trial) {
             self.searcher.tell(trial, outcome(ledger, trial))?;
         }
         Ok(())

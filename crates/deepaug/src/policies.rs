@@ -6,9 +6,9 @@ use deepaug_augmenter::export::{Target, export};
 use deepaug_augmenter::{Op, Policy, Published, selection};
 use serde::Deserialize;
 
-use crate::result::distinct;
+use crate::result::{BEST_POLICY, distinct};
 use crate::study::FROZEN_CONFIG;
-use crate::{Config, ConfigError, Error};
+use crate::{Config, ConfigError, Error, SearchSpace};
 
 /// Policies, and where they come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +78,14 @@ impl Policies {
         if policies.is_empty() {
             return Err(Error::study(folder, "it found no policy"));
         }
-        let config = Some(Config::read(&folder.join(FROZEN_CONFIG))?);
+        let config = Config::read(&folder.join(FROZEN_CONFIG))?;
+        if config.space == SearchSpace::Schemes {
+            // What is to be used is one of them, or none.
+            let path = folder.join(BEST_POLICY);
+            let text = std::fs::read_to_string(&path).map_err(|source| Error::file(&path, source))?;
+            policies = vec![parse(&path, &text)?];
+        }
+        let config = Some(config);
         Ok(Self { policies, config, is_published: false })
     }
 }

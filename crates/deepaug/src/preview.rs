@@ -110,7 +110,7 @@ impl LabelCheck {
         let net = Net::new(model, Device::open(DeviceChoice::Cpu)?);
         let changed = steps.iter().map(|step| {
             let ops = vec![Step { probability: 1.0, ..*step }];
-            Policy { ranges, portion: 1.0, sub_policies: vec![SubPolicy { ops }] }.copies(others.view(), seed).images
+            Policy::new(ranges, 1.0, vec![SubPolicy { ops }]).copies(others.view(), seed).images
         });
         let accuracies = net.accuracies(&training, std::iter::once(others.clone()).chain(changed))?;
         let count = |class: usize| truth.iter().filter(|&&label| label == class).count();
@@ -128,7 +128,7 @@ impl LabelCheck {
     /// The distinct steps of policies.
     pub fn steps(policies: &[Policy]) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
-        for step in policies.iter().flat_map(|policy| &policy.sub_policies).flat_map(|sub_policy| &sub_policy.ops) {
+        for step in policies.iter().flat_map(Policy::steps) {
             if !steps.iter().any(|known| (known.op, known.magnitude) == (step.op, step.magnitude)) {
                 steps.push(*step);
             }

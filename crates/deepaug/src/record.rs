@@ -38,8 +38,8 @@ impl Recorder {
     /// Writes a proposal down, unless it is known.
     pub(crate) fn propose(&mut self, trial: u64, proposal: Proposal) -> Result<(), Error> {
         if self.ledger.proposal(trial).is_none() {
-            let Proposal { point, policy } = proposal.clone();
-            self.journal.append(&Entry::Proposed { trial, point, policy })?;
+            let Proposal { point, policy, scheme } = proposal.clone();
+            self.journal.append(&Entry::Proposed { trial, point, policy, scheme })?;
             self.ledger.propose(trial, proposal);
         }
         Ok(())

@@ -63,6 +63,9 @@ impl fmt::Display for Gain {
 pub struct Candidate {
     /// The trial's number; 0 has no policy.
     pub trial: u64,
+    /// Its name, where it needs no search.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
     /// Its policy.
     pub policy: Policy,
     #[serde(skip)]
@@ -84,8 +87,8 @@ pub struct Candidate {
 impl Candidate {
     pub(crate) fn new(trial: u64, policy: Policy, point: Point, samples: Vec<Option<Reward>>) -> Self {
         let reward = mean_reward(&samples).unwrap_or(0.0);
-        let (fresh, search_gain, fresh_gain, behind) = Default::default();
-        Self { trial, policy, point, reward, samples, fresh, search_gain, fresh_gain, behind }
+        let (scheme, fresh, search_gain, fresh_gain, behind) = Default::default();
+        Self { trial, scheme, policy, point, reward, samples, fresh, search_gain, fresh_gain, behind }
     }
 
     /// Whether it was measured to the end, so that it can be compared with others.
@@ -144,7 +147,9 @@ impl fmt::Display for Verdict {
 pub enum Advice {
     /// No augmentation: the best policy came out no better than that.
     None,
-    /// The best policy.
+    /// The best policy, which is a scheme that needs no search.
+    Free,
+    /// The best policy, which the search has found.
     Policy,
 }
 
@@ -189,6 +194,10 @@ pub struct SearchResult {
     pub top: Vec<Candidate>,
     /// What to use; `best_policy.json` holds that.
     pub advice: Advice,
+    /// The best scheme that needs no search, none left out, by the same measurements; absent where the space has none.
+    pub free: Option<Candidate>,
+    /// The gain of the best policy over that one, with fresh seeds; absent where they are the same.
+    pub gain_over_free: Option<Gain>,
     /// Whether the best policy helps.
     pub verdict: Verdict,
     /// Trainings that gave a history.
@@ -202,6 +211,9 @@ pub struct SearchResult {
     /// What ended the search, where that is known.
     pub ended_by: Option<Termination>,
 }
+
+/// The file with the policy to use.
+pub(crate) const BEST_POLICY: &str = "best_policy.json";
 
 /// How many policies a result lists, as DeepAugment does.
 const TOP: usize = 20;
@@ -218,8 +230,23 @@ impl SearchResult {
         let (verdict, advice) = (Verdict::Unconfirmed, Advice::None);
         let top = Vec::new();
         let trainings = ended - failed;
-        Self { study, baseline, best, top, advice, verdict, trainings, failed, epochs, epochs_spared, ended_by }
-            .ranked(others.collect())
+        let (free, gain_over_free) = (None, None);
+        Self {
+            study,
+            baseline,
+            best,
+            top,
+            advice,
+            free,
+            gain_over_free,
+            verdict,
+            trainings,
+            failed,
+            epochs,
+            epochs_spared,
+            ended_by,
+        }
+        .ranked(others.collect())
     }
 
     /// The same with the best of `others`.
@@ -232,16 +259,21 @@ impl SearchResult {
             candidate.fresh_gain = gain(&candidate.fresh, &baseline.fresh, confirmed);
         }
         others.retain(Candidate::is_usable);
-        let rank = |c: &Candidate| (mean(&accuracies(&c.fresh)).unwrap_or(-1.0), c.reward);
+        // Those with fresh seeds come first, and of them those that were never left behind.
+        let rank = |c: &Candidate| (c.fresh.len(), c.fresh_gain.map_or(-1.0, |gain| gain.mean), c.reward);
         others.sort_by(|a, b| {
             let (a, b) = (rank(a), rank(b));
-            b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
+            b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.total_cmp(&a.2))
         });
+        self.free = others.iter().find(|candidate| candidate.scheme.is_some()).cloned();
         others.truncate(TOP);
         self.best = others.first()?.clone();
         self.verdict = Verdict::of(&self.best);
         if self.gain().is_some_and(|gain| gain.mean > 0.0) {
-            self.advice = Advice::Policy;
+            self.advice = if self.best.scheme.is_some() { Advice::Free } else { Advice::Policy };
+        }
+        if let Some(free) = self.free.as_ref().filter(|free| free.trial != self.best.trial) {
+            self.gain_over_free = Gain::paired(&accuracies(&self.best.fresh), &accuracies(&free.fresh), confirmed);
         }
         self.top = others;
         Some(self)
@@ -255,7 +287,7 @@ impl SearchResult {
     /// The policy to use: the best, or none where that came out no better.
     pub fn policy(&self) -> Policy {
         match self.advice {
-            Advice::Policy => self.best.policy.clone(),
+            Advice::Policy | Advice::Free => self.best.policy.clone(),
             Advice::None => Policy::none(self.best.policy.ranges),
         }
     }
@@ -267,7 +299,14 @@ impl SearchResult {
         let gain =
             self.gain().map(|gain| format!("{gain} over none, {seeds}")).unwrap_or_else(|| "not measured".into());
         match self.advice {
-            Advice::Policy => format!("Use the policy of trial {trial}: {gain}."),
+            Advice::Policy => {
+                let beside = self.gain_over_free.zip(self.free.as_ref().and_then(|free| free.scheme.as_ref()));
+                let beside = beside.map(|(gain, free)| format!("; {gain} over {free}, the best that needs no search"));
+                format!("Use the policy of trial {trial}: {gain}{}.", beside.unwrap_or_default())
+            }
+            Advice::Free => {
+                format!("Use {}, which needs no search: {gain}.", self.best.scheme.as_deref().unwrap_or_default())
+            }
             Advice::None => format!("Use none: the best policy, of trial {trial}, came to {gain}."),
         }
     }
@@ -275,7 +314,7 @@ impl SearchResult {
     /// Writes `top_policies.csv`, `best_policy.json` and `result.json` into the study's folder, each whole or not at
     /// all.
     pub(crate) fn write(&self, codec: &Codec) -> Result<(), Error> {
-        write_json(&self.study.join("best_policy.json"), &self.policy())?;
+        write_json(&self.study.join(BEST_POLICY), &self.policy())?;
         write_json(&self.study.join("result.json"), self)?;
         let path = self.study.join("top_policies.csv");
         let failed = |error: csv::Error| Error::file(&path, error.into());
@@ -442,6 +481,8 @@ mod tests {
                 baseline,
                 top: Vec::new(),
                 advice: Advice::None,
+                free: None,
+                gain_over_free: None,
                 verdict: Verdict::Unconfirmed,
                 trainings: 9,
                 failed: 0,
@@ -456,7 +497,11 @@ mod tests {
         assert_eq!(better.verdict, Verdict::Better);
         assert_eq!(result(&[0.55, 0.75, 0.6]).verdict, Verdict::NoDifference);
         assert_eq!(result(&[0.4, 0.41, 0.39]).verdict, Verdict::Worse);
-        assert_eq!(result(&[0.9]).verdict, Verdict::Unconfirmed);
+        assert_eq!(
+            result(&[0.9]).best.trial,
+            1,
+            "what was left behind in the race is not the best by the luck of fewer seeds"
+        );
         // Trial 1 came to 0.5 on fresh seeds, no policy to 0.6.
         let worse = result(&[0.4, 0.41, 0.39]);
         assert_eq!((worse.advice, worse.policy().sub_policies.len()), (Advice::None, 0));

@@ -18,8 +18,15 @@ use crate::ledger::{Ended, Ledger, Proposal};
 use crate::record::Recorder;
 use crate::result::{Candidate, Termination, distinct};
 use crate::rungs::{Hurdles, Rungs};
+use crate::statistics::{Paired, mean};
 use crate::workers::{Job, Report, Workers, locked};
 use crate::{Budget, Codec, Config, Error, Event, Objective, Progress};
+
+/// Fresh seeds that every finalist gets before any is left behind.
+const FEWEST_SEEDS: usize = 3;
+
+/// A finalist is behind when a paired t test against the leader has a p below this.
+const DROPPED_BELOW: f64 = 0.1;
 
 /// How often a search that waits looks whether it is to stop.
 const PULSE: Duration = Duration::from_millis(50);
@@ -168,22 +175,10 @@ impl Running<'_, '_> {
 
     /// Proposes the next trial, or takes what was proposed for it before, and has it trained.
     fn ask(&mut self, searcher: &mut dyn Searcher) -> Result<(), Error> {
-        let Search { config, codec, recorder, emit, .. } = *self.search;
+        let Search { codec, recorder, emit, .. } = *self.search;
         let trial = self.asked;
         let known = locked(recorder).ledger().proposal(trial).cloned();
-        let proposal = match known {
-            None if trial == 0 => Proposal { point: codec.baseline(), policy: Policy::none(config.ranges) },
-            None => {
-                let point = searcher.ask(trial)?;
-                Proposal { policy: codec.decode(&point), point }
-            }
-            Some(known) => known,
-        };
-        // The searcher knows what it has proposed itself.
-        let is_new = searcher.history().trials().all(|(number, _)| number != trial);
-        if is_new && (trial > 0 || codec.baseline_is_exact()) {
-            searcher.register(trial, proposal.point.clone())?;
-        }
+        let proposal = codec.propose(trial, known, searcher)?;
         let policy = proposal.policy.clone();
         locked(recorder).propose(trial, proposal)?;
         emit(&Event::TrialStarted { trial, policy });
@@ -254,7 +249,7 @@ impl Running<'_, '_> {
             let why = "the trainings without a policy failed, so nothing can be compared; journal.jsonl says why";
             return Err(Error::Child(TrainError::Failed { why: why.into() }));
         }
-        if trial > 0 || codec.baseline_is_exact() {
+        if codec.is_of_space(trial) {
             searcher.tell(trial, outcome)?;
         }
         self.told += 1;
@@ -281,29 +276,60 @@ impl Running<'_, '_> {
         }
     }
 
-    /// Trains the best policies of the search, and no policy, with seeds the search has not used.
+    /// Trains the best policies of the search, the best scheme that needs none, and no policy, with seeds the search has not used.
+    ///
+    /// It is a race: what is clearly behind the leader gets no further seeds, and the others get those that it would have had, up
+    /// to twice as many as `confirm_samples`. No policy and the best free scheme stay, for the answer is beside them.
     fn confirm(&mut self) -> Result<(), Error> {
         let Search { config, recorder, emit, .. } = *self.search;
-        let mut best: Vec<Candidate> = {
+        let chosen = {
             let recorder = locked(recorder);
             let candidates = (1..self.asked).filter_map(|trial| recorder.ledger().candidate(trial));
-            candidates.filter(Candidate::is_usable).collect()
+            finalists(candidates.filter(Candidate::is_usable).collect(), config.confirm_policies)
         };
-        best.sort_by(|a, b| b.reward.total_cmp(&a.reward).then(a.trial.cmp(&b.trial)));
-        let mut best = distinct(best, |candidate| &candidate.policy);
-        best.truncate(config.confirm_policies);
-        if best.is_empty() {
+        if chosen.is_empty() {
             return Ok(());
         }
         let samples = config.confirm_samples;
-        emit(&Event::Confirming { trials: best.iter().map(|candidate| candidate.trial).collect(), samples });
-        let trials: Vec<u64> = std::iter::once(0).chain(best.iter().map(|candidate| candidate.trial)).collect();
+        emit(&Event::Confirming { trials: chosen.iter().map(|candidate| candidate.trial).collect(), samples });
+        let free = chosen.iter().find(|candidate| candidate.scheme.is_some()).map(|candidate| candidate.trial);
+        let stays = |trial: u64| trial == 0 || Some(trial) == free;
+        let mut alive: Vec<u64> = std::iter::once(0).chain(chosen.iter().map(|candidate| candidate.trial)).collect();
+        let mut left = alive.len() * samples;
+        let first = config.opt_samples;
+        let mut until = first;
+        while left >= alive.len() && until < first + 2 * samples {
+            // The first seeds show no spread one by one.
+            let more = if until == first { FEWEST_SEEDS.min(samples).max(1) } else { 1 };
+            left = left.saturating_sub(more * alive.len());
+            until += more;
+            self.wait_for(&alive, first..until)?;
+            let recorder = locked(recorder);
+            let worth = |trial: u64| -> Vec<Option<f64>> {
+                let of =
+                    |sample| recorder.ledger().ended(trial, sample).and_then(|ended| recorder.ledger().worth(ended));
+                (first..until).map(|sample| of(sample).map(|reward| reward.top_k)).collect()
+            };
+            let accuracy = |trial: u64| mean(&worth(trial).into_iter().flatten().collect::<Vec<_>>());
+            let Some(leader) = alive.iter().copied().max_by(|&a, &b| accuracy(a).total_cmp(&accuracy(b))) else {
+                break;
+            };
+            let is_behind = |trial: u64| {
+                let paired = Paired::of(&worth(trial), &worth(leader));
+                paired.is_some_and(|paired| paired.mean < 0.0 && paired.p.is_some_and(|p| p < DROPPED_BELOW))
+            };
+            alive.retain(|&trial| stays(trial) || !is_behind(trial));
+        }
+        Ok(())
+    }
+
+    /// Has some samples of some trials trained, and waits until they are.
+    fn wait_for(&mut self, trials: &[u64], samples: std::ops::Range<usize>) -> Result<(), Error> {
         loop {
             let complete = {
-                let recorder = locked(recorder);
-                let fresh = config.opt_samples..config.opt_samples + samples;
+                let recorder = locked(self.search.recorder);
                 // All of them are given to the workers, whether or not the first is complete.
-                trials.iter().filter(|&&trial| !self.give(recorder.ledger(), trial, fresh.clone())).count() == 0
+                trials.iter().filter(|&&trial| !self.give(recorder.ledger(), trial, samples.clone())).count() == 0
             };
             if complete {
                 return Ok(());
@@ -341,6 +367,22 @@ impl Running<'_, '_> {
             best: self.meter.best,
         }
     }
+}
+
+/// The candidates that are worth fresh seeds, by their rewards in the search: the best, and the best that needs no search, if there
+/// is one.
+fn finalists(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
+    candidates.sort_by(|a, b| b.reward.total_cmp(&a.reward).then(a.trial.cmp(&b.trial)));
+    // Policies that make copies are used together, and variants of one add nothing; schemes are used alone.
+    let is_in_place = candidates.iter().any(|candidate| candidate.policy.in_place);
+    let candidates = if is_in_place { candidates } else { distinct(candidates, |candidate| &candidate.policy) };
+    let free = candidates.iter().position(|candidate| candidate.scheme.is_some());
+    let last = count.saturating_sub(1);
+    let mut chosen: Vec<Candidate> = candidates.iter().take(count).cloned().collect();
+    if let Some(free) = free.filter(|&free| free >= count && count > 1) {
+        chosen[last] = candidates[free].clone();
+    }
+    chosen
 }
 
 /// A trial's first sample: its epochs, and whether it was stopped at a rung.

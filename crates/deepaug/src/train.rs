@@ -139,7 +139,7 @@ impl Trained {
         let [height, width, channels] = self.image;
         let settings = &self.settings;
         let optimiser = &settings.optimiser;
-        let mut ops: Vec<Op> = self.policy.sub_policies.iter().flat_map(|s| &s.ops).map(|step| step.op).collect();
+        let mut ops: Vec<Op> = self.policy.steps().map(|step| step.op).collect();
         ops.sort_unstable();
         ops.dedup();
         let ops: Vec<&str> = ops.into_iter().map(Op::name).collect();

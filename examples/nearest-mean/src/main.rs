@@ -123,7 +123,7 @@ mod tests {
             classes: 2,
         };
         let ops = vec![Step::new(Op::Rotate, 0.2)];
-        let policy = Policy { ranges: RangeTable::Monotone, portion: 0.5, sub_policies: vec![SubPolicy { ops }] };
+        let policy = Policy::new(RangeTable::Monotone, 0.5, vec![SubPolicy { ops }]);
         let settings = Settings::plain(2, Model::BasicCnn.optimiser());
         let training = Training { set, policy: &policy, settings: &settings, seed: 1, initial_weights: None };
         let history = NearestMean.train(&training, &|_| true).unwrap();

@@ -21,6 +21,19 @@ pub(super) fn sub_policy(name: &str, steps: &[(Step, Recipe)]) -> String {
     code + "    return image"
 }
 
+/// A function that applies so many of the functions, drawn at random, and one that always follows.
+pub(super) fn drawn(name: &str, functions: &[String], draws: usize, always: Option<&str>) -> String {
+    let mut code = format!("def {name}(image, rng):\n    functions = [\n");
+    code.extend(functions.iter().map(|function| format!("        {function},\n")));
+    code.push_str(&format!(
+        "    ]\n    for _ in range({draws}):\n        image = functions[rng.integers(0, len(functions))](image, rng)\n"
+    ));
+    match always {
+        Some(always) => code + &format!("    return {always}(image, rng)"),
+        None => code + "    return image",
+    }
+}
+
 /// With which probability a recipe changes an image, where that is its only parameter.
 pub(super) fn probability(recipe: &Recipe) -> f64 {
     match *recipe {

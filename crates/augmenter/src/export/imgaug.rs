@@ -10,6 +10,17 @@ use crate::{
     recipe::{Grid, Recipe, Unit},
 };
 
+/// A function that makes an augmenter which applies so many of the functions' augmenters, drawn at random, and one that always
+/// follows.
+pub(super) fn drawn(name: &str, functions: &[String], draws: usize, always: Option<&str>) -> String {
+    let mut code = format!("def {name}():\n    functions = [\n");
+    code.extend(functions.iter().map(|function| format!("        {function},\n")));
+    code.push_str("    ]\n    return iaa.Sequential([\n");
+    code.push_str(&format!("        *[iaa.OneOf([make() for make in functions]) for _ in range({draws})],\n"));
+    code.extend(always.map(|always| format!("        {always}(),\n")));
+    code + "    ])"
+}
+
 /// A function that makes an augmenter of the steps.
 pub(super) fn sub_policy(name: &str, steps: &[(Step, Recipe)]) -> String {
     let mut code = format!("def {name}():\n    return iaa.Sequential([\n");

@@ -9,7 +9,7 @@
 //! use deepaug_augmenter::export::{Target, export};
 //!
 //! let sub_policies = vec![SubPolicy { ops: vec![Step::new(Op::Rotate, 0.31)] }];
-//! let policy = Policy { ranges: RangeTable::Monotone, portion: 0.8, sub_policies };
+//! let policy = Policy::new(RangeTable::Monotone, 0.8, sub_policies);
 //! let code = export(&[policy], Target::Torchvision)?;
 //! assert!(code.contains("rotate(image, rng.uniform(-13.95, 13.95))"));
 //! # Ok::<(), deepaug_augmenter::export::ExportError>(())
@@ -17,7 +17,8 @@
 //!
 //! In training, each sub-policy makes one copy of a `portion` of the images, and batches are drawn from originals and copies
 //! in their proportion. On the fly that means: of S sub-policies, an image stays as it is with probability
-//! `1 / (1 + S portion)`, and otherwise gets one of them, all equally likely. With several policies, one is chosen for each
+//! `1 / (1 + S portion)`, and otherwise gets one of them, all equally likely. A policy that is used in place changes an image with
+//! the probability `portion`. With several policies, one is chosen for each
 //! image first.
 
 mod calls;
@@ -26,6 +27,7 @@ mod python;
 
 use std::{fmt, str::FromStr};
 
+use self::python::Writer;
 use crate::{
     op::Op,
     policy::{Policy, PolicyError},
@@ -131,7 +133,7 @@ pub fn export(policies: &[Policy], target: Target) -> Result<String, ExportError
     }
     policies.iter().try_for_each(Policy::validate)?;
     let mut ops = Vec::new();
-    for step in policies.iter().flat_map(|policy| &policy.sub_policies).flat_map(|sub_policy| &sub_policy.ops) {
+    for step in policies.iter().flat_map(Policy::steps) {
         if !target.has(step.op) && !ops.contains(&step.op) {
             ops.push(step.op);
         }
@@ -139,15 +141,17 @@ pub fn export(policies: &[Policy], target: Target) -> Result<String, ExportError
     if !ops.is_empty() {
         return Err(ExportError::Ops { target, ops });
     }
+    let calls = Writer { sub_policy: calls::sub_policy, drawn: calls::drawn };
+    let imgaug = Writer { sub_policy: imgaug::sub_policy, drawn: imgaug::drawn };
     Ok(match target {
-        Target::Torchvision => python::module(policies, &[include_str!("torchvision.py")], calls::sub_policy),
+        Target::Torchvision => python::module(policies, &[include_str!("torchvision.py")], calls),
         Target::Albumentations => {
             let sources = [include_str!("albumentations.py"), include_str!("opencv.py")];
-            python::module(policies, &sources, calls::sub_policy)
+            python::module(policies, &sources, calls)
         }
         Target::Imgaug => {
             let sources = [include_str!("imgaug.py"), include_str!("opencv.py")];
-            python::module(policies, &sources, imgaug::sub_policy)
+            python::module(policies, &sources, imgaug)
         }
         Target::Json => {
             let json = match policies {
@@ -170,7 +174,7 @@ mod tests {
     const LIBRARIES: [Target; 3] = [Target::Torchvision, Target::Albumentations, Target::Imgaug];
 
     fn policy(ranges: RangeTable, steps: &[Step]) -> Policy {
-        Policy { ranges, portion: 0.8, sub_policies: vec![SubPolicy { ops: steps.to_vec() }] }
+        Policy::new(ranges, 0.8, vec![SubPolicy { ops: steps.to_vec() }])
     }
 
     #[test]
@@ -260,6 +264,21 @@ mod tests {
             let expected = "    (0.4444, [sub_policy_1]),\n    (0.3333, [sub_policy_2, sub_policy_3]),\n    (0.0, [sub_policy_4]),";
             assert_eq!(data, expected);
             assert!(code.contains("no policy"));
+        }
+    }
+
+    #[test]
+    fn draws_and_what_always_follows_are_a_function_of_their_own() {
+        let steps = [Step::new(Op::Solarize, 0.5), Step::new(Op::Invert, 1.0)];
+        let sub_policies = steps.map(|step| SubPolicy { ops: vec![step] }).to_vec();
+        let always = SubPolicy { ops: vec![Step::new(Op::HorizontalFlip, 0.5)] };
+        let policy =
+            Policy { draws: 2, always, in_place: true, ..Policy::new(RangeTable::RandAugment, 1.0, sub_policies) };
+        for target in LIBRARIES {
+            let code = export(std::slice::from_ref(&policy), target).unwrap();
+            assert!(code.contains("POLICIES = [\n    (1.0, [drawn_4]),\n]"), "{code}");
+            assert!(code.contains("range(2)") && code.contains("sub_policy_3("), "{code}");
+            assert!(code.contains("as many of the sub-policies"), "{code}");
         }
     }
 

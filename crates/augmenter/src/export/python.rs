@@ -3,11 +3,18 @@
 use crate::{
     draw::Draw,
     policy::{Policy, Step, SubPolicy},
+    ranges::RangeTable,
     recipe::Recipe,
 };
 
-/// Writes a function of a name for the steps of a sub-policy.
-pub(super) type Write = fn(&str, &[(Step, Recipe)]) -> String;
+/// How functions are written for a library.
+#[derive(Clone, Copy)]
+pub(super) struct Writer {
+    /// A function of a name for the steps of a sub-policy.
+    pub(super) sub_policy: fn(&str, &[(Step, Recipe)]) -> String,
+    /// A function of a name that applies so many of the functions, drawn at random, and one that always follows.
+    pub(super) drawn: fn(&str, &[String], usize, Option<&str>) -> String,
+}
 
 /// The longest line that is written.
 pub(super) const WIDTH: usize = 110;
@@ -45,7 +52,7 @@ fn uses(text: &str, name: &str, end: &str) -> bool {
 
 /// Writes a module. The first of `sources` has the docstring to fill in and ends with `apply` and the class; they call what
 /// stands above them and in the other sources. `write` writes the function for a sub-policy.
-pub(super) fn module(policies: &[Policy], sources: &[&str], write: Write) -> String {
+pub(super) fn module(policies: &[Policy], sources: &[&str], write: Writer) -> String {
     let parts: Vec<(&str, Vec<Block<'_>>)> = sources
         .iter()
         .map(|source| {
@@ -105,6 +112,13 @@ fn words(policies: &[Policy]) -> String {
 fn meaning(policies: &[Policy]) -> String {
     let first =
         if policies.len() > 1 { "For each image one of the policies is chosen, all equally likely. " } else { "" };
+    if policies.iter().all(|policy| policy.in_place) {
+        return wrapped(&format!(
+            "{first}An image stays as it is with probability 1 - chance; otherwise it gets as many of the sub-policies in a row as the \
+             policy draws, all equally likely, and then what always comes, with numbers drawn afresh for each image. The chance stands \
+             with the functions in POLICIES below; another can be given: DeepaugPolicy(chance=0.9)."
+        ));
+    }
     wrapped(&format!(
         "{first}An image stays as it is with probability 1 - chance; otherwise it gets one of the sub-policies, all equally \
          likely, whose ops are applied in order, with numbers drawn afresh for each image. In the search, each of the S \
@@ -132,7 +146,7 @@ fn wrapped(text: &str) -> String {
 }
 
 /// The functions of the sub-policies, and the list of the policies.
-fn policy_data(policies: &[Policy], write: Write) -> Vec<String> {
+fn policy_data(policies: &[Policy], write: Writer) -> Vec<String> {
     let unchanged = [SubPolicy::default()];
     let mut blocks = Vec::new();
     let mut list = String::from(
@@ -141,13 +155,22 @@ fn policy_data(policies: &[Policy], write: Write) -> Vec<String> {
     for policy in policies {
         let sub_policies = if policy.sub_policies.is_empty() { &unchanged } else { policy.sub_policies.as_slice() };
         let copies = policy.sub_policies.len() as f64 * policy.portion;
-        let chance = number((copies / (1.0 + copies) * 1e4).round() / 1e4);
+        let chance = if policy.in_place { policy.portion } else { copies / (1.0 + copies) };
+        let chance = number((chance * 1e4).round() / 1e4);
+        let always = Some(&policy.always).filter(|always| !always.ops.is_empty());
         let mut names = Vec::new();
-        for sub_policy in sub_policies {
+        for (i, sub_policy) in sub_policies.iter().chain(always).enumerate() {
+            let ranges = if i < sub_policies.len() { policy.ranges } else { RangeTable::Monotone };
             let name = format!("sub_policy_{}", blocks.len() + 1);
-            let recipe = |&step: &Step| Some((step, policy.ranges.recipe(step.op, step.magnitude)?));
-            blocks.push(write(&name, &sub_policy.ops.iter().filter_map(recipe).collect::<Vec<_>>()));
+            let recipe = |&step: &Step| Some((step, ranges.recipe(step.op, step.magnitude)?));
+            blocks.push((write.sub_policy)(&name, &sub_policy.ops.iter().filter_map(recipe).collect::<Vec<_>>()));
             names.push(name);
+        }
+        if policy.draws > 1 || always.is_some() {
+            let last = always.and_then(|_| names.pop());
+            let name = format!("drawn_{}", blocks.len() + 1);
+            blocks.push((write.drawn)(&name, &names, policy.draws, last.as_deref()));
+            names = vec![name];
         }
         let line = format!("    ({chance}, [{}]),\n", names.join(", "));
         if line.len() <= WIDTH {
@@ -203,7 +226,10 @@ mod tests {
     fn long_lists_of_sub_policies_are_broken_into_lines() {
         let policy =
             Policy { portion: 0.1, sub_policies: vec![SubPolicy::default(); 12], ..Policy::none(Default::default()) };
-        let blocks = policy_data(&[policy], |name, _| name.to_owned());
+        let blocks = policy_data(
+            &[policy],
+            Writer { sub_policy: |name, _| name.to_owned(), drawn: |name, _, _, _| name.to_owned() },
+        );
         assert_eq!(blocks.len(), 13);
         assert!(blocks[12].contains("        0.5455,\n        [\n            sub_policy_1,\n"), "{}", blocks[12]);
     }

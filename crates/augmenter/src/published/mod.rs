@@ -9,8 +9,7 @@
 //! # Ok::<(), deepaug_augmenter::published::UnknownPublished>(())
 //! ```
 //!
-//! They are meant to be used as [`Online`](crate::Online) does: one sub-policy, drawn at random, for each image. So a policy
-//! that draws its ops at random is one with a sub-policy for every outcome, all equally likely.
+//! They are meant to be used as [`Online`](crate::Online) does: sub-policies drawn at random for each image, all equally likely.
 
 mod autoaugment;
 
@@ -22,7 +21,7 @@ use crate::{Op, Policy, RangeTable, Step, SubPolicy};
 /// The largest magnitude of RandAugment and TrivialAugment: they have 31 levels, from 0.
 const MOST: u32 = 30;
 
-/// The most ops in a row of RandAugment: the sub-policies are 14 to this power.
+/// The most ops in a row of RandAugment; its authors tried up to 3.
 const MOST_OPS: u32 = 3;
 
 /// What RandAugment and TrivialAugment draw from, besides leaving the image as it is (Cubuk et al. 2020; Müller & Hutter 2021).
@@ -77,16 +76,20 @@ impl Published {
 
     /// The policy. Its portion is 1: it is for every image.
     pub fn policy(self) -> Policy {
+        let mut draws = 1;
         let (ranges, sub_policies) = match self {
             Self::AutoAugmentCifar10 => (RangeTable::AutoAugment, autoaugment::read(autoaugment::CIFAR10)),
             Self::AutoAugmentSvhn => (RangeTable::AutoAugment, autoaugment::read(autoaugment::SVHN)),
             Self::AutoAugmentImageNet => (RangeTable::AutoAugment, autoaugment::read(autoaugment::IMAGENET)),
-            Self::RandAugment { ops, magnitude } => (RangeTable::RandAugment, drawn_in_a_row(ops, level(magnitude))),
+            Self::RandAugment { ops, magnitude } => {
+                draws = ops as usize;
+                (RangeTable::RandAugment, drawn(level(magnitude)).collect())
+            }
             Self::TrivialAugment => {
                 (RangeTable::TrivialAugmentWide, (0..=MOST).flat_map(|m| drawn(level(m))).collect())
             }
         };
-        Policy { ranges, portion: 1.0, sub_policies }
+        Policy { draws, in_place: true, ..Policy::new(ranges, 1.0, sub_policies) }
     }
 }
 
@@ -99,17 +102,6 @@ fn level(magnitude: u32) -> f64 {
 fn drawn(magnitude: f64) -> impl Iterator<Item = SubPolicy> {
     let one = move |op| SubPolicy { ops: vec![Step::new(op, magnitude)] };
     std::iter::once(SubPolicy::default()).chain(DRAWN.into_iter().map(one))
-}
-
-/// Every sequence of so many draws.
-fn drawn_in_a_row(ops: u32, magnitude: f64) -> Vec<SubPolicy> {
-    (0..ops).fold(vec![SubPolicy::default()], |rows, _| {
-        let longer = |row: &SubPolicy| {
-            let row = row.clone();
-            drawn(magnitude).map(move |next| SubPolicy { ops: [row.ops.clone(), next.ops].concat() })
-        };
-        rows.iter().flat_map(longer).collect()
-    })
 }
 
 impl fmt::Display for Published {
@@ -178,10 +170,8 @@ mod tests {
         assert_eq!((magnitudes.len(), magnitudes[0], magnitudes[30]), (31, 0.0, 1.0));
 
         let (one, three) = (policy("randaugment-1-15"), policy("randaugment-3-15"));
-        assert_eq!((one.sub_policies.len(), three.sub_policies.len()), (14, 14 * 14 * 14));
-        assert!(three.sub_policies.iter().flat_map(|s| &s.ops).all(|step| step.magnitude == 0.5));
-        // Each of three places is one op in 14 sequences of 14.
-        let rotations = three.sub_policies.iter().flat_map(|s| &s.ops).filter(|step| step.op == Op::RotateNearest);
-        assert_eq!(rotations.count(), 3 * 14 * 14);
+        assert_eq!((one.sub_policies.len(), one.draws), (14, 1));
+        assert_eq!((three.sub_policies.len(), three.draws), (14, 3));
+        assert!(three.steps().all(|step| step.magnitude == 0.5));
     }
 }

@@ -10,6 +10,9 @@ use crate::progress::View;
 use crate::{args, output};
 
 /// Policies in the table at the end.
+/// Characters of a policy that are shown; a file holds it whole.
+const LONGEST_POLICY: usize = 200;
+
 const SHOWN: usize = 5;
 
 pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
@@ -64,6 +67,14 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// The first words of a policy that may be very long.
+fn shortened(policy: &str) -> String {
+    match policy.char_indices().nth(LONGEST_POLICY) {
+        Some((end, _)) => format!("{}...", &policy[..end]),
+        None => policy.into(),
+    }
+}
+
 pub(super) fn print(result: &SearchResult) {
     output::line(format_args!("\n{}\n{}", result.answer(), result.verdict));
     output::line(format_args!("\nrank  trial  reward  gain over no policy ({:.4})", result.baseline.reward));
@@ -74,7 +85,8 @@ pub(super) fn print(result: &SearchResult) {
             (None, None) => "unknown".into(),
         };
         output::line(format_args!("{:>4}  {:>5}  {:.4}  {gain}", index + 1, candidate.trial, candidate.reward));
-        output::line(format_args!("                    {}", candidate.policy));
+        let name = candidate.scheme.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        output::line(format_args!("                    {name}{}", shortened(&candidate.policy.to_string())));
     }
     output::line("");
     if result.epochs_spared > 0 {

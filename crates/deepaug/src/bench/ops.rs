@@ -63,5 +63,5 @@ impl OpBench {
 fn alone(op: Op) -> Policy {
     let always = matches!(op, Op::Invert | Op::HorizontalFlip | Op::VerticalFlip | Op::AutoContrast | Op::Equalize);
     let ops = vec![Step::new(op, if always { 1.0 } else { 0.5 })];
-    Policy { ranges: RangeTable::Monotone, portion: 1.0, sub_policies: vec![SubPolicy { ops }] }
+    Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops }])
 }

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::final_training::FinalTraining;
 use crate::inspect::{NamedPolicy, Trial};
 use crate::seeds::{Purpose, derive};
-use crate::{Codec, Config, ConfigError, Error, Policies};
+use crate::{Codec, Config, ConfigError, Error, Policies, SearchSpace};
 
 /// The scheme that the comparison is about.
 pub(crate) const SEARCHED: &str = "searched";
@@ -129,15 +129,17 @@ impl Scheme {
             Baseline::FlipCrop => (String::new(), none, Online { cutout: 0.0, ..finish }),
             Baseline::Cutout => (String::new(), none, finish),
             Baseline::RandomPolicy => {
+                // A scheme is one policy, and draws its ops for each image by itself.
+                let count = if training.config.space == SearchSpace::Schemes { 1 } else { top };
                 let drawn =
-                    random_policies(&training.config, top).map_err(|error| ConfigError::new(error.to_string()))?;
-                let what = format!("{top} policies drawn at random from the space that was searched");
+                    random_policies(&training.config, count).map_err(|error| ConfigError::new(error.to_string()))?;
+                let what = match count {
+                    1 => "a policy drawn at random from the space that was searched".into(),
+                    several => format!("{several} policies drawn at random from the space that was searched"),
+                };
                 (what, together(drawn), online)
             }
-            // Published policies are for every image.
-            Baseline::Published(published) => {
-                ("a published policy".into(), published.policy(), Online { chance: 1.0, ..online })
-            }
+            Baseline::Published(published) => ("a published policy".into(), published.policy(), online),
         };
         Ok(Self::online(&baseline.to_string(), &what, policy, online, training))
     }
@@ -157,6 +159,8 @@ impl Scheme {
     }
 
     fn online(name: &str, policies: &str, policy: Policy, online: Online, training: &FinalTraining) -> Self {
+        // As it is used, for whoever reads the result.
+        let online = Online { chance: online.chance_of(&policy), ..online };
         let settings = Settings { augment: Augment::Online(online), ..training.settings() };
         let what = if policies.is_empty() { online.to_string() } else { format!("{policies}, {online}") };
         Self { name: name.into(), what, policy, settings, needs_search: false }
@@ -178,10 +182,13 @@ impl Scheme {
 }
 
 /// All sub-policies of policies of one search, which have equally many and one table of ranges.
-fn together(policies: Vec<Policy>) -> Policy {
+fn together(mut policies: Vec<Policy>) -> Policy {
+    if policies.len() == 1 {
+        return policies.remove(0);
+    }
     let ranges = policies.first().map(|policy| policy.ranges).unwrap_or_default();
     let sub_policies = policies.into_iter().flat_map(|policy| policy.sub_policies).collect();
-    Policy { ranges, portion: 1.0, sub_policies }
+    Policy::new(ranges, 1.0, sub_policies)
 }
 
 fn random_policies(config: &Config, count: usize) -> Result<Vec<Policy>, SpaceError> {
@@ -193,16 +200,16 @@ fn random_policies(config: &Config, count: usize) -> Result<Vec<Policy>, SpaceEr
 
 /// A policy of the study's own notebook.
 pub(crate) fn policy(named: &NamedPolicy, config: &Config) -> Option<Policy> {
+    if let Some(whole) = &named.whole {
+        return Some(whole.clone());
+    }
     let step = |step: &crate::inspect::NamedStep| Some(crate::Step::new(step.op.parse().ok()?, step.magnitude));
     let sub_policy = |steps: &Vec<_>| Some(crate::SubPolicy { ops: steps.iter().map(step).collect::<Option<_>>()? });
     let fixed = match config.portion {
         crate::Portion::Fixed(portion) => portion,
         crate::Portion::Searched => 1.0,
     };
-    let policy = Policy {
-        ranges: config.ranges,
-        portion: named.portion.unwrap_or(fixed),
-        sub_policies: named.sub_policies.iter().map(sub_policy).collect::<Option<_>>()?,
-    };
+    let sub_policies = named.sub_policies.iter().map(sub_policy).collect::<Option<_>>()?;
+    let policy = Policy::new(config.ranges, named.portion.unwrap_or(fixed), sub_policies);
     policy.validate().is_ok().then_some(policy)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
-use super::{AugmentMode, Config, Portion};
+use super::{AugmentMode, Config, Portion, SearchSpace};
 use crate::{Auto, ConfigError};
 
 /// Names of files in a study's folder that are not the user's to choose.
@@ -99,6 +99,17 @@ impl Config {
             && !(share > 0.0 && share <= 1.0)
         {
             return Err(("portion", "must be above 0 and at most 1, or \"search\"".into()));
+        }
+        if self.space == SearchSpace::Schemes {
+            if self.augment != AugmentMode::Online {
+                return Err((
+                    "augment",
+                    "must be \"online\" when space is \"schemes\": they are used in each image's place".into(),
+                ));
+            }
+            if self.finish {
+                return Err(("finish", "must be false when space is \"schemes\": each has a finish of its own".into()));
+            }
         }
         if self.augment == AugmentMode::Online && self.portion == Portion::Searched {
             return Err(("portion", "has no meaning when augment is \"online\", where chance takes its place".into()));

@@ -58,6 +58,11 @@ const KEYS: &[(&str, &str)] = &[
     ),
     ("# Policies", ""),
     (
+        "space",
+        "\"policies\": sequences of ops as DeepAugment has them. \"schemes\": so many ops drawn for each image from families of ops, \
+         at one strength, with or without shifts and mirror images; the schemes that need no search are tried first.",
+    ),
+    (
         "ranges",
         "What magnitudes mean: \"monotone\", \"deepaugment-1.1.2\", \"autoaugment\", \"randaugment\" or \
          \"trivialaugment-wide\".",

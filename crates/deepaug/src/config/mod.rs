@@ -76,6 +76,17 @@ pub enum AugmentMode {
     Online,
 }
 
+/// What a search chooses from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SearchSpace {
+    /// DeepAugment's: so many sub-policies of so many ops, each with a magnitude of its own.
+    #[default]
+    Policies,
+    /// Ways of augmenting as people use them without a search, and most that lie between: see the README.
+    Schemes,
+}
+
 /// A child of the user's own, instead of a named model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -120,6 +131,7 @@ pub struct Config {
     pub early_stopping: EarlyStopping,
     pub patience: usize,
     pub workers: Auto<usize>,
+    pub space: SearchSpace,
     pub ranges: RangeTable,
     #[serde(deserialize_with = "selected")]
     pub ops: Vec<Op>,
@@ -205,6 +217,7 @@ impl Default for Config {
             early_stopping: EarlyStopping::Off,
             patience: 0,
             workers: Auto::Auto,
+            space: SearchSpace::Policies,
             ranges: RangeTable::Monotone,
             ops: Op::DEEPAUGMENT.to_vec(),
             exclude: Vec::new(),

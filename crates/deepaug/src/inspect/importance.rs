@@ -57,6 +57,10 @@ fn importance(effect: Effect) -> Importance {
 }
 
 fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
+    // Policies that draw their ops are no points of one shape.
+    if trials.iter().any(|trial| trial.policy.whole.is_some()) {
+        return Ok(None);
+    }
     let steps = || trials.iter().flat_map(|trial| trial.policy.sub_policies.iter().flatten());
     let ops: Vec<&str> = steps().map(|step| step.op.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
     let shape: Vec<usize> = trials[0].policy.sub_policies.iter().map(Vec::len).collect();

@@ -165,6 +165,9 @@ impl Inspection {
 
     /// The best `top` trials as a table: the policy's columns as in the notebook, rewards, and their spread.
     pub fn csv(&self, top: usize) -> String {
+        if self.ranked.iter().any(|trial| trial.policy.whole.is_some()) {
+            return self.whole_csv(top);
+        }
         let widest = self.ranked.first().map(|trial| trial.policy.sub_policies.as_slice()).unwrap_or_default();
         let mut header = vec!["trial_no".to_string()];
         for (s, steps) in widest.iter().enumerate() {
@@ -184,6 +187,19 @@ impl Inspection {
             cells
         });
         to_csv(std::iter::once(header).chain(rows))
+    }
+
+    /// The same of a notebook that has whole policies.
+    fn whole_csv(&self, top: usize) -> String {
+        let header = ["trial_no", "policy", "reward", "expected_accuracy_increase(%)", "deviation", "samples"];
+        let rows = self.ranked.iter().take(top).map(|trial| {
+            let policy = trial.policy.whole.as_ref().and_then(|policy| serde_json::to_string(policy).ok());
+            let mut cells = vec![trial.trial.to_string(), policy.unwrap_or_default()];
+            cells.extend([trial.reward, trial.increase, trial.deviation].map(cell));
+            cells.push(trial.samples.iter().flatten().count().to_string());
+            cells
+        });
+        to_csv(std::iter::once(header.map(String::from).to_vec()).chain(rows))
     }
 
     /// What each op did, as a table.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use csv::StringRecord;
+use deepaug_augmenter::{Policy, Step};
 use deepaug_child_model::EpochRecord;
 use serde::Serialize;
 
@@ -54,10 +55,16 @@ pub struct NamedPolicy {
     pub sub_policies: Vec<Vec<NamedStep>>,
     /// The portion, where the notebook has it.
     pub portion: Option<f64>,
+    /// All of it, where the notebook has that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Policy>,
 }
 
 impl fmt::Display for NamedPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(whole) = &self.whole {
+            return whole.fmt(f);
+        }
         for (i, steps) in self.sub_policies.iter().enumerate() {
             let steps: Vec<String> = steps.iter().map(|step| format!("{} {:.2}", step.op, step.magnitude)).collect();
             write!(f, "{}{}", if i == 0 { "" } else { " | " }, steps.join(" + "))?;
@@ -123,7 +130,7 @@ impl Columns {
         if reward.is_none() {
             lacking.push("reward (or mean_late_val_acc)");
         }
-        if steps[0].is_empty() {
+        if steps[0].is_empty() && !named.contains_key("policy") {
             lacking.push("aug1_type and aug1_magnitude (or A_aug1_type and A_aug1_magnitude)");
         }
         let shape = if named.contains_key("phase") {
@@ -181,6 +188,14 @@ impl Row<'_> {
     }
 
     fn policy(&self) -> Result<NamedPolicy, String> {
+        if let Some(cell) = self.cell("policy") {
+            let policy: Policy = serde_json::from_str(cell)
+                .map_err(|error| self.wrong("policy", &format!("a policy ({error})"), cell))?;
+            let named = |step: &Step| NamedStep { op: step.op.name().into(), magnitude: step.magnitude };
+            let parts = policy.sub_policies.iter().chain([&policy.always]).filter(|part| !part.ops.is_empty());
+            let sub_policies = parts.map(|part| part.ops.iter().map(named).collect()).collect();
+            return Ok(NamedPolicy { sub_policies, portion: None, whole: Some(policy) });
+        }
         let step = |&(kind, magnitude): &(usize, usize)| {
             let cell = |index: usize| self.cells.get(index).unwrap_or_default().trim();
             match cell(magnitude).parse::<f64>() {
@@ -189,7 +204,8 @@ impl Row<'_> {
             }
         };
         let sub_policies = self.columns.steps.iter().map(|steps| steps.iter().map(step).collect());
-        Ok(NamedPolicy { sub_policies: sub_policies.collect::<Result<_, _>>()?, portion: self.number("portion")? })
+        let sub_policies = sub_policies.collect::<Result<_, _>>()?;
+        Ok(NamedPolicy { sub_policies, portion: self.number("portion")?, whole: None })
     }
 
     fn epoch(&self) -> Result<Option<EpochRecord>, String> {

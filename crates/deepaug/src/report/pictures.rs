@@ -49,7 +49,7 @@ mod tests {
     fn originals_stand_above_what_becomes_of_them() {
         let images = Array4::from_shape_fn((3, 8, 6, 1), |(i, y, x, _)| (i * 50 + y * 6 + x) as u8);
         let sub_policies = vec![SubPolicy { ops: vec![Step::new(Op::Invert, 1.0)] }];
-        let invert = Policy { ranges: RangeTable::Monotone, portion: 0.1, sub_policies };
+        let invert = Policy::new(RangeTable::Monotone, 0.1, sub_policies);
         let address = policy(&invert, images.view(), 3).unwrap();
         let bytes = STANDARD.decode(address.strip_prefix("data:image/png;base64,").unwrap()).unwrap();
         let file = tempfile::NamedTempFile::with_suffix(".png").unwrap();
