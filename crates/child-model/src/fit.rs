@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use deepaug_augmenter::Copies;
-use ndarray::{ArrayView4, Axis};
+use ndarray::{Array4, ArrayView4, Axis};
 use rand::{Rng, RngCore};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
@@ -82,8 +82,11 @@ pub(crate) fn fit<E: Engine>(
     // Views of parts of images may be full of gaps.
     let originals: Vec<_> = trainings.iter().map(|t| t.set.images.as_standard_layout()).collect();
     let validation_images = set.validation_images.as_standard_layout();
-    let validation = Validation::new(set);
+    let validation = Validation::new(set.validation_labels, set.classes);
     let validation_data = engine.data(&validation.rows(validation_images.view(), children));
+    let (measured_images, measured_labels) = measured(set, settings.measured);
+    let part = Validation::new(&measured_labels, set.classes);
+    let part_data = (!measured_labels.is_empty()).then(|| engine.data(&part.rows(measured_images.view(), children)));
     let mut ended: Vec<Option<TrainError>> = trainings.iter().map(|_| None).collect();
     let mut epochs: Vec<Vec<EpochRecord>> = trainings.iter().map(|_| Vec::new()).collect();
     let mut tape = Vec::new();
@@ -123,18 +126,21 @@ pub(crate) fn fit<E: Engine>(
         };
         let training_sums = engine.download(&sums).map_err(device)?;
         let validation_sums = validation.evaluate(&mut network, engine, &validation_data, plan).map_err(device)?;
+        let measured_sums = part_data.as_ref().map(|data| part.evaluate(&mut network, engine, data, plan));
+        let measured_sums = measured_sums.transpose().map_err(device)?;
         for child in 0..children {
             if ended[child].is_some() {
                 continue;
             }
             let mean = |sums: &[f32], which: usize, count: usize| f64::from(sums[2 * child + which]) / count as f64;
-            let (seen, measured) = (steps * images, set.validation_labels.len());
+            let (seen, validated) = (steps * images, set.validation_labels.len());
             let record = EpochRecord {
                 epoch: epoch + 1,
                 acc: mean(&training_sums, 1, seen),
                 loss: mean(&training_sums, 0, seen),
-                val_acc: mean(&validation_sums, 1, measured),
-                val_loss: mean(&validation_sums, 0, measured),
+                val_acc: mean(&validation_sums, 1, validated),
+                val_loss: mean(&validation_sums, 0, validated),
+                train_acc: measured_sums.as_ref().map(|sums| mean(sums, 1, measured_labels.len())),
             };
             if !record.loss.is_finite() || !record.val_loss.is_finite() {
                 ended[child] = Some(TrainError::Diverged { epoch: epoch + 1 });
@@ -172,7 +178,7 @@ pub(crate) fn accuracy<E: Engine>(
 ) -> Result<f64, TrainError> {
     let mut network = Network::new(plan, engine, 1, weights.clone(), optimiser);
     let images = set.validation_images.as_standard_layout();
-    let validation = Validation::new(set);
+    let validation = Validation::new(set.validation_labels, set.classes);
     let data = engine.data(&validation.rows(images.view(), 1));
     let sums = validation.evaluate(&mut network, engine, &data, plan).map_err(|why| TrainError::Device { why })?;
     Ok(f64::from(sums[1]) / set.validation_labels.len() as f64)
@@ -234,6 +240,13 @@ fn targets(training: &Training<'_>, copies: &Copies) -> Vec<f32> {
         .collect()
 }
 
+/// So many of the training images, in even steps through all, and their labels.
+fn measured(set: &TrainingSet<'_>, count: usize) -> (Array4<u8>, Vec<usize>) {
+    let all = set.labels.len();
+    let chosen: Vec<usize> = (0..count.min(all)).map(|i| i * all / count.min(all)).collect();
+    (set.images.select(Axis(0), &chosen), chosen.iter().map(|&image| set.labels[image]).collect())
+}
+
 /// The validation images in batches of one size, the last filled with rows that count for nothing.
 struct Validation {
     targets: Vec<f32>,
@@ -242,12 +255,12 @@ struct Validation {
 }
 
 impl Validation {
-    fn new(set: &TrainingSet<'_>) -> Self {
-        let count = set.validation_labels.len();
+    fn new(labels: &[usize], classes: usize) -> Self {
+        let count = labels.len();
         let batches = count.div_ceil(EVALUATION_BATCH).max(1);
-        let one_hot = |&label: &usize| (0..set.classes).map(move |c| f32::from(u8::from(c == label)));
-        let nothing = std::iter::repeat_n(0.0, set.classes);
-        let targets = set.validation_labels.iter().flat_map(one_hot).chain(nothing).collect();
+        let one_hot = |&label: &usize| (0..classes).map(move |c| f32::from(u8::from(c == label)));
+        let nothing = std::iter::repeat_n(0.0, classes);
+        let targets = labels.iter().flat_map(one_hot).chain(nothing).collect();
         Self { targets, images: count.div_ceil(batches), batches }
     }
 

@@ -15,6 +15,10 @@ pub struct EpochRecord {
     pub val_acc: f64,
     /// Mean cross-entropy on the validation images after the epoch.
     pub val_loss: f64,
+    /// Accuracy in [0, 1] on original training images after the epoch, measured as on validation images: without augmentation or
+    /// dropout. Absent unless [`Settings::measured`](crate::Settings::measured) asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_acc: Option<f64>,
 }
 
 /// All epochs of one training, in order.

@@ -341,7 +341,7 @@ fn read_epoch(line: &str, due: usize, epochs: usize) -> Result<Option<EpochRecor
     if !(loss.is_finite() && val_loss.is_finite()) {
         return Err(TrainError::Diverged { epoch });
     }
-    Ok(Some(EpochRecord { epoch, acc, loss, val_acc, val_loss }))
+    Ok(Some(EpochRecord { epoch, acc, loss, val_acc, val_loss, train_acc: None }))
 }
 
 /// A line that the program wrote.

@@ -39,6 +39,9 @@ pub struct Settings {
     pub mixup: f64,
     /// When images are augmented.
     pub augment: Augment,
+    /// Original training images whose accuracy is measured after each epoch, in even steps through all; 0 for none.
+    #[serde(default)]
+    pub measured: usize,
 }
 
 impl Settings {
@@ -52,6 +55,7 @@ impl Settings {
             label_smoothing: 0.0,
             mixup: 0.0,
             augment: Augment::Once,
+            measured: 0,
         }
     }
 }

@@ -107,8 +107,14 @@ fn epochs_arrive_in_order_while_the_program_runs() {
     };
     let history = program.train(&toy.training(), &on_epoch).unwrap();
     assert_eq!(history.epochs, *heard.lock().unwrap());
-    assert_eq!(history.epochs[0], EpochRecord { epoch: 1, acc: 0.5, loss: 1.5, val_acc: 0.25, val_loss: 2.0 });
-    assert_eq!(history.epochs[1], EpochRecord { epoch: 2, acc: 1.0, loss: 0.5, val_acc: 0.0, val_loss: 2.5 });
+    assert_eq!(
+        history.epochs[0],
+        EpochRecord { epoch: 1, acc: 0.5, loss: 1.5, val_acc: 0.25, val_loss: 2.0, train_acc: None }
+    );
+    assert_eq!(
+        history.epochs[1],
+        EpochRecord { epoch: 2, acc: 1.0, loss: 0.5, val_acc: 0.0, val_loss: 2.5, train_acc: None }
+    );
 }
 
 #[test]

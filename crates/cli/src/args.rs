@@ -105,6 +105,7 @@ const OPTIMIZE_EXAMPLES: &str = "Examples:
   deepaug optimize                                    a small search on the images inside the program
   deepaug optimize --data my-images                   the same on a folder with one folder per class
   deepaug optimize --config my.toml --iters 300       a real search (deepaug config > my.toml is a start)
+  deepaug optimize --data my-images --for 30m         sizes chosen for half an hour
   deepaug optimize --config my.toml --time 2h         as much of it as two hours allow
   deepaug optimize --resume reports/experiments/my-images-001";
 
@@ -142,7 +143,7 @@ pub(crate) struct Optimize {
     #[arg(long, value_name = "N|auto", value_parser = workers)]
     pub(crate) workers: Option<Workers>,
     /// End the search in time for its best policies to be confirmed within this: 90s, 30m, 2h
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, visible_alias = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) time: Option<Duration>,
     /// Trainings at most, confirmation and earlier runs included
     #[arg(long, value_name = "N", value_parser = in_range(1, 100_000_000))]

@@ -56,9 +56,9 @@ pub enum ImageSize {
     Side(u32),
 }
 
-/// The largest side that [`ImageSize::Auto`] chooses: four times the pixels of CIFAR's. The cost of a training grows with
-/// the square of it.
-pub const LARGEST_AUTO: usize = 64;
+/// The largest side that [`ImageSize::Auto`] chooses: CIFAR's. The cost of a training grows with the square of it, and a search
+/// gains more from more trainings.
+pub const LARGEST_AUTO: usize = 32;
 
 /// How many channels images have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -105,11 +105,15 @@ fn automatic_sizes_are_the_median_and_keep_what_is_small_and_even() {
     let auto = ReadOptions { image_size: ImageSize::Auto, ..ReadOptions::default() };
     let even = two("grey.png", "alpha.png");
     assert_eq!(Dataset::read(even.path(), &auto).unwrap().image_shape()[..2], [12, 16]);
-    // 16x12, 64x48 and, by its orientation, 48x64.
+    // 16x12, 64x48 and, by its orientation, 48x64: the middle of the shorter sides is 48, above the most.
     let uneven = two("grey.png", "exif-6.jpg");
     fs::copy(fixtures().join("kinds/rgb.jpg"), uneven.path().join("b/rgb.jpg")).unwrap();
     let set = Dataset::read(uneven.path(), &auto).unwrap();
-    assert_eq!(set.image_shape()[..2], [48, 48]);
+    assert_eq!(set.image_shape()[..2], [32, 32]);
+    // 16x12, 16x12 and 48x64.
+    let small = two("grey.png", "exif-6.jpg");
+    fs::copy(fixtures().join("kinds/grey16.png"), small.path().join("b/grey16.png")).unwrap();
+    assert_eq!(Dataset::read(small.path(), &auto).unwrap().image_shape()[..2], [12, 12]);
     assert_eq!(set.origins().sizes, [[16, 12], [48, 64], [64, 48]]);
     let padded = ReadOptions { fit: Fit::Pad, ..auto };
     // White beside the upright picture.

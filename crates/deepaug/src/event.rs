@@ -8,7 +8,7 @@ use deepaug_augmenter::Policy;
 use deepaug_child_model::EpochRecord;
 use serde::Serialize;
 
-use crate::Termination;
+use crate::{Sizing, Termination};
 
 /// How far a study has come.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,6 +54,8 @@ pub enum Event {
         /// Trials under way at once.
         workers: usize,
     },
+    /// Sizes that the configuration leaves open have been chosen.
+    Sized(Sizing),
     /// How long it will take, from the speed of a few steps.
     Estimated {
         /// Training images that all children together learn from a second.
@@ -160,6 +162,7 @@ impl fmt::Display for Event {
                 let left = left.map(clock).unwrap_or_default();
                 write!(f, "{images_per_second:.0} images a second: about {left} for all trainings")
             }
+            Self::Sized(sizing) => sizing.fmt(f),
             Self::TrialStarted { trial, policy } => write!(f, "trial {trial}: {policy}"),
             Self::Epoch { trial, sample, epochs, record } => write!(
                 f,

@@ -10,7 +10,7 @@ use deepaug_controller::Point;
 use crate::Config;
 use crate::journal::{Entry, Told};
 use crate::result::{Candidate, mean_reward};
-use crate::reward::{Reward, reward};
+use crate::reward::{OverfitMeasure, Reward, reward};
 
 /// What was proposed for a trial.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +78,7 @@ pub(crate) struct Ledger {
     samples: usize,
     epochs: usize,
     last_n_epochs: usize,
+    measure: OverfitMeasure,
     tolerance: f64,
     proposed: BTreeMap<u64, Proposal>,
     ended: BTreeMap<(u64, usize), Ended>,
@@ -89,6 +90,7 @@ impl Ledger {
             samples: config.opt_samples,
             epochs: config.child_epochs,
             last_n_epochs: config.opt_last_n_epochs,
+            measure: config.overfit_measure,
             tolerance: config.overfit_tolerance,
             proposed: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -162,7 +164,9 @@ impl Ledger {
     /// What a training was worth; none if it failed.
     pub(crate) fn worth(&self, ended: &Ended) -> Option<Reward> {
         match ended {
-            Ended::Trained { history, .. } => Some(reward(&history.epochs, self.last_n_epochs, self.tolerance)),
+            Ended::Trained { history, .. } => {
+                Some(reward(&history.epochs, self.last_n_epochs, self.measure, self.tolerance))
+            }
             Ended::Told { told: Told::Reward(value), .. } => {
                 Some(Reward { value: *value, overfitted: false, top_k: *value })
             }

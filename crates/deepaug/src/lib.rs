@@ -9,7 +9,7 @@
 //! # fn main() -> Result<(), deepaug::Error> {
 //! # let folder = tempfile::tempdir().expect("a temporary folder");
 //! # let out = folder.path().join("first");
-//! let mut config = Config { iters: 1, train_set_size: 40.into(), validation_set_size: 20.into(), ..Config::quickstart() };
+//! let mut config = Config { iters: 1, train_set_size: 40.into(), validation_set_size: 20.into(), ..Config::default() };
 //! # config.model = deepaug::Model::TinyCnn;
 //! config.child_epochs = 1;
 //! let study = Study::create(config, Some(&out))?; // reads the data, makes the folder
@@ -52,6 +52,7 @@ mod rungs;
 mod schemes;
 mod search;
 mod seeds;
+mod sizing;
 pub mod statistics;
 mod study;
 mod train;
@@ -62,7 +63,7 @@ pub use auto::Auto;
 pub use bench::{ChildBench, ChildSpeed, OpBench, OpSpeed};
 pub use codec::Codec;
 pub use colour::Colour;
-pub use config::{AugmentMode, Child, Config, EpochSize, Portion, SearchSpace};
+pub use config::{AugmentMode, Child, Config, EpochSize, Portion, SearchSpace, Sizes};
 pub use data::{DataReport, data_sheet, read_data};
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{Online, Op, Policy, Published, RangeTable, Step, SubPolicy};
@@ -87,5 +88,6 @@ pub use preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images,
 pub use report::write_report;
 pub use result::{Advice, Candidate, Gain, SearchResult, Termination, Verdict};
 pub use rungs::EarlyStopping;
+pub use sizing::{Sizing, Wanted};
 pub use study::{Budget, Changes, Study};
 pub use train::{Train, Trained};

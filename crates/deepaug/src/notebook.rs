@@ -75,6 +75,7 @@ struct Measured {
     /// Accuracy, loss, validation accuracy and loss, and the first's excess over the third.
     values: [String; 5],
     epoch: String,
+    train_acc: String,
 }
 
 /// A training's rows, in the order of the [`header`].
@@ -94,6 +95,7 @@ fn cells(codec: &Codec, row: &Row<'_>) -> Vec<Vec<String>> {
             Ended::Told { told: Told::Failed(why), .. } => failed = why.clone(),
             Ended::Told { told: Told::Reward(_), .. } => {}
         }
+        let train_acc = measured.train_acc;
         let [acc, loss, val_acc, val_loss, gap] = measured.values;
         let mut cells = vec![acc, loss, val_acc, val_loss, row.trial.to_string()];
         cells.extend(codec.cells(&row.proposal.point, &row.proposal.policy));
@@ -103,7 +105,7 @@ fn cells(codec: &Codec, row: &Row<'_>) -> Vec<Vec<String>> {
             cells.push(gap);
         }
         let (overfitted, top_k) = (value(|r| r.overfitted.to_string()), value(|r| r.top_k.to_string()));
-        cells.extend([row.phase.into(), overfitted, top_k, behind, seed, device, seconds, failed]);
+        cells.extend([row.phase.into(), overfitted, top_k, behind, seed, device, seconds, failed, train_acc]);
         cells
     };
     match row.ended.history() {
@@ -114,9 +116,9 @@ fn cells(codec: &Codec, row: &Row<'_>) -> Vec<Vec<String>> {
 
 impl Measured {
     fn of(record: &EpochRecord) -> Self {
-        let EpochRecord { epoch, acc, loss, val_acc, val_loss } = *record;
+        let EpochRecord { epoch, acc, loss, val_acc, val_loss, train_acc } = *record;
         let values = [acc, loss, val_acc, val_loss, acc - val_acc].map(|value| value.to_string());
-        Self { values, epoch: epoch.to_string() }
+        Self { values, epoch: epoch.to_string(), train_acc: train_acc.map(|acc| acc.to_string()).unwrap_or_default() }
     }
 }
 
@@ -129,7 +131,7 @@ fn header(codec: &Codec) -> Vec<String> {
     if single {
         columns.push("acc_overfit".into());
     }
-    let ours = ["phase", "overfitted", "top_k_val_acc", "behind", "seed", "device", "seconds", "failed"];
+    let ours = ["phase", "overfitted", "top_k_val_acc", "behind", "seed", "device", "seconds", "failed", "train_acc"];
     columns.extend(ours.map(String::from));
     columns
 }

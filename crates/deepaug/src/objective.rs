@@ -11,6 +11,7 @@ use deepaug_child_model::{
 use deepaug_dataset::{Dataset, Split};
 use ndarray::Array4;
 
+use crate::reward::OverfitMeasure;
 use crate::seeds::{Purpose, derive};
 use crate::{Config, EpochSize};
 
@@ -49,6 +50,11 @@ impl Objective {
                     EpochSize::Fixed => Some(config.epoch_of(split.train.len())),
                     EpochSize::Pool => None,
                 },
+                // As many as there are to be set against.
+                measured: match config.overfit_measure {
+                    OverfitMeasure::Evaluation => split.validation.len(),
+                    OverfitMeasure::DeepAugment | OverfitMeasure::Off => 0,
+                },
                 ..config.settings()
             },
             child,
@@ -84,16 +90,36 @@ impl Objective {
         let speed = images_per_second(self.child(), &self.training(&policy, 0), [at_once, passes], PROBE)?;
         let learnt = self.images_per_epoch() as f64;
         // An evaluation is the way there without the way back.
-        let measured = self.validation_labels.len() as f64 / 3.0;
+        let measured = (self.validation_labels.len() + self.settings.measured) as f64 / 3.0;
         let images = trainings as f64 * self.settings.epochs as f64 * (learnt + measured);
         Ok(Some((speed, Duration::try_from_secs_f64(images / speed).unwrap_or(Duration::MAX))))
     }
 
     /// Trains one child for each (policy, sample) on this thread, and returns their histories in that order.
     pub fn train(&self, samples: &[(&Policy, usize)], observer: &dyn Observer) -> Vec<Result<History, TrainError>> {
+        self.train_on(samples, 1, observer)
+    }
+
+    /// The same, so many at once.
+    pub(crate) fn train_on(
+        &self,
+        samples: &[(&Policy, usize)],
+        at_once: usize,
+        observer: &dyn Observer,
+    ) -> Vec<Result<History, TrainError>> {
         let trainings: Vec<Training<'_>> =
             samples.iter().map(|&(policy, sample)| self.training(policy, sample)).collect();
-        self.child.train_all(&trainings, 1, observer)
+        self.child.train_all(&trainings, at_once, observer)
+    }
+
+    /// Training images whose accuracy is measured after each epoch.
+    pub(crate) fn measured(&self) -> usize {
+        self.settings.measured.min(self.labels.len())
+    }
+
+    /// The model, for another objective.
+    pub(crate) fn into_child(self) -> Box<dyn ChildModel> {
+        self.child
     }
 
     /// How many trainings the child model takes at once.

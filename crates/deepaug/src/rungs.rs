@@ -122,7 +122,8 @@ mod tests {
     use super::*;
 
     fn epochs(accuracies: &[f64]) -> Vec<EpochRecord> {
-        let record = |(i, &val_acc)| EpochRecord { epoch: i + 1, acc: 0.5, loss: 1.0, val_acc, val_loss: 1.0 };
+        let record =
+            |(i, &val_acc)| EpochRecord { epoch: i + 1, acc: 0.5, loss: 1.0, val_acc, val_loss: 1.0, train_acc: None };
         accuracies.iter().enumerate().map(record).collect()
     }
 

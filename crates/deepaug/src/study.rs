@@ -16,7 +16,9 @@ use crate::result::{SearchResult, write_whole};
 use crate::search::Search;
 use crate::seeds::{Purpose, derive};
 use crate::workers::locked;
-use crate::{Auto, Codec, Config, ConfigError, EarlyStopping, Error, Event, Objective, read_data};
+use crate::{
+    Auto, Codec, Config, ConfigError, EarlyStopping, Error, Event, Objective, Sizes, Sizing, Wanted, read_data, sizing,
+};
 
 /// Where studies go unless told otherwise.
 const STUDIES: &str = "reports/experiments";
@@ -38,6 +40,8 @@ pub struct Study {
     recorder: Mutex<Recorder>,
     stop: Arc<AtomicBool>,
     budget: Budget,
+    /// What was chosen for it, when it was made in this process.
+    sizing: Option<Sizing>,
 }
 
 /// What a run may take. When it is spent no trial is begun; those under way are finished, and the best confirmed.
@@ -75,7 +79,16 @@ impl Study {
     /// As [`create`](Self::create).
     pub fn create_with(config: Config, dataset: &Dataset, out: Option<&Path>) -> Result<Self, Error> {
         let child = config.child_model()?;
-        Self::create_from(config, dataset, child, out)
+        Self::create_from(config, dataset, child, out, Wanted::default())
+    }
+
+    /// The same; sizes that the configuration leaves open are chosen for what is wanted.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_for(config: Config, dataset: &Dataset, out: Option<&Path>, wanted: Wanted) -> Result<Self, Error> {
+        let child = config.child_model()?;
+        Self::create_from(config, dataset, child, out, wanted)
     }
 
     /// Makes a new study of a child model of the caller's own, which takes the place of what the configuration says.
@@ -84,7 +97,7 @@ impl Study {
     /// As [`create`](Self::create).
     pub fn create_with_child(config: Config, child: Box<dyn ChildModel>, out: Option<&Path>) -> Result<Self, Error> {
         let dataset = read(&config)?;
-        Self::create_from(config, &dataset, child, out)
+        Self::create_from(config, &dataset, child, out, Wanted::default())
     }
 
     fn create_from(
@@ -92,6 +105,7 @@ impl Study {
         dataset: &Dataset,
         child: Box<dyn ChildModel>,
         out: Option<&Path>,
+        wanted: Wanted,
     ) -> Result<Self, Error> {
         // A study stays on the kind of device it began on, and can be resumed from any folder.
         config.device = if child.device_kind() == "wgpu" { DeviceChoice::Wgpu } else { DeviceChoice::Cpu };
@@ -105,12 +119,22 @@ impl Study {
         {
             config.child.folder = folder.to_string_lossy().into_owned();
         }
+        config.validate()?;
+        let (child, sizing) = match config.sizes {
+            Sizes::Given => (child, None),
+            Sizes::Auto => {
+                child.check(dataset.image_shape(), dataset.classes().len())?;
+                let (child, sizing) = sizing::choose(&mut config, dataset, child, wanted)?;
+                config.sizes = Sizes::Given;
+                (child, Some(sizing))
+            }
+        };
         let parts = Parts::new(&mut config, dataset, child)?;
         let folder = match out {
             Some(out) => claim(out)?,
             None => next_free(&config)?,
         };
-        Self::found(config, &folder, parts).inspect_err(|_| {
+        Self::found(config, &folder, parts).map(|study| Self { sizing, ..study }).inspect_err(|_| {
             // Nothing half-made stays behind; what is not ours does.
             let _ = std::fs::remove_file(folder.join(FROZEN_CONFIG));
             let _ = std::fs::remove_file(folder.join(JOURNAL));
@@ -172,8 +196,8 @@ impl Study {
         let codec = Codec::new(&config);
         let recorder = Mutex::new(Recorder::new(&config, &folder, journal, entries)?);
         let Parts { split, classes, objective, .. } = parts;
-        let (stop, budget) = Default::default();
-        Ok(Self { config, codec, folder, split, classes, objective, recorder, stop, budget })
+        let (stop, budget, sizing) = Default::default();
+        Ok(Self { config, codec, folder, split, classes, objective, recorder, stop, budget, sizing })
     }
 
     /// The study's folder.
@@ -225,6 +249,9 @@ impl Study {
             trainings,
             workers: config.workers.unwrap_or(1),
         });
+        if let Some(sizing) = self.sizing {
+            emit(&Event::Sized(sizing));
+        }
         let todo = trainings.saturating_sub(locked(&self.recorder).ledger().counts().0);
         // What is wrong with a training is said where it is trained in earnest.
         if todo > 0

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use deepaug::{Changes, ChildModel, Config, EpochRecord, Error, History, Study, TrainError, Training};
+use deepaug::{Changes, ChildModel, Config, EpochRecord, Error, History, Portion, Study, TrainError, Training};
 
 /// Learns nothing: its accuracy is a number made of the seed and of how much is augmented. After `trainings` trainings
 /// its device is gone.
@@ -33,7 +33,8 @@ impl ChildModel for Made {
         let accuracy = 0.5 + noise + 0.2 * training.policy.portion * training.policy.sub_policies.len() as f64;
         let mut epochs = Vec::new();
         for epoch in 1..=training.settings.epochs {
-            let record = EpochRecord { epoch, acc: accuracy, loss: 1.0, val_acc: accuracy, val_loss: 1.0 };
+            let record =
+                EpochRecord { epoch, acc: accuracy, loss: 1.0, val_acc: accuracy, val_loss: 1.0, train_acc: None };
             epochs.push(record);
             if !on_epoch(&record) {
                 return Err(TrainError::Stopped);
@@ -50,7 +51,13 @@ fn config() -> Config {
         threads: 1,
         train_set_size: 40.into(),
         validation_set_size: 20.into(),
-        ..Config::quickstart()
+        opt_samples: 2,
+        confirm_policies: 2,
+        confirm_samples: 4,
+        sub_policies: 1,
+        portion: Portion::Searched,
+        child_batch_size: 32,
+        ..Config::default()
     }
 }
 

@@ -76,7 +76,7 @@ impl ChildModel for NearestMean {
                     .zip(set.validation_labels)
                     .map(|(image, &label)| means.judge(image, label)),
             );
-            let record = EpochRecord { epoch, acc, loss, val_acc, val_loss };
+            let record = EpochRecord { epoch, acc, loss, val_acc, val_loss, train_acc: None };
             epochs.push(record);
             if !on_epoch(&record) {
                 return Err(TrainError::Stopped);

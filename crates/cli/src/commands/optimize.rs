@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use deepaug::{Budget, Changes, Config, Error, SearchResult, Study};
+use deepaug::{Budget, Changes, Config, Error, SearchResult, Sizes, Study, Wanted};
 
 use crate::commands::data;
 use crate::progress::View;
 use crate::{args, output};
 
-/// Policies in the table at the end.
 /// Characters of a policy that are shown; a file holds it whole.
 const LONGEST_POLICY: usize = 200;
 
+/// Policies in the table at the end.
 const SHOWN: usize = 5;
 
 pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
@@ -21,7 +21,11 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
         None => {
             let config = configuration(args)?;
             let dataset = data::read(&config, args.json)?;
-            Study::create_with(config, &dataset, args.out.as_deref())?
+            if config.sizes == Sizes::Auto && !args.json {
+                output::note("choosing sizes by a few trainings without augmentation");
+            }
+            let wanted = Wanted { time: args.time, iters: args.iters };
+            Study::create_for(config, &dataset, args.out.as_deref(), wanted)?
         }
     };
     let study = study.within(Budget { time: args.time, trainings: args.trainings });

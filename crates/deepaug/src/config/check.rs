@@ -5,8 +5,8 @@ use std::path::Path;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
-use super::{AugmentMode, Config, Portion, SearchSpace};
-use crate::{Auto, ConfigError};
+use super::{AugmentMode, Config, Portion, SearchSpace, Sizes};
+use crate::{Auto, ConfigError, EarlyStopping};
 
 /// Names of files in a study's folder that are not the user's to choose.
 const RESERVED: [&str; 7] = [
@@ -30,6 +30,9 @@ impl Config {
 
     /// Whether every value makes sense; the key and the reason where one does not.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.sizes == Sizes::Auto && (!self.child.command.is_empty() || self.early_stopping != EarlyStopping::Off) {
+            return Err(("sizes", "must be \"given\" with a program of your own, and with early_stopping".into()));
+        }
         // The upper limits are far beyond use; they keep a slip of the finger from asking for all memory there is.
         let counts = [
             ("image_size", self.image_size.unwrap_or(0) as usize, 0, 1024),

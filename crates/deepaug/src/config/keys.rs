@@ -14,7 +14,7 @@ const KEYS: &[(&str, &str)] = &[
     ),
     (
         "image_size",
-        "Side in pixels that images are brought to; 0 keeps them as they are, \"auto\" takes the middle one, at most 64.",
+        "Side in pixels that images are brought to; 0 keeps them as they are, \"auto\" takes the middle one, at most 32.",
     ),
     ("fit", "Images of other shapes: \"crop\" takes the central square, \"pad\" puts background beside them."),
     ("channels", "\"auto\" (grey where every image is), \"grey\" or \"rgb\"."),
@@ -31,6 +31,11 @@ const KEYS: &[(&str, &str)] = &[
         "Images that cannot be read: \"error\" stops at the first, \"skip\" leaves them out and lists them.",
     ),
     ("data_cache", "Whether decoded images are kept in the user's cache folder, for a quick next start."),
+    (
+        "sizes",
+        "\"given\" below, or \"auto\": train_set_size, validation_set_size, child_epochs, iters, opt_samples, confirm_policies and \
+         confirm_samples are chosen from the data and the time.",
+    ),
     ("train_set_size", "Images each child is trained on, at most: a number, or a share of all such as 0.5."),
     ("validation_set_size", "Images the reward is measured on, at most; a number or a share of all."),
     ("test_set_size", "Images held out where the data has no test part of its own. No search touches them."),
@@ -41,7 +46,12 @@ const KEYS: &[(&str, &str)] = &[
     ("opt_initial_points", "Policies tried before the first one that is proposed from what was learnt."),
     ("opt_samples", "Trainings a policy; their rewards are averaged."),
     ("opt_last_n_epochs", "The reward is the mean of this many highest validation accuracies ..."),
-    ("overfit_tolerance", "... among epochs whose training accuracy is at most this much above validation accuracy."),
+    (
+        "overfit_measure",
+        "... among epochs that do not overfit. \"evaluation\": the training accuracy is that on original images after the epoch, alike \
+         for every policy; \"deepaugment\": on the augmented images during it; \"off\": all epochs count.",
+    ),
+    ("overfit_tolerance", "An epoch overfits when its training accuracy is more than this above validation accuracy."),
     ("confirm_policies", "Best policies trained again with fresh seeds after the search; 0 for none."),
     ("confirm_samples", "Fresh trainings for each of them, and for no policy."),
     (

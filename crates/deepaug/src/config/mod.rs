@@ -17,6 +17,7 @@ use deepaug_dataset::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use self::keys::{line_of, line_of_key, names, unknown};
+use crate::reward::OverfitMeasure;
 use crate::{Auto, Colour, ConfigError, EarlyStopping};
 
 /// Whether the share of images that a sub-policy augments is searched or given.
@@ -87,6 +88,17 @@ pub enum SearchSpace {
     Schemes,
 }
 
+/// Who chooses how large a search is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sizes {
+    /// The configuration.
+    #[default]
+    Given,
+    /// The data and the time, by a few trainings without a policy, before a study is made: images, epochs, policies, seeds.
+    Auto,
+}
+
 /// A child of the user's own, instead of a named model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -116,6 +128,7 @@ pub struct Config {
     pub group_column: String,
     pub on_bad_image: OnBadImage,
     pub data_cache: bool,
+    pub sizes: Sizes,
     pub train_set_size: Amount,
     pub validation_set_size: Amount,
     pub test_set_size: Amount,
@@ -125,6 +138,7 @@ pub struct Config {
     pub opt_initial_points: usize,
     pub opt_samples: usize,
     pub opt_last_n_epochs: usize,
+    pub overfit_measure: OverfitMeasure,
     pub overfit_tolerance: f64,
     pub confirm_policies: usize,
     pub confirm_samples: usize,
@@ -202,6 +216,7 @@ impl Default for Config {
             group_column: String::new(),
             on_bad_image: OnBadImage::Error,
             data_cache: true,
+            sizes: Sizes::Given,
             train_set_size: Amount::Count(2000),
             validation_set_size: Amount::Count(1000),
             test_set_size: TEST_SHARE,
@@ -211,6 +226,7 @@ impl Default for Config {
             opt_initial_points: 10,
             opt_samples: 3,
             opt_last_n_epochs: 3,
+            overfit_measure: OverfitMeasure::Evaluation,
             overfit_tolerance: 0.10,
             confirm_policies: 3,
             confirm_samples: 5,
@@ -338,6 +354,7 @@ impl Config {
             epochs: self.child_epochs,
             batch_size: self.child_batch_size,
             images_per_epoch: None,
+            measured: 0,
             optimiser: self.optimiser(),
             label_smoothing: self.label_smoothing,
             mixup: self.mixup,

@@ -214,7 +214,7 @@ impl Row<'_> {
         let (Some(acc), Some(val_acc)) = (acc, val_acc) else { return Ok(None) };
         let epoch = self.count("epoch")? as usize;
         let (loss, val_loss) = (loss.unwrap_or(f64::NAN), val_loss.unwrap_or(f64::NAN));
-        Ok(Some(EpochRecord { epoch, acc, loss, val_acc, val_loss }))
+        Ok(Some(EpochRecord { epoch, acc, loss, val_acc, val_loss, train_acc: self.number("train_acc")? }))
     }
 
     /// The training that the row is the first of, without epochs.

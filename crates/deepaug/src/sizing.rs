@@ -1,0 +1,233 @@
+//! Sizes chosen from the data: images a part, epochs, policies and trainings, so that a search on anybody's images can show
+//! something in the time there is.
+
+use std::fmt;
+use std::time::Duration;
+
+use deepaug_augmenter::{Policy, RangeTable};
+use deepaug_child_model::{Capacity, ChildModel, EpochRecord, Observer};
+use deepaug_dataset::{Amount, Dataset, Split, SplitSizes};
+use serde::Serialize;
+
+use crate::reward::mean_of_highest;
+use crate::seeds::{Purpose, derive};
+use crate::statistics::{LEVEL, detectable, deviation, mean};
+use crate::{Config, Error, Objective};
+
+/// Most images of the training part, and of the validation part: with more, a training takes so long that few fit.
+const MOST_IMAGES: usize = 1000;
+
+/// The share of the images that are not the test part that children are trained on.
+const TRAINING_SHARE: f64 = 0.7;
+
+/// Steps in which small nets stop gaining without augmentation, on the seven sets of `reports/defaults.md`, and epochs at least and
+/// at most.
+const PILOT_STEPS: usize = 1200;
+const PILOT_EPOCHS: [usize; 2] = [16, 120];
+
+/// Trainings without a policy that the sizes are chosen by.
+const PILOTS: usize = 4;
+
+/// Augmented children are given this many times the epochs after which an unaugmented one no longer gains: they learn more slowly
+/// and to a higher end.
+const LONGER: usize = 2;
+
+/// An unaugmented child no longer gains when it is within this of its highest accuracy.
+const LEVEL_ACCURACY: f64 = 0.01;
+
+/// The time that a search takes unless told otherwise.
+const USUAL_TIME: Duration = Duration::from_secs(600);
+
+/// The same for the images inside the program, which are there to show what a search does.
+const SAMPLE_TIME: Duration = Duration::from_secs(150);
+
+/// Pixel values that two cores of a common machine train the small net on a second (reports/child-models.md: 7,000 images of
+/// 32 x 32 x 3). Sizes that are not chosen for a given time depend on this, and not on the machine, so that they can be repeated.
+const USUAL_SPEED: f64 = 7000.0 * 32.0 * 32.0 * 3.0;
+
+/// Trainings of a policy in the search, and policies in the final race.
+const SAMPLES: usize = 2;
+const FINALISTS: usize = 4;
+
+/// What was chosen, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Sizing {
+    /// Images that children are trained on, and that they are judged on.
+    pub images: [usize; 2],
+    /// Epochs a training.
+    pub epochs: usize,
+    /// The epoch after which a child without augmentation no longer gained.
+    pub level: usize,
+    /// Policies to try.
+    pub policies: u64,
+    /// Trainings with fresh seeds for each that is confirmed.
+    pub confirmations: usize,
+    /// The accuracy without augmentation, the mean of the highest few over the first trainings.
+    pub accuracy: f64,
+    /// The smallest gain that the confirmation shows four times in five, in accuracy.
+    pub detectable: f64,
+    /// The time that the search is expected to take.
+    #[serde(rename = "seconds", serialize_with = "as_seconds")]
+    pub time: Duration,
+}
+
+fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64().round())
+}
+
+impl fmt::Display for Sizing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { images: [train, validation], epochs, level, policies, confirmations, .. } = self;
+        write!(
+            f,
+            "sizes chosen: {train} images to train on and {validation} to judge by; {epochs} epochs, for without augmentation \
+             accuracy levelled off at {:.1} % by epoch {level}; {policies} policies, the best with {confirmations} fresh seeds each\n\
+             a gain of {:.1} points or more will show (four times in five); about {}",
+            100.0 * self.accuracy,
+            100.0 * self.detectable,
+            crate::event::clock(self.time)
+        )
+    }
+}
+
+/// What is asked of a search whose sizes are chosen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// The time that it may take on this machine; about ten minutes on a common one unless given.
+    pub time: Option<Duration>,
+    /// Policies to try; as many as the time allows unless given.
+    pub iters: Option<u64>,
+}
+
+/// Chooses the sizes of a configuration that leaves them open, by a few trainings without a policy.
+///
+/// # Errors
+/// [`Error`], of the data or of a training.
+pub(crate) fn choose(
+    config: &mut Config,
+    dataset: &Dataset,
+    child: Box<dyn ChildModel>,
+    wanted: Wanted,
+) -> Result<(Box<dyn ChildModel>, Sizing), Error> {
+    let seed = derive(config.seed, Purpose::Split, 0);
+    // What there is beside the test part.
+    let all = SplitSizes {
+        train: Amount::Count(dataset.len()),
+        validation: Amount::Count(dataset.len()),
+        test: config.test_set_size,
+    };
+    let Split { train, validation, rest, .. } = Split::draw(dataset, all, seed)?;
+    let usable = train.len() + validation.len() + rest.len();
+    let train = ((TRAINING_SHARE * usable as f64) as usize).clamp(1, MOST_IMAGES);
+    let classes = dataset.classes().len();
+    config.train_set_size = Amount::Count(train.max(classes));
+    config.validation_set_size = Amount::Count((usable - train.min(usable)).clamp(1, MOST_IMAGES).max(classes));
+    let split = Split::draw(dataset, config.split_sizes(), seed)?;
+
+    let steps = split.train.len().div_ceil(config.child_batch_size).max(1);
+    config.child_epochs = PILOT_STEPS.div_ceil(steps).clamp(PILOT_EPOCHS[0], PILOT_EPOCHS[1]);
+    let objective = Objective::new(config, dataset, &split, child);
+    let Capacity { passes, children } = objective.capacity()?;
+    let none = Policy::none(RangeTable::Monotone);
+    let pilots: Vec<(&Policy, usize)> = (0..PILOTS).map(|sample| (&none, sample)).collect();
+    let at_once = (passes * children).clamp(1, PILOTS);
+    let begun = std::time::Instant::now();
+    let histories = objective.train_on(&pilots, at_once, &Silent);
+    let histories = histories.into_iter().collect::<Result<Vec<_>, _>>().map_err(Error::Child)?;
+    let took = begun.elapsed().as_secs_f64() * at_once as f64 / PILOTS as f64;
+
+    let k = config.opt_last_n_epochs;
+    let level = mean(&histories.iter().map(|history| levelled_off(&history.epochs) as f64).collect::<Vec<_>>()).round();
+    let pilot_epochs = config.child_epochs;
+    let epochs = (LONGER * level as usize).clamp(pilot_epochs / 3, pilot_epochs).max(k);
+    config.child_epochs = epochs;
+
+    // Seconds that one training keeps one place busy.
+    let of_pilot = epochs as f64 / pilot_epochs as f64;
+    let measured = took * of_pilot;
+    let (seconds, places, usual) = match wanted.time {
+        Some(time) => (measured, (passes * children) as f64, time),
+        None => {
+            let values: usize = dataset.image_shape().iter().product();
+            let images = epochs * (split.train.len() + (split.validation.len() + objective.measured()) / 3);
+            let usual = if config.data == deepaug_dataset::SAMPLE_NAME { SAMPLE_TIME } else { USUAL_TIME };
+            (2.0 * (images * values) as f64 / USUAL_SPEED, 2.0, usual)
+        }
+    };
+    let trainings = (usual.as_secs_f64() * places / seconds) as usize;
+    let (policies, confirmations) = allocate(trainings);
+    let policies = wanted.iters.unwrap_or(policies);
+    config.iters = policies;
+    config.opt_samples = SAMPLES;
+    config.confirm_policies = FINALISTS.min(policies as usize);
+    config.confirm_samples = confirmations;
+    let accuracies: Vec<f64> = histories
+        .iter()
+        .map(|history| mean_of_highest(history.epochs.iter().map(|epoch| epoch.val_acc).collect(), k))
+        .collect();
+    // Two trainings of equal seeds are about as far apart as two of different ones.
+    let spread = std::f64::consts::SQRT_2 * deviation(&accuracies).unwrap_or(0.0);
+    let all = (policies as usize + 1) * SAMPLES + config.confirmations(policies + 1);
+    let sizing = Sizing {
+        images: [split.train.len(), split.validation.len()],
+        epochs,
+        level: level as usize,
+        policies,
+        confirmations,
+        accuracy: mean(&accuracies),
+        detectable: detectable(spread, confirmations, (1.0 - LEVEL) / config.confirm_policies.max(1) as f64),
+        time: Duration::try_from_secs_f64(measured * all as f64 / (passes * children) as f64).unwrap_or(Duration::MAX),
+    };
+    Ok((objective.into_child(), sizing))
+}
+
+/// Policies to try and fresh seeds for the best, with so many trainings: a third goes to the fresh seeds, for it is they that tell
+/// which of the best is the best.
+fn allocate(trainings: usize) -> (u64, usize) {
+    let confirmations = (trainings / 3 / (FINALISTS + 1)).clamp(3, 12);
+    let left = trainings.saturating_sub(confirmations * (FINALISTS + 1));
+    let policies = (left / SAMPLES).saturating_sub(1).clamp(8, 100);
+    (policies as u64, confirmations)
+}
+
+/// The first epoch from which the accuracy, smoothed over a tenth of the training, is as high as it gets.
+fn levelled_off(epochs: &[EpochRecord]) -> usize {
+    let width = (epochs.len() / 10).max(1);
+    let accuracies: Vec<f64> = epochs.iter().map(|epoch| epoch.val_acc).collect();
+    let smooth: Vec<f64> = accuracies.windows(width).map(mean).collect();
+    let highest = smooth.iter().copied().fold(0.0, f64::max);
+    smooth.iter().position(|&accuracy| accuracy >= highest - LEVEL_ACCURACY).map_or(epochs.len(), |first| first + width)
+}
+
+struct Silent;
+
+impl Observer for Silent {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(accuracies: impl IntoIterator<Item = f64>) -> Vec<EpochRecord> {
+        let record =
+            |(i, val_acc)| EpochRecord { epoch: i + 1, acc: 0.5, loss: 1.0, val_acc, val_loss: 1.0, train_acc: None };
+        accuracies.into_iter().enumerate().map(record).collect()
+    }
+
+    #[test]
+    fn a_training_has_levelled_off_where_it_no_longer_gains() {
+        let rising = |until: usize| epochs((0..40).map(|i| 0.5 + 0.4 * (i.min(until) as f64 / until as f64)));
+        let found = levelled_off(&rising(20));
+        assert!((19..=24).contains(&found), "{found}");
+        assert!(levelled_off(&rising(39)) > 37);
+        assert_eq!(levelled_off(&epochs([0.5])), 1);
+    }
+
+    #[test]
+    fn trainings_are_shared_between_the_search_and_fresh_seeds() {
+        assert_eq!(allocate(10), (8, 3));
+        let (policies, seeds) = allocate(120);
+        assert!(policies as usize * SAMPLES + SAMPLES + seeds * (FINALISTS + 1) <= 120);
+        assert!(policies > 30 && seeds >= 6, "{policies} {seeds}");
+        assert_eq!(allocate(100_000), (100, 12));
+    }
+}
