@@ -149,6 +149,11 @@ registry! { 35;
 }
 
 impl Op {
+    /// Whether it leaves every image of one channel as it is, whatever its magnitude.
+    pub fn needs_colour(self) -> bool {
+        matches!(self, Op::AddToHueAndSaturation | Op::Saturation)
+    }
+
     /// DeepAugment's twenty ops.
     pub const DEEPAUGMENT: [Op; 20] = *Self::ALL.first_chunk().expect("the first ops of the registry");
 

@@ -9,8 +9,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Origins, ReadOptions, read};
 
-/// The name by which the embedded sample is asked for.
-pub const SAMPLE_NAME: &str = "fashion-mnist-sample";
+/// A set of images that is part of the program. All are grey, 28 x 28 pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    /// Handwritten letters, 40 of the Korean alphabet, 14 of each and 6 to test (Lake et al. 2015; MIT licence).
+    Omniglot,
+    /// Clothes, 10 kinds, 400 of each and 100 to test (Xiao et al. 2017; MIT licence).
+    FashionMnist,
+}
+
+impl Sample {
+    /// Every sample.
+    pub const ALL: [Self; 2] = [Self::Omniglot, Self::FashionMnist];
+
+    /// The side of the images in pixels.
+    pub const SIDE: u32 = 28;
+
+    /// The name by which it is asked for in place of a path.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Omniglot => "omniglot-sample",
+            Self::FashionMnist => "fashion-mnist-sample",
+        }
+    }
+
+    /// The sample of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sample| sample.name() == name)
+    }
+}
 
 /// The part of a split an image belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -141,7 +168,7 @@ impl Dataset {
         Self { origins, ..self }
     }
 
-    /// Reads an image set from a path, recognising its format; [`SAMPLE_NAME`] gives the embedded sample.
+    /// Reads an image set from a path, recognising its format; the name of a [`Sample`] gives that.
     ///
     /// Images that are equal pixel by pixel belong together, as do those of one group where the source has groups.
     ///
@@ -167,7 +194,7 @@ impl Dataset {
     /// The embedded sample of Fashion-MNIST (Xiao et al. 2017, MIT licence): 4,000 training and 1,000 test images,
     /// grey, 28x28, ten classes of equal size.
     pub fn sample() -> Self {
-        read::sample().expect("the embedded sample is whole, as its test shows")
+        read::sample(Sample::FashionMnist).expect("the embedded sample is whole, as its test shows")
     }
 
     /// Number of images.
@@ -259,6 +286,17 @@ mod tests {
             classes.iter().map(|c| c.to_string()).collect(),
             vec![Part::Train; n],
         )
+    }
+
+    #[test]
+    fn every_sample_has_its_name_and_the_letters_are_whole() {
+        for sample in Sample::ALL {
+            assert_eq!(Sample::named(sample.name()), Some(sample));
+        }
+        let letters = Dataset::read(Path::new("omniglot-sample"), &ReadOptions::default()).unwrap();
+        assert_eq!((letters.image_shape(), letters.classes().len()), ([28, 28, 1], 40));
+        let count = |part| (0..letters.len()).filter(|&i| letters.parts()[i] == part).count();
+        assert_eq!((count(Part::Train), count(Part::Test)), (40 * 14, 40 * 6));
     }
 
     #[test]

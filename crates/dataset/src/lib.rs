@@ -31,7 +31,7 @@ mod split;
 mod summary;
 
 pub use cache::cache_folder;
-pub use dataset::{Dataset, Part, SAMPLE_NAME};
+pub use dataset::{Dataset, Part, Sample};
 pub use duplicates::Duplicates;
 pub use error::DataError;
 pub use formats::format_names;

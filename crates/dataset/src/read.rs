@@ -11,7 +11,7 @@ use crate::dataset::Pixels;
 use crate::formats::{self, Content, Item, Listing};
 use crate::options::{LARGEST_AUTO, OnBadImage};
 use crate::raster::{Raster, sized};
-use crate::{Channels, DataError, Dataset, Duplicates, ImageSize, ReadOptions, SAMPLE_NAME, cache};
+use crate::{Channels, DataError, Dataset, Duplicates, ImageSize, ReadOptions, Sample, cache};
 
 /// What was found where the images of a set came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +40,8 @@ pub struct Skipped {
 type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 pub(crate) fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
-    if path.as_os_str() == SAMPLE_NAME {
-        return sample();
+    if let Some(sample) = path.to_str().and_then(Sample::named) {
+        return self::sample(sample);
     }
     let format = formats::of(path, options)?;
     let decode = || {
@@ -56,9 +56,10 @@ pub(crate) fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -
     }
 }
 
-/// The set that is part of the program.
-pub(crate) fn sample() -> Result<Dataset, DataError> {
-    assemble(Path::new(SAMPLE_NAME), "sample", formats::idx::sample()?, &ReadOptions::default(), &|_, _| ())
+/// A set that is part of the program.
+pub(crate) fn sample(sample: Sample) -> Result<Dataset, DataError> {
+    let listing = formats::idx::sample(sample)?;
+    assemble(Path::new(sample.name()), "sample", listing, &ReadOptions::default(), &|_, _| ())
 }
 
 fn assemble(

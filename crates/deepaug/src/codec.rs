@@ -22,6 +22,8 @@ pub struct Codec {
     portion: Portion,
     /// What takes the place of all of these.
     schemes: Option<Schemes>,
+    /// Schemes that need no search are tried first, so many of them.
+    given: usize,
 }
 
 impl Codec {
@@ -34,6 +36,7 @@ impl Codec {
             ops_per_sub_policy: config.ops_per_sub_policy,
             portion: config.portion,
             schemes: (config.space == SearchSpace::Schemes).then(|| Schemes::new(&config.ops)),
+            given: config.opt_initial_points,
         }
     }
 
@@ -43,7 +46,7 @@ impl Codec {
             let point = self.baseline_is_exact().then(|| self.baseline());
             return Some(FreeScheme { name: "none".into(), policy: Policy::none(self.ranges), point });
         }
-        self.schemes.as_ref()?.free().into_iter().nth(trial as usize - 1)
+        self.schemes.as_ref()?.free().into_iter().take(self.given).nth(trial as usize - 1)
     }
 
     /// Whether the space has what is tried for a trial, so that the searcher can be told of it.

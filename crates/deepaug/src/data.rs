@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deepaug_augmenter::sheet;
-use deepaug_dataset::{Dataset, ImageSize, OnBadImage, ReadOptions, Split, Summary};
+use deepaug_dataset::{Dataset, ImageSize, OnBadImage, ReadOptions, Sample, Split, Summary};
 use ndarray::Array3;
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub fn read_data(config: &Config, progress: &(dyn Fn(usize, usize) + Sync)) -> R
 /// The images inside the program have one size. This is no part of the configuration's own check, for its file may leave the
 /// data to the command line.
 fn check_sample(config: &Config) -> Result<(), ConfigError> {
-    if config.data == deepaug_dataset::SAMPLE_NAME && ![0, 28].contains(&config.image_size.unwrap_or(0)) {
+    if Sample::named(&config.data).is_some() && ![0, Sample::SIDE].contains(&config.image_size.unwrap_or(0)) {
         let why = "image_size: must be 0 for the images inside the program: they are 28x28 and stay so";
         return Err(ConfigError::new(why));
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Op, Policy};
 use deepaug_child_model::EpochRecord;
 use serde::Serialize;
 
@@ -53,6 +53,11 @@ pub enum Event {
         trainings: usize,
         /// Trials under way at once.
         workers: usize,
+    },
+    /// Ops that can do nothing to the images are not searched: they change nothing but colours, and all images are grey.
+    OpsLeftOut {
+        /// The ops.
+        ops: Vec<Op>,
     },
     /// Sizes that the configuration leaves open have been chosen.
     Sized(Sizing),
@@ -161,6 +166,10 @@ impl fmt::Display for Event {
             Self::Estimated { images_per_second, left } => {
                 let left = left.map(clock).unwrap_or_default();
                 write!(f, "{images_per_second:.0} images a second: about {left} for all trainings")
+            }
+            Self::OpsLeftOut { ops } => {
+                let ops: Vec<&str> = ops.iter().map(|op| op.name()).collect();
+                write!(f, "not searched, for they change nothing on grey images: {}", ops.join(", "))
             }
             Self::Sized(sizing) => sizing.fmt(f),
             Self::TrialStarted { trial, policy } => write!(f, "trial {trial}: {policy}"),

@@ -76,7 +76,7 @@ struct Choice<'a> {
 }
 
 impl Schemes {
-    /// Those made of so many ops. On grey images, ops that only change colours are left out.
+    /// Those made of these ops.
     pub(crate) fn new(ops: &[Op]) -> Self {
         let has = |op: Op| ops.contains(&op);
         let families = FAMILIES.iter().filter_map(|(name, family)| {

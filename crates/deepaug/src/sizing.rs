@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deepaug_augmenter::{Policy, RangeTable};
 use deepaug_child_model::{Capacity, ChildModel, EpochRecord, Observer};
-use deepaug_dataset::{Amount, Dataset, Split, SplitSizes};
+use deepaug_dataset::{Amount, Dataset, Sample, Split, SplitSizes};
 use serde::Serialize;
 
 use crate::reward::mean_of_highest;
@@ -26,7 +26,7 @@ const PILOT_STEPS: usize = 1200;
 const PILOT_EPOCHS: [usize; 2] = [16, 120];
 
 /// Trainings without a policy that the sizes are chosen by.
-const PILOTS: usize = 4;
+const PILOTS: usize = 3;
 
 /// Augmented children are given this many times the epochs after which an unaugmented one no longer gains: they learn more slowly
 /// and to a higher end.
@@ -41,13 +41,26 @@ const USUAL_TIME: Duration = Duration::from_secs(600);
 /// The same for the images inside the program, which are there to show what a search does.
 const SAMPLE_TIME: Duration = Duration::from_secs(150);
 
-/// Pixel values that two cores of a common machine train the small net on a second (reports/child-models.md: 7,000 images of
-/// 32 x 32 x 3). Sizes that are not chosen for a given time depend on this, and not on the machine, so that they can be repeated.
-const USUAL_SPEED: f64 = 7000.0 * 32.0 * 32.0 * 3.0;
+/// Pixels that two cores of a common machine train the small net on a second (7,000 images of 32 x 32, reports/child-models.md,
+/// less what augmentation takes). Sizes that are not chosen for a given time depend on this, and not on the machine, so that they
+/// can be repeated.
+const USUAL_SPEED: f64 = 6000.0 * 32.0 * 32.0;
+
+/// A search of fewer trainings than this has shorter ones instead, down to a part of what levels off: it compares many policies,
+/// and what helps in the end mostly helps before.
+const FEWEST_TRAININGS: f64 = 60.0;
+const SHORTEST: f64 = 0.6;
+
+/// Schemes that need no search are at most half of what is tried, and so many; there are hardly more.
+const MOST_FREE: usize = 18;
 
 /// Trainings of a policy in the search, and policies in the final race.
 const SAMPLES: usize = 2;
-const FINALISTS: usize = 4;
+const FINALISTS: usize = 3;
+
+/// Fresh seeds for each of them: with fewer an interval is too wide to show anything, more are better spent on other policies.
+const FEWEST_SEEDS: usize = 5;
+const MOST_SEEDS: usize = 12;
 
 /// What was chosen, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -139,25 +152,27 @@ pub(crate) fn choose(
     let k = config.opt_last_n_epochs;
     let level = mean(&histories.iter().map(|history| levelled_off(&history.epochs) as f64).collect::<Vec<_>>()).round();
     let pilot_epochs = config.child_epochs;
-    let epochs = (LONGER * level as usize).clamp(pilot_epochs / 3, pilot_epochs).max(k);
-    config.child_epochs = epochs;
-
-    // Seconds that one training keeps one place busy.
-    let of_pilot = epochs as f64 / pilot_epochs as f64;
-    let measured = took * of_pilot;
+    // Seconds that an epoch keeps one place busy: on this machine, and as they count.
+    let measured = took / pilot_epochs as f64;
     let (seconds, places, usual) = match wanted.time {
-        Some(time) => (measured, (passes * children) as f64, time),
+        // A part of it has gone.
+        Some(time) => (measured, (passes * children) as f64, time.saturating_sub(begun.elapsed())),
         None => {
-            let values: usize = dataset.image_shape().iter().product();
-            let images = epochs * (split.train.len() + (split.validation.len() + objective.measured()) / 3);
-            let usual = if config.data == deepaug_dataset::SAMPLE_NAME { SAMPLE_TIME } else { USUAL_TIME };
-            (2.0 * (images * values) as f64 / USUAL_SPEED, 2.0, usual)
+            let [height, width, _] = dataset.image_shape();
+            let images = split.train.len() + (split.validation.len() + objective.measured()) / 3;
+            let usual = if Sample::named(&config.data).is_some() { SAMPLE_TIME } else { USUAL_TIME };
+            (2.0 * (images * height * width) as f64 / USUAL_SPEED, 2.0, usual)
         }
     };
-    let trainings = (usual.as_secs_f64() * places / seconds) as usize;
+    let epochs_in_all = usual.as_secs_f64() * places / seconds;
+    let longest = (LONGER as f64 * level).clamp(pilot_epochs as f64 / 3.0, pilot_epochs as f64);
+    let epochs = longest.min((epochs_in_all / FEWEST_TRAININGS).max(SHORTEST * level)).round().max(k as f64) as usize;
+    config.child_epochs = epochs;
+    let trainings = (epochs_in_all / epochs as f64) as usize;
     let (policies, confirmations) = allocate(trainings);
     let policies = wanted.iters.unwrap_or(policies);
     config.iters = policies;
+    config.opt_initial_points = (policies as usize / 2).clamp(1, MOST_FREE);
     config.opt_samples = SAMPLES;
     config.confirm_policies = FINALISTS.min(policies as usize);
     config.confirm_samples = confirmations;
@@ -176,7 +191,8 @@ pub(crate) fn choose(
         confirmations,
         accuracy: mean(&accuracies),
         detectable: detectable(spread, confirmations, (1.0 - LEVEL) / config.confirm_policies.max(1) as f64),
-        time: Duration::try_from_secs_f64(measured * all as f64 / (passes * children) as f64).unwrap_or(Duration::MAX),
+        time: Duration::try_from_secs_f64(measured * (epochs * all) as f64 / (passes * children) as f64)
+            .unwrap_or(Duration::MAX),
     };
     Ok((objective.into_child(), sizing))
 }
@@ -184,7 +200,7 @@ pub(crate) fn choose(
 /// Policies to try and fresh seeds for the best, with so many trainings: a third goes to the fresh seeds, for it is they that tell
 /// which of the best is the best.
 fn allocate(trainings: usize) -> (u64, usize) {
-    let confirmations = (trainings / 3 / (FINALISTS + 1)).clamp(3, 12);
+    let confirmations = (trainings / 3 / (FINALISTS + 1)).clamp(FEWEST_SEEDS, MOST_SEEDS);
     let left = trainings.saturating_sub(confirmations * (FINALISTS + 1));
     let policies = (left / SAMPLES).saturating_sub(1).clamp(8, 100);
     (policies as u64, confirmations)
@@ -224,7 +240,7 @@ mod tests {
 
     #[test]
     fn trainings_are_shared_between_the_search_and_fresh_seeds() {
-        assert_eq!(allocate(10), (8, 3));
+        assert_eq!(allocate(10), (8, 5));
         let (policies, seeds) = allocate(120);
         assert!(policies as usize * SAMPLES + SAMPLES + seeds * (FINALISTS + 1) <= 120);
         assert!(policies > 30 && seeds >= 6, "{policies} {seeds}");

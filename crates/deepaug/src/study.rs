@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Op, Policy};
 use deepaug_child_model::{Capacity, ChildModel, DeviceChoice, EpochRecord, TrainError};
 use deepaug_controller::{Searcher, Settings};
-use deepaug_dataset::{Dataset, Split};
+use deepaug_dataset::{Dataset, Sample, Split};
 
 use crate::journal::{Entry, Journal, Pins};
 use crate::record::Recorder;
@@ -17,7 +17,8 @@ use crate::search::Search;
 use crate::seeds::{Purpose, derive};
 use crate::workers::locked;
 use crate::{
-    Auto, Codec, Config, ConfigError, EarlyStopping, Error, Event, Objective, Sizes, Sizing, Wanted, read_data, sizing,
+    Auto, Codec, Config, ConfigError, EarlyStopping, Error, Event, Objective, SearchSpace, Sizes, Sizing, Wanted,
+    read_data, sizing,
 };
 
 /// Where studies go unless told otherwise.
@@ -42,6 +43,8 @@ pub struct Study {
     budget: Budget,
     /// What was chosen for it, when it was made in this process.
     sizing: Option<Sizing>,
+    /// Ops that can do nothing to its images, and are not searched.
+    left_out: Vec<Op>,
 }
 
 /// What a run may take. When it is spent no trial is begun; those under way are finished, and the best confirmed.
@@ -109,7 +112,7 @@ impl Study {
     ) -> Result<Self, Error> {
         // A study stays on the kind of device it began on, and can be resumed from any folder.
         config.device = if child.device_kind() == "wgpu" { DeviceChoice::Wgpu } else { DeviceChoice::Cpu };
-        if config.data != deepaug_dataset::SAMPLE_NAME
+        if Sample::named(&config.data).is_none()
             && let Ok(path) = Path::new(&config.data).canonicalize()
         {
             config.data = path.to_string_lossy().into_owned();
@@ -120,6 +123,7 @@ impl Study {
             config.child.folder = folder.to_string_lossy().into_owned();
         }
         config.validate()?;
+        let left_out = leave_out_colour(&mut config, dataset)?;
         let (child, sizing) = match config.sizes {
             Sizes::Given => (child, None),
             Sizes::Auto => {
@@ -134,7 +138,7 @@ impl Study {
             Some(out) => claim(out)?,
             None => next_free(&config)?,
         };
-        Self::found(config, &folder, parts).map(|study| Self { sizing, ..study }).inspect_err(|_| {
+        Self::found(config, &folder, parts).map(|study| Self { sizing, left_out, ..study }).inspect_err(|_| {
             // Nothing half-made stays behind; what is not ours does.
             let _ = std::fs::remove_file(folder.join(FROZEN_CONFIG));
             let _ = std::fs::remove_file(folder.join(JOURNAL));
@@ -196,8 +200,8 @@ impl Study {
         let codec = Codec::new(&config);
         let recorder = Mutex::new(Recorder::new(&config, &folder, journal, entries)?);
         let Parts { split, classes, objective, .. } = parts;
-        let (stop, budget, sizing) = Default::default();
-        Ok(Self { config, codec, folder, split, classes, objective, recorder, stop, budget, sizing })
+        let (stop, budget, sizing, left_out) = Default::default();
+        Ok(Self { config, codec, folder, split, classes, objective, recorder, stop, budget, sizing, left_out })
     }
 
     /// The study's folder.
@@ -249,6 +253,9 @@ impl Study {
             trainings,
             workers: config.workers.unwrap_or(1),
         });
+        if !self.left_out.is_empty() {
+            emit(&Event::OpsLeftOut { ops: self.left_out.clone() });
+        }
         if let Some(sizing) = self.sizing {
             emit(&Event::Sized(sizing));
         }
@@ -308,7 +315,12 @@ impl Study {
 /// The controller of a configuration.
 pub(crate) fn searcher(config: &Config) -> Result<Box<dyn Searcher>, Error> {
     let space = Codec::new(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
-    let settings = Settings { initial_points: config.opt_initial_points, ..Settings::default() };
+    let initial_points = match config.space {
+        SearchSpace::Policies => config.opt_initial_points,
+        // The schemes that need no search take their place.
+        SearchSpace::Schemes => 0,
+    };
+    let settings = Settings { initial_points, ..Settings::default() };
     let seed = derive(config.seed, Purpose::Searcher, 0);
     Ok(deepaug_controller::searcher(config.method, space, settings, seed)?)
 }
@@ -341,6 +353,17 @@ impl Parts {
         let pins = Pins { data: fingerprint(dataset), config: fixed };
         Ok(Self { split, classes: dataset.classes().len(), objective, pins })
     }
+}
+
+/// Takes the ops that change nothing but colours from a search on grey images.
+fn leave_out_colour(config: &mut Config, dataset: &Dataset) -> Result<Vec<Op>, ConfigError> {
+    let [.., channels] = dataset.image_shape();
+    let (left_out, ops): (Vec<Op>, Vec<Op>) = config.ops.iter().partition(|op| channels == 1 && op.needs_colour());
+    if ops.is_empty() {
+        return Err(ConfigError::new("ops: none of them changes grey images, and all of these are grey"));
+    }
+    config.ops = ops;
+    Ok(left_out)
 }
 
 pub(crate) fn read(config: &Config) -> Result<Dataset, Error> {

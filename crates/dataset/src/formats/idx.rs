@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::{Content, Format, Item, Listing, entries, file_name, part_in_name, read_file};
 use crate::raster::Raster;
-use crate::{DataError, Part, ReadOptions};
+use crate::{DataError, Part, ReadOptions, Sample};
 
 /// A folder of `*-images-idx3-ubyte` and `*-labels-idx1-ubyte` files, with or without `.gz`.
 #[derive(Debug)]
@@ -49,29 +49,38 @@ impl Format for Idx {
     }
 }
 
-/// The sample that is part of the program.
-pub(crate) fn sample() -> Result<Listing, DataError> {
-    const CLASSES: [&str; 10] =
+/// A sample that is part of the program.
+pub(crate) fn sample(sample: Sample) -> Result<Listing, DataError> {
+    const CLOTHES: [&str; 10] =
         ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];
     macro_rules! embedded {
-        ($part:expr, $name:literal) => {
+        ($part:expr, $folder:literal, $name:literal, $classes:expr) => {
             Pair {
                 part: $part,
                 images: (
                     Path::new(concat!($name, "-images-idx3-ubyte.gz")),
-                    include_bytes!(concat!("../../sample/", $name, "-images-idx3-ubyte.gz")),
+                    include_bytes!(concat!("../../sample/", $folder, "/", $name, "-images-idx3-ubyte.gz")),
                 ),
                 labels: (
                     Path::new(concat!($name, "-labels-idx1-ubyte.gz")),
-                    include_bytes!(concat!("../../sample/", $name, "-labels-idx1-ubyte.gz")),
+                    include_bytes!(concat!("../../sample/", $folder, "/", $name, "-labels-idx1-ubyte.gz")),
                 ),
-                classes: Some(&CLASSES),
+                classes: $classes,
             }
         };
     }
-    let mut items = embedded!(Part::Train, "train").items()?;
-    items.extend(embedded!(Part::Test, "t10k").items()?);
-    Ok(Listing { items, classes: Some(CLASSES.map(String::from).to_vec()) })
+    Ok(match sample {
+        Sample::FashionMnist => {
+            let mut items = embedded!(Part::Train, "fashion-mnist", "train", Some(&CLOTHES[..])).items()?;
+            items.extend(embedded!(Part::Test, "fashion-mnist", "t10k", Some(&CLOTHES[..])).items()?);
+            Listing { items, classes: Some(CLOTHES.map(String::from).to_vec()) }
+        }
+        Sample::Omniglot => {
+            let mut items = embedded!(Part::Train, "omniglot", "train", None).items()?;
+            items.extend(embedded!(Part::Test, "omniglot", "t10k", None).items()?);
+            Listing { items, classes: None }
+        }
+    })
 }
 
 /// A file of images and one of labels: their names and bytes.

@@ -6,7 +6,10 @@ use crate::ConfigError;
 /// Every key with its documentation, in the order in which it is printed. A line that starts with `#` opens a group.
 const KEYS: &[(&str, &str)] = &[
     ("# Data", ""),
-    ("data", "A folder or file of labelled images, or \"fashion-mnist-sample\", the set inside the program."),
+    (
+        "data",
+        "A folder or file of labelled images, or \"omniglot-sample\" or \"fashion-mnist-sample\", sets inside the program.",
+    ),
     (
         "data_format",
         "\"auto\", or \"folder\" (of class folders), \"csv\" (a table of paths and labels), \"parquet\", \"numpy\", \
@@ -43,7 +46,10 @@ const KEYS: &[(&str, &str)] = &[
     ("method", "\"bayesian_optimization\", \"lfbo\" (the same with a classifier of good policies) or \"random\"."),
     ("iters", "Policies to try, besides trial 0 without one."),
     ("seed", "Decides everything random: the same seed, data and kind of device give the same notebook."),
-    ("opt_initial_points", "Policies tried before the first one that is proposed from what was learnt."),
+    (
+        "opt_initial_points",
+        "Policies tried before the first one that is proposed from what was learnt; of schemes, so many that need no search.",
+    ),
     ("opt_samples", "Trainings a policy; their rewards are averaged."),
     ("opt_last_n_epochs", "The reward is the mean of this many highest validation accuracies ..."),
     (

@@ -12,7 +12,7 @@ use deepaug_child_model::{
 };
 use deepaug_controller::Method;
 use deepaug_dataset::{
-    Amount, Channels, Columns, Fit, ImageSize, OnBadImage, ReadOptions, SplitSizes, TEST_SHARE, cache_folder,
+    Amount, Channels, Columns, Fit, ImageSize, OnBadImage, ReadOptions, Sample, SplitSizes, TEST_SHARE, cache_folder,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -204,7 +204,7 @@ const FREE_KEYS: [&str; 13] = [
 impl Default for Config {
     fn default() -> Self {
         Self {
-            data: deepaug_dataset::SAMPLE_NAME.into(),
+            data: Sample::FashionMnist.name().into(),
             data_format: Auto::Auto,
             image_size: Auto::Given(0),
             fit: Fit::Crop,
