@@ -253,7 +253,7 @@ fn a_notebook_is_inspected_and_another_table_refused() {
     let (found, expected) = (rows(&folder.path().join("top.csv")), rows(&folder.path().join("study/top_policies.csv")));
     assert_eq!(found.len(), 3);
     for (found, expected) in found.iter().zip(&expected) {
-        for column in ["trial_no", "aug1_type", "aug1_magnitude", "aug2_type", "portion"] {
+        for column in ["trial_no", "policy"] {
             assert_eq!(found[column], expected[column]);
         }
         let close = |column: &str| {

@@ -26,8 +26,21 @@ fn a_search_leaves_a_complete_notebook_and_its_best_policies() {
     assert_eq!(rows.len(), (4 * 2 + 2 * 2) * epochs);
     let number = |row: &BTreeMap<String, String>, key: &str| row[key].parse::<f64>().unwrap();
     for row in &rows {
-        assert!(row.iter().all(|(column, cell)| cell.is_empty() == (column == "failed")), "{row:?}");
-        for accuracy in ["acc", "val_acc", "reward", "top_k_val_acc"] {
+        let is_empty = |column: &str| {
+            let other = column.len() > 2 && column.as_bytes()[1] == b'_' && !column.starts_with("A_");
+            column == "failed" || other || (column == "scheme" && row["trial_no"] != "0")
+        };
+        let policy: deepaug::Policy = serde_json::from_str(&row["policy"]).unwrap();
+        let ops = policy.sub_policies.first().map_or(0, |sub_policy| sub_policy.ops.len());
+        for (column, cell) in row {
+            let lacks = (column.starts_with("A_aug1") && ops < 1) || (column.starts_with("A_aug2") && ops < 2);
+            assert_eq!(cell.is_empty(), is_empty(column) || lacks, "{column} {row:?}");
+        }
+        if let Some(step) = policy.sub_policies.first().map(|sub_policy| sub_policy.ops[0]) {
+            assert_eq!(row["A_aug1_type"], step.op.name());
+            assert_eq!(number(row, "A_aug1_magnitude"), step.magnitude);
+        }
+        for accuracy in ["acc", "val_acc", "train_acc", "mean_late_val_acc", "top_k_val_acc"] {
             assert!((0.0..=1.0).contains(&number(row, accuracy)), "{row:?}");
         }
         // An accuracy of 30 validation images is a number of thirtieths.
@@ -37,11 +50,11 @@ fn a_search_leaves_a_complete_notebook_and_its_best_policies() {
         assert_eq!(row["phase"], if number(row, "sample_no") < 2.0 { "search" } else { "confirm" });
     }
     let baseline: Vec<_> = rows.iter().filter(|row| row["trial_no"] == "0").collect();
-    assert!(baseline.iter().all(|row| row["aug1_magnitude"] == "0" && row["portion"] == "0"));
+    assert!(baseline.iter().all(|row| row["scheme"] == "none"));
     // The reward is the mean of the two best validation accuracies here, where no epoch may overfit.
     for pair in rows.chunks(epochs) {
         let mean = pair.iter().map(|row| number(row, "val_acc")).sum::<f64>() / epochs as f64;
-        assert!((number(&pair[0], "reward") - mean).abs() < 1e-9, "{pair:?}");
+        assert!((number(&pair[0], "mean_late_val_acc") - mean).abs() < 1e-9, "{pair:?}");
     }
 
     let policy: deepaug::Policy = serde_json::from_slice(&fs::read(out.join("best_policy.json")).unwrap()).unwrap();
@@ -53,10 +66,10 @@ fn a_search_leaves_a_complete_notebook_and_its_best_policies() {
     assert_eq!(top.len(), 3);
     let best = &top[0];
     let of_best = rows.iter().filter(|row| row["trial_no"] == best["trial_no"] && row["phase"] == "search");
-    let rewards: Vec<f64> = of_best.map(|row| number(row, "reward")).collect();
+    let rewards: Vec<f64> = of_best.map(|row| number(row, "mean_late_val_acc")).collect();
     let mean = rewards.iter().sum::<f64>() / rewards.len() as f64;
     assert!((number(best, "reward") - mean).abs() < 1e-9);
-    let base = baseline.iter().filter(|row| row["phase"] == "search").map(|row| number(row, "reward"));
+    let base = baseline.iter().filter(|row| row["phase"] == "search").map(|row| number(row, "mean_late_val_acc"));
     let base = base.sum::<f64>() / 4.0;
     assert!((number(best, "expected_accuracy_increase(%)") - 100.0 * (mean - base)).abs() < 1e-3);
     assert!(out.join("study.toml").is_file() && out.join("result.json").is_file());
@@ -199,16 +212,30 @@ fn online_every_image_gets_a_policy_by_chance_in_its_own_place() {
 }
 
 #[test]
-fn five_sub_policies_give_the_notebook_of_release_1_1_2() {
+fn the_notebook_has_the_columns_of_release_1_1_2_and_ours_whatever_is_searched() {
     let folder = tempfile::tempdir().unwrap();
-    let extra = "iters = 1\nsub_policies = 5\nportion = 1.0\nranges = \"deepaugment-1.1.2\"\nmethod = \"random\"";
-    let config = small_config(folder.path(), extra);
-    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
-    assert_eq!(run.code, 0, "{}", run.stderr);
-    let text = fs::read_to_string(folder.path().join("study/notebook.csv")).unwrap();
-    let header: Vec<_> = text.lines().next().unwrap().split(',').collect();
+    let five = "sub_policies = 5\nportion = 1.0\nranges = \"deepaugment-1.1.2\"\nmethod = \"random\"";
+    let schemes = "space = \"schemes\"\naugment = \"online\"\nfinish = false\nportion = 1.0\nops = \"all\"\nexclude = \"sample-pairing\"";
+    let mut headers = Vec::new();
+    for (study, extra) in [("five", five), ("one", ""), ("schemes", schemes)] {
+        let config = small_config(folder.path(), &format!("iters = 1\n{extra}"));
+        let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", study]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let text = fs::read_to_string(folder.path().join(study).join("notebook.csv")).unwrap();
+        headers.push(text.lines().next().unwrap().to_string());
+        let last = support::rows(&folder.path().join(study).join("notebook.csv")).pop().unwrap();
+        let filled = last.iter().filter(|(column, cell)| column.contains("_aug") && !cell.is_empty()).count();
+        match study {
+            "schemes" => assert_eq!((filled, &*last["scheme"]), (0, "flip-crop")),
+            "one" => assert!((2..=4).contains(&filled)),
+            _ => assert!((10..=20).contains(&filled)),
+        }
+    }
+    assert!(headers.iter().all(|header| *header == headers[0]));
+    let header: Vec<_> = headers[0].split(',').collect();
     assert_eq!(header[..7], ["acc", "loss", "val_acc", "val_loss", "trial_no", "A_aug1_type", "A_aug1_magnitude"]);
     assert_eq!(header[23..28], ["E_aug2_type", "E_aug2_magnitude", "sample_no", "mean_late_val_acc", "epoch"]);
+    assert_eq!(header[28..31], ["phase", "scheme", "policy"]);
 }
 
 #[test]
@@ -386,7 +413,7 @@ fn a_training_that_diverges_has_a_row_that_says_so() {
     let rows = rows(&folder.path().join("study/notebook.csv"));
     assert_eq!(rows.len(), 1);
     assert!(rows[0]["failed"].contains("diverged in epoch 1"), "{rows:?}");
-    assert_eq!((&*rows[0]["trial_no"], &*rows[0]["reward"], &*rows[0]["epoch"]), ("0", "", ""));
+    assert_eq!((&*rows[0]["trial_no"], &*rows[0]["mean_late_val_acc"], &*rows[0]["epoch"]), ("0", "", ""));
 }
 
 #[cfg(unix)]

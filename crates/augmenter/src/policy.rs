@@ -185,23 +185,69 @@ impl fmt::Display for SubPolicy {
     }
 }
 
+impl Policy {
+    /// The ops that an image gets one or some of, those of the same magnitudes together, and what always follows.
+    fn list_ops(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ops: Vec<(String, f64, f64)> = Vec::new();
+        for step in self.sub_policies.iter().map(|sub_policy| sub_policy.ops.first()) {
+            let name = step.map_or("unchanged".into(), |step| step.op.to_string());
+            let magnitude = step.map_or(f64::NAN, |step| step.magnitude);
+            match ops.iter_mut().find(|(other, ..)| *other == name) {
+                Some((_, least, most)) => (*least, *most) = (least.min(magnitude), most.max(magnitude)),
+                None => ops.push((name, magnitude, magnitude)),
+            }
+        }
+        let only_always = matches!(ops.as_slice(), [(_, least, _)] if least.is_nan());
+        if only_always && !self.always.ops.is_empty() {
+            return write!(f, "{}", self.always);
+        }
+        if ops.len() > 1 {
+            write!(f, "{} of ", self.draws)?;
+        }
+        for (i, (name, least, most)) in ops.iter().enumerate() {
+            let next = ops.get(i + 1);
+            write!(f, "{name}")?;
+            match next {
+                Some((_, other_least, other_most)) if (other_least, other_most) == (least, most) => {
+                    f.write_str(", ")?
+                }
+                _ => {
+                    match least {
+                        least if least.is_nan() => {}
+                        least if least == most => write!(f, " {least:.2}")?,
+                        least => write!(f, " {least:.2} to {most:.2}")?,
+                    }
+                    f.write_str(if next.is_some() { " | " } else { "" })?;
+                }
+            }
+        }
+        if self.always.ops.is_empty() { Ok(()) } else { write!(f, "; then {}", self.always) }
+    }
+}
+
 impl fmt::Display for Policy {
-    /// One line, such as `rotate 0.31 + gaussian-blur 0.10 on 80 %`, or `2 of: rotate 0.31 | fog 0.31; then horizontal-flip 0.50
-    /// on 100 %`; ` | ` stands between sub-policies.
+    /// One line, such as `rotate 0.31 + gaussian-blur 0.10 on 80 %`, or `2 of rotate, fog 0.31; then horizontal-flip 0.50` for
+    /// one that draws; ` | ` stands between what one magnitude does not serve.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.sub_policies.is_empty() {
             return f.write_str("no policy");
         }
-        if self.draws > 1 {
-            write!(f, "{} of: ", self.draws)?;
+        if self.in_place && self.sub_policies.iter().all(|sub_policy| sub_policy.ops.len() <= 1) {
+            self.list_ops(f)?;
+        } else {
+            if self.draws > 1 {
+                write!(f, "{} of ", self.draws)?;
+            }
+            for (i, sub_policy) in self.sub_policies.iter().enumerate() {
+                write!(f, "{}{sub_policy}", if i == 0 { "" } else { " | " })?;
+            }
+            if !self.always.ops.is_empty() {
+                write!(f, "; then {}", self.always)?;
+            }
         }
-        for (i, sub_policy) in self.sub_policies.iter().enumerate() {
-            write!(f, "{}{sub_policy}", if i == 0 { "" } else { " | " })?;
+        if !self.in_place || self.portion < 1.0 {
+            write!(f, " on {:.0} %", 100.0 * self.portion)?;
         }
-        if !self.always.ops.is_empty() {
-            write!(f, "; then {}", self.always)?;
-        }
-        write!(f, " on {:.0} %", 100.0 * self.portion)?;
         if self.ranges != RangeTable::default() {
             write!(f, " ({} ranges)", self.ranges)?;
         }
@@ -293,7 +339,7 @@ mod tests {
         assert_eq!(policy.to_string(), "rotate 0.31 + gaussian-blur 0.10 | fog 1.00 on 80 %");
         let drawn =
             Policy { draws: 2, always: SubPolicy { ops: vec![step(Op::HorizontalFlip, 0.5)] }, ..policy.clone() };
-        let words = "2 of: rotate 0.31 + gaussian-blur 0.10 | fog 1.00; then horizontal-flip 0.50 on 80 %";
+        let words = "2 of rotate 0.31 + gaussian-blur 0.10 | fog 1.00; then horizontal-flip 0.50 on 80 %";
         assert_eq!(drawn.to_string(), words);
         policy.ranges = RangeTable::DeepAugment112;
         assert!(policy.to_string().ends_with("on 80 % (deepaugment-1.1.2 ranges)"));

@@ -50,6 +50,24 @@ fn every_op_changes_images_at_magnitude_1() {
     }
 }
 
+/// Each image has ten draws, for most ops have a chance to draw next to nothing.
+#[test]
+fn every_op_changes_a_pixel_visibly_at_the_least_magnitude() {
+    let images = common::colour();
+    for op in Op::ALL.into_iter().filter(|&op| RangeTable::Monotone.uses_magnitude(op) && op != Op::SamplePairing) {
+        let mut policy = one_op(op, RangeTable::Monotone, RangeTable::Monotone.least_magnitude(op));
+        policy.sub_policies = vec![policy.sub_policies[0].clone(); 10];
+        let copies = policy.copies(images.view(), 1);
+        let mut seen = vec![false; images.dim().0];
+        for (copy, &source) in copies.images.outer_iter().zip(&copies.sources) {
+            let original = images.index_axis(Axis(0), source);
+            seen[source] |= copy.iter().zip(original).any(|(a, b)| a.abs_diff(*b) >= 4);
+        }
+        let count = seen.iter().filter(|&&seen| seen).count();
+        assert!(2 * count > seen.len(), "{op}: {count} of {}", seen.len());
+    }
+}
+
 /// The mean distortion over all images and 15 draws for each at 21 magnitudes. Draws are equal across magnitudes, so
 /// that differences are the magnitude's.
 #[test]

@@ -27,7 +27,7 @@ fn the_second_form_has_draws_what_always_follows_and_the_images_place() {
     let json = r#"{"format":2,"ranges":"randaugment","portion":1.0,"sub_policies":[{"ops":[]},{"ops":[{"op":"solarize","magnitude":0.3}]}],"draws":2,"always":{"ops":[{"op":"horizontal-flip","magnitude":0.5}]},"in_place":true}"#;
     let policy: Policy = serde_json::from_str(json).unwrap();
     assert_eq!(serde_json::to_string(&policy).unwrap(), json);
-    let words = "2 of: unchanged | solarize 0.30; then horizontal-flip 0.50 on 100 % (randaugment ranges)";
+    let words = "2 of unchanged | solarize 0.30; then horizontal-flip 0.50 (randaugment ranges)";
     assert_eq!(policy.to_string(), words);
     let none = json.replace("\"draws\":2", "\"draws\":0");
     assert!(refusal(&none).contains("draws 0 is not between 1 and 10"), "{}", refusal(&none));

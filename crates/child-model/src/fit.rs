@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use deepaug_augmenter::Copies;
-use ndarray::{Array4, ArrayView4, Axis};
+use ndarray::{Array4, ArrayView4, Axis, CowArray};
 use rand::{Rng, RngCore};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
@@ -81,12 +81,15 @@ pub(crate) fn fit<E: Engine>(
     let mut chance: Vec<Chance> = trainings.iter().zip(&copies).map(|(t, c)| Chance::new(t, c)).collect();
     // Views of parts of images may be full of gaps.
     let originals: Vec<_> = trainings.iter().map(|t| t.set.images.as_standard_layout()).collect();
-    let validation_images = set.validation_images.as_standard_layout();
-    let validation = Validation::new(set.validation_labels, set.classes);
-    let validation_data = engine.data(&validation.rows(validation_images.view(), children));
-    let (measured_images, measured_labels) = measured(set, settings.measured);
-    let part = Validation::new(&measured_labels, set.classes);
-    let part_data = (!measured_labels.is_empty()).then(|| engine.data(&part.rows(measured_images.view(), children)));
+    // What all children are judged by is kept once.
+    let judged = if trainings.iter().all(|t| is_same(&t.set, set)) { &trainings[..1] } else { trainings };
+    let validation_images: Vec<_> = judged.iter().map(|t| t.set.validation_images.as_standard_layout()).collect();
+    let validation = Validation::new(judged.iter().map(|t| t.set.validation_labels), set.classes);
+    let validation_data = engine.data(&validation.rows(validation_images.iter().map(CowArray::view), children));
+    let measured: Vec<_> = judged.iter().map(|t| measured(&t.set, settings.measured)).collect();
+    let part = Validation::new(measured.iter().map(|(_, labels)| &labels[..]), set.classes);
+    let part_data =
+        (part.count > 0).then(|| engine.data(&part.rows(measured.iter().map(|(images, _)| images.view()), children)));
     let mut ended: Vec<Option<TrainError>> = trainings.iter().map(|_| None).collect();
     let mut epochs: Vec<Vec<EpochRecord>> = trainings.iter().map(|_| Vec::new()).collect();
     let mut tape = Vec::new();
@@ -133,14 +136,14 @@ pub(crate) fn fit<E: Engine>(
                 continue;
             }
             let mean = |sums: &[f32], which: usize, count: usize| f64::from(sums[2 * child + which]) / count as f64;
-            let (seen, validated) = (steps * images, set.validation_labels.len());
+            let (seen, validated) = (steps * images, validation.count);
             let record = EpochRecord {
                 epoch: epoch + 1,
                 acc: mean(&training_sums, 1, seen),
                 loss: mean(&training_sums, 0, seen),
                 val_acc: mean(&validation_sums, 1, validated),
                 val_loss: mean(&validation_sums, 0, validated),
-                train_acc: measured_sums.as_ref().map(|sums| mean(sums, 1, measured_labels.len())),
+                train_acc: measured_sums.as_ref().map(|sums| mean(sums, 1, part.count)),
             };
             if !record.loss.is_finite() || !record.val_loss.is_finite() {
                 ended[child] = Some(TrainError::Diverged { epoch: epoch + 1 });
@@ -178,8 +181,8 @@ pub(crate) fn accuracy<E: Engine>(
 ) -> Result<f64, TrainError> {
     let mut network = Network::new(plan, engine, 1, weights.clone(), optimiser);
     let images = set.validation_images.as_standard_layout();
-    let validation = Validation::new(set.validation_labels, set.classes);
-    let data = engine.data(&validation.rows(images.view(), 1));
+    let validation = Validation::new(std::iter::once(set.validation_labels), set.classes);
+    let data = engine.data(&validation.rows(std::iter::once(images.view()), 1));
     let sums = validation.evaluate(&mut network, engine, &data, plan).map_err(|why| TrainError::Device { why })?;
     Ok(f64::from(sums[1]) / set.validation_labels.len() as f64)
 }
@@ -247,27 +250,42 @@ fn measured(set: &TrainingSet<'_>, count: usize) -> (Array4<u8>, Vec<usize>) {
     (set.images.select(Axis(0), &chosen), chosen.iter().map(|&image| set.labels[image]).collect())
 }
 
-/// The validation images in batches of one size, the last filled with rows that count for nothing.
+/// Whether two sets are views of the same images.
+fn is_same(a: &TrainingSet<'_>, b: &TrainingSet<'_>) -> bool {
+    std::ptr::eq(a.images.as_ptr(), b.images.as_ptr())
+        && std::ptr::eq(a.validation_images.as_ptr(), b.validation_images.as_ptr())
+        && std::ptr::eq(a.validation_labels, b.validation_labels)
+}
+
+/// Images that children are measured on, as many for each, in batches of one size, the last filled with rows that count for
+/// nothing.
 struct Validation {
-    targets: Vec<f32>,
+    /// Of each child, or once for all.
+    targets: Vec<Vec<f32>>,
+    count: usize,
     images: usize,
     batches: usize,
 }
 
 impl Validation {
-    fn new(labels: &[usize], classes: usize) -> Self {
-        let count = labels.len();
-        let batches = count.div_ceil(EVALUATION_BATCH).max(1);
+    fn new<'a>(labels: impl Iterator<Item = &'a [usize]>, classes: usize) -> Self {
         let one_hot = |&label: &usize| (0..classes).map(move |c| f32::from(u8::from(c == label)));
-        let nothing = std::iter::repeat_n(0.0, classes);
-        let targets = labels.iter().flat_map(one_hot).chain(nothing).collect();
-        Self { targets, images: count.div_ceil(batches), batches }
+        let (mut targets, mut count) = (Vec::new(), 0);
+        for labels in labels {
+            count = labels.len();
+            targets.push(labels.iter().flat_map(one_hot).chain(std::iter::repeat_n(0.0, classes)).collect());
+        }
+        let batches = count.div_ceil(EVALUATION_BATCH).max(1);
+        Self { targets, count, images: count.div_ceil(batches), batches }
     }
 
     /// The images, and one more that only fills.
-    fn rows<'a>(&'a self, images: ArrayView4<'a, u8>, children: usize) -> Vec<Rows<'a>> {
-        let (filler, _) = images.split_at(Axis(0), 1);
-        vec![Rows { images, copies: filler, targets: &self.targets }; children]
+    fn rows<'a>(&'a self, images: impl Iterator<Item = ArrayView4<'a, u8>>, children: usize) -> Vec<Rows<'a>> {
+        let rows: Vec<Rows<'a>> = images
+            .zip(&self.targets)
+            .map(|(images, targets)| Rows { images, copies: images.split_at(Axis(0), 1).0, targets })
+            .collect();
+        (0..children).map(|child| rows[child % rows.len()]).collect()
     }
 
     /// Sums of losses and right answers, two numbers a child.
@@ -280,7 +298,7 @@ impl Validation {
     ) -> Result<Vec<f32>, String> {
         let children = network.children();
         let batch = Batch { children, images: self.images };
-        let last = (self.targets.len() / plan.classes - 1) as u32;
+        let last = self.count as u32;
         let rows = (0..self.batches * children).flat_map(|place| {
             let first = (place / children * self.images) as u32;
             (first..first + self.images as u32).map(move |row| row.min(last))

@@ -37,21 +37,29 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
         validation_labels: &sample.gather_labels(&split.validation),
         classes: 10,
     };
+    let other = split.redraw(&sample, SplitSizes::counts(16, 10), 2).unwrap();
+    let (other_train, other_validation) = (sample.gather(&other.train), sample.gather(&other.validation));
+    let other_set = TrainingSet {
+        images: other_train.slice(s![.., 8..20, 8..20, ..]),
+        labels: &sample.gather_labels(&other.train),
+        validation_images: other_validation.slice(s![.., 8..20, 8..20, ..]),
+        validation_labels: &sample.gather_labels(&other.validation),
+        classes: 10,
+    };
     let ops = vec![Step::new(Op::Rotate, 0.5)];
     let policy = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops }]);
     let none = Policy { sub_policies: Vec::new(), ..policy.clone() };
     let plain = Settings::plain(2, Model::TinyCnn.optimiser());
-    let settings = Settings { batch_size: 8, images_per_epoch: Some(16), ..plain };
-    let training =
-        |policy, seed| Training { set: set.view(), policy, settings: &settings, seed, initial_weights: None };
+    let settings = Settings { batch_size: 8, images_per_epoch: Some(16), measured: 10, ..plain };
+    let training = |set, policy, seed| Training { set, policy, settings: &settings, seed, initial_weights: None };
     struct Silent;
     impl Observer for Silent {}
     let on = |choice| {
         let device = Device::open(choice).unwrap();
         println!("{} on {}", device.kind(), device.name());
-        // Two children: on the GPU they share every kernel.
+        // Two children, each of images of its own: on the GPU they share every kernel.
         let net = Net::new(Model::TinyCnn, device);
-        net.train_all(&[training(&policy, 3), training(&none, 4)], 2, &Silent)
+        net.train_all(&[training(set.view(), &policy, 3), training(other_set.view(), &none, 4)], 2, &Silent)
     };
     let (cpu, gpu) = (on(DeviceChoice::Cpu), on(DeviceChoice::Wgpu));
     for (cpu, gpu) in cpu.into_iter().zip(gpu) {
@@ -60,6 +68,8 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
         for (cpu, gpu) in cpu.epochs.iter().zip(&gpu.epochs) {
             assert!((cpu.loss - gpu.loss).abs() < 1e-3, "{cpu:?} {gpu:?}");
             assert!((cpu.val_loss - gpu.val_loss).abs() < 1e-3, "{cpu:?} {gpu:?}");
+            let [cpu, gpu] = [cpu.train_acc.unwrap(), gpu.train_acc.unwrap()];
+            assert!((cpu - gpu).abs() < 0.11, "{cpu} {gpu}");
         }
     }
 }

@@ -62,6 +62,13 @@ pub enum SpaceError {
          the same order, conditions inside the group alone, and no parameter twice"
     )]
     NotExchangeable(String),
+    /// Groups that are declared distinct are not alike, or have no choice to differ in.
+    #[error(
+        "parameter `{0}` cannot be distinct: distinct groups, two at least, must begin with a categorical parameter without \
+         condition, and have the same domains and conditions in the same order, conditions inside the group alone, and no \
+         parameter twice"
+    )]
+    NotDistinct(String),
 }
 
 /// A point does not belong to the space.

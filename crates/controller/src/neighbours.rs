@@ -16,7 +16,7 @@ const STEPS: [f64; 4] = [0.05, 0.1, 0.15, 0.2];
 pub(crate) fn all<R: Rng>(space: &Space, point: &Point, rng: &mut R) -> Vec<Point> {
     let mask = space.mask(point);
     let mut neighbours = Vec::new();
-    for index in (0..point.len()).filter(|&index| mask[index]) {
+    for index in (0..point.len()).filter(|&index| mask[index] || space.repeats(point, index)) {
         match (&space.parameters()[index].domain, point[index]) {
             (Domain::Categorical { choices }, Value::Category(current)) => {
                 for choice in (0..choices.len()).filter(|&choice| choice != current) {
@@ -37,7 +37,9 @@ pub(crate) fn all<R: Rng>(space: &Space, point: &Point, rng: &mut R) -> Vec<Poin
 /// A random neighbour; the point itself if nothing can be exchanged.
 pub(crate) fn any<R: Rng>(space: &Space, point: &Point, rng: &mut R) -> Point {
     let mask = space.mask(point);
-    let movable = |&index: &usize| mask[index] && space.parameters()[index].domain.len() != Some(1);
+    let movable = |&index: &usize| {
+        (mask[index] || space.repeats(point, index)) && space.parameters()[index].domain.len() != Some(1)
+    };
     let Some(index) = (0..point.len()).filter(movable).choose(rng) else {
         return point.clone();
     };
@@ -74,10 +76,11 @@ fn reflect(unit: f64) -> f64 {
     if wrapped > 1.0 { 2.0 - wrapped } else { wrapped }
 }
 
-/// The point with one value exchanged; parameters that become active by it are drawn at random.
+/// The point with one value exchanged, and with it those that repeat it; parameters that become active are drawn at random.
 fn exchange<R: Rng>(space: &Space, point: &Point, mask: &[bool], index: usize, value: Value, rng: &mut R) -> Point {
     let mut next = point.clone();
     next.0[index] = value;
+    space.repeating(point, index).for_each(|other| next.0[other] = value);
     if !space.has_conditions() {
         return next;
     }

@@ -1,6 +1,7 @@
 //! The search space: named parameters, each with a domain and, optionally, a condition under which it matters.
 
 mod columns;
+mod distinct;
 mod domain;
 mod enumeration;
 mod exchange;
@@ -41,6 +42,9 @@ pub struct Parameter {
     /// The exchangeable group it belongs to; none, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// The group it belongs to among groups that must not repeat one another; none, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distinct: Option<Place>,
 }
 
 /// A mixed search space.
@@ -49,7 +53,8 @@ pub struct Parameter {
 /// two points that differ only there are the same point, and the surrogate never sees the value.
 ///
 /// Groups of parameters may be exchangeable ([`exchangeable`](Self::exchangeable)): points that differ in the order of the
-/// groups alone are the same point too.
+/// groups alone are the same point too. And they may be distinct ([`distinct`](Self::distinct)): one that repeats the choice of
+/// another does not matter.
 ///
 /// ```
 /// use deepaug_controller::Space;
@@ -67,8 +72,12 @@ pub struct Parameter {
 #[serde(try_from = "Vec<Parameter>", into = "Vec<Parameter>")]
 pub struct Space {
     parameters: Vec<Parameter>,
-    /// Sets of exchangeable groups of positions; derived from the parameters.
+    /// Sets of exchangeable groups of positions; derived from the parameters, as are the others.
     exchangeable: Vec<Vec<Vec<usize>>>,
+    /// Sets of distinct groups of positions.
+    distinct: Vec<Vec<Vec<usize>>>,
+    /// For each parameter, those before it whose choice it must not repeat.
+    rivals: Vec<Vec<usize>>,
 }
 
 /// What makes two points the same: the bits of all active values.
@@ -186,8 +195,8 @@ impl Space {
         Ok(self.mask(point))
     }
 
-    /// The point with every inactive value replaced by a placeholder (the first choice, the middle of the range), and
-    /// exchangeable groups sorted. Two points mean the same if and only if their canonical forms are equal.
+    /// The point with every inactive value replaced by a placeholder (the first choice, the middle of the range, what is
+    /// repeated), distinct groups that repeat others last, and exchangeable groups sorted. Two points mean the same if and only if their canonical forms are equal.
     ///
     /// # Errors
     /// If the point does not belong to the space.
@@ -214,29 +223,42 @@ impl Space {
 
     pub(crate) fn mask(&self, point: &[Value]) -> Vec<bool> {
         let mut mask = Vec::with_capacity(self.parameters.len());
-        for parameter in &self.parameters {
+        for (index, parameter) in self.parameters.iter().enumerate() {
             // A parent stands before its child, so its entry exists.
-            mask.push(parameter.condition.as_ref().is_none_or(|condition| {
+            let applies = parameter.condition.as_ref().is_none_or(|condition| {
                 mask[condition.parent]
                     && point[condition.parent].category().is_some_and(|choice| condition.choices.contains(&choice))
-            }));
+            });
+            mask.push(applies && !self.repeats(point, index));
         }
         mask
     }
 
+    /// Whether a parameter repeats the choice of one that it must differ from.
+    pub(crate) fn repeats(&self, point: &[Value], index: usize) -> bool {
+        self.rivals[index].iter().any(|&rival| point[rival] == point[index])
+    }
+
+    /// Those that repeat the choice of a parameter.
+    pub(crate) fn repeating<'a>(&'a self, point: &'a [Value], index: usize) -> impl Iterator<Item = usize> + 'a {
+        (index + 1..self.rivals.len())
+            .filter(move |&other| self.rivals[other].contains(&index) && point[other] == point[index])
+    }
+
+    /// Whether what one parameter is set to can decide whether another matters.
     pub(crate) fn has_conditions(&self) -> bool {
-        self.parameters.iter().any(|parameter| parameter.condition.is_some())
+        !self.distinct.is_empty() || self.parameters.iter().any(|parameter| parameter.condition.is_some())
     }
 
     pub(crate) fn settle(&self, point: &mut Point) {
+        distinct::gather(&self.distinct, point);
         let mask = self.mask(point);
-        for ((parameter, value), active) in self.parameters.iter().zip(&mut point.0).zip(mask) {
-            if !active {
-                *value = parameter.domain.at(0.5);
-                if let Value::Category(choice) = value {
-                    *choice = 0;
-                }
-            }
+        for (index, parameter) in self.parameters.iter().enumerate().filter(|&(index, _)| !mask[index]) {
+            point.0[index] = match (self.rivals[index].first(), parameter.domain.at(0.5)) {
+                (Some(&first), _) => point[first],
+                (None, Value::Category(_)) => Value::Category(0),
+                (None, middle) => middle,
+            };
         }
         exchange::sort(&self.exchangeable, point);
     }
@@ -255,13 +277,22 @@ impl Space {
     }
 
     fn with(mut self, name: impl Into<String>, domain: Domain) -> Result<Self, SpaceError> {
-        self.parameters.push(Parameter { name: name.into(), domain, condition: None, place: None });
+        self.parameters.push(Parameter { name: name.into(), domain, condition: None, place: None, distinct: None });
+        self.rivals.push(Vec::new());
         self.check_parameter(self.parameters.len() - 1)?;
         Ok(self)
     }
 
+    /// What follows from the parameters.
+    fn derive(&mut self) -> Result<(), SpaceError> {
+        self.distinct = distinct::sets(&self.parameters)?;
+        self.rivals = distinct::rivals(&self.distinct, self.parameters.len());
+        self.exchangeable = exchange::sets(&self.parameters)?;
+        Ok(())
+    }
+
     fn check_parameter(&self, index: usize) -> Result<(), SpaceError> {
-        let Parameter { name, domain, condition, place: _ } = &self.parameters[index];
+        let Parameter { name, domain, condition, .. } = &self.parameters[index];
         if self.parameters[..index].iter().any(|earlier| earlier.name == *name) {
             return Err(SpaceError::DuplicateName(name.clone()));
         }
@@ -289,9 +320,9 @@ impl TryFrom<Vec<Parameter>> for Space {
     type Error = SpaceError;
 
     fn try_from(parameters: Vec<Parameter>) -> Result<Self, SpaceError> {
-        let mut space = Self { parameters, exchangeable: Vec::new() };
+        let mut space = Self { parameters, ..Self::default() };
         (0..space.parameters.len()).try_for_each(|index| space.check_parameter(index))?;
-        space.exchangeable = exchange::sets(&space.parameters)?;
+        space.derive()?;
         Ok(space)
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     point::Point,
     rng::{Purpose, draw},
     settings::ValidSettings,
-    space::Space,
+    space::{Domain, Parameter, Space},
     target::Target,
 };
 
@@ -22,8 +22,21 @@ pub(crate) enum Engine {
     Lfbo,
 }
 
+/// How strongly the ends of a number's range are held against a point, in units of the logarithm of the acquisition function.
+///
+/// A model is least sure, and its mean most extreme, where it has data on one side only: without this, where nothing helps, two in
+/// five of the magnitudes proposed lie within 0.05 of an end. So the acquisition function is weighted with a prior of where the best
+/// point lies (C. Hvarfner et al., piBO: Augmenting acquisition functions with user beliefs for Bayesian optimization, ICLR 2022): for
+/// each number the density of Beta(1 + w, 1 + w), with w this. At 0.01 one in forty lies there, the rest are spread evenly, and the
+/// regret on the benchmark's functions is what it was (reports/search.md).
+const CENTRED: f64 = 0.01;
+
+/// The least product of the distances from both ends, for its logarithm has no bound.
+const END: f64 = 1e-9;
+
 /// A model of the cost, on the surrogate's scale, and what follows from it.
 pub(crate) struct Surrogate<'a> {
+    space: &'a Space,
     model: Model<'a>,
     acquisition: Acquisition,
     /// The trial with a cost whose predicted mean is lowest, and that mean.
@@ -72,7 +85,14 @@ impl<'a> Surrogate<'a> {
             Some((Engine::Lfbo, _)) => Some(Classifier::fit(space, &points, &targets, seed)?),
             _ => None,
         };
-        Ok(Some(Self { model, acquisition: settings.acquisition, incumbent, unit: Target::unit(&costs), classifier }))
+        Ok(Some(Self {
+            space,
+            model,
+            acquisition: settings.acquisition,
+            incumbent,
+            unit: Target::unit(&costs),
+            classifier,
+        }))
     }
 
     /// The trial whose predicted mean is lowest.
@@ -87,13 +107,32 @@ impl<'a> Surrogate<'a> {
 
     /// How much each point is worth trying.
     pub(crate) fn acquisition(&self, points: &[Point]) -> Vec<f64> {
+        let prior: Vec<f64> = points.iter().map(|point| self.prior(point)).collect();
         let points: Vec<&Point> = points.iter().collect();
         if let Some(classifier) = &self.classifier {
-            return classifier.scores(&points);
+            return classifier
+                .scores(&points)
+                .into_iter()
+                .zip(prior)
+                .map(|(score, prior)| score * prior.exp())
+                .collect();
         }
         let (means, variances) = self.model.predict(&points);
         let value = |(mean, variance)| self.acquisition.value(mean, variance, self.incumbent.1);
-        means.into_iter().zip(variances).map(value).collect()
+        means.into_iter().zip(variances).map(value).zip(prior).map(|(value, prior)| value + prior).collect()
+    }
+
+    /// The logarithm of the prior of where the best point lies, up to a constant.
+    fn prior(&self, point: &Point) -> f64 {
+        let mask = self.space.mask(point);
+        let of = |(index, parameter): (usize, &Parameter)| match parameter.domain {
+            Domain::Real { .. } if mask[index] => {
+                let unit = parameter.domain.to_feature(point[index]);
+                (4.0 * unit * (1.0 - unit)).max(END).ln()
+            }
+            _ => 0.0,
+        };
+        CENTRED * self.space.parameters().iter().enumerate().map(of).sum::<f64>()
     }
 }
 

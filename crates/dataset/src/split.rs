@@ -1,6 +1,6 @@
 //! Train, validation and test: seeded, stratified, and never overlapping.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use rand::SeedableRng;
@@ -118,6 +118,18 @@ impl Split {
     /// [`DataError::Unusable`] when a size is below the number of classes, or when a class has too few images, or too few
     /// groups of them, to be in every part.
     pub fn draw(dataset: &Dataset, sizes: SplitSizes, seed: u64) -> Result<Self, DataError> {
+        Self::beside(dataset, None, sizes, seed)
+    }
+
+    /// Draws another split with the same test part: repeated hold-out.
+    ///
+    /// # Errors
+    /// As [`draw`](Self::draw).
+    pub fn redraw(&self, dataset: &Dataset, sizes: SplitSizes, seed: u64) -> Result<Self, DataError> {
+        Self::beside(dataset, Some(&self.test), sizes, seed)
+    }
+
+    fn beside(dataset: &Dataset, test: Option<&[usize]>, sizes: SplitSizes, seed: u64) -> Result<Self, DataError> {
         let classes = dataset.classes().len();
         let [train_size, validation_size, test_size] =
             [sizes.train, sizes.validation, sizes.test].map(|size| size.of(dataset.len()));
@@ -134,7 +146,8 @@ impl Split {
             }
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let given = |part| Pool::of(dataset, |p| p == part);
+        let held_out: HashSet<usize> = test.unwrap_or_default().iter().copied().collect();
+        let given = |part| Pool::of(dataset, |image, p| p == part && !held_out.contains(&image));
         let mut train = given(Part::Train);
         let mut validation = given(Part::Validation);
         let mut test = given(Part::Test);
@@ -142,7 +155,9 @@ impl Split {
             pool.shuffle(&mut rng);
         }
         let drawn = validation.len() == 0;
-        if test.len() == 0 {
+        if !held_out.is_empty() {
+            test = Pool::of(dataset, |image, _| held_out.contains(&image));
+        } else if test.len() == 0 {
             let kept = if drawn { 2 } else { 1 };
             test = train.part(dataset, test_size, kept, "a test part", &mut rng)?;
         }
@@ -173,10 +188,10 @@ struct Pool {
 }
 
 impl Pool {
-    fn of(dataset: &Dataset, belongs: impl Fn(Part) -> bool) -> Self {
+    fn of(dataset: &Dataset, belongs: impl Fn(usize, Part) -> bool) -> Self {
         let mut by_class = vec![Vec::new(); dataset.classes().len()];
         for (index, (&label, &part)) in dataset.labels().iter().zip(dataset.parts()).enumerate() {
-            if belongs(part) {
+            if belongs(index, part) {
                 by_class[label].push(index);
             }
         }
@@ -406,6 +421,23 @@ mod tests {
                 let n = split.train.iter().filter(|&&i| dataset.labels()[i] == class).count();
                 prop_assert!((n as f64 - share * size as f64).abs() < 1.5);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn another_split_has_the_same_test_part(seed: u64, given: bool, train in 20usize..60) {
+            let part = |i: usize| if given && i.is_multiple_of(4) { Part::Validation } else { Part::Train };
+            let dataset = dataset(&[40, 30, 30], part);
+            let sizes = SplitSizes::counts(train, 12);
+            let first = Split::draw(&dataset, sizes, 1).unwrap();
+            let second = first.redraw(&dataset, sizes, seed).unwrap();
+            prop_assert_eq!(&first.test, &second.test);
+            prop_assert_eq!([first.train.len(), first.validation.len()], [second.train.len(), second.validation.len()]);
+            prop_assert!(first.validation != second.validation);
+            let all: HashSet<usize> = [&second.train, &second.validation, &second.test].into_iter().flatten().copied().collect();
+            prop_assert_eq!(all.len(), second.train.len() + second.validation.len() + second.test.len());
+            prop_assert!(!given || second.validation.iter().all(|&i| part(i) == Part::Validation));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Policies as points of a search space, and back. The controller knows nothing of images, the augmenter nothing of
 //! searching: this is where they meet.
 
-use deepaug_augmenter::{Category, Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value};
 
 use crate::ledger::Proposal;
@@ -43,7 +43,7 @@ impl Codec {
     /// What is tried for a trial before anything is proposed: none for trial 0, then the schemes that need no search.
     pub(crate) fn given(&self, trial: u64) -> Option<FreeScheme> {
         if trial == 0 {
-            let point = self.baseline_is_exact().then(|| self.baseline());
+            let point = self.schemes.as_ref().map(Schemes::none);
             return Some(FreeScheme { name: "none".into(), policy: Policy::none(self.ranges), point });
         }
         self.schemes.as_ref()?.free().into_iter().take(self.given).nth(trial as usize - 1)
@@ -64,7 +64,7 @@ impl Codec {
         let proposal = match (known, self.given(trial)) {
             (Some(known), _) => known,
             (None, Some(FreeScheme { name, policy, point })) => {
-                Proposal { point: point.unwrap_or_else(|| self.baseline()), policy, scheme: Some(name) }
+                Proposal { point: point.unwrap_or_else(|| Point(Vec::new())), policy, scheme: Some(name) }
             }
             (None, None) => {
                 let point = searcher.ask(trial)?;
@@ -90,10 +90,19 @@ impl Codec {
         let mut space = Space::new();
         for prefix in self.places() {
             let (kind, magnitude) = (format!("{prefix}_type"), format!("{prefix}_magnitude"));
-            space = space.categorical(&kind, self.ops.iter().map(|op| op.name()))?.real(&magnitude, 0.0, 1.0)?;
+            let ops = self.ops.iter().map(|op| op.name());
+            space = space.categorical(&kind, ops)?.real(&magnitude, 0.0, 1.0)?;
             // Always declared: it tells the searcher which magnitude belongs to which op.
             let used = self.ops.iter().filter(|&&op| self.ranges.uses_magnitude(op)).map(|op| op.name());
             space = space.active_when(&magnitude, &kind, used)?;
+        }
+        // An op twice in a row is one op, or none.
+        if self.ops_per_sub_policy > 1 {
+            let places: Vec<[String; 2]> =
+                self.places().map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
+            for sub_policy in places.chunks(self.ops_per_sub_policy) {
+                space = space.distinct(sub_policy)?;
+            }
         }
         if self.sub_policies > 1 {
             let names: Vec<String> =
@@ -114,13 +123,20 @@ impl Codec {
         let mut values = point.0.iter();
         let mut next = || values.next().copied();
         let sub_policies = (0..self.sub_policies)
-            .map(|_| SubPolicy {
-                ops: (0..self.ops_per_sub_policy)
-                    .map(|_| {
-                        let op = self.ops[next().and_then(Value::category).unwrap_or(0)];
-                        Step::new(op, next().and_then(Value::real).unwrap_or(0.0))
-                    })
-                    .collect(),
+            .map(|_| {
+                let mut ops: Vec<Step> = Vec::new();
+                for _ in 0..self.ops_per_sub_policy {
+                    let op = self.ops[next().and_then(Value::category).unwrap_or(0)];
+                    let unit = next().and_then(Value::real).unwrap_or(0.0);
+                    // No place of the space is spent on magnitudes at which nothing is to be seen.
+                    let least = self.ranges.least_magnitude(op);
+                    let step = Step::new(op, least + (1.0 - least) * unit);
+                    // What repeats another does not count in the space.
+                    if ops.iter().all(|other| other.op != op) {
+                        ops.push(step);
+                    }
+                }
+                SubPolicy { ops }
             })
             .collect();
         let portion = match self.portion {
@@ -130,80 +146,10 @@ impl Codec {
         Policy::new(self.ranges, portion, sub_policies)
     }
 
-    /// Whether [`baseline`](Self::baseline) decodes to a policy that changes nothing, so that the searcher may be told
-    /// it: under DeepAugment's own ranges magnitude 0 is not the identity for every op.
-    pub fn baseline_is_exact(&self) -> bool {
-        self.schemes.is_some() || self.ranges == RangeTable::Monotone || self.still().is_some()
-    }
-
-    /// The point that stands for no augmentation: every magnitude 0.
-    pub fn baseline(&self) -> Point {
-        if let Some(schemes) = &self.schemes {
-            return schemes.none();
-        }
-        let still = self.still().unwrap_or(0);
-        let mut values = [Value::Category(still), Value::Real(0.0)].repeat(self.sub_policies * self.ops_per_sub_policy);
-        if self.portion == Portion::Searched {
-            values.push(Value::Real(LEAST_PORTION));
-        }
-        Point(values)
-    }
-
-    /// An op that does nothing at magnitude 0, whatever the ranges.
-    fn still(&self) -> Option<usize> {
-        self.ops.iter().position(|op| op.category() == Category::Geometric)
-    }
-
-    /// The notebook's columns for a point: DeepAugment's of 2019-02 for one sub-policy, of release 1.1.2 for more.
-    pub fn columns(&self) -> Vec<String> {
-        if self.schemes.is_some() {
-            return vec!["policy".into()];
-        }
-        let mut columns: Vec<String> =
-            self.places().flat_map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
-        if self.has_portion_column() {
-            columns.push("portion".into());
-        }
-        columns
-    }
-
-    /// The cells of those columns, for a point and the policy that it stands for.
-    pub fn cells(&self, point: &Point, policy: &Policy) -> Vec<String> {
-        if self.schemes.is_some() {
-            return vec![serde_json::to_string(policy).unwrap_or_default()];
-        }
-        let places = 2 * self.sub_policies * self.ops_per_sub_policy;
-        let mut cells: Vec<String> = point
-            .0
-            .iter()
-            .take(places)
-            .map(|value| match *value {
-                Value::Category(index) => self.ops[index].name().to_string(),
-                Value::Real(number) => number.to_string(),
-                Value::Integer(number) => number.to_string(),
-            })
-            .collect();
-        if self.has_portion_column() {
-            // Trial 0 augments nothing, which no point of the space can say.
-            let portion = if policy.sub_policies.is_empty() { 0.0 } else { policy.portion };
-            cells.push(portion.to_string());
-        }
-        cells
-    }
-
-    /// Whether the notebook has the shape of one sub-policy.
-    pub fn is_single(&self) -> bool {
-        self.sub_policies == 1 || self.schemes.is_some()
-    }
-
-    fn has_portion_column(&self) -> bool {
-        self.is_single() || self.portion == Portion::Searched
-    }
-
     /// `aug1`, `aug2` for one sub-policy; `A_aug1` … `E_aug2` for more.
     fn places(&self) -> impl Iterator<Item = String> + '_ {
         (0..self.sub_policies).flat_map(move |sub_policy| {
-            (1..=self.ops_per_sub_policy).map(move |place| match self.is_single() {
+            (1..=self.ops_per_sub_policy).map(move |place| match self.sub_policies == 1 {
                 true => format!("aug{place}"),
                 false => format!("{}_aug{place}", char::from(b'A' + sub_policy as u8)),
             })
@@ -239,21 +185,12 @@ mod tests {
             let point = space.sample(&mut ChaCha8Rng::seed_from_u64(seed));
             let policy = codec.decode(&point);
             prop_assert_eq!(policy.sub_policies.len(), config.sub_policies);
-            prop_assert!(policy.sub_policies.iter().all(|s| s.ops.len() == config.ops_per_sub_policy));
-            prop_assert_eq!(codec.cells(&point, &policy).len(), codec.columns().len());
+            for SubPolicy { ops } in &policy.sub_policies {
+                prop_assert!((1..=config.ops_per_sub_policy).contains(&ops.len()));
+                prop_assert!((1..ops.len()).all(|i| ops[..i].iter().all(|earlier| earlier.op != ops[i].op)), "{}", policy);
+            }
             let text = serde_json::to_string(&policy).unwrap();
             prop_assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy);
-            prop_assert!(space.check(&codec.baseline()).is_ok());
-            prop_assert!(codec.decode(&codec.baseline()).sub_policies.iter().flat_map(|s| &s.ops).all(|o| o.magnitude == 0.0));
         }
-    }
-
-    #[test]
-    fn columns_are_those_of_deepaugment() {
-        let single = Codec::new(&Config { sub_policies: 1, ..Config::default() });
-        assert_eq!(single.columns(), ["aug1_type", "aug1_magnitude", "aug2_type", "aug2_magnitude", "portion"]);
-        let five = Codec::new(&Config::default()).columns();
-        assert_eq!(five.len(), 20);
-        assert_eq!((five[0].as_str(), five[19].as_str()), ("A_aug1_type", "E_aug2_magnitude"));
     }
 }

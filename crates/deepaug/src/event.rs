@@ -82,6 +82,9 @@ pub enum Event {
         trial: u64,
         /// The policy.
         policy: Policy,
+        /// Its name, where it needs no search.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scheme: Option<String>,
     },
     /// A child has finished an epoch.
     Epoch {
@@ -131,6 +134,9 @@ pub enum Event {
         trial: u64,
         /// The policy.
         policy: Policy,
+        /// Its name, where it needs no search.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scheme: Option<String>,
         /// Mean over its samples; absent when every training failed.
         reward: Option<f64>,
         /// Whether it was ended early, so that the reward is an estimate.
@@ -172,7 +178,7 @@ impl fmt::Display for Event {
                 write!(f, "not searched, for they change nothing on grey images: {}", ops.join(", "))
             }
             Self::Sized(sizing) => sizing.fmt(f),
-            Self::TrialStarted { trial, policy } => write!(f, "trial {trial}: {policy}"),
+            Self::TrialStarted { trial, policy, scheme } => write!(f, "trial {trial}: {}", named(policy, scheme)),
             Self::Epoch { trial, sample, epochs, record } => write!(
                 f,
                 "trial {trial} sample {sample} epoch {}/{epochs}: accuracy {:.3}, validation {:.3}",
@@ -189,7 +195,7 @@ impl fmt::Display for Event {
                 write!(f, "trial {trial} sample {sample} is done once more: {why}")
             }
             Self::TrainingFailed { trial, sample, why } => write!(f, "trial {trial} sample {sample} failed: {why}"),
-            Self::TrialFinished { trial, policy, reward, behind, progress } => {
+            Self::TrialFinished { trial, policy, scheme, reward, behind, progress } => {
                 match reward {
                     Some(reward) if *behind => write!(f, "trial {trial}: ended early, estimated {reward:.4}")?,
                     Some(reward) => write!(f, "trial {trial}: reward {reward:.4}")?,
@@ -207,7 +213,7 @@ impl fmt::Display for Event {
                 if let Some(left) = progress.left {
                     write!(f, ", {} left", clock(left))?;
                 }
-                write!(f, "  [{policy}]")
+                write!(f, "  [{}]", named(policy, scheme))
             }
             Self::Confirming { trials, samples } => write!(
                 f,
@@ -217,6 +223,10 @@ impl fmt::Display for Event {
             Self::SearchEnded { by } => write!(f, "the search has ended: {by}"),
         }
     }
+}
+
+fn named(policy: &Policy, scheme: &Option<String>) -> String {
+    scheme.clone().unwrap_or_else(|| policy.to_string())
 }
 
 /// Minutes and seconds, with hours where there are any.

@@ -63,7 +63,7 @@ pub use auto::Auto;
 pub use bench::{ChildBench, ChildSpeed, OpBench, OpSpeed};
 pub use codec::Codec;
 pub use colour::Colour;
-pub use config::{AugmentMode, Child, Config, EpochSize, Portion, SearchSpace, Sizes};
+pub use config::{AugmentMode, Child, Config, EpochSize, Holdout, Portion, SearchSpace, Sizes};
 pub use data::{DataReport, data_sheet, read_data};
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{Online, Op, Policy, Published, RangeTable, Step, SubPolicy};

@@ -1,5 +1,7 @@
 //! From a policy to histories: the part of a study that trains.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,11 +11,11 @@ use deepaug_child_model::{
     images_per_second,
 };
 use deepaug_dataset::{Dataset, Split};
-use ndarray::Array4;
+use ndarray::{Array4, Axis};
 
 use crate::reward::OverfitMeasure;
 use crate::seeds::{Purpose, derive};
-use crate::{Config, EpochSize};
+use crate::{Config, EpochSize, Error, Holdout};
 
 /// How long a child's speed is measured before a study.
 const PROBE: Duration = Duration::from_millis(300);
@@ -21,10 +23,7 @@ const PROBE: Duration = Duration::from_millis(300);
 /// What a policy is judged by: children trained on images augmented by it, and measured on validation images.
 #[derive(Debug)]
 pub struct Objective {
-    images: Array4<u8>,
-    labels: Vec<usize>,
-    validation_images: Array4<u8>,
-    validation_labels: Vec<usize>,
+    images: Images,
     classes: usize,
     settings: Settings,
     child: Box<dyn ChildModel>,
@@ -37,13 +36,13 @@ pub struct Objective {
 impl Objective {
     /// The objective of a configuration on the training and validation images of a split; the test part is not even
     /// copied.
-    pub fn new(config: &Config, dataset: &Dataset, split: &Split, child: Box<dyn ChildModel>) -> Self {
+    ///
+    /// # Errors
+    /// [`Error`], when other parts cannot be drawn for other samples.
+    pub fn new(config: &Config, dataset: &Dataset, split: &Split, child: Box<dyn ChildModel>) -> Result<Self, Error> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            images: dataset.gather(&split.train),
-            labels: dataset.gather_labels(&split.train),
-            validation_images: dataset.gather(&split.validation),
-            validation_labels: dataset.gather_labels(&split.validation),
+        Ok(Self {
+            images: Images::new(config, dataset, split)?,
             classes: dataset.classes().len(),
             settings: Settings {
                 images_per_epoch: match config.epoch_size {
@@ -62,7 +61,7 @@ impl Objective {
             sub_policies: config.sub_policies,
             seed: config.seed,
             initial_weights: None,
-        }
+        })
     }
 
     /// The seed of a sample, the same in every trial.
@@ -87,10 +86,11 @@ impl Objective {
         let Capacity { passes, children } = self.capacity()?;
         let at_once = (passes * children).min(trainings);
         let policy = Policy::none(RangeTable::Monotone);
-        let speed = images_per_second(self.child(), &self.training(&policy, 0), [at_once, passes], PROBE)?;
+        let parts = self.images.of(0);
+        let speed = images_per_second(self.child(), &self.training(&policy, 0, &parts), [at_once, passes], PROBE)?;
         let learnt = self.images_per_epoch() as f64;
         // An evaluation is the way there without the way back.
-        let measured = (self.validation_labels.len() + self.settings.measured) as f64 / 3.0;
+        let measured = (parts.validation_labels.len() + self.settings.measured) as f64 / 3.0;
         let images = trainings as f64 * self.settings.epochs as f64 * (learnt + measured);
         Ok(Some((speed, Duration::try_from_secs_f64(images / speed).unwrap_or(Duration::MAX))))
     }
@@ -107,14 +107,16 @@ impl Objective {
         at_once: usize,
         observer: &dyn Observer,
     ) -> Vec<Result<History, TrainError>> {
+        let parts: BTreeMap<usize, Cow<'_, Parts>> =
+            samples.iter().map(|&(_, sample)| (sample, self.images.of(sample))).collect();
         let trainings: Vec<Training<'_>> =
-            samples.iter().map(|&(policy, sample)| self.training(policy, sample)).collect();
+            samples.iter().map(|&(policy, sample)| self.training(policy, sample, &parts[&sample])).collect();
         self.child.train_all(&trainings, at_once, observer)
     }
 
     /// Training images whose accuracy is measured after each epoch.
     pub(crate) fn measured(&self) -> usize {
-        self.settings.measured.min(self.labels.len())
+        self.settings.measured.min(self.images.of_training())
     }
 
     /// The model, for another objective.
@@ -130,12 +132,12 @@ impl Objective {
         // As many copies as a policy can make.
         let sub_policies = vec![SubPolicy::default(); self.sub_policies];
         let policy = Policy::new(RangeTable::Monotone, 1.0, sub_policies);
-        self.child.capacity(&self.training(&policy, 0), self.threads)
+        self.child.capacity(&self.training(&policy, 0, &self.images.of(0)), self.threads)
     }
 
     /// Images that a training learns from an epoch; where that depends on its policy, without one.
     pub fn images_per_epoch(&self) -> usize {
-        self.settings.images_per_epoch.unwrap_or(self.labels.len())
+        self.settings.images_per_epoch.unwrap_or(self.images.of_training())
     }
 
     /// Trains a child without a policy for `epochs` and lets every later training start from its weights, which
@@ -152,29 +154,106 @@ impl Objective {
     ) -> Result<(), TrainError> {
         let settings = Settings { epochs, ..self.settings };
         let seed = derive(self.seed, Purpose::Pretraining, 0);
-        let training = Training { set: self.set(), policy, settings: &settings, seed, initial_weights: None };
+        let parts = self.images.of(0);
+        let set = parts.set(self.classes);
+        let training = Training { set, policy, settings: &settings, seed, initial_weights: None };
         self.child.pretrain(&training, &path, on_epoch)?;
         self.initial_weights = Some(path);
         Ok(())
     }
 
-    fn training<'a>(&'a self, policy: &'a Policy, sample: usize) -> Training<'a> {
+    fn training<'a>(&'a self, policy: &'a Policy, sample: usize, parts: &'a Parts) -> Training<'a> {
         Training {
-            set: self.set(),
+            set: parts.set(self.classes),
             policy,
             settings: &self.settings,
             seed: self.sample_seed(sample),
             initial_weights: self.initial_weights.as_deref(),
         }
     }
+}
 
-    fn set(&self) -> TrainingSet<'_> {
+/// The images that samples learn from and are judged by.
+#[derive(Debug)]
+enum Images {
+    Fixed(Parts),
+    /// All images that some sample uses, and which of them each sample learns from and is judged by.
+    Repeated {
+        images: Array4<u8>,
+        labels: Vec<usize>,
+        of_samples: Vec<[Vec<usize>; 2]>,
+    },
+}
+
+impl Images {
+    fn new(config: &Config, dataset: &Dataset, split: &Split) -> Result<Self, Error> {
+        if config.holdout == Holdout::Fixed {
+            return Ok(Self::Fixed(Parts {
+                images: dataset.gather(&split.train),
+                labels: dataset.gather_labels(&split.train),
+                validation_images: dataset.gather(&split.validation),
+                validation_labels: dataset.gather_labels(&split.validation),
+            }));
+        }
+        let samples = (config.opt_samples + config.most_confirm_samples()).max(1);
+        let mut of_samples = Vec::with_capacity(samples);
+        for sample in 0..samples as u64 {
+            let seed = derive(config.seed, Purpose::Holdout, sample);
+            let Split { train, validation, .. } = split.redraw(dataset, config.split_sizes(), seed)?;
+            of_samples.push([train, validation]);
+        }
+        let mut used: Vec<usize> = of_samples.iter().flatten().flatten().copied().collect();
+        used.sort_unstable();
+        used.dedup();
+        for image in of_samples.iter_mut().flatten().flatten() {
+            *image = used.partition_point(|other| other < image);
+        }
+        Ok(Self::Repeated { images: dataset.gather(&used), labels: dataset.gather_labels(&used), of_samples })
+    }
+
+    /// Those of one sample. Samples beyond those that the configuration has begin again with the first.
+    fn of(&self, sample: usize) -> Cow<'_, Parts> {
+        match self {
+            Self::Fixed(parts) => Cow::Borrowed(parts),
+            Self::Repeated { images, labels, of_samples } => {
+                let [train, validation] = &of_samples[sample % of_samples.len()];
+                let labels_of = |part: &[usize]| part.iter().map(|&image| labels[image]).collect();
+                Cow::Owned(Parts {
+                    images: images.select(Axis(0), train),
+                    labels: labels_of(train),
+                    validation_images: images.select(Axis(0), validation),
+                    validation_labels: labels_of(validation),
+                })
+            }
+        }
+    }
+
+    /// How many images the first sample learns from.
+    fn of_training(&self) -> usize {
+        match self {
+            Self::Fixed(parts) => parts.labels.len(),
+            Self::Repeated { of_samples, .. } => of_samples[0][0].len(),
+        }
+    }
+}
+
+/// The images of one sample.
+#[derive(Debug, Clone)]
+struct Parts {
+    images: Array4<u8>,
+    labels: Vec<usize>,
+    validation_images: Array4<u8>,
+    validation_labels: Vec<usize>,
+}
+
+impl Parts {
+    fn set(&self, classes: usize) -> TrainingSet<'_> {
         TrainingSet {
             images: self.images.view(),
             labels: &self.labels,
             validation_images: self.validation_images.view(),
             validation_labels: &self.validation_labels,
-            classes: self.classes,
+            classes,
         }
     }
 }

@@ -158,7 +158,7 @@ impl AskTell {
     /// # Errors
     /// [`Error::File`].
     pub fn result(&self) -> Result<Option<SearchResult>, Error> {
-        write_result(&self.folder, self.recorder.ledger(), &self.codec)
+        write_result(&self.folder, self.recorder.ledger())
     }
 }
 
@@ -166,10 +166,10 @@ fn outcome(ledger: &Ledger, trial: u64) -> Outcome {
     ledger.reward(trial).map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward))
 }
 
-fn write_result(folder: &Path, ledger: &Ledger, codec: &Codec) -> Result<Option<SearchResult>, Error> {
+fn write_result(folder: &Path, ledger: &Ledger) -> Result<Option<SearchResult>, Error> {
     let result = SearchResult::new(folder, ledger, None);
     if let Some(result) = &result {
-        result.write(codec)?;
+        result.write()?;
     }
     Ok(result)
 }
@@ -201,6 +201,6 @@ pub fn rebuild(folder: &Path) -> Result<Rebuilt, Error> {
         notebook: folder.join(&config.notebook_path),
         trials: ledger.proposals().count(),
         trainings: ledger.counts().0,
-        result: write_result(folder, ledger, &Codec::new(&config))?,
+        result: write_result(folder, ledger)?,
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Ended, Ledger, Proposal};
 use crate::notebook::{Notebook, Row};
-use crate::{Codec, Config, Error};
+use crate::{Config, Error};
 
 /// Writes down what happens in a study.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Recorder {
     pub(crate) fn new(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
         let ledger = Ledger::new(config, entries);
         let path = folder.join(&config.notebook_path);
-        let notebook = Notebook::write(&path, Codec::new(config), rows(&ledger))?;
+        let notebook = Notebook::write(&path, rows(&ledger))?;
         Ok(Self { journal, notebook, ledger, fresh: 0 })
     }
 

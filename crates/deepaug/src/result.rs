@@ -9,9 +9,10 @@ use deepaug_controller::Point;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::Error;
 use crate::ledger::Ledger;
+use crate::notebook::{POLICY_COLUMNS, op_cells, op_columns, policy_cells};
 use crate::reward::Reward;
-use crate::{Codec, Error};
 
 /// A difference in validation accuracy to no policy, over trainings paired by their seeds: of the mean of the K
 /// highest accuracies, overfitting or not. The reward would not do. Its tolerance compares validation accuracy with that
@@ -131,7 +132,7 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Better => "The best policy is better than no policy, on fresh seeds and the same validation images.",
+            Self::Better => "The best policy is better than no policy, on fresh seeds, by validation images.",
             Self::NoDifference => "These seeds show no difference between the best policy and none; more might.",
             Self::Worse => "The best policy is worse than no policy; do not use it.",
             Self::Unconfirmed => {
@@ -313,14 +314,14 @@ impl SearchResult {
 
     /// Writes `top_policies.csv`, `best_policy.json` and `result.json` into the study's folder, each whole or not at
     /// all.
-    pub(crate) fn write(&self, codec: &Codec) -> Result<(), Error> {
+    pub(crate) fn write(&self) -> Result<(), Error> {
         write_json(&self.study.join(BEST_POLICY), &self.policy())?;
         write_json(&self.study.join("result.json"), self)?;
         let path = self.study.join("top_policies.csv");
         let failed = |error: csv::Error| Error::file(&path, error.into());
         let mut table = csv::Writer::from_writer(Vec::new());
         let mut header: Vec<String> = vec!["trial_no".into()];
-        header.extend(codec.columns());
+        header.extend(op_columns().chain(POLICY_COLUMNS.map(String::from)));
         header.extend(
             ["reward", "expected_accuracy_increase(%)", "samples", "fresh_val_acc", "fresh_accuracy_increase(%)"]
                 .map(String::from),
@@ -329,7 +330,8 @@ impl SearchResult {
         for candidate in &self.top {
             let points = |gain: f64| format!("{:.4}", 100.0 * gain);
             let mut cells = vec![candidate.trial.to_string()];
-            cells.extend(codec.cells(&candidate.point, &candidate.policy));
+            cells.extend(op_cells(&candidate.policy));
+            cells.extend(policy_cells(&candidate.policy, candidate.scheme.as_deref()));
             cells.extend([
                 candidate.reward.to_string(),
                 points(candidate.reward - self.baseline.reward),

@@ -26,7 +26,7 @@ const SHIFTS: [(&str, f64); 4] = [("none", 0.0), ("2", 2.0), ("4", 4.0), ("8", 8
 /// The shift of magnitude 1 under the monotone ranges, in pixels of 32.
 const LARGEST_SHIFT: f64 = 0.3 * 32.0;
 
-/// The weakest strength: below it many ops leave most pixels as they are.
+/// The weakest strength: below it hardly an op does anything to be seen.
 const LEAST_STRENGTH: f64 = 0.1;
 
 /// The magnitude of a covered square: a side of up to 0.36 of the image's, 6 of 32 pixels on the average.
@@ -155,8 +155,11 @@ impl Schemes {
 
     fn policy(&self, choice: Choice<'_>) -> Policy {
         let ops = choice.families.iter().flat_map(|&family| &self.families[family].1);
-        let sub_policies: Vec<SubPolicy> =
-            ops.map(|&op| SubPolicy { ops: vec![Step::new(op, choice.strength)] }).collect();
+        let sub_policies: Vec<SubPolicy> = ops
+            .map(|&op| SubPolicy {
+                ops: vec![Step::new(op, choice.strength.max(RangeTable::Monotone.least_magnitude(op)))],
+            })
+            .collect();
         let always = self.always(choice);
         let is_drawn = choice.draws > 0 && !sub_policies.is_empty();
         if !is_drawn && always.ops.is_empty() {

@@ -179,9 +179,9 @@ impl Running<'_, '_> {
         let trial = self.asked;
         let known = locked(recorder).ledger().proposal(trial).cloned();
         let proposal = codec.propose(trial, known, searcher)?;
-        let policy = proposal.policy.clone();
+        let (policy, scheme) = (proposal.policy.clone(), proposal.scheme.clone());
         locked(recorder).propose(trial, proposal)?;
-        emit(&Event::TrialStarted { trial, policy });
+        emit(&Event::TrialStarted { trial, policy, scheme });
         if let Some(rungs) = self.rungs.filter(|_| trial > 0) {
             let recorder = locked(recorder);
             let scouts: Vec<&[EpochRecord]> =
@@ -224,7 +224,7 @@ impl Running<'_, '_> {
             (trial + 1..self.asked).for_each(|other| _ = self.schedule(other));
             self.listen()?;
         }
-        let (reward, behind, policy) = {
+        let (reward, behind, proposal) = {
             let recorder = locked(recorder);
             let ledger = recorder.ledger();
             let behind = ledger.ended(trial, 0).filter(|ended| ended.is_behind()).and_then(Ended::history);
@@ -237,12 +237,7 @@ impl Running<'_, '_> {
                     .collect();
                 rungs.estimate(&stopped.epochs, &others)
             });
-            let policy = ledger.proposal(trial).map(|proposal| proposal.policy.clone());
-            (
-                estimate.or_else(|| ledger.reward(trial)),
-                estimate.is_some(),
-                policy.unwrap_or(Policy::none(Default::default())),
-            )
+            (estimate.or_else(|| ledger.reward(trial)), estimate.is_some(), ledger.proposal(trial).cloned())
         };
         let outcome = reward.map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward));
         if trial == 0 && reward.is_none() {
@@ -254,7 +249,9 @@ impl Running<'_, '_> {
         }
         self.told += 1;
         let progress = self.progress(trial, reward.filter(|_| !behind));
-        emit(&Event::TrialFinished { trial, policy, reward, behind, progress });
+        let (policy, scheme) = proposal
+            .map_or_else(|| (Policy::none(Default::default()), None), |proposal| (proposal.policy, proposal.scheme));
+        emit(&Event::TrialFinished { trial, policy, scheme, reward, behind, progress });
         Ok(())
     }
 
@@ -278,8 +275,7 @@ impl Running<'_, '_> {
 
     /// Trains the best policies of the search, the best scheme that needs none, and no policy, with seeds the search has not used.
     ///
-    /// It is a race: what is clearly behind the leader gets no further seeds, and the others get those that it would have had, up
-    /// to twice as many as `confirm_samples`. No policy and the best free scheme stay, for the answer is beside them.
+    /// It is a race: what is clearly behind the leader gets no further seeds, and the others get those that it would have had. No policy and the best free scheme stay, for the answer is beside them.
     fn confirm(&mut self) -> Result<(), Error> {
         let Search { config, recorder, emit, .. } = *self.search;
         let chosen = {
@@ -298,7 +294,7 @@ impl Running<'_, '_> {
         let mut left = alive.len() * samples;
         let first = config.opt_samples;
         let mut until = first;
-        while left >= alive.len() && until < first + 2 * samples {
+        while left >= alive.len() && until < first + config.most_confirm_samples() {
             // The first seeds show no spread one by one.
             let more = if until == first { FEWEST_SEEDS.min(samples).max(1) } else { 1 };
             left = left.saturating_sub(more * alive.len());

@@ -12,6 +12,8 @@ pub(crate) enum Purpose {
     /// policies are not differences of luck.
     Sample = 2,
     Pretraining = 3,
+    /// Which images a sample learns from and is judged by, where that differs from sample to sample.
+    Holdout = 4,
     /// Final trainings, of comparisons and for use: seeds that no search has used.
     Final = 16,
     /// Which images those are trained on.

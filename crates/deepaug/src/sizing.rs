@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::reward::mean_of_highest;
 use crate::seeds::{Purpose, derive};
 use crate::statistics::{LEVEL, detectable, deviation, mean};
-use crate::{Config, Error, Objective};
+use crate::{Config, Error, Holdout, Objective};
 
 /// Most images of the training part, and of the validation part: with more, a training takes so long that few fit.
 const MOST_IMAGES: usize = 1000;
@@ -139,7 +139,9 @@ pub(crate) fn choose(
 
     let steps = split.train.len().div_ceil(config.child_batch_size).max(1);
     config.child_epochs = PILOT_STEPS.div_ceil(steps).clamp(PILOT_EPOCHS[0], PILOT_EPOCHS[1]);
-    let objective = Objective::new(config, dataset, &split, child);
+    // How hard a validation part is, is common to all policies, and no noise of a gain.
+    let pilot = Config { holdout: Holdout::Fixed, ..config.clone() };
+    let objective = Objective::new(&pilot, dataset, &split, child)?;
     let Capacity { passes, children } = objective.capacity()?;
     let none = Policy::none(RangeTable::Monotone);
     let pilots: Vec<(&Policy, usize)> = (0..PILOTS).map(|sample| (&none, sample)).collect();

@@ -288,7 +288,7 @@ impl Study {
         recorder.sort_notebook()?;
         let result = SearchResult::new(&self.folder, recorder.ledger(), Some(ended_by))
             .ok_or_else(|| Error::study(&self.folder, "every training failed; journal.jsonl says why"))?;
-        result.write(&self.codec)?;
+        result.write()?;
         emit(&Event::SearchEnded { by: ended_by });
         Ok(result)
     }
@@ -340,7 +340,7 @@ impl Parts {
         child.check(dataset.image_shape(), dataset.classes().len())?;
         let split = Split::draw(dataset, config.split_sizes(), derive(config.seed, Purpose::Split, 0))?;
         let name = child.name();
-        let objective = Objective::new(config, dataset, &split, child);
+        let objective = Objective::new(config, dataset, &split, child)?;
         if config.workers == Auto::Auto {
             let Capacity { passes, children } = objective.capacity()?;
             let at_once = passes * children;

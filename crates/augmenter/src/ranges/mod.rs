@@ -78,6 +78,18 @@ impl RangeTable {
         self.recipe(op, 0.0).is_some()
     }
 
+    /// The least magnitude that is worth a trial: under the monotone ranges that at which an op changes some pixel of most images by
+    /// 4 of 255 or more, which an eye can see (tried in `tests/contract.rs`); 0 under all others, where magnitude 0 may be as strong
+    /// as any.
+    pub fn least_magnitude(self, op: Op) -> f64 {
+        match (self, op) {
+            (Self::Monotone, Op::Posterize) => 0.5,
+            (Self::Monotone, Op::GaussianBlur | Op::Solarize) => 0.2,
+            (Self::Monotone, _) => 0.1,
+            _ => 0.0,
+        }
+    }
+
     /// Whether the magnitude changes what the op does under this table.
     pub fn uses_magnitude(self, op: Op) -> bool {
         self.recipe(op, 0.5) != self.recipe(op, 1.0)

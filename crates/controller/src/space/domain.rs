@@ -33,6 +33,11 @@ pub enum Domain {
 }
 
 impl Domain {
+    /// The choices of a categorical parameter.
+    pub(crate) fn choices(&self) -> Option<&[String]> {
+        if let Self::Categorical { choices } = self { Some(choices) } else { None }
+    }
+
     pub(super) fn check_bounds(&self, name: &str) -> Result<(), SpaceError> {
         let bounds = |low: String, high: String| SpaceError::Bounds { name: name.into(), low, high };
         match self {

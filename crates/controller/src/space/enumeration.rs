@@ -18,8 +18,9 @@ impl Space {
     /// ```
     pub fn size(&self) -> Option<u128> {
         let sizes = self.subtree_sizes();
-        let product =
-            |mut roots: std::slice::Iter<'_, usize>| roots.try_fold(1_u128, |all, &root| all.checked_mul(sizes[root]?));
+        let product = |mut roots: std::slice::Iter<'_, usize>| {
+            roots.try_fold(1_u128, |all, &root| all.checked_mul(self.states(root, &sizes)?))
+        };
         let exchanged = |index: &usize| self.parameters[*index].place.is_some();
         let free: Vec<usize> = self.roots().filter(|index| !exchanged(index)).collect();
         self.exchangeable.iter().try_fold(product(free.iter())?, |all, groups| {
@@ -33,6 +34,33 @@ impl Space {
         })
     }
 
+    /// How many states a root has with all that depends on it; the first of distinct groups stands for all of them.
+    fn states(&self, root: usize, sizes: &[Option<u128>]) -> Option<u128> {
+        if !self.rivals[root].is_empty() {
+            return Some(1);
+        }
+        let Some(groups) = self.distinct.iter().find(|groups| groups[0].contains(&root)) else { return sizes[root] };
+        if groups[0][0] != root {
+            return sizes[root];
+        }
+        // Ordered sequences of k different choices, k = 1 to the number of groups: k! times the k-th elementary symmetric
+        // polynomial of the choices' numbers of states.
+        let choices = self.parameters[root].domain.choices().map_or(0, <[String]>::len);
+        let mut polynomials = vec![1_u128];
+        polynomials.resize(groups.len() + 1, 0);
+        for choice in 0..choices {
+            let size = self.choice_size(root, choice, sizes)?;
+            for k in (1..=groups.len()).rev() {
+                polynomials[k] = polynomials[k].checked_add(polynomials[k - 1].checked_mul(size)?)?;
+            }
+        }
+        let mut orders = 1_u128;
+        (1..=groups.len()).try_fold(0_u128, |sum, k| {
+            orders = orders.checked_mul(k as u128)?;
+            sum.checked_add(orders.checked_mul(polynomials[k])?)
+        })
+    }
+
     /// How many ranks [`unrank`](Self::unrank) takes: the size, with every order of exchangeable groups counted.
     pub(crate) fn ranks(&self) -> Option<u128> {
         let sizes = self.subtree_sizes();
@@ -41,6 +69,9 @@ impl Space {
 
     /// How many ranks stand for one point, at most.
     pub(crate) fn orders(&self) -> u128 {
+        if !self.distinct.is_empty() {
+            return self.ranks().unwrap_or(u128::MAX);
+        }
         let factorial = |groups: &Vec<Vec<usize>>| (1..=groups.len() as u128).fold(1_u128, u128::saturating_mul);
         self.exchangeable.iter().map(factorial).fold(1, u128::saturating_mul)
     }

@@ -10,7 +10,7 @@ use crate::{
     point::{Point, Value},
 };
 
-/// The exchangeable group that a parameter belongs to.
+/// The group that a parameter belongs to, of several that are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
@@ -59,7 +59,7 @@ impl Space {
             }
         }
         if count > 0 {
-            self.exchangeable = sets(&self.parameters)?;
+            self.derive()?;
         }
         Ok(self)
     }
@@ -67,10 +67,28 @@ impl Space {
 
 /// The positions of each set's groups, checked to be alike.
 pub(super) fn sets(parameters: &[Parameter]) -> Result<Vec<Vec<Vec<usize>>>, SpaceError> {
+    let sets = alike(parameters, |parameter| parameter.place, SpaceError::NotExchangeable)?;
+    // Groups that are exchanged take the places of one another in sets of distinct ones too.
+    let group = |index: usize| parameters[index].distinct.map(|place| place.group);
+    for groups in &sets {
+        let differs = |(&index, &model): (&usize, &usize)| (group(index) != group(model)).then_some(index);
+        if let Some(index) = groups.iter().find_map(|other| other.iter().zip(&groups[0]).find_map(differs)) {
+            return Err(SpaceError::NotExchangeable(parameters[index].name.clone()));
+        }
+    }
+    Ok(sets)
+}
+
+/// The positions of the groups that parameters belong to, checked to be alike.
+pub(super) fn alike(
+    parameters: &[Parameter],
+    place: impl Fn(&Parameter) -> Option<Place>,
+    error: impl Fn(String) -> SpaceError,
+) -> Result<Vec<Vec<Vec<usize>>>, SpaceError> {
     let mut sets: Vec<Vec<Vec<usize>>> = Vec::new();
-    let wrong = |index: usize| SpaceError::NotExchangeable(parameters[index].name.clone());
+    let wrong = |index: usize| error(parameters[index].name.clone());
     for (index, parameter) in parameters.iter().enumerate() {
-        let Some(Place { set, group }) = parameter.place else { continue };
+        let Some(Place { set, group }) = place(parameter) else { continue };
         // Numbers beyond the parameters leave some other group empty, and must not fill the memory.
         if set >= parameters.len() || group >= parameters.len() {
             return Err(wrong(index));
@@ -82,8 +100,8 @@ pub(super) fn sets(parameters: &[Parameter]) -> Result<Vec<Vec<Vec<usize>>>, Spa
     }
     for groups in &sets {
         let Some(first) = groups.iter().flatten().next() else {
-            let any = parameters.iter().position(|parameter| parameter.place.is_some());
-            return Err(any.map_or(SpaceError::NotExchangeable(String::new()), wrong));
+            let any = parameters.iter().position(|parameter| place(parameter).is_some());
+            return Err(any.map_or_else(|| error(String::new()), wrong));
         };
         if groups.len() < 2 {
             return Err(wrong(*first));
@@ -112,7 +130,7 @@ pub(super) fn sets(parameters: &[Parameter]) -> Result<Vec<Vec<Vec<usize>>>, Spa
         }
     }
     // A parameter outside must not depend on one inside: where it is active would depend on the order.
-    let inside = |index: usize| parameters[index].place.is_some();
+    let inside = |index: usize| place(&parameters[index]).is_some();
     let reaches_in = |&index: &usize| {
         !inside(index) && parameters[index].condition.as_ref().is_some_and(|condition| inside(condition.parent))
     };

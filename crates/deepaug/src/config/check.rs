@@ -5,7 +5,7 @@ use std::path::Path;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
-use super::{AugmentMode, Config, Portion, SearchSpace, Sizes};
+use super::{AugmentMode, Config, Holdout, Portion, SearchSpace, Sizes};
 use crate::{Auto, ConfigError, EarlyStopping};
 
 /// Names of files in a study's folder that are not the user's to choose.
@@ -164,6 +164,12 @@ impl Config {
             return Err((
                 "patience",
                 "needs opt_samples of at least 2: one training a policy does not show its noise".into(),
+            ));
+        }
+        if self.holdout == Holdout::Repeated && self.child_first_train_epochs > 0 {
+            return Err((
+                "holdout",
+                "must be \"fixed\" when child_first_train_epochs is set: first weights would have learnt from images that judge".into(),
             ));
         }
         if self.confirm_policies > 0 && self.confirm_samples == 0 {

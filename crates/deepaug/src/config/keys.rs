@@ -42,6 +42,11 @@ const KEYS: &[(&str, &str)] = &[
     ("train_set_size", "Images each child is trained on, at most: a number, or a share of all such as 0.5."),
     ("validation_set_size", "Images the reward is measured on, at most; a number or a share of all."),
     ("test_set_size", "Images held out where the data has no test part of its own. No search touches them."),
+    (
+        "holdout",
+        "\"fixed\": one validation part judges every training; \"repeated\": each of a policy's trainings has a validation part of \
+         its own, drawn anew from all that is not the test part, and the same for every policy.",
+    ),
     ("# Search", ""),
     ("method", "\"bayesian_optimization\", \"lfbo\" (the same with a classifier of good policies) or \"random\"."),
     ("iters", "Policies to try, besides trial 0 without one."),

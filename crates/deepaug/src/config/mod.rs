@@ -88,6 +88,18 @@ pub enum SearchSpace {
     Schemes,
 }
 
+/// Which images judge a policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Holdout {
+    /// The same validation images in every training.
+    #[default]
+    Fixed,
+    /// For each sample another part of all that is not the test part, the same for every policy: repeated hold-out. What is best
+    /// is then not merely best on one validation part.
+    Repeated,
+}
+
 /// Who chooses how large a search is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -132,6 +144,7 @@ pub struct Config {
     pub train_set_size: Amount,
     pub validation_set_size: Amount,
     pub test_set_size: Amount,
+    pub holdout: Holdout,
     pub method: Method,
     pub iters: u64,
     pub seed: u64,
@@ -220,6 +233,7 @@ impl Default for Config {
             train_set_size: Amount::Count(2000),
             validation_set_size: Amount::Count(1000),
             test_set_size: TEST_SHARE,
+            holdout: Holdout::Fixed,
             method: Method::BayesianOptimization,
             iters: 300,
             seed: 0,
@@ -400,6 +414,11 @@ impl Config {
             Auto::Auto => net,
             Auto::Given(mebibytes) => net.with_memory(mebibytes.saturating_mul(1 << 20)),
         }))
+    }
+
+    /// Most fresh seeds that one policy can get: what others leave when they fall behind.
+    pub(crate) fn most_confirm_samples(&self) -> usize {
+        2 * self.confirm_samples
     }
 
     /// Trainings with fresh seeds at the end of a search of so many trials, the one without a policy counted.

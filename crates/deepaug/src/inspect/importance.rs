@@ -12,6 +12,9 @@ use super::Trial;
 /// Trials from which something can be learnt; with fewer the curves are flat and the shares are chance.
 const FEWEST: usize = 10;
 
+/// The step of a policy that has fewer of them than others.
+const NOTHING: &str = "nothing";
+
 /// How much one choice decides: which ops there are, the magnitude of one of them, the portion.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Importance {
@@ -58,16 +61,23 @@ fn importance(effect: Effect) -> Importance {
 
 fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
     // Policies that draw their ops are no points of one shape.
-    if trials.iter().any(|trial| trial.policy.whole.is_some()) {
+    if trials.iter().any(|trial| trial.policy.whole.as_ref().is_some_and(|policy| policy.in_place)) {
         return Ok(None);
     }
     let steps = || trials.iter().flat_map(|trial| trial.policy.sub_policies.iter().flatten());
     let ops: Vec<&str> = steps().map(|step| step.op.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
-    let shape: Vec<usize> = trials[0].policy.sub_policies.iter().map(Vec::len).collect();
+    // As many steps as some policy has; where another has fewer, its step is nothing.
+    let mut shape: Vec<usize> = Vec::new();
+    for trial in trials {
+        shape.resize(shape.len().max(trial.policy.sub_policies.len()), 0);
+        shape.iter_mut().zip(&trial.policy.sub_policies).for_each(|(most, steps)| *most = steps.len().max(*most));
+    }
     let portion = |trial: &Trial| trial.policy.portion.unwrap_or(1.0);
     let (least, most) = ends(trials.iter().map(portion));
     let has_portion = least < most;
-    let mut space = space(&ops, &shape, ends(steps().map(|step| step.magnitude).chain([0.0, 1.0])))?;
+    let places: usize = shape.iter().sum();
+    let lacks = trials.iter().any(|trial| trial.policy.sub_policies.iter().flatten().count() < places);
+    let mut space = space(&ops, &shape, lacks, ends(steps().map(|step| step.magnitude).chain([0.0, 1.0])))?;
     if has_portion {
         space = space.real("portion", least, most)?;
     }
@@ -75,9 +85,12 @@ fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
     for trial in trials {
         let Some(reward) = trial.reward else { continue };
         let mut values = Vec::new();
-        for step in trial.policy.sub_policies.iter().flatten() {
-            let op = ops.binary_search(&step.op.as_str()).unwrap_or_default();
-            values.extend([Value::Category(op), Value::Real(step.magnitude)]);
+        for (place, &most) in shape.iter().enumerate() {
+            let steps = trial.policy.sub_policies.get(place).map(Vec::as_slice).unwrap_or_default();
+            for step in (0..most).map(|step| steps.get(step)) {
+                let op = step.and_then(|step| ops.binary_search(&step.op.as_str()).ok()).unwrap_or(ops.len());
+                values.extend([Value::Category(op), Value::Real(step.map_or(0.0, |step| step.magnitude))]);
+            }
         }
         values.extend(has_portion.then(|| Value::Real(portion(trial))));
         searcher.observe(trial.trial, Point(values), Outcome::Cost(1.0 - reward))?;
@@ -86,14 +99,15 @@ fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
 }
 
 /// The space that the trials of a notebook are of, as far as the notebook tells.
-fn space(ops: &[&str], shape: &[usize], (low, high): (f64, f64)) -> Result<Space, SpaceError> {
+fn space(ops: &[&str], shape: &[usize], lacks: bool, (low, high): (f64, f64)) -> Result<Space, SpaceError> {
     let mut space = Space::new();
     let mut groups = Vec::new();
     for (sub_policy, &length) in shape.iter().enumerate() {
         let mut group = Vec::new();
         for place in 0..length {
             let (kind, magnitude) = (format!("{sub_policy}.{place}.op"), format!("{sub_policy}.{place}.magnitude"));
-            space = space.categorical(&kind, ops.iter().copied())?.real(&magnitude, low, high)?;
+            let choices = ops.iter().copied().chain(lacks.then_some(NOTHING));
+            space = space.categorical(&kind, choices)?.real(&magnitude, low, high)?;
             // It tells which magnitude belongs to which op.
             space = space.active_when(&magnitude, &kind, ops)?;
             group.extend([kind, magnitude]);

@@ -194,7 +194,8 @@ impl Row<'_> {
             let named = |step: &Step| NamedStep { op: step.op.name().into(), magnitude: step.magnitude };
             let parts = policy.sub_policies.iter().chain([&policy.always]).filter(|part| !part.ops.is_empty());
             let sub_policies = parts.map(|part| part.ops.iter().map(named).collect()).collect();
-            return Ok(NamedPolicy { sub_policies, portion: None, whole: Some(policy) });
+            let portion = (!policy.in_place).then_some(policy.portion);
+            return Ok(NamedPolicy { sub_policies, portion, whole: Some(policy) });
         }
         let step = |&(kind, magnitude): &(usize, usize)| {
             let cell = |index: usize| self.cells.get(index).unwrap_or_default().trim();
