@@ -14,7 +14,7 @@
 //! config.child_epochs = 1;
 //! let study = Study::create(config, Some(&out))?; // reads the data, makes the folder
 //! let result = study.run(&|event| eprintln!("{event}"))?;
-//! println!("{}\n{}", result.answer(), result.policy());
+//! println!("{}\n{}", result.answer, result.policy());
 //! # Ok(())
 //! # }
 //! ```

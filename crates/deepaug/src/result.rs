@@ -26,14 +26,17 @@ pub struct Gain {
     pub interval: Option<(f64, f64)>,
     /// Number of pairs.
     pub pairs: usize,
+    /// The mean accuracy of the baseline in those pairs; absent in results of older versions.
+    #[serde(default)]
+    pub baseline: Option<f64>,
 }
 
 impl Gain {
     /// The gain of `accuracies` over `baseline`, both by sample, one of `comparisons` that are made at once; samples
     /// missing in either are left out.
     pub fn paired(accuracies: &[Option<f64>], baseline: &[Option<f64>], comparisons: usize) -> Option<Self> {
-        let differences: Vec<f64> =
-            accuracies.iter().zip(baseline).filter_map(|(&accuracy, &base)| Some(accuracy? - base?)).collect();
+        let both = accuracies.iter().zip(baseline).filter_map(|(&accuracy, &base)| Some((accuracy? - base?, base?)));
+        let (differences, baseline): (Vec<f64>, Vec<f64>) = both.unzip();
         let pairs = differences.len();
         let mean = (pairs > 0).then(|| differences.iter().sum::<f64>() / pairs as f64)?;
         let interval = (pairs > 1).then(|| {
@@ -43,7 +46,15 @@ impl Gain {
             let reach = t.inverse_cdf(1.0 - 0.025 / comparisons.max(1) as f64) * error;
             (mean - reach, mean + reach)
         });
-        Some(Self { mean, interval, pairs })
+        let baseline = Some(baseline.iter().sum::<f64>() / pairs as f64);
+        Some(Self { mean, interval, pairs, baseline })
+    }
+
+    /// The accuracies that the gain is the difference of, its own and the baseline's, in percent to two digits, so that the three
+    /// add up as they are shown.
+    pub fn percents(&self) -> Option<[f64; 2]> {
+        let shown = |share: f64| (10_000.0 * share).round() / 100.0;
+        self.baseline.map(|baseline| [shown(baseline) + shown(self.mean), shown(baseline)])
     }
 }
 
@@ -195,6 +206,8 @@ pub struct SearchResult {
     pub top: Vec<Candidate>,
     /// What to use; `best_policy.json` holds that.
     pub advice: Advice,
+    /// The same in words, with the gains that it rests on.
+    pub answer: String,
     /// The best scheme that needs no search, none left out, by the same measurements; absent where the space has none.
     pub free: Option<Candidate>,
     /// The gain of the best policy over that one, with fresh seeds; absent where they are the same.
@@ -228,7 +241,7 @@ impl SearchResult {
         let others =
             ledger.proposals().filter(|&(trial, _)| trial > 0).filter_map(|(trial, _)| ledger.candidate(trial));
         let (study, best) = (study.into(), baseline.clone());
-        let (verdict, advice) = (Verdict::Unconfirmed, Advice::None);
+        let (verdict, advice, answer) = (Verdict::Unconfirmed, Advice::None, String::new());
         let top = Vec::new();
         let trainings = ended - failed;
         let (free, gain_over_free) = (None, None);
@@ -238,6 +251,7 @@ impl SearchResult {
             best,
             top,
             advice,
+            answer,
             free,
             gain_over_free,
             verdict,
@@ -277,6 +291,7 @@ impl SearchResult {
             self.gain_over_free = Gain::paired(&accuracies(&self.best.fresh), &accuracies(&free.fresh), confirmed);
         }
         self.top = others;
+        self.answer = self.answer();
         Some(self)
     }
 
@@ -293,8 +308,7 @@ impl SearchResult {
         }
     }
 
-    /// What to use, and the gain that it rests on, in a line.
-    pub fn answer(&self) -> String {
+    fn answer(&self) -> String {
         let trial = self.best.trial;
         let seeds = if self.best.fresh_gain.is_some() { "on fresh seeds" } else { "in the search, so expect less" };
         let gain =
@@ -483,6 +497,7 @@ mod tests {
                 baseline,
                 top: Vec::new(),
                 advice: Advice::None,
+                answer: String::new(),
                 free: None,
                 gain_over_free: None,
                 verdict: Verdict::Unconfirmed,
@@ -497,6 +512,9 @@ mod tests {
         let better = result(&[0.7, 0.72, 0.69]);
         assert_eq!(better.top.iter().map(|c| c.trial).collect::<Vec<_>>(), [2, 1, 3]);
         assert_eq!(better.verdict, Verdict::Better);
+        assert!(better.answer.starts_with("Use the policy of trial 2: +10.33 points (95 %: "), "{}", better.answer);
+        let [accuracy, none] = better.best.fresh_gain.unwrap().percents().unwrap();
+        assert_eq!((format!("{accuracy:.2}"), format!("{none:.2}")), ("70.33".into(), "60.00".into()));
         assert_eq!(result(&[0.55, 0.75, 0.6]).verdict, Verdict::NoDifference);
         assert_eq!(result(&[0.4, 0.41, 0.39]).verdict, Verdict::Worse);
         assert_eq!(

@@ -149,7 +149,8 @@ pub(crate) fn choose(
     let begun = std::time::Instant::now();
     let histories = objective.train_on(&pilots, at_once, &Silent);
     let histories = histories.into_iter().collect::<Result<Vec<_>, _>>().map_err(Error::Child)?;
-    let took = begun.elapsed().as_secs_f64() * at_once as f64 / PILOTS as f64;
+    // Places that have no pilot left wait for the others.
+    let took = begun.elapsed().as_secs_f64() / PILOTS.div_ceil(at_once) as f64;
 
     let k = config.opt_last_n_epochs;
     let level = mean(&histories.iter().map(|history| levelled_off(&history.epochs) as f64).collect::<Vec<_>>()).round();

@@ -1,7 +1,7 @@
 //! `deepaug inspect`.
 
 use deepaug::inspect::{Importance, Level, LevelValue, OpEffect};
-use deepaug::{Error, Inspection};
+use deepaug::{Error, Gain, Inspection};
 
 use crate::args::By;
 use crate::{args, output};
@@ -46,14 +46,21 @@ fn describe(found: &Inspection) {
 }
 
 fn policies(found: &Inspection, top: usize) {
-    output::line("\nrank  trial  reward  ± deviation  samples  increase  policy");
+    output::line("\nrank  trial  reward  ± deviation  samples  gain, in points                  policy");
     for (index, trial) in found.ranked.iter().take(top).enumerate() {
         let deviation = trial.deviation.map(|deviation| format!("± {deviation:.4}")).unwrap_or_default();
-        let increase = trial.increase.map(|increase| format!("{increase:+.2}")).unwrap_or_default();
+        let gain = match (trial.confirmed, trial.increase) {
+            (Some(Gain { mean, interval: Some((low, high)), .. }), _) => {
+                format!("{:+.2} ({:+.2} to {:+.2}), fresh", 100.0 * mean, 100.0 * low, 100.0 * high)
+            }
+            (Some(gain), _) => format!("{:+.2}, fresh", 100.0 * gain.mean),
+            (None, Some(increase)) => format!("{increase:+.2} in the search"),
+            (None, None) => String::new(),
+        };
         let samples = trial.samples.iter().flatten().count();
         let (rank, reward) = (index + 1, trial.reward.unwrap_or(f64::NAN));
         output::line(format_args!(
-            "{rank:>4}  {:>5}  {reward:.4}  {deviation:<11}  {samples:>7}  {increase:>8}  {}",
+            "{rank:>4}  {:>5}  {reward:.4}  {deviation:<11}  {samples:>7}  {gain:<31}  {}",
             trial.trial, trial.policy
         ));
     }

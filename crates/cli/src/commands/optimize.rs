@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use deepaug::{Budget, Changes, Config, Error, SearchResult, Sizes, Study, Wanted};
+use deepaug::{Budget, Changes, Config, Error, Gain, SearchResult, Sizes, Study, Wanted};
 
 use crate::commands::data;
 use crate::progress::View;
@@ -80,17 +80,21 @@ fn shortened(policy: &str) -> String {
 }
 
 pub(super) fn print(result: &SearchResult) {
-    output::line(format_args!("\n{}\n{}", result.answer(), result.verdict));
-    output::line(format_args!("\nrank  trial  reward  gain over no policy ({:.4})", result.baseline.reward));
+    output::line(format_args!("\n{}\n{}", result.answer, result.verdict));
+    output::line("\nrank  trial  accuracy     none  gain over no policy");
     for (index, candidate) in result.top.iter().take(SHOWN).enumerate() {
+        let shown = |gain: &Gain, of: &str| {
+            let [accuracy, none] = gain.percents().unwrap_or([f64::NAN; 2]);
+            format!("{accuracy:>6.2} %  {none:>5.2} %  {gain}, {of}")
+        };
         let gain = match (&candidate.fresh_gain, &candidate.search_gain) {
-            (Some(gain), _) => format!("{gain}, fresh seeds"),
-            (None, Some(gain)) => format!("{gain}, in the search"),
+            (Some(gain), _) => shown(gain, "fresh seeds"),
+            (None, Some(gain)) => shown(gain, "in the search"),
             (None, None) => "unknown".into(),
         };
-        output::line(format_args!("{:>4}  {:>5}  {:.4}  {gain}", index + 1, candidate.trial, candidate.reward));
+        output::line(format_args!("{:>4}  {:>5}  {gain}", index + 1, candidate.trial));
         let name = candidate.scheme.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-        output::line(format_args!("                    {name}{}", shortened(&candidate.policy.to_string())));
+        output::line(format_args!("             {name}{}", shortened(&candidate.policy.to_string())));
     }
     output::line("");
     if result.epochs_spared > 0 {
@@ -103,7 +107,7 @@ pub(super) fn print(result: &SearchResult) {
         output::line(format_args!("{} trainings failed; journal.jsonl says why.", result.failed));
     }
     output::line(format_args!(
-        "Gains are of validation accuracy. The study is {}: best_policy.json, top_policies.csv and more.",
+        "Accuracies are of validation images, equal seeds beside one another. The study is {}: best_policy.json, top_policies.csv and more.",
         result.study.display()
     ));
 }

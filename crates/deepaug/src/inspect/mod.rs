@@ -18,7 +18,7 @@ pub use table::{NamedPolicy, NamedStep, Sample, Shape};
 
 use crate::statistics::{deviation, mean};
 use crate::study::FROZEN_CONFIG;
-use crate::{Config, Error};
+use crate::{Config, Error, Gain};
 
 /// A trial of a notebook.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,6 +38,8 @@ pub struct Trial {
     /// The reward above that of trial 0, in points of accuracy; absent without trial 0.
     #[serde(rename = "expected_accuracy_increase(%)")]
     pub increase: Option<f64>,
+    /// The gain over trial 0 with fresh seeds, where there are some: believe this one.
+    pub confirmed: Option<Gain>,
 }
 
 /// A better trial than all before it.
@@ -68,7 +70,7 @@ pub struct Inspection {
     pub seconds: Option<f64>,
     /// No augmentation, if the notebook has it.
     pub baseline: Option<Trial>,
-    /// All other trials with a reward, the best first.
+    /// All other trials with a reward, the best first: those with fresh seeds by these, then the others by reward.
     pub ranked: Vec<Trial>,
     /// The course of the search: each trial that was better than all before it.
     pub course: Vec<Step>,
@@ -112,7 +114,9 @@ impl Inspection {
     }
 
     fn of(path: &Path) -> Result<Self, Error> {
-        let (shape, samples) = table::read(path)?;
+        let (shape, mut samples) = table::read(path)?;
+        // While a study runs, trainings are written as they end.
+        samples.sort_by_key(|sample| (sample.trial, sample.sample));
         let mut trials: BTreeMap<u64, Trial> = BTreeMap::new();
         for sample in &samples {
             let trial = trials.entry(sample.trial).or_insert_with(|| Trial {
@@ -123,6 +127,7 @@ impl Inspection {
                 samples: Vec::new(),
                 fresh: Vec::new(),
                 increase: None,
+                confirmed: None,
             });
             if sample.is_fresh {
                 trial.fresh.push(sample.top_k);
@@ -141,10 +146,21 @@ impl Inspection {
         let mut ranked: Vec<Trial> =
             trials.into_values().filter(|trial| trial.reward.is_some() && !is_behind(trial)).collect();
         let course = course(&ranked);
+        let confirmed = ranked.iter().filter(|trial| !trial.fresh.is_empty()).count();
         for trial in &mut ranked {
             trial.increase = base.zip(trial.reward).map(|(base, reward)| 100.0 * (reward - base));
+            trial.confirmed =
+                baseline.as_ref().and_then(|baseline| Gain::paired(&trial.fresh, &baseline.fresh, confirmed));
         }
-        ranked.sort_by(|a, b| b.reward.unwrap_or(0.0).total_cmp(&a.reward.unwrap_or(0.0)));
+        // As a search ranks them: those with fresh seeds first, and of them those that were never left behind.
+        let rank = |trial: &Trial| {
+            let gain = trial.confirmed.map_or(f64::NEG_INFINITY, |gain| gain.mean);
+            (trial.fresh.len(), gain, trial.reward.unwrap_or(0.0))
+        };
+        ranked.sort_by(|a, b| {
+            let (a, b) = (rank(a), rank(b));
+            b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.total_cmp(&a.2))
+        });
         let seconds: Vec<f64> = samples.iter().filter_map(|sample| sample.seconds).collect();
         Ok(Self {
             notebook: path.into(),

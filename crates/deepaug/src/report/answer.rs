@@ -18,19 +18,13 @@ impl Answer {
         match (material.comparisons.first(), &material.found) {
             (Some(comparison), _) => compared(comparison),
             (None, Some(found)) => {
-                let gain = found.top.first().and_then(|best| best.fresh_gain.or(best.search_gain));
-                let gain = gain.map(|gain| gain.to_string()).unwrap_or_default();
-                let (head, class) = match found.verdict {
-                    crate::Verdict::Better => ("It seems to help; not yet tested on unseen images.", "mixed"),
-                    crate::Verdict::Worse => ("No: the best policy found does harm.", "bad"),
-                    crate::Verdict::NoDifference => ("No gain that these seeds can show.", "none"),
-                    crate::Verdict::Unconfirmed => ("Not known: nothing was confirmed with fresh seeds.", "none"),
+                let class = match found.verdict {
+                    crate::Verdict::Better => "good",
+                    crate::Verdict::Worse => "bad",
+                    crate::Verdict::NoDifference | crate::Verdict::Unconfirmed => "none",
                 };
-                let why = format!(
-                    "The gain of the best policy over none: {gain}, on validation images that the search has used. \
-                     deepaug compare measures it on test images, beside what needs no search."
-                );
-                Self { head: head.into(), why, class }
+                let why = format!("{} Not yet tested on unseen images: deepaug compare does.", found.verdict);
+                Self { head: found.answer.clone().unwrap_or_else(|| found.verdict.to_string()), why, class }
             }
             (None, None) => Self {
                 head: "The search has not finished.".into(),

@@ -15,7 +15,9 @@ use crate::{Config, Error, Gain, Verdict};
 /// The part of `result.json` that a page shows.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Found {
-    pub(super) baseline: Candidate,
+    /// What to use, in words; absent in results of older versions.
+    #[serde(default)]
+    pub(super) answer: Option<String>,
     /// The best first.
     pub(super) top: Vec<Candidate>,
     pub(super) verdict: Verdict,
@@ -25,8 +27,9 @@ pub(super) struct Found {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Candidate {
     pub(super) trial: u64,
+    #[serde(default)]
+    pub(super) scheme: Option<String>,
     pub(super) policy: Policy,
-    pub(super) reward: f64,
     pub(super) search_gain: Option<Gain>,
     pub(super) fresh_gain: Option<Gain>,
 }

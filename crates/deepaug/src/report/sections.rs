@@ -9,10 +9,10 @@ use super::chart::{self, Line};
 use super::material::{Candidate, Material};
 use super::pictures;
 use super::words::{between, points, time_of};
-use crate::Policies;
 use crate::compare::SEARCHED;
 use crate::inspect::Sample;
 use crate::statistics::mean;
+use crate::{Gain, Policies};
 
 /// Policies that are shown as pictures.
 const SHOWN: usize = 5;
@@ -37,7 +37,7 @@ pub(super) fn facts(material: &Material) -> Markup {
     html! {
         @if let Some(best) = best {
             figure.found {
-                p { "Best policy: " b { (best.policy.to_string()) } }
+                p { "Best policy: " b { @if let Some(name) = &best.scheme { (name) ": " } (best.policy.to_string()) } }
                 @if let Some(address) = picture { img src=(address) alt="images, and below what the best policy makes of them"; }
                 figcaption { "Your images, and below them what it makes of them." }
             }
@@ -73,11 +73,16 @@ pub(super) fn facts(material: &Material) -> Markup {
 /// The best policies on the user's own images.
 pub(super) fn policies(material: &Material) -> Markup {
     let Some(found) = &material.found else { return html! {} };
-    let gain = |candidate: &Candidate| match (candidate.fresh_gain, candidate.search_gain) {
-        (Some(gain), _) => format!("{gain}, with fresh seeds"),
-        (None, Some(gain)) => format!("{gain}, in the search: too high, since it was picked by it"),
+    let shown = |gain: &Gain, of: &str| {
+        let words = |[accuracy, none]: [f64; 2]| format!("{accuracy:.2} % beside {none:.2} % of none, ");
+        format!("{}{gain}, {of}", gain.percents().map(words).unwrap_or_default())
+    };
+    let gain = |candidate: &Candidate| match (&candidate.fresh_gain, &candidate.search_gain) {
+        (Some(gain), _) => shown(gain, "with fresh seeds"),
+        (None, Some(gain)) => shown(gain, "in the search: too high, since it was picked by it"),
         (None, None) => "gain unknown".into(),
     };
+    let name = |candidate: &Candidate| candidate.scheme.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     let show = |(rank, candidate): (usize, &Candidate)| {
         let picture = material
             .images
@@ -86,8 +91,8 @@ pub(super) fn policies(material: &Material) -> Markup {
             .and_then(|images| pictures::policy(&candidate.policy, few(images), DRAWS));
         html! {
             div.policy {
-                div.words { (rank + 1) ". " (candidate.policy.to_string()) }
-                div.soft { "trial " (candidate.trial) ", reward " (format!("{:.4}", candidate.reward)) "; " (gain(candidate)) }
+                div.words { (rank + 1) ". " (name(candidate)) (candidate.policy.to_string()) }
+                div.soft { "trial " (candidate.trial) ": " (gain(candidate)) }
                 @match picture {
                     Ok(address) => img src=(address) alt=(format!("images before and after {}", candidate.policy));,
                     Err(why) => p.soft { "No picture: " (why) },
@@ -99,7 +104,7 @@ pub(super) fn policies(material: &Material) -> Markup {
         h2 { "What was found" }
         p.soft {
             "Each picture: your images as they are, and below them what the policy makes of them, three times over. "
-            "Gains are of validation accuracy over no policy (reward " (format!("{:.4}", found.baseline.reward)) ")."
+            "Accuracies are of validation images; those side by side are of equal seeds."
         }
         @for candidate in found.top.iter().take(SHOWN).enumerate() { (show(candidate)) }
     }
