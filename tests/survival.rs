@@ -76,7 +76,9 @@ fn sixty_kills_at_random_moments_change_nothing() {
 #[test]
 fn a_crash_at_every_event_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let extra = "iters = 3\nconfirm_policies = 1\nconfirm_samples = 1\nworkers = 2\nthreads = 1";
+    // All that a search without a configuration has: schemes, parts of its own for each seed, a race.
+    let extra = "iters = 3\nconfirm_policies = 2\nconfirm_samples = 2\nworkers = 2\nthreads = 1\nspace = \"schemes\"\n\
+                 augment = \"online\"\nfinish = false\nportion = 1.0\nholdout = \"repeated\"";
     let config = small_config(folder.path(), extra);
     let whole = finished(folder.path(), &config, "whole");
     let lines = fs::read_to_string(folder.path().join("whole/journal.jsonl")).unwrap().lines().count();

@@ -188,38 +188,34 @@ impl fmt::Display for SubPolicy {
 impl Policy {
     /// The ops that an image gets one or some of, those of the same magnitudes together, and what always follows.
     fn list_ops(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut ops: Vec<(String, f64, f64)> = Vec::new();
+        // Each op, or none, with its least and its highest magnitude.
+        let mut ops: Vec<(Option<Op>, [f64; 2])> = Vec::new();
         for step in self.sub_policies.iter().map(|sub_policy| sub_policy.ops.first()) {
-            let name = step.map_or("unchanged".into(), |step| step.op.to_string());
-            let magnitude = step.map_or(f64::NAN, |step| step.magnitude);
-            match ops.iter_mut().find(|(other, ..)| *other == name) {
-                Some((_, least, most)) => (*least, *most) = (least.min(magnitude), most.max(magnitude)),
-                None => ops.push((name, magnitude, magnitude)),
+            let (op, magnitude) = step.map_or((None, 0.0), |step| (Some(step.op), step.magnitude));
+            match ops.iter_mut().find(|(other, _)| *other == op) {
+                Some((_, [least, most])) => (*least, *most) = (least.min(magnitude), most.max(magnitude)),
+                None => ops.push((op, [magnitude; 2])),
             }
         }
-        let only_always = matches!(ops.as_slice(), [(_, least, _)] if least.is_nan());
-        if only_always && !self.always.ops.is_empty() {
+        if matches!(ops.as_slice(), [(None, _)]) && !self.always.ops.is_empty() {
             return write!(f, "{}", self.always);
         }
         if ops.len() > 1 {
             write!(f, "{} of ", self.draws)?;
         }
-        for (i, (name, least, most)) in ops.iter().enumerate() {
+        for (i, &(op, range)) in ops.iter().enumerate() {
             let next = ops.get(i + 1);
-            write!(f, "{name}")?;
-            match next {
-                Some((_, other_least, other_most)) if (other_least, other_most) == (least, most) => {
-                    f.write_str(", ")?
-                }
-                _ => {
-                    match least {
-                        least if least.is_nan() => {}
-                        least if least == most => write!(f, " {least:.2}")?,
-                        least => write!(f, " {least:.2} to {most:.2}")?,
-                    }
-                    f.write_str(if next.is_some() { " | " } else { "" })?;
-                }
+            write!(f, "{}", op.map_or("unchanged", Op::name))?;
+            if op.is_some() && next.is_some_and(|&(other, same)| other.is_some() && same == range) {
+                f.write_str(", ")?;
+                continue;
             }
+            match (op, range) {
+                (None, _) => {}
+                (_, [least, most]) if least == most => write!(f, " {least:.2}")?,
+                (_, [least, most]) => write!(f, " {least:.2} to {most:.2}")?,
+            }
+            f.write_str(if next.is_some() { " | " } else { "" })?;
         }
         if self.always.ops.is_empty() { Ok(()) } else { write!(f, "; then {}", self.always) }
     }

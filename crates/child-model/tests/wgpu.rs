@@ -29,23 +29,18 @@ fn main() {
 fn a_training_on_the_gpu_agrees_with_the_cpu() {
     let sample = Dataset::sample();
     let split = Split::draw(&sample, SplitSizes::counts(16, 10), 1).unwrap();
-    let (train_images, validation_images) = (sample.gather(&split.train), sample.gather(&split.validation));
-    let set = TrainingSet {
-        images: train_images.slice(s![.., 8..20, 8..20, ..]),
-        labels: &sample.gather_labels(&split.train),
-        validation_images: validation_images.slice(s![.., 8..20, 8..20, ..]),
-        validation_labels: &sample.gather_labels(&split.validation),
-        classes: 10,
-    };
     let other = split.redraw(&sample, SplitSizes::counts(16, 10), 2).unwrap();
-    let (other_train, other_validation) = (sample.gather(&other.train), sample.gather(&other.validation));
-    let other_set = TrainingSet {
-        images: other_train.slice(s![.., 8..20, 8..20, ..]),
-        labels: &sample.gather_labels(&other.train),
-        validation_images: other_validation.slice(s![.., 8..20, 8..20, ..]),
-        validation_labels: &sample.gather_labels(&other.validation),
+    let gathered = [&split, &other].map(|split| {
+        let parts = [&split.train, &split.validation];
+        (parts.map(|part| sample.gather(part)), parts.map(|part| sample.gather_labels(part)))
+    });
+    let [set, other_set] = gathered.each_ref().map(|([train, validation], [labels, validation_labels])| TrainingSet {
+        images: train.slice(s![.., 8..20, 8..20, ..]),
+        labels,
+        validation_images: validation.slice(s![.., 8..20, 8..20, ..]),
+        validation_labels,
         classes: 10,
-    };
+    });
     let ops = vec![Step::new(Op::Rotate, 0.5)];
     let policy = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops }]);
     let none = Policy { sub_policies: Vec::new(), ..policy.clone() };

@@ -111,7 +111,9 @@ impl Searcher for BayesianOptimization {
         let asked = Some((Engine::Forest, trial));
         let surrogate = Surrogate::fit(&self.space, &self.history, &settings.check()?, self.seed, asked)?;
         let Some(surrogate) = surrogate else { return Ok(None) };
-        Ok(self.maximise(&surrogate, &known, trial).map(|best| best.value.exp() * surrogate.unit()))
+        // What is promised is the improvement itself, not as the prior weighs it.
+        let best = self.maximise(&surrogate, &known, trial);
+        Ok(best.and_then(|best| surrogate.predicted(&[best.point]).pop()).map(|value| value.exp() * surrogate.unit()))
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -107,19 +107,21 @@ impl<'a> Surrogate<'a> {
 
     /// How much each point is worth trying.
     pub(crate) fn acquisition(&self, points: &[Point]) -> Vec<f64> {
-        let prior: Vec<f64> = points.iter().map(|point| self.prior(point)).collect();
-        let points: Vec<&Point> = points.iter().collect();
-        if let Some(classifier) = &self.classifier {
-            return classifier
-                .scores(&points)
-                .into_iter()
-                .zip(prior)
-                .map(|(score, prior)| score * prior.exp())
-                .collect();
+        let priors = points.iter().map(|point| self.prior(point));
+        match &self.classifier {
+            Some(classifier) => {
+                let scores = classifier.scores(&points.iter().collect::<Vec<_>>());
+                scores.into_iter().zip(priors).map(|(score, prior)| score * prior.exp()).collect()
+            }
+            None => self.predicted(points).into_iter().zip(priors).map(|(value, prior)| value + prior).collect(),
         }
-        let (means, variances) = self.model.predict(&points);
+    }
+
+    /// The acquisition function of each point, by the model alone.
+    pub(crate) fn predicted(&self, points: &[Point]) -> Vec<f64> {
+        let (means, variances) = self.model.predict(&points.iter().collect::<Vec<_>>());
         let value = |(mean, variance)| self.acquisition.value(mean, variance, self.incumbent.1);
-        means.into_iter().zip(variances).map(value).zip(prior).map(|(value, prior)| value + prior).collect()
+        means.into_iter().zip(variances).map(value).collect()
     }
 
     /// The logarithm of the prior of where the best point lies, up to a constant.

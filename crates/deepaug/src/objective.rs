@@ -86,11 +86,11 @@ impl Objective {
         let Capacity { passes, children } = self.capacity()?;
         let at_once = (passes * children).min(trainings);
         let policy = Policy::none(RangeTable::Monotone);
-        let parts = self.images.of(0);
-        let speed = images_per_second(self.child(), &self.training(&policy, 0, &parts), [at_once, passes], PROBE)?;
+        let fold = self.images.of(0);
+        let speed = images_per_second(self.child(), &self.training(&policy, 0, &fold), [at_once, passes], PROBE)?;
         let learnt = self.images_per_epoch() as f64;
         // An evaluation is the way there without the way back.
-        let measured = (parts.validation_labels.len() + self.settings.measured) as f64 / 3.0;
+        let measured = (fold.validation_labels.len() + self.settings.measured) as f64 / 3.0;
         let images = trainings as f64 * self.settings.epochs as f64 * (learnt + measured);
         Ok(Some((speed, Duration::try_from_secs_f64(images / speed).unwrap_or(Duration::MAX))))
     }
@@ -107,10 +107,10 @@ impl Objective {
         at_once: usize,
         observer: &dyn Observer,
     ) -> Vec<Result<History, TrainError>> {
-        let parts: BTreeMap<usize, Cow<'_, Parts>> =
+        let folds: BTreeMap<usize, Cow<'_, Fold>> =
             samples.iter().map(|&(_, sample)| (sample, self.images.of(sample))).collect();
         let trainings: Vec<Training<'_>> =
-            samples.iter().map(|&(policy, sample)| self.training(policy, sample, &parts[&sample])).collect();
+            samples.iter().map(|&(policy, sample)| self.training(policy, sample, &folds[&sample])).collect();
         self.child.train_all(&trainings, at_once, observer)
     }
 
@@ -154,17 +154,17 @@ impl Objective {
     ) -> Result<(), TrainError> {
         let settings = Settings { epochs, ..self.settings };
         let seed = derive(self.seed, Purpose::Pretraining, 0);
-        let parts = self.images.of(0);
-        let set = parts.set(self.classes);
+        let fold = self.images.of(0);
+        let set = fold.set(self.classes);
         let training = Training { set, policy, settings: &settings, seed, initial_weights: None };
         self.child.pretrain(&training, &path, on_epoch)?;
         self.initial_weights = Some(path);
         Ok(())
     }
 
-    fn training<'a>(&'a self, policy: &'a Policy, sample: usize, parts: &'a Parts) -> Training<'a> {
+    fn training<'a>(&'a self, policy: &'a Policy, sample: usize, fold: &'a Fold) -> Training<'a> {
         Training {
-            set: parts.set(self.classes),
+            set: fold.set(self.classes),
             policy,
             settings: &self.settings,
             seed: self.sample_seed(sample),
@@ -176,7 +176,7 @@ impl Objective {
 /// The images that samples learn from and are judged by.
 #[derive(Debug)]
 enum Images {
-    Fixed(Parts),
+    Fixed(Fold),
     /// All images that some sample uses, and which of them each sample learns from and is judged by.
     Repeated {
         images: Array4<u8>,
@@ -188,7 +188,7 @@ enum Images {
 impl Images {
     fn new(config: &Config, dataset: &Dataset, split: &Split) -> Result<Self, Error> {
         if config.holdout == Holdout::Fixed {
-            return Ok(Self::Fixed(Parts {
+            return Ok(Self::Fixed(Fold {
                 images: dataset.gather(&split.train),
                 labels: dataset.gather_labels(&split.train),
                 validation_images: dataset.gather(&split.validation),
@@ -212,13 +212,13 @@ impl Images {
     }
 
     /// Those of one sample. Samples beyond those that the configuration has begin again with the first.
-    fn of(&self, sample: usize) -> Cow<'_, Parts> {
+    fn of(&self, sample: usize) -> Cow<'_, Fold> {
         match self {
-            Self::Fixed(parts) => Cow::Borrowed(parts),
+            Self::Fixed(fold) => Cow::Borrowed(fold),
             Self::Repeated { images, labels, of_samples } => {
                 let [train, validation] = &of_samples[sample % of_samples.len()];
                 let labels_of = |part: &[usize]| part.iter().map(|&image| labels[image]).collect();
-                Cow::Owned(Parts {
+                Cow::Owned(Fold {
                     images: images.select(Axis(0), train),
                     labels: labels_of(train),
                     validation_images: images.select(Axis(0), validation),
@@ -231,22 +231,22 @@ impl Images {
     /// How many images the first sample learns from.
     fn of_training(&self) -> usize {
         match self {
-            Self::Fixed(parts) => parts.labels.len(),
+            Self::Fixed(fold) => fold.labels.len(),
             Self::Repeated { of_samples, .. } => of_samples[0][0].len(),
         }
     }
 }
 
-/// The images of one sample.
+/// What one sample learns from, and what it is judged by.
 #[derive(Debug, Clone)]
-struct Parts {
+struct Fold {
     images: Array4<u8>,
     labels: Vec<usize>,
     validation_images: Array4<u8>,
     validation_labels: Vec<usize>,
 }
 
-impl Parts {
+impl Fold {
     fn set(&self, classes: usize) -> TrainingSet<'_> {
         TrainingSet {
             images: self.images.view(),

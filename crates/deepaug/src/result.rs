@@ -1,5 +1,6 @@
 //! What a search found, and how far it can be believed.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,12 +8,12 @@ use std::path::{Path, PathBuf};
 use deepaug_augmenter::{Policy, SubPolicy};
 use deepaug_controller::Point;
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::Error;
 use crate::ledger::Ledger;
 use crate::notebook::{POLICY_COLUMNS, op_cells, op_columns, policy_cells};
 use crate::reward::Reward;
+use crate::statistics::Paired;
 
 /// A difference in validation accuracy to no policy, over trainings paired by their seeds: of the mean of the K
 /// highest accuracies, overfitting or not. The reward would not do. Its tolerance compares validation accuracy with that
@@ -35,19 +36,10 @@ impl Gain {
     /// The gain of `accuracies` over `baseline`, both by sample, one of `comparisons` that are made at once; samples
     /// missing in either are left out.
     pub fn paired(accuracies: &[Option<f64>], baseline: &[Option<f64>], comparisons: usize) -> Option<Self> {
-        let both = accuracies.iter().zip(baseline).filter_map(|(&accuracy, &base)| Some((accuracy? - base?, base?)));
-        let (differences, baseline): (Vec<f64>, Vec<f64>) = both.unzip();
-        let pairs = differences.len();
-        let mean = (pairs > 0).then(|| differences.iter().sum::<f64>() / pairs as f64)?;
-        let interval = (pairs > 1).then(|| {
-            let squares: f64 = differences.iter().map(|d| (d - mean).powi(2)).sum();
-            let error = (squares / (pairs - 1) as f64 / pairs as f64).sqrt();
-            let t = StudentsT::new(0.0, 1.0, (pairs - 1) as f64).expect("the degrees of freedom are positive");
-            let reach = t.inverse_cdf(1.0 - 0.025 / comparisons.max(1) as f64) * error;
-            (mean - reach, mean + reach)
-        });
-        let baseline = Some(baseline.iter().sum::<f64>() / pairs as f64);
-        Some(Self { mean, interval, pairs, baseline })
+        let Paired { mean, interval, pairs, .. } = Paired::of_several(accuracies, baseline, comparisons)?;
+        let of_pairs: Vec<Option<f64>> =
+            accuracies.iter().zip(baseline).map(|(accuracy, &base)| accuracy.and(base)).collect();
+        Some(Self { mean, interval, pairs, baseline: self::mean(&of_pairs) })
     }
 
     /// The accuracies that the gain is the difference of, its own and the baseline's, in percent to two digits, so that the three
@@ -97,6 +89,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    fn standing(&self) -> Standing {
+        (self.fresh.len(), self.fresh_gain, self.reward)
+    }
+
     pub(crate) fn new(trial: u64, policy: Policy, point: Point, samples: Vec<Option<Reward>>) -> Self {
         let reward = mean_reward(&samples).unwrap_or(0.0);
         let (scheme, fresh, search_gain, fresh_gain, behind) = Default::default();
@@ -274,12 +270,7 @@ impl SearchResult {
             candidate.fresh_gain = gain(&candidate.fresh, &baseline.fresh, confirmed);
         }
         others.retain(Candidate::is_usable);
-        // Those with fresh seeds come first, and of them those that were never left behind.
-        let rank = |c: &Candidate| (c.fresh.len(), c.fresh_gain.map_or(-1.0, |gain| gain.mean), c.reward);
-        others.sort_by(|a, b| {
-            let (a, b) = (rank(a), rank(b));
-            b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.total_cmp(&a.2))
-        });
+        others.sort_by(|a, b| best_first(a.standing(), b.standing()));
         self.free = others.iter().find(|candidate| candidate.scheme.is_some()).cloned();
         others.truncate(TOP);
         self.best = others.first()?.clone();
@@ -381,6 +372,15 @@ pub(crate) fn distinct<T>(candidates: Vec<T>, policy: impl Fn(&T) -> &Policy) ->
         all
     };
     candidates.into_iter().filter(|candidate| seen.insert(ops(candidate))).collect()
+}
+
+/// What a trial is ranked by: how many fresh seeds it has, the gain that they show, and the reward of the search.
+pub(crate) type Standing = (usize, Option<Gain>, f64);
+
+/// The order of trials: those with fresh seeds come first, and of them those that were never left behind.
+pub(crate) fn best_first(a: Standing, b: Standing) -> Ordering {
+    let gain = |standing: Standing| standing.1.map_or(f64::NEG_INFINITY, |gain| gain.mean);
+    b.0.cmp(&a.0).then(gain(b).total_cmp(&gain(a))).then(b.2.total_cmp(&a.2))
 }
 
 /// The mean reward over the samples that have one.

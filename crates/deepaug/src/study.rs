@@ -360,7 +360,7 @@ fn leave_out_colour(config: &mut Config, dataset: &Dataset) -> Result<Vec<Op>, C
     let [.., channels] = dataset.image_shape();
     let (left_out, ops): (Vec<Op>, Vec<Op>) = config.ops.iter().partition(|op| channels == 1 && op.needs_colour());
     if ops.is_empty() {
-        return Err(ConfigError::new("ops: none of them changes grey images, and all of these are grey"));
+        return Err(ConfigError::new("ops: none of them changes grey images, and all of these are grey; name others"));
     }
     config.ops = ops;
     Ok(left_out)

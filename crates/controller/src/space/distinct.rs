@@ -1,6 +1,6 @@
 //! Groups of parameters of which none counts that repeats the choice of another.
 
-use super::{Parameter, Place, Space, exchange};
+use super::{Parameter, Space, exchange};
 use crate::{
     error::SpaceError,
     point::{Point, Value},
@@ -32,16 +32,7 @@ impl Space {
         groups: impl IntoIterator<Item = impl IntoIterator<Item = N>>,
     ) -> Result<Self, SpaceError> {
         let set = self.distinct.len();
-        for (group, names) in groups.into_iter().enumerate() {
-            for name in names {
-                let name = name.as_ref();
-                let index = self.index_of(name).ok_or_else(|| SpaceError::UnknownParameter(name.into()))?;
-                if self.parameters[index].distinct.replace(Place { set, group }).is_some() {
-                    return Err(SpaceError::NotDistinct(name.into()));
-                }
-            }
-        }
-        self.derive()?;
+        self.group(set, groups, |parameter| &mut parameter.distinct, SpaceError::NotDistinct)?;
         Ok(self)
     }
 }

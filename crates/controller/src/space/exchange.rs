@@ -47,21 +47,28 @@ impl Space {
         groups: impl IntoIterator<Item = impl IntoIterator<Item = N>>,
     ) -> Result<Self, SpaceError> {
         let set = self.exchangeable.len();
-        let mut count = 0;
+        self.group(set, groups, |parameter| &mut parameter.place, SpaceError::NotExchangeable)?;
+        Ok(self)
+    }
+
+    /// Makes parameters members of the groups of a set.
+    pub(super) fn group<N: AsRef<str>>(
+        &mut self,
+        set: usize,
+        groups: impl IntoIterator<Item = impl IntoIterator<Item = N>>,
+        place: impl Fn(&mut Parameter) -> &mut Option<Place>,
+        error: impl Fn(String) -> SpaceError,
+    ) -> Result<(), SpaceError> {
         for (group, names) in groups.into_iter().enumerate() {
             for name in names {
                 let name = name.as_ref();
                 let index = self.index_of(name).ok_or_else(|| SpaceError::UnknownParameter(name.into()))?;
-                if self.parameters[index].place.replace(Place { set, group }).is_some() {
-                    return Err(SpaceError::NotExchangeable(name.into()));
+                if place(&mut self.parameters[index]).replace(Place { set, group }).is_some() {
+                    return Err(error(name.into()));
                 }
-                count += 1;
             }
         }
-        if count > 0 {
-            self.derive()?;
-        }
-        Ok(self)
+        self.derive()
     }
 }
 

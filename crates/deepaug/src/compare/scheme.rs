@@ -111,9 +111,9 @@ impl Scheme {
 
     /// Policies that were found, of which each image gets one.
     fn found(name: &str, by: &str, policies: Vec<Policy>, training: &FinalTraining) -> Self {
-        let what = match policies.len() {
-            1 => format!("the best policy of {by}"),
-            several => format!("the {several} best policies of {by}"),
+        let what = match policies.as_slice() {
+            [policy] => format!("the best policy of {by}: {policy}"),
+            several => format!("the {} best policies of {by}", several.len()),
         };
         let scheme = Self::online(name, &what, together(policies), training.config.online(), training);
         Self { needs_search: true, ..scheme }

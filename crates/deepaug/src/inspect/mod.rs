@@ -16,6 +16,7 @@ pub use effects::{MagnitudeEffect, OpEffect};
 pub use importance::{Importance, Level};
 pub use table::{NamedPolicy, NamedStep, Sample, Shape};
 
+use crate::result::best_first;
 use crate::statistics::{deviation, mean};
 use crate::study::FROZEN_CONFIG;
 use crate::{Config, Error, Gain};
@@ -152,15 +153,8 @@ impl Inspection {
             trial.confirmed =
                 baseline.as_ref().and_then(|baseline| Gain::paired(&trial.fresh, &baseline.fresh, confirmed));
         }
-        // As a search ranks them: those with fresh seeds first, and of them those that were never left behind.
-        let rank = |trial: &Trial| {
-            let gain = trial.confirmed.map_or(f64::NEG_INFINITY, |gain| gain.mean);
-            (trial.fresh.len(), gain, trial.reward.unwrap_or(0.0))
-        };
-        ranked.sort_by(|a, b| {
-            let (a, b) = (rank(a), rank(b));
-            b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.total_cmp(&a.2))
-        });
+        let standing = |trial: &Trial| (trial.fresh.len(), trial.confirmed, trial.reward.unwrap_or(0.0));
+        ranked.sort_by(|a, b| best_first(standing(a), standing(b)));
         let seconds: Vec<f64> = samples.iter().filter_map(|sample| sample.seconds).collect();
         Ok(Self {
             notebook: path.into(),
