@@ -103,7 +103,7 @@ Trial 0 has no policy, to compare with.")]
 
 const OPTIMIZE_EXAMPLES: &str = "Examples:
   deepaug optimize                                    a small search on the images inside the program
-  deepaug optimize --data my-images                   the same on a folder with one folder per class
+  deepaug optimize --data my-images                   ten minutes on a folder with one folder per class
   deepaug optimize --config my.toml --iters 300       a real search (deepaug config > my.toml is a start)
   deepaug optimize --data my-images --for 30m         sizes chosen for half an hour
   deepaug optimize --config my.toml --time 2h         as much of it as two hours allow
@@ -124,7 +124,7 @@ pub(crate) struct Optimize {
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reading: Reading,
-    /// Configuration file; without one, a small search of a few minutes
+    /// Configuration file; without one, sizes are chosen from the data, for about ten minutes
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Policies to try
@@ -142,7 +142,7 @@ pub(crate) struct Optimize {
     /// Trials under way at once, or auto for as many as keep this machine busy
     #[arg(long, value_name = "N|auto", value_parser = workers)]
     pub(crate) workers: Option<Workers>,
-    /// End the search in time for its best policies to be confirmed within this: 90s, 30m, 2h
+    /// End the search in time for its best policies to be confirmed within this: 90s, 30m, 2h; sizes left open are chosen for it
     #[arg(long, visible_alias = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) time: Option<Duration>,
     /// Trainings at most, confirmation and earlier runs included
