@@ -4,6 +4,7 @@ mod function;
 mod policy;
 mod real;
 mod run;
+mod schemes;
 mod serve;
 mod speed;
 mod synthetic;
@@ -53,6 +54,8 @@ struct Arguments {
 enum Command {
     /// Search, and print the regret of what is recommended after every tenth evaluation, as CSV.
     Run(run::Run),
+    /// Search among simulated schemes of augmentation, as a search without a configuration does.
+    Schemes(schemes::Schemes),
     /// Time one ask and tell, as CSV.
     Speed(speed::Speed),
     /// Look long for the lowest cost of a function, and print it.
@@ -73,6 +76,7 @@ enum Command {
 fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
         Command::Run(run) => run.run(),
+        Command::Schemes(schemes) => schemes.run(),
         Command::Speed(speed) => speed.run(),
         Command::Lowest { function: family } => {
             let descent = Descent { starts: 30, pairs: true };

@@ -149,6 +149,18 @@ registry! { 35;
 }
 
 impl Op {
+    /// Whether the order of the two makes no difference, pixel for pixel: mirror images beside one another and beside what looks at
+    /// values alone, and shifts by whole pixels along the two axes.
+    pub fn commutes_with(self, other: Op) -> bool {
+        let is_flip = |op| matches!(op, Op::HorizontalFlip | Op::VerticalFlip);
+        let goes_with_flip = |op: Op| is_flip(op) || op.category() == Category::Colour;
+        match (self, other) {
+            _ if self == other => false,
+            (Op::TranslateXNearest, Op::TranslateYNearest) | (Op::TranslateYNearest, Op::TranslateXNearest) => true,
+            _ => is_flip(self) && goes_with_flip(other) || is_flip(other) && goes_with_flip(self),
+        }
+    }
+
     /// Whether it leaves every image of one channel as it is, whatever its magnitude.
     pub fn needs_colour(self) -> bool {
         matches!(self, Op::AddToHueAndSaturation | Op::Saturation)

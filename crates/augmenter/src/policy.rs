@@ -51,6 +51,30 @@ pub struct SubPolicy {
     pub ops: Vec<Step>,
 }
 
+impl SubPolicy {
+    /// The one form of all sequences that come to the same: without ops that no image gets, and with ops whose order does not matter
+    /// in the order of [`Op::ALL`] (the lexicographic normal form of a trace: A. Anisimov, D. Knuth, Inhomogeneous sorting, 1979).
+    ///
+    /// ```
+    /// use deepaug_augmenter::{Op, Step, SubPolicy};
+    ///
+    /// let of = |ops: [Op; 2]| SubPolicy { ops: ops.map(|op| Step::new(op, 0.5)).to_vec() };
+    /// let mirrored = of([Op::Solarize, Op::HorizontalFlip]).canonical();
+    /// assert_eq!(mirrored, of([Op::HorizontalFlip, Op::Solarize]).canonical());
+    /// assert_ne!(of([Op::Rotate, Op::Crop]).canonical(), of([Op::Crop, Op::Rotate]).canonical());
+    /// ```
+    pub fn canonical(&self) -> Self {
+        let mut left: Vec<Step> = self.ops.iter().copied().filter(|step| step.probability > 0.0).collect();
+        let mut ops = Vec::with_capacity(left.len());
+        while !left.is_empty() {
+            let can_be_next = |&at: &usize| left[..at].iter().all(|before| before.op.commutes_with(left[at].op));
+            let next = (0..left.len()).filter(can_be_next).min_by_key(|&at| left[at].op).unwrap_or(0);
+            ops.push(left.remove(next));
+        }
+        Self { ops }
+    }
+}
+
 /// An augmentation policy: each sub-policy makes one augmented copy of a random portion of the images.
 ///
 /// With `draws` above 1, that many less one further sub-policies, drawn at random with replacement, follow each copy's own

@@ -1,7 +1,5 @@
 //! Bayesian optimisation with a random forest.
 
-use std::collections::HashSet;
-
 use rand::Rng;
 
 use crate::{
@@ -14,7 +12,7 @@ use crate::{
     rng::{Purpose, stream},
     searcher::{Method, Searcher, Snapshot},
     settings::{Settings, ValidSettings},
-    space::{Key, Space},
+    space::Space,
     surrogate::{Engine, Surrogate},
     target::Target,
 };
@@ -44,29 +42,31 @@ impl BayesianOptimization {
         Self { engine, space, settings, seed, history, design }
     }
 
-    fn propose(&self, trial: u64) -> Result<Point, SearchError> {
+    fn propose(&self, trial: u64, is_taken: &dyn Fn(&Point) -> bool) -> Result<Point, SearchError> {
         let known = self.history.known(&self.space);
-        if let Some(point) = self.design.iter().find(|point| !known.contains(&self.space.key(point))) {
+        let is_known = |point: &Point| known.contains(&self.space.key(point)) || is_taken(point);
+        if let Some(point) = self.design.iter().find(|point| !is_known(point)) {
             return Ok(point.clone());
         }
-        let random = || design::fresh(&self.space, &known, &mut stream(self.seed, Purpose::Random, trial));
+        let random = || design::fresh(&self.space, &known, is_taken, &mut stream(self.seed, Purpose::Random, trial));
         // Found before the surrogate is fitted, also because it tells an exhausted space.
         let fallback = random()?;
         if stream(self.seed, Purpose::Interleave, trial).random::<f64>() < self.settings.random_interleave {
             return Ok(fallback);
         }
         let Some(surrogate) = self.surrogate(Some((self.engine, trial)))? else { return Ok(fallback) };
-        Ok(self.maximise(&surrogate, &known, trial).map_or(fallback, |best| best.point))
+        Ok(self.maximise(&surrogate, &is_known, trial).map_or(fallback, |best| best.point))
     }
 
-    fn maximise(&self, surrogate: &Surrogate<'_>, known: &HashSet<Key>, trial: u64) -> Option<Scored> {
-        let maximiser = Maximiser {
-            space: &self.space,
-            settings: &self.settings.maximiser,
-            known,
-            score: |points: &[Point]| surrogate.acquisition(points),
-        };
-        maximiser.run(&mut stream(self.seed, Purpose::Maximiser, trial))
+    fn maximise(&self, surrogate: &Surrogate<'_>, is_known: &dyn Fn(&Point) -> bool, trial: u64) -> Option<Scored> {
+        let settings = &self.settings.maximiser;
+        let score = |points: &[Point]| surrogate.acquisition(points);
+        let maximiser = Maximiser { space: &self.space, settings, is_known, score };
+        let mut rng = stream(self.seed, Purpose::Maximiser, trial);
+        match settings.near {
+            0 => maximiser.run(&mut rng),
+            near => maximiser.run_near(surrogate.best(&self.history, near), &mut rng),
+        }
     }
 
     fn surrogate(&self, asked: Option<(Engine, u64)>) -> Result<Option<Surrogate<'_>>, SearchError> {
@@ -75,9 +75,9 @@ impl BayesianOptimization {
 }
 
 impl Searcher for BayesianOptimization {
-    fn ask(&mut self, trial: u64) -> Result<Point, SearchError> {
+    fn ask_unless(&mut self, trial: u64, is_taken: &dyn Fn(&Point) -> bool) -> Result<Point, SearchError> {
         self.history.check_new(trial)?;
-        let point = self.propose(trial)?;
+        let point = self.propose(trial, is_taken)?;
         self.history.register(&self.space, trial, point.clone())?;
         Ok(point)
     }
@@ -112,7 +112,7 @@ impl Searcher for BayesianOptimization {
         let surrogate = Surrogate::fit(&self.space, &self.history, &settings.check()?, self.seed, asked)?;
         let Some(surrogate) = surrogate else { return Ok(None) };
         // What is promised is the improvement itself, not as the prior weighs it.
-        let best = self.maximise(&surrogate, &known, trial);
+        let best = self.maximise(&surrogate, &|point| known.contains(&self.space.key(point)), trial);
         Ok(best.and_then(|best| surrogate.predicted(&[best.point]).pop()).map(|value| value.exp() * surrogate.unit()))
     }
 

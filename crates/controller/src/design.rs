@@ -50,10 +50,15 @@ pub(crate) fn balanced(space: &Space, n: usize, seed: u64) -> Vec<Point> {
         .collect()
 }
 
-/// A random point that is not known, uniform but for a nearly exhausted space.
-pub(crate) fn fresh<R: Rng>(space: &Space, known: &HashSet<Key>, rng: &mut R) -> Result<Point, SearchError> {
+/// A random point that is neither known nor taken, uniform but for a nearly exhausted space.
+pub(crate) fn fresh<R: Rng>(
+    space: &Space,
+    known: &HashSet<Key>,
+    is_taken: &dyn Fn(&Point) -> bool,
+    rng: &mut R,
+) -> Result<Point, SearchError> {
     const DRAWS: usize = 1000;
-    let unknown = |point: &Point| !known.contains(&space.key(point));
+    let unknown = |point: &Point| !known.contains(&space.key(point)) && !is_taken(point);
     let left = space.size().map(|size| size.saturating_sub(known.len() as u128));
     if left == Some(0) {
         return Err(SearchError::Exhausted);

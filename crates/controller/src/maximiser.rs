@@ -2,7 +2,7 @@
 //! argmin from the best of them, then local search in the one-exchange neighbourhood (as SMAC: M. Lindauer et al., SMAC3,
 //! JMLR 23, 2022).
 
-use std::{cell::RefCell, collections::HashSet};
+use std::cell::RefCell;
 
 use argmin::{
     core::{CostFunction, Error, Executor},
@@ -11,12 +11,7 @@ use argmin::{
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{
-    neighbours,
-    point::Point,
-    settings::MaximiserSettings,
-    space::{Key, Space},
-};
+use crate::{neighbours, point::Point, settings::MaximiserSettings, space::Space};
 
 /// Neighbours scored together. A local search moves to the best of the first batch that holds an improvement.
 const BATCH: usize = 64;
@@ -32,8 +27,8 @@ pub(crate) struct Scored {
 pub(crate) struct Maximiser<'a, F> {
     pub(crate) space: &'a Space,
     pub(crate) settings: &'a MaximiserSettings,
-    /// Points that must not be returned.
-    pub(crate) known: &'a HashSet<Key>,
+    /// Whether a point must not be returned.
+    pub(crate) is_known: &'a dyn Fn(&Point) -> bool,
     /// The acquisition values of points, larger is better.
     pub(crate) score: F,
 }
@@ -51,6 +46,17 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
         Some(self.climb(best, rng))
     }
 
+    /// The best unknown point among those that differ from one of `starts` in one parameter, or in two; none if all are known.
+    pub(crate) fn run_near(&self, starts: Vec<Point>, rng: &mut ChaCha8Rng) -> Option<Scored> {
+        let mut candidates = Vec::new();
+        for start in &starts {
+            let near = neighbours::all(self.space, start, rng);
+            candidates.extend(near.iter().map(|point| neighbours::any(self.space, point, rng)).collect::<Vec<_>>());
+            candidates.extend(near);
+        }
+        self.best_of(candidates).into_iter().find(|best| self.is_unknown(&best.point))
+    }
+
     /// Points sorted by value, the best first; equal ones keep their order.
     fn best_of(&self, points: Vec<Point>) -> Vec<Scored> {
         let values = (self.score)(&points);
@@ -62,7 +68,7 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
 
     /// Asked of the best points alone, for it takes as long as their values.
     fn is_unknown(&self, point: &Point) -> bool {
-        !self.known.contains(&self.space.key(point))
+        !(self.is_known)(point)
     }
 
     /// Moves to better unknown neighbours until there are none.
@@ -111,8 +117,8 @@ impl<F: Fn(&[Point]) -> Vec<f64>> CostFunction for Annealing<'_, '_, F> {
 
     /// The negative acquisition value; infinite for a known point, so that it is never the best.
     fn cost(&self, point: &Point) -> Result<f64, Error> {
-        let known = self.maximiser.known.contains(&self.maximiser.space.key(point));
-        let value = (self.maximiser.score)(std::slice::from_ref(point)).pop().filter(|_| !known);
+        let value = (self.maximiser.score)(std::slice::from_ref(point)).pop();
+        let value = value.filter(|_| self.maximiser.is_unknown(point));
         Ok(value.map_or(f64::INFINITY, |value| -value))
     }
 }
@@ -152,14 +158,14 @@ mod tests {
     }
 
     fn run(settings: &MaximiserSettings, seed: u64) -> Scored {
-        let (space, known) = (space(), HashSet::new());
-        let maximiser = Maximiser { space: &space, settings, known: &known, score };
+        let space = space();
+        let maximiser = Maximiser { space: &space, settings, is_known: &|_| false, score };
         maximiser.run(&mut stream(seed, Purpose::Maximiser, 0)).unwrap()
     }
 
     #[test]
     fn each_search_finds_more_than_its_start() {
-        let candidates = MaximiserSettings { candidates: 20, moves: 0, annealing: 0 };
+        let candidates = MaximiserSettings { candidates: 20, moves: 0, annealing: 0, near: 0 };
         for seed in 0..20 {
             let random = run(&candidates, seed);
             let annealed = run(&MaximiserSettings { annealing: 2000, ..candidates.clone() }, seed);
@@ -177,14 +183,30 @@ mod tests {
         let settings = MaximiserSettings::default();
         let score = |points: &[Point]| points.iter().map(|p| p[0].category().unwrap() as f64).collect();
         let point = |choice| Point(vec![Value::Category(choice)]);
-        let mut known = HashSet::new();
+        let mut known = Vec::new();
         for expected in [Some(2), Some(1), Some(0), None] {
-            let maximiser = Maximiser { space: &space, settings: &settings, known: &known, score };
+            let is_known = |point: &Point| known.contains(point);
+            let maximiser = Maximiser { space: &space, settings: &settings, is_known: &is_known, score };
             let found = maximiser.run(&mut stream(1, Purpose::Maximiser, 0));
             assert_eq!(found.map(|found| found.point), expected.map(point));
             if let Some(expected) = expected {
-                known.insert(space.key(&point(expected)));
+                known.push(point(expected));
             }
         }
+    }
+
+    #[test]
+    fn near_points_differ_in_one_parameter_or_two() {
+        let space = space();
+        let starts = vec![Point(vec![Value::Category(3), Value::Category(3), Value::Real(0.5)])];
+        let settings = MaximiserSettings::default();
+        let maximiser = Maximiser { space: &space, settings: &settings, is_known: &|_| false, score };
+        for seed in 0..20 {
+            let found = maximiser.run_near(starts.clone(), &mut stream(seed, Purpose::Maximiser, 0)).unwrap();
+            let changed = found.point.iter().zip(starts[0].iter()).filter(|(a, b)| a != b).count();
+            assert!((1..=2).contains(&changed) && found.value > score(&starts)[0], "{found:?}");
+        }
+        let none = Maximiser { space: &space, settings: &settings, is_known: &|_| true, score };
+        assert_eq!(none.run_near(starts, &mut stream(1, Purpose::Maximiser, 0)), None);
     }
 }

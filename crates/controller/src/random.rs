@@ -28,10 +28,10 @@ impl RandomSearch {
 }
 
 impl Searcher for RandomSearch {
-    fn ask(&mut self, trial: u64) -> Result<Point, SearchError> {
+    fn ask_unless(&mut self, trial: u64, is_taken: &dyn Fn(&Point) -> bool) -> Result<Point, SearchError> {
         self.history.check_new(trial)?;
         let known = self.history.known(&self.space);
-        let point = design::fresh(&self.space, &known, &mut stream(self.seed, Purpose::Random, trial))?;
+        let point = design::fresh(&self.space, &known, is_taken, &mut stream(self.seed, Purpose::Random, trial))?;
         self.history.register(&self.space, trial, point.clone())?;
         Ok(point)
     }

@@ -30,7 +30,15 @@ pub trait Searcher: Send {
     ///
     /// # Errors
     /// If the trial exists, or no point is left.
-    fn ask(&mut self, trial: u64) -> Result<Point, SearchError>;
+    fn ask(&mut self, trial: u64) -> Result<Point, SearchError> {
+        self.ask_unless(trial, &|_| false)
+    }
+
+    /// The same, but for points that are taken: those that come to the same as another trial's though the space cannot tell.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); a space in which nearly all is taken counts as one in which no point is left.
+    fn ask_unless(&mut self, trial: u64, is_taken: &dyn Fn(&Point) -> bool) -> Result<Point, SearchError>;
 
     /// Makes a point a pending trial without proposing it: a proposal read back from a journal, say.
     ///

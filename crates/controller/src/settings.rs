@@ -45,6 +45,10 @@ pub struct MaximiserSettings {
     pub annealing: u64,
     /// Most moves of the local search; 0 is none. Default 100.
     pub moves: usize,
+    /// So many of the best trials, in the model's judgement, whose neighbours are the only candidates: points that differ from one
+    /// of them in one parameter or two. For spaces whose first points are good ones, and searches too short to learn what the rest
+    /// is worth. 0, the default, is the whole space.
+    pub near: usize,
 }
 
 impl Default for Settings {
@@ -63,7 +67,7 @@ impl Default for Settings {
 
 impl Default for MaximiserSettings {
     fn default() -> Self {
-        Self { candidates: 300, annealing: 500, moves: 100 }
+        Self { candidates: 300, annealing: 500, moves: 100, near: 0 }
     }
 }
 

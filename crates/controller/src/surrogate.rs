@@ -100,6 +100,15 @@ impl<'a> Surrogate<'a> {
         self.incumbent.0
     }
 
+    /// The points of so many trials whose predicted means are lowest.
+    pub(crate) fn best(&self, history: &History, count: usize) -> Vec<Point> {
+        let points: Vec<&Point> = history.costs().map(|(_, point, _)| point).collect();
+        let means = self.model.predict(&points).0;
+        let mut order: Vec<usize> = (0..points.len()).collect();
+        order.sort_by(|&a, &b| means[a].total_cmp(&means[b]));
+        order.into_iter().take(count).map(|index| points[index].clone()).collect()
+    }
+
     /// The cost that one unit of [`Target::Standard`] is.
     pub(crate) fn unit(&self) -> f64 {
         self.unit

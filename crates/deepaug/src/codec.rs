@@ -4,7 +4,7 @@
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value};
 
-use crate::ledger::Proposal;
+use crate::ledger::{Ledger, Proposal};
 use crate::schemes::{FreeScheme, Schemes};
 use crate::{Config, Portion, SearchSpace};
 
@@ -26,6 +26,23 @@ pub struct Codec {
     given: usize,
 }
 
+/// What is known when a trial is proposed.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// What was proposed for it before, if it was.
+    proposal: Option<Proposal>,
+    /// The policies of all others.
+    tried: Vec<Policy>,
+}
+
+impl Known {
+    pub(crate) fn of(ledger: &Ledger, trial: u64) -> Self {
+        let others = ledger.proposals().filter(|&(number, _)| number != trial);
+        let tried = others.map(|(_, proposal)| proposal.policy.clone()).collect();
+        Self { proposal: ledger.proposal(trial).cloned(), tried }
+    }
+}
+
 impl Codec {
     /// The codec of a configuration.
     pub fn new(config: &Config) -> Self {
@@ -43,7 +60,7 @@ impl Codec {
     /// What is tried for a trial before anything is proposed: none for trial 0, then the schemes that need no search.
     pub(crate) fn given(&self, trial: u64) -> Option<FreeScheme> {
         if trial == 0 {
-            let point = self.schemes.as_ref().map(Schemes::none);
+            let point = self.schemes.as_ref().and_then(Schemes::none);
             return Some(FreeScheme { name: "none".into(), policy: Policy::none(self.ranges), point });
         }
         self.schemes.as_ref()?.free().into_iter().take(self.given).nth(trial as usize - 1)
@@ -55,19 +72,20 @@ impl Codec {
     }
 
     /// Proposes a trial, or takes what was proposed for it before, and registers it with the searcher if that does not know it.
+    /// No policy is proposed that an earlier trial has.
     pub(crate) fn propose(
         &self,
         trial: u64,
-        known: Option<Proposal>,
+        known: &Known,
         searcher: &mut dyn Searcher,
     ) -> Result<Proposal, SearchError> {
-        let proposal = match (known, self.given(trial)) {
+        let proposal = match (known.proposal.clone(), self.given(trial)) {
             (Some(known), _) => known,
             (None, Some(FreeScheme { name, policy, point })) => {
                 Proposal { point: point.unwrap_or_else(|| Point(Vec::new())), policy, scheme: Some(name) }
             }
             (None, None) => {
-                let point = searcher.ask(trial)?;
+                let point = searcher.ask_unless(trial, &|point| known.tried.contains(&self.decode(point)))?;
                 Proposal { policy: self.decode(&point), point, scheme: None }
             }
         };
@@ -136,7 +154,7 @@ impl Codec {
                         ops.push(step);
                     }
                 }
-                SubPolicy { ops }
+                SubPolicy { ops }.canonical()
             })
             .collect();
         let portion = match self.portion {

@@ -7,8 +7,9 @@ use deepaug_augmenter::Policy;
 use deepaug_controller::{Outcome, Searcher};
 use serde::Serialize;
 
+use crate::codec::Known;
 use crate::journal::{Entry, Journal, Pins, Told};
-use crate::ledger::{Ended, Ledger};
+use crate::ledger::{Ended, Ledger, Proposal};
 use crate::record::Recorder;
 use crate::result::{SearchResult, write_whole};
 use crate::study::{FROZEN_CONFIG, JOURNAL, claim, frozen, read_frozen, searcher};
@@ -21,6 +22,15 @@ pub struct Asked {
     pub trial: u64,
     /// Its policy.
     pub policy: Policy,
+    /// The name of that policy, if it needs no search.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+}
+
+impl Asked {
+    fn new(trial: u64, proposal: &Proposal) -> Self {
+        Self { trial, policy: proposal.policy.clone(), scheme: proposal.scheme.clone() }
+    }
 }
 
 /// A study, open for asking and telling.
@@ -98,18 +108,19 @@ impl AskTell {
     }
 
     fn ask_one(&mut self) -> Result<Asked, Error> {
-        let trial = self.recorder.ledger().proposals().last().map_or(0, |(trial, _)| trial + 1);
-        let proposal = self.codec.propose(trial, None, self.searcher.as_mut())?;
-        let policy = proposal.policy.clone();
+        let ledger = self.recorder.ledger();
+        let trial = ledger.proposals().last().map_or(0, |(trial, _)| trial + 1);
+        let proposal = self.codec.propose(trial, &Known::of(ledger, trial), self.searcher.as_mut())?;
+        let asked = Asked::new(trial, &proposal);
         self.recorder.propose(trial, proposal)?;
-        Ok(Asked { trial, policy })
+        Ok(asked)
     }
 
     /// The trials that have been asked for and are not complete.
     pub fn pending(&self) -> Vec<Asked> {
         let ledger = self.recorder.ledger();
         let pending = ledger.proposals().filter(|&(trial, _)| !ledger.is_complete(trial, false));
-        pending.map(|(trial, proposal)| Asked { trial, policy: proposal.policy.clone() }).collect()
+        pending.map(|(trial, proposal)| Asked::new(trial, proposal)).collect()
     }
 
     /// Takes what a trial was worth: as a whole, or one of `opt_samples` samples, counted from 0, whose rewards are averaged

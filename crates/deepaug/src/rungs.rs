@@ -20,6 +20,8 @@ pub enum EarlyStopping {
     /// None.
     #[default]
     Off,
+    /// Those not in the best third by a whole first sample get no others.
+    Samples,
     /// Those not in the better half at a rung.
     Median,
     /// Those not in the best third at a rung.
@@ -32,7 +34,16 @@ impl EarlyStopping {
         match self {
             Self::Off => None,
             Self::Median => Some(2),
-            Self::Halving => Some(3),
+            Self::Samples | Self::Halving => Some(3),
+        }
+    }
+
+    /// Trainings of a trial on the average, of so many samples.
+    pub(crate) fn trainings(self, samples: usize) -> f64 {
+        match self.reduction() {
+            None => samples as f64,
+            // The first trials are compared with few.
+            Some(reduction) => 1.0 + 1.4 * (samples - 1) as f64 / reduction as f64,
         }
     }
 }
@@ -62,8 +73,12 @@ impl Rungs {
         // Of fewer epochs than the reward is made of, the highest accuracies are another thing.
         let least = config.child_epochs.div_ceil(EARLIEST).max(config.opt_last_n_epochs).min(config.child_epochs);
         let whole = usize::from(config.opt_samples == 1);
-        let mut epochs: Vec<usize> =
-            std::iter::successors(Some(config.child_epochs), shorter).skip(whole).take_while(|&e| e >= least).collect();
+        let rungs = if config.early_stopping == EarlyStopping::Samples { 1 } else { usize::MAX };
+        let mut epochs: Vec<usize> = std::iter::successors(Some(config.child_epochs), shorter)
+            .skip(whole)
+            .take_while(|&e| e >= least)
+            .take(rungs - whole)
+            .collect();
         epochs.reverse();
         Some(Self { epochs, whole: config.child_epochs, reduction, last_n_epochs: config.opt_last_n_epochs })
     }
@@ -125,6 +140,16 @@ mod tests {
         let record =
             |(i, &val_acc)| EpochRecord { epoch: i + 1, acc: 0.5, loss: 1.0, val_acc, val_loss: 1.0, train_acc: None };
         accuracies.iter().enumerate().map(record).collect()
+    }
+
+    #[test]
+    fn other_samples_are_spared_after_a_whole_first_one() {
+        let of = |opt_samples| {
+            let early_stopping = EarlyStopping::Samples;
+            Rungs::new(&Config { early_stopping, child_epochs: 50, opt_samples, ..Config::default() }).unwrap().epochs
+        };
+        assert_eq!(of(2), [50]);
+        assert_eq!(of(1), [0; 0], "there are none to be spared");
     }
 
     fn rungs(early_stopping: EarlyStopping, child_epochs: usize) -> Option<Rungs> {

@@ -1,14 +1,16 @@
-//! Schemes: ways of augmenting every image in its own place, as people use them without a search, and a space that holds
-//! most of them. A scheme is a policy: so many ops drawn for each image, all at one strength, from the families that are
-//! chosen; then a shift, mirror images and a covered square, each with a switch of its own.
+//! Schemes: ways of augmenting every image in its own place, as people use them without a search, and a space that holds all of
+//! them. A scheme is a policy: so many ops drawn for each image, so strong, from the families that are chosen or from what
+//! RandAugment or TrivialAugment draw from; then a shift, mirror images and a covered square, each with a switch of its own.
 
-use deepaug_augmenter::{Op, Policy, Published, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::published::{self, Published};
+use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, Space, SpaceError, Value};
 
 /// Ops that do alike to an image, so that one switch stands for all of them. Inverting is left out: none of the published schemes
 /// that serve most image sets has it at full strength.
-const FAMILIES: [(&str, &[Op]); 7] = [
+const FAMILIES: [(&str, &[Op]); 8] = [
     ("rotate", &[Op::Rotate]),
+    ("translate", &[Op::TranslateXNearest, Op::TranslateYNearest]),
     ("shear", &[Op::ShearX, Op::ShearY]),
     ("zoom", &[Op::Crop]),
     ("light", &[Op::Brightness, Op::Contrast, Op::GammaContrast]),
@@ -17,8 +19,33 @@ const FAMILIES: [(&str, &[Op]); 7] = [
     ("texture", &[Op::GaussianBlur, Op::Sharpness, Op::AdditiveGaussianNoise, Op::CoarseDropout]),
 ];
 
-/// How many ops of the families an image gets.
-const DRAWS: [&str; 4] = ["0", "1", "2", "3"];
+/// Where the ops come from that are drawn for an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Source {
+    /// None are drawn.
+    #[default]
+    Nothing,
+    /// Those of the families that are chosen, all at one magnitude.
+    Families,
+    /// RandAugment's, all at one magnitude.
+    RandAugment,
+    /// TrivialAugment's, at magnitudes up to one.
+    TrivialAugment,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Families => "families",
+            Self::RandAugment => "randaugment",
+            Self::TrivialAugment => "trivialaugment",
+        }
+    }
+}
+
+/// How many ops an image gets.
+const DRAWS: [&str; 3] = ["1", "2", "3"];
 
 /// Shifts, in pixels of 32; 4 is the usual one (He et al. 2016, section 4.2).
 const SHIFTS: [(&str, f64); 4] = [("none", 0.0), ("2", 2.0), ("4", 4.0), ("8", 8.0)];
@@ -35,12 +62,13 @@ const SQUARE: f64 = 0.6;
 /// The strength of a family that is tried by itself.
 const FAMILY_STRENGTH: f64 = 0.5;
 
-/// RandAugment's numbers that are tried: few and weak ops, torchvision's default, many and strong ones.
-const RANDAUGMENTS: [(u32, u32); 3] = [(1, 5), (2, 9), (2, 15)];
+/// RandAugment's numbers that are tried beside torchvision's default, 2 and 9: weaker and stronger.
+const RANDAUGMENTS: [(u32, u32); 2] = [(1, 5), (2, 15)];
 
 /// The space of schemes.
 #[derive(Debug, Clone)]
 pub(crate) struct Schemes {
+    sources: Vec<Source>,
     families: Vec<(&'static str, Vec<Op>)>,
     /// Whether mirror images and so on are among the ops to choose from.
     has: Switches,
@@ -59,13 +87,15 @@ struct Switches {
 pub(crate) struct FreeScheme {
     pub(crate) name: String,
     pub(crate) policy: Policy,
-    /// Where it lies in the space, if it does.
+    /// Where it lies in the space, if it does: its ops may have been left out of the search.
     pub(crate) point: Option<Point>,
 }
 
 /// A scheme of the space in words.
 #[derive(Debug, Clone, Copy, Default)]
 struct Choice<'a> {
+    source: Source,
+    /// 0 is one op.
     draws: usize,
     families: &'a [usize],
     strength: f64,
@@ -83,8 +113,18 @@ impl Schemes {
             let family: Vec<Op> = family.iter().copied().filter(|&op| has(op)).collect();
             (!family.is_empty()).then_some((*name, family))
         });
+        let families: Vec<_> = families.collect();
+        let mut sources = vec![Source::Nothing];
+        if !families.is_empty() {
+            sources.push(Source::Families);
+        }
+        // What changes nothing on these images may have been left out.
+        if published::DRAWN.into_iter().all(|op| has(op) || op.needs_colour()) {
+            sources.extend([Source::RandAugment, Source::TrivialAugment]);
+        }
         Self {
-            families: families.collect(),
+            sources,
+            families,
             has: Switches {
                 flip: has(Op::HorizontalFlip),
                 vertical_flip: has(Op::VerticalFlip),
@@ -97,13 +137,16 @@ impl Schemes {
     /// The space: a switch for each family, how many ops are drawn and how strong they are, and what always follows.
     pub(crate) fn space(&self) -> Result<Space, SpaceError> {
         let mut space = Space::new();
-        if !self.families.is_empty() {
+        if self.draws_ops() {
+            space = space.categorical("source", self.sources.iter().map(|source| source.name()))?;
             space = space.categorical("draws", DRAWS)?.real("strength", LEAST_STRENGTH, 1.0)?;
-            space = space.active_when("strength", "draws", &DRAWS[1..])?;
+            for drawn in ["draws", "strength"] {
+                space = space.active_when(drawn, "source", self.sources[1..].iter().map(|source| source.name()))?;
+            }
             for (family, _) in &self.families {
                 // Choices of their own: what is learnt of one family says nothing of another.
                 space = space.categorical(*family, [format!("no {family}"), (*family).into()])?;
-                space = space.active_when(family, "draws", &DRAWS[1..])?;
+                space = space.active_when(family, "source", [Source::Families.name()])?;
             }
         }
         for (switch, name) in self.switches() {
@@ -117,6 +160,10 @@ impl Schemes {
         Ok(space)
     }
 
+    fn draws_ops(&self) -> bool {
+        self.sources.len() > 1
+    }
+
     fn switches(&self) -> [(bool, &'static str); 3] {
         let Switches { flip, vertical_flip, square, .. } = self.has;
         [(flip, "horizontal-flip"), (vertical_flip, "vertical-flip"), (square, "square")]
@@ -128,7 +175,8 @@ impl Schemes {
         let category = |values: &mut dyn Iterator<Item = Value>| values.next().and_then(Value::category).unwrap_or(0);
         let mut choice = Choice::default();
         let mut families = Vec::new();
-        if !self.families.is_empty() {
+        if self.draws_ops() {
+            choice.source = self.sources[category(&mut values)];
             choice.draws = category(&mut values);
             choice.strength = values.next().and_then(Value::real).unwrap_or(LEAST_STRENGTH);
             families.extend((0..self.families.len()).filter(|_| category(&mut values) == 1));
@@ -138,10 +186,12 @@ impl Schemes {
         self.policy(Choice { families: &families, flip, vertical_flip, square, shift, ..choice })
     }
 
-    fn point(&self, choice: Choice<'_>) -> Point {
+    /// Where a choice lies in the space, if its source is in it.
+    fn point(&self, choice: Choice<'_>) -> Option<Point> {
         let mut values = Vec::new();
-        if !self.families.is_empty() {
-            values.push(Value::Category(choice.draws));
+        let source = self.sources.iter().position(|source| *source == choice.source)?;
+        if self.draws_ops() {
+            values.extend([source, choice.draws].map(Value::Category));
             values.push(Value::Real(choice.strength.max(LEAST_STRENGTH)));
             values.extend((0..self.families.len()).map(|i| Value::Category(usize::from(choice.families.contains(&i)))));
         }
@@ -150,24 +200,26 @@ impl Schemes {
             values.extend(is_there.then_some(Value::Category(usize::from(wanted))));
         }
         values.extend(self.has.shift.then_some(Value::Category(choice.shift)));
-        Point(values)
+        Some(Point(values))
     }
 
     fn policy(&self, choice: Choice<'_>) -> Policy {
-        let ops = choice.families.iter().flat_map(|&family| &self.families[family].1);
-        let sub_policies: Vec<SubPolicy> = ops
-            .map(|&op| SubPolicy {
-                ops: vec![Step::new(op, choice.strength.max(RangeTable::Monotone.least_magnitude(op)))],
-            })
-            .collect();
+        let Choice { source, draws, families, strength, .. } = choice;
         let always = self.always(choice);
-        let is_drawn = choice.draws > 0 && !sub_policies.is_empty();
-        if !is_drawn && always.ops.is_empty() {
-            return Policy::none(RangeTable::Monotone);
-        }
-        let (sub_policies, draws) =
-            if is_drawn { (sub_policies, choice.draws) } else { (vec![SubPolicy::default()], 1) };
-        Policy { draws, always, in_place: true, ..Policy::new(RangeTable::Monotone, 1.0, sub_policies) }
+        let draws = draws + 1;
+        let drawn = match source {
+            Source::RandAugment => published::randaugment(draws, strength),
+            Source::TrivialAugment => published::trivialaugment(draws, strength),
+            Source::Families if !families.is_empty() => {
+                let ops = families.iter().flat_map(|&family| &self.families[family].1);
+                let magnitude = |op| strength.max(RangeTable::Monotone.least_magnitude(op));
+                let one = |&op: &Op| SubPolicy { ops: vec![Step::new(op, magnitude(op))] };
+                Policy { draws, ..Policy::new(RangeTable::Monotone, 1.0, ops.map(one).collect()) }
+            }
+            Source::Nothing | Source::Families if always.ops.is_empty() => return Policy::none(RangeTable::Monotone),
+            Source::Nothing | Source::Families => Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy::default()]),
+        };
+        Policy { always, in_place: true, ..drawn }
     }
 
     /// What every image gets.
@@ -185,40 +237,45 @@ impl Schemes {
     }
 
     /// The point of no augmentation.
-    pub(crate) fn none(&self) -> Point {
+    pub(crate) fn none(&self) -> Option<Point> {
         self.point(Choice::default())
     }
 
     /// The schemes that need no search, those first that most people would try first.
     pub(crate) fn free(&self) -> Vec<FreeScheme> {
-        let all: Vec<usize> = (0..self.families.len()).collect();
         let Switches { flip, shift: can_shift, square, .. } = self.has;
         let shift = if can_shift { 2 } else { 0 };
         let flip_crop = Choice { flip, shift, ..Choice::default() };
-        let of_space = |name: String, choice: Choice<'_>| FreeScheme {
+        let scheme = |name: String, choice: Choice<'_>| FreeScheme {
             name,
             policy: self.policy(choice),
-            point: Some(self.point(choice)),
+            point: self.point(choice),
         };
-        let published = |published: Published, always: Option<SubPolicy>| FreeScheme {
-            name: format!("{published}{}", if always.is_some() { "+flip-crop" } else { "" }),
-            policy: Policy { always: always.unwrap_or_default(), ..published.policy() },
-            point: None,
+        let trivialaugment = Choice { source: Source::TrivialAugment, strength: 1.0, ..Choice::default() };
+        let randaugment = |(ops, magnitude)| Choice {
+            source: Source::RandAugment,
+            draws: ops as usize - 1,
+            strength: f64::from(magnitude) / 30.0,
+            ..Choice::default()
         };
-        let randaugment = |(ops, magnitude)| Published::RandAugment { ops, magnitude };
-        let after = || Some(self.always(flip_crop));
-        let mut free = vec![of_space("flip-crop".into(), flip_crop), published(Published::TrivialAugment, None)];
-        free.push(published(Published::RANDAUGMENT, None));
-        free.push(published(Published::TrivialAugment, after()));
-        free.push(published(Published::RANDAUGMENT, after()));
-        free.push(of_space("crop".into(), Choice { shift, ..Choice::default() }));
-        free.push(of_space("flip".into(), Choice { flip, ..Choice::default() }));
-        free.push(of_space("cutout".into(), Choice { square, ..flip_crop }));
-        free.extend(RANDAUGMENTS.map(randaugment).map(|it| published(it, None)));
-        for &family in &all {
+        let named = |(ops, magnitude)| Published::RandAugment { ops, magnitude }.to_string();
+        let usual = (2, 9);
+        let mut free = vec![
+            scheme("flip-crop".into(), flip_crop),
+            scheme("trivialaugment".into(), trivialaugment),
+            scheme(named(usual), randaugment(usual)),
+            scheme("trivialaugment+flip-crop".into(), Choice { flip, shift, ..trivialaugment }),
+            scheme(format!("{}+flip-crop", named(usual)), Choice { flip, shift, ..randaugment(usual) }),
+            scheme("crop".into(), Choice { shift, ..Choice::default() }),
+            scheme("flip".into(), Choice { flip, ..Choice::default() }),
+            scheme("cutout".into(), Choice { square, ..flip_crop }),
+        ];
+        free.extend(RANDAUGMENTS.map(|numbers| scheme(named(numbers), randaugment(numbers))));
+        for family in 0..self.families.len() {
             let families = [family];
-            let choice = Choice { draws: 1, families: &families, strength: FAMILY_STRENGTH, ..Choice::default() };
-            free.push(of_space(self.families[family].0.into(), choice));
+            let strength = FAMILY_STRENGTH;
+            let choice = Choice { source: Source::Families, families: &families, strength, ..Choice::default() };
+            free.push(scheme(self.families[family].0.into(), choice));
         }
         // A restricted set of ops makes some of them alike.
         let mut seen: Vec<Policy> = vec![Policy::none(RangeTable::Monotone)];
@@ -251,21 +308,25 @@ mod tests {
             let policy = schemes.decode(&space.sample(&mut rng));
             policy.validate().unwrap();
             assert!(policy.in_place || policy == Policy::none(RangeTable::Monotone), "{policy}");
-            assert!(policy.steps().all(|step| step.magnitude >= LEAST_STRENGTH), "{policy}");
+            assert!(
+                policy.ranges != RangeTable::Monotone || policy.steps().all(|step| step.magnitude >= LEAST_STRENGTH)
+            );
         }
-        assert_eq!(schemes.decode(&schemes.none()), Policy::none(RangeTable::Monotone));
+        assert_eq!(schemes.decode(&schemes.none().unwrap()), Policy::none(RangeTable::Monotone));
     }
 
     #[test]
-    fn free_schemes_are_distinct_and_those_of_the_space_lie_in_it() {
+    fn free_schemes_are_distinct_lie_in_the_space_and_are_what_was_published() {
         let schemes = schemes();
         let space = schemes.space().unwrap();
         let free = schemes.free();
         for (index, scheme) in free.iter().enumerate() {
             scheme.policy.validate().unwrap();
             assert!(free[..index].iter().all(|other| other.policy != scheme.policy && other.name != scheme.name));
-            if let Some(point) = &scheme.point {
-                assert_eq!(schemes.decode(&space.canonical(point).unwrap()), scheme.policy, "{}", scheme.name);
+            let point = space.canonical(scheme.point.as_ref().unwrap()).unwrap();
+            assert_eq!(schemes.decode(&point), scheme.policy, "{}", scheme.name);
+            if let Ok(published) = scheme.name.parse::<Published>() {
+                assert_eq!(scheme.policy, published.policy(), "{}", scheme.name);
             }
         }
         let names: Vec<&str> = free.iter().map(|scheme| scheme.name.as_str()).collect();
@@ -277,7 +338,7 @@ mod tests {
     fn a_restricted_set_of_ops_restricts_the_schemes() {
         let schemes = Schemes::new(&[Op::Rotate, Op::HorizontalFlip]);
         let names: Vec<String> = schemes.space().unwrap().parameters().iter().map(|p| p.name.clone()).collect();
-        assert_eq!(names, ["draws", "strength", "rotate", "horizontal-flip"]);
+        assert_eq!(names, ["source", "draws", "strength", "rotate", "horizontal-flip"]);
         assert!(
             schemes.free().iter().filter(|scheme| scheme.point.is_some()).all(|scheme| {
                 scheme.policy.steps().all(|step| [Op::Rotate, Op::HorizontalFlip].contains(&step.op))

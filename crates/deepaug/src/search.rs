@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Policy, Step};
 use deepaug_child_model::{EpochRecord, TrainError};
 use deepaug_controller::{Outcome, SearchError, Searcher};
 
+use crate::codec::Known;
 use crate::ledger::{Ended, Ledger, Proposal};
 use crate::record::Recorder;
 use crate::result::{Candidate, Termination, distinct};
@@ -177,8 +178,9 @@ impl Running<'_, '_> {
     fn ask(&mut self, searcher: &mut dyn Searcher) -> Result<(), Error> {
         let Search { codec, recorder, emit, .. } = *self.search;
         let trial = self.asked;
-        let known = locked(recorder).ledger().proposal(trial).cloned();
-        let proposal = codec.propose(trial, known, searcher)?;
+        // A copy, for the trainings under way are written down while the surrogate is fitted.
+        let known = Known::of(locked(recorder).ledger(), trial);
+        let proposal = codec.propose(trial, &known, searcher)?;
         let (policy, scheme) = (proposal.policy.clone(), proposal.scheme.clone());
         locked(recorder).propose(trial, proposal)?;
         emit(&Event::TrialStarted { trial, policy, scheme });
@@ -345,17 +347,19 @@ impl Running<'_, '_> {
         }
         let trials = config.iters + 1;
         let confirmations = config.confirmations(trials);
-        let samples = config.opt_samples;
-        let fresh = locked(recorder).fresh();
+        let (fresh, done) = {
+            let recorder = locked(recorder);
+            (recorder.fresh(), recorder.ledger().counts().0)
+        };
         let elapsed = self.meter.start.elapsed();
         // Trials that earlier runs had judged took no time.
         self.meter.fresh_trials += u64::from(fresh > self.meter.fresh);
         self.meter.fresh = fresh;
         let left = trials - self.told;
-        let trials_left = left as f64 + confirmations as f64 / samples as f64;
+        let trials_left = left as f64 + confirmations as f64 / config.early_stopping.trainings(config.opt_samples);
         Progress {
-            trainings_done: self.told as usize * samples,
-            trainings: trials as usize * samples + confirmations,
+            trainings_done: done,
+            trainings: config.trainings(trials).max(done),
             left: (self.meter.fresh_trials > 0)
                 .then(|| elapsed.div_f64(self.meter.fresh_trials as f64).mul_f64(trials_left)),
             images_per_second: (fresh > 0).then(|| self.workers.images() as f64 / elapsed.as_secs_f64()),
@@ -369,9 +373,12 @@ impl Running<'_, '_> {
 /// is one.
 fn finalists(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
     candidates.sort_by(|a, b| b.reward.total_cmp(&a.reward).then(a.trial.cmp(&b.trial)));
-    // Policies that make copies are used together, and variants of one add nothing; schemes are used alone.
     let is_in_place = candidates.iter().any(|candidate| candidate.policy.in_place);
-    let candidates = if is_in_place { candidates } else { distinct(candidates, |candidate| &candidate.policy) };
+    // Variants of one add nothing to a race, nor to policies that make copies and are used together.
+    let candidates = match is_in_place {
+        true => without_variants(candidates),
+        false => distinct(candidates, |candidate| &candidate.policy),
+    };
     let free = candidates.iter().position(|candidate| candidate.scheme.is_some());
     let last = count.saturating_sub(1);
     let mut chosen: Vec<Candidate> = candidates.iter().take(count).cloned().collect();
@@ -379,6 +386,27 @@ fn finalists(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
         chosen[last] = candidates[free].clone();
     }
     chosen
+}
+
+/// Schemes whose magnitudes are no farther apart than this are variants of one.
+const VARIANT: f64 = 0.1;
+
+/// The candidates that are no variant of an earlier one; those that need no search stay.
+fn without_variants(candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let is_variant = |a: &Policy, b: &Policy| {
+        let is_close = |(a, b): (&Step, &Step)| a.op == b.op && (a.magnitude - b.magnitude).abs() < VARIANT;
+        (a.ranges, a.draws, a.sub_policies.len()) == (b.ranges, b.draws, b.sub_policies.len())
+            && a.steps().count() == b.steps().count()
+            && a.steps().zip(b.steps()).all(is_close)
+    };
+    let mut kept: Vec<Candidate> = Vec::new();
+    for candidate in candidates {
+        let is_new = || kept.iter().all(|earlier| !is_variant(&earlier.policy, &candidate.policy));
+        if candidate.scheme.is_some() || is_new() {
+            kept.push(candidate);
+        }
+    }
+    kept
 }
 
 /// A trial's first sample: its epochs, and whether it was stopped at a rung.

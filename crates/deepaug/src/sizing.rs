@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use deepaug_augmenter::{Policy, RangeTable};
-use deepaug_child_model::{Capacity, ChildModel, EpochRecord, Observer};
+use deepaug_child_model::{Capacity, ChildModel, EpochRecord, Observer, Schedule};
 use deepaug_dataset::{Amount, Dataset, Sample, Split, SplitSizes};
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ const LEVEL_ACCURACY: f64 = 0.01;
 const USUAL_TIME: Duration = Duration::from_secs(600);
 
 /// The same for the images inside the program, which are there to show what a search does.
-const SAMPLE_TIME: Duration = Duration::from_secs(150);
+const SAMPLE_TIME: Duration = Duration::from_secs(165);
 
 /// Pixels that two cores of a common machine train the small net on a second (7,000 images of 32 x 32, reports/child-models.md,
 /// less what augmentation takes). Sizes that are not chosen for a given time depend on this, and not on the machine, so that they
@@ -51,12 +51,13 @@ const USUAL_SPEED: f64 = 6000.0 * 32.0 * 32.0;
 const FEWEST_TRAININGS: f64 = 60.0;
 const SHORTEST: f64 = 0.6;
 
-/// Schemes that need no search are at most half of what is tried, and so many; there are hardly more.
-const MOST_FREE: usize = 18;
+/// Schemes that need no search are at most this part of what is tried: in simulated searches all of them, followed by a few
+/// proposals, come to more than half of them, followed by more (reports/defaults.md).
+const FREE: f64 = 0.75;
 
-/// Trainings of a policy in the search, and policies in the final race.
+/// Trainings of a policy in the search, at most, and policies in the final race.
 const SAMPLES: usize = 2;
-const FINALISTS: usize = 3;
+const FINALISTS: usize = 4;
 
 /// Fresh seeds for each of them: with fewer an interval is too wide to show anything, more are better spent on other policies.
 const FEWEST_SEEDS: usize = 5;
@@ -139,8 +140,9 @@ pub(crate) fn choose(
 
     let steps = split.train.len().div_ceil(config.child_batch_size).max(1);
     config.child_epochs = PILOT_STEPS.div_ceil(steps).clamp(PILOT_EPOCHS[0], PILOT_EPOCHS[1]);
-    // How hard a validation part is, is common to all policies, and no noise of a gain.
-    let pilot = Config { holdout: Holdout::Fixed, ..config.clone() };
+    // How hard a validation part is, is common to all policies, and no noise of a gain; and where a rate falls until the end, accuracy
+    // rises until the end.
+    let pilot = Config { holdout: Holdout::Fixed, schedule: Schedule::Constant, ..config.clone() };
     let objective = Objective::new(&pilot, dataset, &split, child)?;
     let Capacity { passes, children } = objective.capacity()?;
     let none = Policy::none(RangeTable::Monotone);
@@ -172,10 +174,10 @@ pub(crate) fn choose(
     let epochs = longest.min((epochs_in_all / FEWEST_TRAININGS).max(SHORTEST * level)).round().max(k as f64) as usize;
     config.child_epochs = epochs;
     let trainings = (epochs_in_all / epochs as f64) as usize;
-    let (policies, confirmations) = allocate(trainings);
+    let (policies, confirmations) = allocate(trainings, config.early_stopping.trainings(SAMPLES));
     let policies = wanted.iters.unwrap_or(policies);
     config.iters = policies;
-    config.opt_initial_points = (policies as usize / 2).clamp(1, MOST_FREE);
+    config.opt_initial_points = ((FREE * policies as f64) as usize).max(1);
     config.opt_samples = SAMPLES;
     config.confirm_policies = FINALISTS.min(policies as usize);
     config.confirm_samples = confirmations;
@@ -185,7 +187,7 @@ pub(crate) fn choose(
         .collect();
     // Two trainings of equal seeds are about as far apart as two of different ones.
     let spread = std::f64::consts::SQRT_2 * deviation(&accuracies).unwrap_or(0.0);
-    let all = (policies as usize + 1) * SAMPLES + config.confirmations(policies + 1);
+    let all = config.trainings(policies + 1);
     let sizing = Sizing {
         images: [split.train.len(), split.validation.len()],
         epochs,
@@ -202,10 +204,10 @@ pub(crate) fn choose(
 
 /// Policies to try and fresh seeds for the best, with so many trainings: a third goes to the fresh seeds, for it is they that tell
 /// which of the best is the best.
-fn allocate(trainings: usize) -> (u64, usize) {
+fn allocate(trainings: usize, of_a_policy: f64) -> (u64, usize) {
     let confirmations = (trainings / 3 / (FINALISTS + 1)).clamp(FEWEST_SEEDS, MOST_SEEDS);
     let left = trainings.saturating_sub(confirmations * (FINALISTS + 1));
-    let policies = (left / SAMPLES).saturating_sub(1).clamp(8, 100);
+    let policies = ((left as f64 / of_a_policy) as usize).saturating_sub(1).clamp(8, 100);
     (policies as u64, confirmations)
 }
 
@@ -243,10 +245,10 @@ mod tests {
 
     #[test]
     fn trainings_are_shared_between_the_search_and_fresh_seeds() {
-        assert_eq!(allocate(10), (8, 5));
-        let (policies, seeds) = allocate(120);
+        assert_eq!(allocate(10, 2.0), (8, 5));
+        let (policies, seeds) = allocate(120, 2.0);
         assert!(policies as usize * SAMPLES + SAMPLES + seeds * (FINALISTS + 1) <= 120);
         assert!(policies > 30 && seeds >= 6, "{policies} {seeds}");
-        assert_eq!(allocate(100_000), (100, 12));
+        assert_eq!(allocate(100_000, 2.0), (100, 12));
     }
 }

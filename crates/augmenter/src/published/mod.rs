@@ -25,7 +25,7 @@ const MOST: u32 = 30;
 const MOST_OPS: u32 = 3;
 
 /// What RandAugment and TrivialAugment draw from, besides leaving the image as it is (Cubuk et al. 2020; Müller & Hutter 2021).
-const DRAWN: [Op; 13] = [
+pub const DRAWN: [Op; 13] = [
     Op::AutoContrast,
     Op::Equalize,
     Op::RotateNearest,
@@ -76,21 +76,28 @@ impl Published {
 
     /// The policy. Its portion is 1: it is for every image.
     pub fn policy(self) -> Policy {
-        let mut draws = 1;
         let (ranges, sub_policies) = match self {
             Self::AutoAugmentCifar10 => (RangeTable::AutoAugment, autoaugment::read(autoaugment::CIFAR10)),
             Self::AutoAugmentSvhn => (RangeTable::AutoAugment, autoaugment::read(autoaugment::SVHN)),
             Self::AutoAugmentImageNet => (RangeTable::AutoAugment, autoaugment::read(autoaugment::IMAGENET)),
-            Self::RandAugment { ops, magnitude } => {
-                draws = ops as usize;
-                (RangeTable::RandAugment, drawn(level(magnitude)).collect())
-            }
-            Self::TrivialAugment => {
-                (RangeTable::TrivialAugmentWide, (0..=MOST).flat_map(|m| drawn(level(m))).collect())
-            }
+            Self::RandAugment { ops, magnitude } => return randaugment(ops as usize, level(magnitude)),
+            Self::TrivialAugment => return trivialaugment(1, 1.0),
         };
-        Policy { draws, in_place: true, ..Policy::new(ranges, 1.0, sub_policies) }
+        Policy { in_place: true, ..Policy::new(ranges, 1.0, sub_policies) }
     }
+}
+
+/// RandAugment with any number of ops and any magnitude in [0, 1], where its own 30 is 1.
+pub fn randaugment(draws: usize, magnitude: f64) -> Policy {
+    let sub_policies = drawn(magnitude).collect();
+    Policy { draws, in_place: true, ..Policy::new(RangeTable::RandAugment, 1.0, sub_policies) }
+}
+
+/// TrivialAugment with any number of ops, of the levels up to a magnitude in [0, 1]; its own is one op of all 31.
+pub fn trivialaugment(draws: usize, most: f64) -> Policy {
+    let levels = 0..=(most * f64::from(MOST)).round() as u32;
+    let sub_policies = levels.flat_map(|magnitude| drawn(level(magnitude))).collect();
+    Policy { draws, in_place: true, ..Policy::new(RangeTable::TrivialAugmentWide, 1.0, sub_policies) }
 }
 
 /// A magnitude of 30 as a number in 0..=1.

@@ -30,8 +30,10 @@ impl Config {
 
     /// Whether every value makes sense; the key and the reason where one does not.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.sizes == Sizes::Auto && (!self.child.command.is_empty() || self.early_stopping != EarlyStopping::Off) {
-            return Err(("sizes", "must be \"given\" with a program of your own, and with early_stopping".into()));
+        let ends_early = matches!(self.early_stopping, EarlyStopping::Median | EarlyStopping::Halving);
+        if self.sizes == Sizes::Auto && (!self.child.command.is_empty() || ends_early) {
+            let why = "must be \"given\" with a program of your own, and with early_stopping \"median\" or \"halving\"";
+            return Err(("sizes", why.into()));
         }
         // The upper limits are far beyond use; they keep a slip of the finger from asking for all memory there is.
         let counts = [

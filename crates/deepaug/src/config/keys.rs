@@ -67,7 +67,8 @@ const KEYS: &[(&str, &str)] = &[
     ("confirm_samples", "Fresh trainings for each of them, and for no policy."),
     (
         "early_stopping",
-        "\"off\", or end trials early that are not in the better half (\"median\") or the best third (\"halving\") of those before.",
+        "\"off\"; \"samples\": trials that are not in the best third of those before by their first sample get no others; or end trials \
+         early that are not in the better half (\"median\") or the best third (\"halving\").",
     ),
     (
         "patience",

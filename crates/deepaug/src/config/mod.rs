@@ -421,6 +421,13 @@ impl Config {
         2 * self.confirm_samples
     }
 
+    /// Trainings of a search of so many trials, the one without a policy counted, and of its confirmation; about as many, where trials
+    /// end early.
+    pub(crate) fn trainings(&self, trials: u64) -> usize {
+        let of_a_trial = self.early_stopping.trainings(self.opt_samples);
+        (trials as f64 * of_a_trial).round() as usize + self.confirmations(trials)
+    }
+
     /// Trainings with fresh seeds at the end of a search of so many trials, the one without a policy counted.
     pub(crate) fn confirmations(&self, trials: u64) -> usize {
         match (trials as usize).saturating_sub(1).min(self.confirm_policies) {
