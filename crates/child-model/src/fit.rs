@@ -9,10 +9,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
 
 use crate::engine::{Batch, Choices, Engine, Rows};
+use crate::input::Input;
 use crate::network::{self, Network, Plan, Weights};
 use crate::noise::{Stream, generator};
 use crate::order::Order;
-use crate::{Augment, EpochRecord, History, Optimiser, Settings, TrainError, Training, TrainingSet};
+use crate::{Augment, EpochRecord, History, Settings, TrainError, Training, TrainingSet};
 
 /// Images evaluated at once, at most; about 100 keeps a batch's activations in cache (measured on two AVX-512 cores).
 const EVALUATION_BATCH: usize = 100;
@@ -77,6 +78,7 @@ pub(crate) fn fit<E: Engine>(
     let steps = drawn.div_ceil(images).max(1);
     let batch = Batch { children, images };
 
+    let inputs: Vec<Input> = trainings.iter().map(|t| Input::of(&t.set, settings)).collect();
     let mut network = Network::new(plan, engine, children, merge(weights), &settings.optimiser);
     let mut chance: Vec<Chance> = trainings.iter().zip(&copies).map(|(t, c)| Chance::new(t, c)).collect();
     // Views of parts of images may be full of gaps.
@@ -85,11 +87,11 @@ pub(crate) fn fit<E: Engine>(
     let judged = if trainings.iter().all(|t| is_same(&t.set, set)) { &trainings[..1] } else { trainings };
     let validation_images: Vec<_> = judged.iter().map(|t| t.set.validation_images.as_standard_layout()).collect();
     let validation = Validation::new(judged.iter().map(|t| t.set.validation_labels), set.classes);
-    let validation_data = engine.data(&validation.rows(validation_images.iter().map(CowArray::view), children));
+    let validation_data = engine.data(&validation.rows(validation_images.iter().map(CowArray::view), &inputs));
     let measured: Vec<_> = judged.iter().map(|t| measured(&t.set, settings.measured)).collect();
     let part = Validation::new(measured.iter().map(|(_, labels)| &labels[..]), set.classes);
     let part_data =
-        (part.count > 0).then(|| engine.data(&part.rows(measured.iter().map(|(images, _)| images.view()), children)));
+        (part.count > 0).then(|| engine.data(&part.rows(measured.iter().map(|(images, _)| images.view()), &inputs)));
     let mut ended: Vec<Option<TrainError>> = trainings.iter().map(|_| None).collect();
     let mut epochs: Vec<Vec<EpochRecord>> = trainings.iter().map(|_| Vec::new()).collect();
     let mut tape = Vec::new();
@@ -99,7 +101,13 @@ pub(crate) fn fit<E: Engine>(
         let rows: Vec<Rows<'_>> = originals
             .iter()
             .zip(copies.iter().zip(&targets))
-            .map(|(images, (c, targets))| Rows { images: images.view(), copies: c.images.view(), targets })
+            .zip(&inputs)
+            .map(|((images, (c, targets)), &input)| Rows {
+                images: images.view(),
+                copies: c.images.view(),
+                targets,
+                input,
+            })
             .collect();
         let next = (settings.augment != Augment::Once && epoch + 1 < settings.epochs)
             .then_some(|| trainings.iter().map(|t| self::copies(t, epoch + 1)).collect::<Vec<_>>());
@@ -177,12 +185,12 @@ pub(crate) fn accuracy<E: Engine>(
     plan: &Plan,
     weights: &Weights,
     set: &TrainingSet<'_>,
-    optimiser: &Optimiser,
+    settings: &Settings,
 ) -> Result<f64, TrainError> {
-    let mut network = Network::new(plan, engine, 1, weights.clone(), optimiser);
+    let mut network = Network::new(plan, engine, 1, weights.clone(), &settings.optimiser);
     let images = set.validation_images.as_standard_layout();
     let validation = Validation::new(std::iter::once(set.validation_labels), set.classes);
-    let data = engine.data(&validation.rows(std::iter::once(images.view()), 1));
+    let data = engine.data(&validation.rows(std::iter::once(images.view()), &[Input::of(set, settings)]));
     let sums = validation.evaluate(&mut network, engine, &data, plan).map_err(|why| TrainError::Device { why })?;
     Ok(f64::from(sums[1]) / set.validation_labels.len() as f64)
 }
@@ -279,13 +287,14 @@ impl Validation {
         Self { targets, count, images: count.div_ceil(batches), batches }
     }
 
-    /// The images, and one more that only fills.
-    fn rows<'a>(&'a self, images: impl Iterator<Item = ArrayView4<'a, u8>>, children: usize) -> Vec<Rows<'a>> {
-        let rows: Vec<Rows<'a>> = images
-            .zip(&self.targets)
-            .map(|(images, targets)| Rows { images, copies: images.split_at(Axis(0), 1).0, targets })
-            .collect();
-        (0..children).map(|child| rows[child % rows.len()]).collect()
+    /// The images, and one more that only fills, as each child sees them.
+    fn rows<'a>(&'a self, images: impl Iterator<Item = ArrayView4<'a, u8>>, inputs: &[Input]) -> Vec<Rows<'a>> {
+        let images: Vec<_> = images.zip(&self.targets).collect();
+        let of = |(child, &input): (usize, &Input)| {
+            let (images, targets) = images[child % images.len()];
+            Rows { images, copies: images.split_at(Axis(0), 1).0, targets, input }
+        };
+        inputs.iter().enumerate().map(of).collect()
     }
 
     /// Sums of losses and right answers, two numbers a child.

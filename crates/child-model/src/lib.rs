@@ -41,6 +41,7 @@ mod engine;
 mod error;
 mod fit;
 mod history;
+mod input;
 mod lanes;
 mod measure;
 mod models;
@@ -58,6 +59,7 @@ pub use child::{Capacity, ChildModel, Observer, Training, TrainingSet};
 pub use device::{Adapter, Device, DeviceChoice, adapters};
 pub use error::{DeviceError, TrainError};
 pub use history::{EpochRecord, History};
+pub use input::standard_values;
 #[doc(hidden)]
 pub use measure::LayerBench;
 pub use measure::images_per_second;

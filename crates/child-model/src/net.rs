@@ -141,16 +141,16 @@ impl Net {
         others: impl Iterator<Item = Array4<u8>>,
     ) -> Result<Vec<f64>, TrainError> {
         let (_, plan, weights) = self.one(training, &|_| true)?;
-        let optimiser = &training.settings.optimiser;
+        let settings = training.settings;
         others
             .map(|images| {
                 let set = TrainingSet { validation_images: images.view(), ..training.set.view() };
                 match &self.device.gpu {
-                    None => accuracy(&Cpu, &plan, &weights, &set, optimiser),
+                    None => accuracy(&Cpu, &plan, &weights, &set, settings),
                     #[cfg(feature = "gpu")]
                     Some(device) => {
                         let engine = crate::engine::tensor::Tensors::new(device.clone());
-                        accuracy(&engine, &plan, &weights, &set, optimiser)
+                        accuracy(&engine, &plan, &weights, &set, settings)
                     }
                     #[cfg(not(feature = "gpu"))]
                     Some(never) => match *never {},

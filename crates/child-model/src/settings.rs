@@ -39,6 +39,9 @@ pub struct Settings {
     pub mixup: f64,
     /// When images are augmented.
     pub augment: Augment,
+    /// Whether the mean of all values of the training images is taken out of what the net sees, and their deviation divided by.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standardize: bool,
     /// Original training images whose accuracy is measured after each epoch, in even steps through all; 0 for none.
     #[serde(default)]
     pub measured: usize,
@@ -55,6 +58,7 @@ impl Settings {
             label_smoothing: 0.0,
             mixup: 0.0,
             augment: Augment::Once,
+            standardize: false,
             measured: 0,
         }
     }

@@ -223,6 +223,7 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<Config, Erro
         Some(given) => given.clone(),
         None if same_model => searched.clone(),
         None => Config {
+            standardize: searched.standardize,
             child_epochs: searched.child_epochs,
             child_batch_size: searched.child_batch_size,
             ..Config::default()
@@ -244,6 +245,7 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<Config, Erro
         clip_norm: base.clip_norm,
         label_smoothing: base.label_smoothing,
         mixup: base.mixup,
+        standardize: base.standardize,
         device,
         chance: options.chance.unwrap_or(searched.chance),
         finish: options.finish.unwrap_or(searched.finish),

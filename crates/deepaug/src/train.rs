@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use deepaug_augmenter::Policy;
-use deepaug_child_model::{EpochRecord, Settings, TrainError};
+use deepaug_child_model::{EpochRecord, Settings, TrainError, standard_values};
 use serde::Serialize;
 
 use crate::compare::{Baseline, Scheme};
@@ -43,6 +43,8 @@ pub struct Trained {
     pub image: [usize; 3],
     /// The names of the classes, in the order of its outputs.
     pub classes: Vec<String>,
+    /// Mean and deviation that inputs are standardised with, of values divided by 255; none if they are only divided.
+    pub standard: Option<[f64; 2]>,
     /// How images were augmented.
     pub scheme: String,
     /// The policy whose sub-policies were drawn from.
@@ -105,6 +107,7 @@ impl Train {
             model: training.child.name(),
             image: training.shape(),
             classes: training.classes.clone(),
+            standard: scheme.settings.standardize.then(|| standard_values(training.images.view())),
             scheme: scheme.what.clone(),
             settings: scheme.settings,
             seed: training.seed(self.sample),
@@ -144,6 +147,10 @@ impl Trained {
         ops.dedup();
         let ops: Vec<&str> = ops.into_iter().map(Op::name).collect();
         let (weights, history) = (file_name(&self.weights), file_name(&self.history));
+        let standard = match self.standard {
+            Some([mean, deviation]) => format!(", less {mean:.6}, divided by {deviation:.6}"),
+            None => String::new(),
+        };
         let augment = match settings.augment {
             deepaug_child_model::Augment::Online(online) => format!(
                 "every epoch afresh, one sub-policy for {:.0} % of the images, shifted by up to {:.1} % of the side{}, a square of \
@@ -160,7 +167,7 @@ impl Trained {
              **Accuracy on {test_images} test images that neither the search nor this training learnt from: {accuracy:.2} %**, after \
              the last of {epochs} epochs. One training; another seed gives another number.\n\n\
              | | |\n| --- | --- |\n\
-             | images | {height} x {width} x {channels}, values divided by 255 |\n\
+             | images | {height} x {width} x {channels}, values divided by 255{standard} |\n\
              | classes, in the order of the outputs | {classes} |\n\
              | trained on | {train_images} images of the study {study} |\n\
              | augmentation | {scheme}: {augment} |\n\

@@ -12,6 +12,7 @@ mod tests;
 
 use ndarray::ArrayView4;
 
+use crate::input::Input;
 use crate::network::{Activation, Conv, Window};
 use crate::optimiser::Update;
 
@@ -53,6 +54,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) copies: ArrayView4<'a, u8>,
     /// `[rows, classes]`; a row of zeros counts for nothing.
     pub(crate) targets: &'a [f32],
+    pub(crate) input: Input,
 }
 
 /// Random choices of an epoch, made on the host. A step takes `children * images` of them, child by child.

@@ -230,12 +230,15 @@ impl Engine for Tensors {
             other.images.as_ptr() == first.images.as_ptr()
                 && other.copies.as_ptr() == first.copies.as_ptr()
                 && other.targets.as_ptr() == first.targets.as_ptr()
+                && other.input == first.input
         };
         let distinct = if rows.iter().all(same) { 1 } else { rows.len() };
         let (mut images, mut targets, mut starts) = (Vec::new(), Vec::new(), Vec::new());
         for rows in &rows[..distinct] {
             starts.push((images.len() / pixels) as i32);
-            images.extend(rows.images.iter().chain(&rows.copies).map(|&pixel| f32::from(pixel) / 255.0));
+            let [factor, summand] = rows.input.line(1.0);
+            let pixels = rows.images.iter().chain(&rows.copies);
+            images.extend(pixels.map(|&pixel| f32::from(pixel) * factor + summand));
             targets.extend_from_slice(rows.targets);
         }
         starts.resize(rows.len(), 0);

@@ -276,6 +276,7 @@ mod against_burn {
     use super::*;
     use crate::engine::Rows;
     use crate::engine::tensor::Tensors;
+    use crate::input::Input;
 
     fn burn() -> Tensors {
         Tensors::new(burn::tensor::Device::flex())
@@ -411,9 +412,10 @@ mod against_burn {
         };
         for mixed in [false, true] {
             agree!("batch", 1e-6, |engine| {
+                let input = Input { mean: 0.6, deviation: 0.2 };
                 let rows = [
-                    Rows { images: a.view(), copies: more.view(), targets: &targets[0] },
-                    Rows { images: b.view(), copies: none.view(), targets: &targets[1] },
+                    Rows { images: a.view(), copies: more.view(), targets: &targets[0], input: Input::UNIT },
+                    Rows { images: b.view(), copies: none.view(), targets: &targets[1], input },
                 ];
                 let data = engine.data(&rows);
                 let mut choices = choices();

@@ -195,6 +195,7 @@ impl Config {
             ("clip_norm", self.clip_norm == default.clip_norm),
             ("label_smoothing", self.label_smoothing == default.label_smoothing),
             ("mixup", self.mixup == default.mixup),
+            ("standardize", self.standardize == default.standardize),
             ("augment", self.augment == default.augment),
         ];
         match unheard.into_iter().find(|(_, unset)| !unset) {

@@ -132,6 +132,10 @@ const KEYS: &[(&str, &str)] = &[
     ("label_smoothing", "Share of each target that is spread over all classes, at least 0 and below 1."),
     ("mixup", "Images are mixed by shares from Beta(mixup, mixup); 0 for never."),
     (
+        "standardize",
+        "Whether the mean of the training images' values is taken out of what a child sees, and their deviation divided by.",
+    ),
+    (
         "child.command",
         "A program of your own that trains the child, such as [\"python3\", \"train.py\"]; empty for none.",
     ),

@@ -189,6 +189,7 @@ pub struct Config {
     pub clip_norm: Auto<f64>,
     pub label_smoothing: f64,
     pub mixup: f64,
+    pub standardize: bool,
     pub child: Child,
     pub device: DeviceChoice,
     pub threads: usize,
@@ -276,6 +277,7 @@ impl Default for Config {
             clip_norm: Auto::Auto,
             label_smoothing: 0.0,
             mixup: 0.0,
+            standardize: false,
             child: Child::default(),
             device: DeviceChoice::Auto,
             threads: 0,
@@ -372,6 +374,7 @@ impl Config {
             optimiser: self.optimiser(),
             label_smoothing: self.label_smoothing,
             mixup: self.mixup,
+            standardize: self.standardize,
             augment: match self.augment {
                 AugmentMode::Once => Augment::Once,
                 AugmentMode::Epoch => Augment::Epoch,

@@ -27,17 +27,17 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// Pixels to `[0, share]`.
-    pub(super) fn scale_pixels(pixels: &[u8], share: f32, to: &mut [f32]) {
-        let factor = share / 255.0;
-        to.iter_mut().zip(pixels).for_each(|(to, pixel)| *to = f32::from(*pixel) * factor);
+    /// Pixels on a line: a factor and a summand.
+    pub(super) fn scale_pixels(pixels: &[u8], line: [f32; 2], to: &mut [f32]) {
+        let [factor, summand] = line;
+        to.iter_mut().zip(pixels).for_each(|(to, pixel)| *to = f32::from(*pixel) * factor + summand);
     }
 }
 
 for_every_instruction_set! {
-    pub(super) fn add_scaled_pixels(pixels: &[u8], share: f32, to: &mut [f32]) {
-        let factor = share / 255.0;
-        to.iter_mut().zip(pixels).for_each(|(to, pixel)| *to += f32::from(*pixel) * factor);
+    pub(super) fn add_scaled_pixels(pixels: &[u8], line: [f32; 2], to: &mut [f32]) {
+        let [factor, summand] = line;
+        to.iter_mut().zip(pixels).for_each(|(to, pixel)| *to += f32::from(*pixel) * factor + summand);
     }
 }
 

@@ -94,13 +94,13 @@ impl Engine for Cpu {
         let places = images.chunks_exact_mut(size).zip(targets.chunks_exact_mut(classes));
         for (place, (image, target)) in places.enumerate() {
             let rows = &data[place / batch.images];
-            let mut mix = |row: u32, share: f32, write: fn(&[u8], f32, &mut [f32])| {
+            let mut mix = |row: u32, share: f32, write: fn(&[u8], [f32; 2], &mut [f32])| {
                 let row = row as usize;
                 let pixels = match row.checked_sub(rows.images.dim().0) {
                     None => rows.images.index_axis(ndarray::Axis(0), row),
                     Some(copy) => rows.copies.index_axis(ndarray::Axis(0), copy),
                 };
-                write(pixels.as_slice().expect("a data set's images are stored whole"), share, image);
+                write(pixels.as_slice().expect("a data set's images are stored whole"), rows.input.line(share), image);
                 let weights = &rows.targets[row * classes..][..classes];
                 target.iter_mut().zip(weights).for_each(|(target, weight)| *target += share * weight);
             };
