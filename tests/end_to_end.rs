@@ -402,6 +402,20 @@ fn a_net_of_layers_is_searched_with_and_the_time_is_said_before() {
 }
 
 #[test]
+fn epochs_alone_can_be_left_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small_config(folder.path(), "iters = 1\nchild_epochs = \"auto\"");
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("epochs, for without augmentation accuracy levelled off"), "{}", run.stderr);
+    let frozen = fs::read_to_string(folder.path().join("study/study.toml")).unwrap();
+    let epochs: usize = frozen.lines().find_map(|line| line.strip_prefix("child_epochs = ")).unwrap().parse().unwrap();
+    let rows = rows(&folder.path().join("study/notebook.csv"));
+    assert_eq!(rows.len(), 2 * epochs, "two trainings of so many epochs");
+    assert!(frozen.contains("train_set_size = 60\n") && frozen.contains("iters = 1\n"), "{frozen}");
+}
+
+#[test]
 fn a_training_that_diverges_has_a_row_that_says_so() {
     let folder = tempfile::tempdir().unwrap();
     // No image is augmented in trial 0; whatever is learnt at this rate, it is not for long.

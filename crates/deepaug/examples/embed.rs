@@ -9,8 +9,13 @@ use deepaug::{Config, Dataset, Error, Model, Study};
 fn main() -> Result<(), Error> {
     // Any images will do: `Dataset::new` takes u8 pixels `[N, H, W, C]`, labels and class names.
     let dataset = Dataset::sample();
-    let config =
-        Config { iters: 3, child_epochs: 5, model: Model::TinyCnn, data: "in-memory".into(), ..Config::default() };
+    let config = Config {
+        iters: 3,
+        child_epochs: 5.into(),
+        model: Model::TinyCnn,
+        data: "in-memory".into(),
+        ..Config::default()
+    };
     let study = Study::create_with(config, &dataset, None)?;
     let result = study.run(&|event| eprintln!("{event}"))?;
     println!("{}\n{}", result.best.policy, result.verdict);

@@ -25,6 +25,12 @@ impl<T> Auto<T> {
     }
 }
 
+impl<T> From<T> for Auto<T> {
+    fn from(value: T) -> Self {
+        Self::Given(value)
+    }
+}
+
 impl<T: Serialize> Serialize for Auto<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

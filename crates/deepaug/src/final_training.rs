@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::seeds::{Purpose, derive};
 use crate::study::{fingerprint, read, read_frozen};
-use crate::{Config, ConfigError, Error};
+use crate::{Auto, Config, ConfigError, Error};
 
 /// How many images a final training has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -233,7 +233,7 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<Config, Erro
     let config = Config {
         model: options.model.clone().unwrap_or(base.model),
         child: if options.model.is_some() { Default::default() } else { base.child },
-        child_epochs: options.epochs.unwrap_or(base.child_epochs),
+        child_epochs: options.epochs.map_or(base.child_epochs, Auto::Given),
         child_batch_size: base.child_batch_size,
         optimizer: base.optimizer,
         learning_rate: base.learning_rate,

@@ -88,7 +88,7 @@ impl Ledger {
     pub(crate) fn new(config: &Config, entries: Vec<Entry>) -> Self {
         let mut ledger = Self {
             samples: config.opt_samples,
-            epochs: config.child_epochs,
+            epochs: config.epochs(),
             last_n_epochs: config.opt_last_n_epochs,
             measure: config.overfit_measure,
             tolerance: config.overfit_tolerance,

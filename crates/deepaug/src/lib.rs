@@ -11,7 +11,7 @@
 //! # let out = folder.path().join("first");
 //! let mut config = Config { iters: 1, train_set_size: 40.into(), validation_set_size: 20.into(), ..Config::default() };
 //! # config.model = deepaug::Model::TinyCnn;
-//! config.child_epochs = 1;
+//! config.child_epochs = 1.into();
 //! let study = Study::create(config, Some(&out))?; // reads the data, makes the folder
 //! let result = study.run(&|event| eprintln!("{event}"))?;
 //! println!("{}\n{}", result.answer, result.policy());

@@ -71,16 +71,16 @@ impl Rungs {
         let reduction = config.early_stopping.reduction()?;
         let shorter = |&epochs: &usize| (epochs > 1).then(|| epochs.div_ceil(reduction));
         // Of fewer epochs than the reward is made of, the highest accuracies are another thing.
-        let least = config.child_epochs.div_ceil(EARLIEST).max(config.opt_last_n_epochs).min(config.child_epochs);
+        let least = config.epochs().div_ceil(EARLIEST).max(config.opt_last_n_epochs).min(config.epochs());
         let whole = usize::from(config.opt_samples == 1);
         let rungs = if config.early_stopping == EarlyStopping::Samples { 1 } else { usize::MAX };
-        let mut epochs: Vec<usize> = std::iter::successors(Some(config.child_epochs), shorter)
+        let mut epochs: Vec<usize> = std::iter::successors(Some(config.epochs()), shorter)
             .skip(whole)
             .take_while(|&e| e >= least)
             .take(rungs - whole)
             .collect();
         epochs.reverse();
-        Some(Self { epochs, whole: config.child_epochs, reduction, last_n_epochs: config.opt_last_n_epochs })
+        Some(Self { epochs, whole: config.epochs(), reduction, last_n_epochs: config.opt_last_n_epochs })
     }
 
     /// What counts at a rung: the mean of the highest validation accuracies so far, as in the reward.
@@ -135,6 +135,7 @@ impl Rungs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Auto;
 
     fn epochs(accuracies: &[f64]) -> Vec<EpochRecord> {
         let record =
@@ -146,14 +147,21 @@ mod tests {
     fn other_samples_are_spared_after_a_whole_first_one() {
         let of = |opt_samples| {
             let early_stopping = EarlyStopping::Samples;
-            Rungs::new(&Config { early_stopping, child_epochs: 50, opt_samples, ..Config::default() }).unwrap().epochs
+            Rungs::new(&Config { early_stopping, child_epochs: Auto::Given(50), opt_samples, ..Config::default() })
+                .unwrap()
+                .epochs
         };
         assert_eq!(of(2), [50]);
         assert_eq!(of(1), [0; 0], "there are none to be spared");
     }
 
     fn rungs(early_stopping: EarlyStopping, child_epochs: usize) -> Option<Rungs> {
-        Rungs::new(&Config { early_stopping, child_epochs, opt_last_n_epochs: 1, ..Config::default() })
+        Rungs::new(&Config {
+            early_stopping,
+            child_epochs: Auto::Given(child_epochs),
+            opt_last_n_epochs: 1,
+            ..Config::default()
+        })
     }
 
     #[test]
@@ -165,7 +173,13 @@ mod tests {
         assert_eq!(rungs(EarlyStopping::Halving, 1).unwrap().epochs, [1]);
         let of = |child_epochs, opt_samples, opt_last_n_epochs| {
             let early_stopping = EarlyStopping::Halving;
-            let config = Config { early_stopping, child_epochs, opt_samples, opt_last_n_epochs, ..Config::default() };
+            let config = Config {
+                early_stopping,
+                child_epochs: Auto::Given(child_epochs),
+                opt_samples,
+                opt_last_n_epochs,
+                ..Config::default()
+            };
             Rungs::new(&config).unwrap().epochs
         };
         assert_eq!(of(9, 3, 3), [3, 9], "a reward is made of three epochs");

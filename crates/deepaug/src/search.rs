@@ -54,7 +54,7 @@ impl Search<'_> {
         let Self { config, objective, stop, recorder, emit, .. } = *self;
         let rungs = Rungs::new(config);
         let capacity = objective.capacity()?;
-        let workers = Workers::new(objective, rungs.as_ref(), config.child_epochs, stop, recorder, emit);
+        let workers = Workers::new(objective, rungs.as_ref(), config.epochs(), stop, recorder, emit);
         let (sender, reports) = channel();
         std::thread::scope(|scope| {
             for _ in 0..capacity.passes {

@@ -12,10 +12,11 @@ use serde::Serialize;
 use crate::reward::mean_of_highest;
 use crate::seeds::{Purpose, derive};
 use crate::statistics::{LEVEL, detectable, deviation, mean};
-use crate::{Config, Error, Holdout, Objective};
+use crate::{Auto, Config, Error, Holdout, Objective, Sizes};
 
-/// Most images of the training part, and of the validation part: with more, a training takes so long that few fit.
-const MOST_IMAGES: usize = 1000;
+/// Most images of the training part, and of the validation part, in the usual time: with more, a training takes so long that few
+/// fit. In four times the time, twice as many.
+const MOST_IMAGES: f64 = 1000.0;
 
 /// The share of the images that are not the test part that children are trained on.
 const TRAINING_SHARE: f64 = 0.7;
@@ -61,7 +62,11 @@ const FINALISTS: usize = 4;
 
 /// Fresh seeds for each of them: with fewer an interval is too wide to show anything, more are better spent on other policies.
 const FEWEST_SEEDS: usize = 5;
-const MOST_SEEDS: usize = 12;
+const MOST_SEEDS: usize = 20;
+
+/// Policies to try.
+const FEWEST_POLICIES: usize = 8;
+const MOST_POLICIES: usize = 300;
 
 /// What was chosen, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -113,7 +118,7 @@ pub struct Wanted {
     pub iters: Option<u64>,
 }
 
-/// Chooses the sizes of a configuration that leaves them open, by a few trainings without a policy.
+/// Chooses the sizes of a configuration that leaves them open, or its epochs alone, by a few trainings without a policy.
 ///
 /// # Errors
 /// [`Error`], of the data or of a training.
@@ -124,25 +129,18 @@ pub(crate) fn choose(
     wanted: Wanted,
 ) -> Result<(Box<dyn ChildModel>, Sizing), Error> {
     let seed = derive(config.seed, Purpose::Split, 0);
-    // What there is beside the test part.
-    let all = SplitSizes {
-        train: Amount::Count(dataset.len()),
-        validation: Amount::Count(dataset.len()),
-        test: config.test_set_size,
-    };
-    let Split { train, validation, rest, .. } = Split::draw(dataset, all, seed)?;
-    let usable = train.len() + validation.len() + rest.len();
-    let train = ((TRAINING_SHARE * usable as f64) as usize).clamp(1, MOST_IMAGES);
-    let classes = dataset.classes().len();
-    config.train_set_size = Amount::Count(train.max(classes));
-    config.validation_set_size = Amount::Count((usable - train.min(usable)).clamp(1, MOST_IMAGES).max(classes));
+    let usual = if Sample::named(&config.data).is_some() { SAMPLE_TIME } else { USUAL_TIME };
+    if config.sizes == Sizes::Auto {
+        choose_parts(config, dataset, wanted.time.unwrap_or(USUAL_TIME))?;
+    }
     let split = Split::draw(dataset, config.split_sizes(), seed)?;
 
     let steps = split.train.len().div_ceil(config.child_batch_size).max(1);
-    config.child_epochs = PILOT_STEPS.div_ceil(steps).clamp(PILOT_EPOCHS[0], PILOT_EPOCHS[1]);
+    let pilot_epochs = PILOT_STEPS.div_ceil(steps).clamp(PILOT_EPOCHS[0], PILOT_EPOCHS[1]);
     // How hard a validation part is, is common to all policies, and no noise of a gain; and where a rate falls until the end, accuracy
     // rises until the end.
-    let pilot = Config { holdout: Holdout::Fixed, schedule: Schedule::Constant, ..config.clone() };
+    let child_epochs = Auto::Given(pilot_epochs);
+    let pilot = Config { child_epochs, holdout: Holdout::Fixed, schedule: Schedule::Constant, ..config.clone() };
     let objective = Objective::new(&pilot, dataset, &split, child)?;
     let Capacity { passes, children } = objective.capacity()?;
     let none = Policy::none(RangeTable::Monotone);
@@ -156,31 +154,35 @@ pub(crate) fn choose(
 
     let k = config.opt_last_n_epochs;
     let level = mean(&histories.iter().map(|history| levelled_off(&history.epochs) as f64).collect::<Vec<_>>()).round();
-    let pilot_epochs = config.child_epochs;
     // Seconds that an epoch keeps one place busy: on this machine, and as they count.
     let measured = took / pilot_epochs as f64;
-    let (seconds, places, usual) = match wanted.time {
+    let (seconds, places, time) = match wanted.time {
         // A part of it has gone.
         Some(time) => (measured, (passes * children) as f64, time.saturating_sub(begun.elapsed())),
         None => {
             let [height, width, _] = dataset.image_shape();
             let images = split.train.len() + (split.validation.len() + objective.measured()) / 3;
-            let usual = if Sample::named(&config.data).is_some() { SAMPLE_TIME } else { USUAL_TIME };
             (2.0 * (images * height * width) as f64 / USUAL_SPEED, 2.0, usual)
         }
     };
-    let epochs_in_all = usual.as_secs_f64() * places / seconds;
+    let epochs_in_all = time.as_secs_f64() * places / seconds;
     let longest = (LONGER as f64 * level).clamp(pilot_epochs as f64 / 3.0, pilot_epochs as f64);
-    let epochs = longest.min((epochs_in_all / FEWEST_TRAININGS).max(SHORTEST * level)).round().max(k as f64) as usize;
-    config.child_epochs = epochs;
-    let trainings = (epochs_in_all / epochs as f64) as usize;
-    let (policies, confirmations) = allocate(trainings, config.early_stopping.trainings(SAMPLES));
-    let policies = wanted.iters.unwrap_or(policies);
-    config.iters = policies;
-    config.opt_initial_points = ((FREE * policies as f64) as usize).max(1);
-    config.opt_samples = SAMPLES;
-    config.confirm_policies = FINALISTS.min(policies as usize);
-    config.confirm_samples = confirmations;
+    let fitting = match config.sizes {
+        Sizes::Auto => longest.min((epochs_in_all / FEWEST_TRAININGS).max(SHORTEST * level)),
+        Sizes::Given => longest,
+    };
+    let epochs = config.child_epochs.unwrap_or(fitting.round().max(k as f64) as usize);
+    config.child_epochs = Auto::Given(epochs);
+    if config.sizes == Sizes::Auto {
+        let trainings = (epochs_in_all / epochs as f64) as usize;
+        let (policies, confirmations) = allocate(trainings, config.early_stopping.trainings(SAMPLES));
+        config.iters = wanted.iters.unwrap_or(policies);
+        config.opt_initial_points = ((FREE * config.iters as f64) as usize).max(1);
+        config.opt_samples = SAMPLES;
+        config.confirm_policies = FINALISTS.min(config.iters as usize);
+        config.confirm_samples = confirmations;
+    }
+    let (policies, confirmations) = (config.iters, config.confirm_samples);
     let accuracies: Vec<f64> = histories
         .iter()
         .map(|history| mean_of_highest(history.epochs.iter().map(|epoch| epoch.val_acc).collect(), k))
@@ -202,12 +204,29 @@ pub(crate) fn choose(
     Ok((objective.into_child(), sizing))
 }
 
+/// The images that children are trained on and judged by, out of those that are not test images.
+fn choose_parts(config: &mut Config, dataset: &Dataset, time: Duration) -> Result<(), Error> {
+    let all = SplitSizes {
+        train: Amount::Count(dataset.len()),
+        validation: Amount::Count(dataset.len()),
+        test: config.test_set_size,
+    };
+    let Split { train, validation, rest, .. } = Split::draw(dataset, all, derive(config.seed, Purpose::Split, 0))?;
+    let usable = train.len() + validation.len() + rest.len();
+    let most = (MOST_IMAGES * (time.as_secs_f64() / USUAL_TIME.as_secs_f64()).sqrt()).max(1.0) as usize;
+    let train = ((TRAINING_SHARE * usable as f64) as usize).clamp(1, most);
+    let classes = dataset.classes().len();
+    config.train_set_size = Amount::Count(train.max(classes));
+    config.validation_set_size = Amount::Count((usable - train.min(usable)).clamp(1, most).max(classes));
+    Ok(())
+}
+
 /// Policies to try and fresh seeds for the best, with so many trainings: a third goes to the fresh seeds, for it is they that tell
 /// which of the best is the best.
 fn allocate(trainings: usize, of_a_policy: f64) -> (u64, usize) {
     let confirmations = (trainings / 3 / (FINALISTS + 1)).clamp(FEWEST_SEEDS, MOST_SEEDS);
     let left = trainings.saturating_sub(confirmations * (FINALISTS + 1));
-    let policies = ((left as f64 / of_a_policy) as usize).saturating_sub(1).clamp(8, 100);
+    let policies = ((left as f64 / of_a_policy) as usize).saturating_sub(1).clamp(FEWEST_POLICIES, MOST_POLICIES);
     (policies as u64, confirmations)
 }
 
@@ -249,6 +268,6 @@ mod tests {
         let (policies, seeds) = allocate(120, 2.0);
         assert!(policies as usize * SAMPLES + SAMPLES + seeds * (FINALISTS + 1) <= 120);
         assert!(policies > 30 && seeds >= 6, "{policies} {seeds}");
-        assert_eq!(allocate(100_000, 2.0), (100, 12));
+        assert_eq!(allocate(100_000, 2.0), (300, 20));
     }
 }

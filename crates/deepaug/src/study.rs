@@ -125,9 +125,9 @@ impl Study {
         }
         config.validate()?;
         let left_out = leave_out_colour(&mut config, dataset)?;
-        let (child, sizing) = match config.sizes {
-            Sizes::Given => (child, None),
-            Sizes::Auto => {
+        let (child, sizing) = match (config.sizes, config.child_epochs) {
+            (Sizes::Given, Auto::Given(_)) => (child, None),
+            _ => {
                 child.check(dataset.image_shape(), dataset.classes().len())?;
                 let (child, sizing) = sizing::choose(&mut config, dataset, child, wanted)?;
                 config.sizes = Sizes::Given;

@@ -47,7 +47,7 @@ impl ChildModel for Made {
 fn config() -> Config {
     Config {
         iters: 3,
-        child_epochs: 2,
+        child_epochs: 2.into(),
         threads: 1,
         train_set_size: 40.into(),
         validation_set_size: 20.into(),

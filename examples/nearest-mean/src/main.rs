@@ -94,7 +94,7 @@ fn mean(judged: impl ExactSizeIterator<Item = (f64, f64)>) -> (f64, f64) {
 }
 
 fn main() -> Result<(), Error> {
-    let config = Config { iters: 20, child_epochs: 3, ..Config::quickstart() };
+    let config = Config { iters: 20, child_epochs: 3.into(), ..Config::quickstart() };
     let study = Study::create_with_child(config, Box::new(NearestMean), None)?;
     let result = study.run(&|event| eprintln!("{event}"))?;
     println!("{}\n{}", result.best.policy, result.verdict);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use deepaug::{Budget, Changes, Config, Error, Gain, SearchResult, Sizes, Study, Wanted};
+use deepaug::{Auto, Budget, Changes, Config, Error, Gain, SearchResult, Sizes, Study, Wanted};
 
 use crate::commands::data;
 use crate::progress::View;
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
         None => {
             let config = configuration(args)?;
             let dataset = data::read(&config, args.json)?;
-            if config.sizes == Sizes::Auto && !args.json {
+            if (config.sizes == Sizes::Auto || config.child_epochs == Auto::Auto) && !args.json {
                 output::note("choosing sizes by a few trainings without augmentation");
             }
             let wanted = Wanted { time: args.time, iters: args.iters };

@@ -31,6 +31,9 @@ impl Config {
     /// Whether every value makes sense; the key and the reason where one does not.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         let ends_early = matches!(self.early_stopping, EarlyStopping::Median | EarlyStopping::Halving);
+        if self.child_epochs == Auto::Auto && !self.child.command.is_empty() {
+            return Err(("child_epochs", "must be a number with a program of your own".into()));
+        }
         if self.sizes == Sizes::Auto && (!self.child.command.is_empty() || ends_early) {
             let why = "must be \"given\" with a program of your own, and with early_stopping \"median\" or \"halving\"";
             return Err(("sizes", why.into()));
@@ -48,7 +51,7 @@ impl Config {
             // One letter each in the notebook.
             ("sub_policies", self.sub_policies, 1, 26),
             ("ops_per_sub_policy", self.ops_per_sub_policy, 1, 20),
-            ("child_epochs", self.child_epochs, 1, 100_000),
+            ("child_epochs", self.epochs(), 1, 100_000),
             ("child_batch_size", self.child_batch_size, 1, 100_000),
             ("child_first_train_epochs", self.child_first_train_epochs, 0, 100_000),
             ("workers", self.workers.unwrap_or(1), 1, 4096),

@@ -36,8 +36,8 @@ const KEYS: &[(&str, &str)] = &[
     ("data_cache", "Whether decoded images are kept in the user's cache folder, for a quick next start."),
     (
         "sizes",
-        "\"given\" below, or \"auto\": train_set_size, validation_set_size, child_epochs, iters, opt_samples, confirm_policies and \
-         confirm_samples are chosen from the data and the time.",
+        "\"given\" below, or \"auto\": train_set_size, validation_set_size, iters, opt_samples, confirm_policies and confirm_samples \
+         are chosen from the data and the time.",
     ),
     ("train_set_size", "Images each child is trained on, at most: a number, or a share of all such as 0.5."),
     ("validation_set_size", "Images the reward is measured on, at most; a number or a share of all."),
@@ -116,7 +116,10 @@ const KEYS: &[(&str, &str)] = &[
         "model",
         "\"basiccnn\", \"simplecnn\", \"wrn_16_2\" (any depth and width), \"mobilenetv2\", \"inceptionv3\", or \"layers\".",
     ),
-    ("child_epochs", "Epochs a training."),
+    (
+        "child_epochs",
+        "Epochs a training; \"auto\": as many as augmented children need, by a few trainings without a policy.",
+    ),
     ("child_batch_size", "Images a step."),
     ("epoch_size", "\"fixed\": as many images an epoch for every policy. \"pool\": originals and copies once each."),
     ("child_first_train_epochs", "Epochs trained once without a policy, whose weights every child starts from."),

@@ -20,6 +20,9 @@ use self::keys::{line_of, line_of_key, names, unknown};
 use crate::reward::OverfitMeasure;
 use crate::{Auto, Colour, ConfigError, EarlyStopping};
 
+/// Epochs a training unless given: DeepAugment 1.1.2's.
+const EPOCHS: usize = 50;
+
 /// Whether the share of images that a sub-policy augments is searched or given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Portion {
@@ -174,7 +177,7 @@ pub struct Config {
     pub flip: bool,
     pub cutout: f64,
     pub model: Model,
-    pub child_epochs: usize,
+    pub child_epochs: Auto<usize>,
     pub child_batch_size: usize,
     pub epoch_size: EpochSize,
     pub child_first_train_epochs: usize,
@@ -262,7 +265,7 @@ impl Default for Config {
             flip: Online::STANDARD.flip,
             cutout: Online::STANDARD.cutout * 32.0,
             model: Model::BasicCnn,
-            child_epochs: 50,
+            child_epochs: Auto::Given(EPOCHS),
             child_batch_size: 64,
             epoch_size: EpochSize::Fixed,
             child_first_train_epochs: 0,
@@ -364,10 +367,15 @@ impl Config {
         }
     }
 
+    /// Epochs a training; of a study that has begun, those that were chosen for it.
+    pub fn epochs(&self) -> usize {
+        self.child_epochs.unwrap_or(EPOCHS)
+    }
+
     /// How children are trained.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
-            epochs: self.child_epochs,
+            epochs: self.epochs(),
             batch_size: self.child_batch_size,
             images_per_epoch: None,
             measured: 0,

@@ -245,7 +245,7 @@ pub(super) fn reproduction(material: &Material) -> Markup {
             (sizes.unwrap_or_else(|| "The images".into())) "; up to " (config.train_set_size) " to train each child on, "
             (config.validation_set_size) " to measure it on; " (config.iters) " policies of " (config.sub_policies) " × "
             (config.ops_per_sub_policy) " ops out of " (config.ops.len()) ", " (config.opt_samples) " trainings each; "
-            (config.model.name()) " for " (config.child_epochs) " epochs; seed " (config.seed) "; " (config.method.name()) "."
+            (config.model.name()) " for " (config.epochs()) " epochs; seed " (config.seed) "; " (config.method.name()) "."
         }
         pre {
             "deepaug optimize --config study.toml      # the configuration below; deepaug " (env!("CARGO_PKG_VERSION"))
