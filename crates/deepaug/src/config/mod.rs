@@ -373,7 +373,7 @@ impl Config {
     }
 
     /// How children are trained.
-    pub(crate) fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Settings {
         Settings {
             epochs: self.epochs(),
             batch_size: self.child_batch_size,
