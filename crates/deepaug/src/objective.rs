@@ -20,6 +20,10 @@ use crate::{Config, EpochSize, Error, Holdout};
 /// How long a child's speed is measured before a study.
 const PROBE: Duration = Duration::from_millis(300);
 
+/// Training images at most whose accuracy is set against that on validation images: its deviation is 0.03 at most, a tenth of
+/// what it may be above. With 1,000 they took a sixth of a search's time.
+const MEASURED: usize = 256;
+
 /// What a policy is judged by: children trained on images augmented by it, and measured on validation images.
 #[derive(Debug)]
 pub struct Objective {
@@ -49,9 +53,8 @@ impl Objective {
                     EpochSize::Fixed => Some(config.epoch_of(split.train.len())),
                     EpochSize::Pool => None,
                 },
-                // As many as there are to be set against.
                 measured: match config.overfit_measure {
-                    OverfitMeasure::Evaluation => split.validation.len(),
+                    OverfitMeasure::Evaluation => split.validation.len().min(MEASURED),
                     OverfitMeasure::DeepAugment | OverfitMeasure::Off => 0,
                 },
                 ..config.settings()
