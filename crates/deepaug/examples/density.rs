@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
-use deepaug::{Config, Device, DeviceChoice, Net, Online, Policy, Split, Training, TrainingSet, read_data};
+use deepaug::statistics::RankCorrelation;
+use deepaug::{Config, Device, DeviceChoice, Fold, Net, Online, Policy, Split, Training, read_data};
 
 /// Children, each with a split of its own, and augmented copies of each validation image.
 const CHILDREN: u64 = 3;
@@ -38,8 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "| {} | {} | {:+.2} | {:+.2} | {kept} |",
             study.file_name().unwrap_or_default().to_string_lossy(),
             pairs.len(),
-            spearman(&pairs),
-            spearman(&pairs[..pairs.len() / 2]),
+            correlation(&pairs),
+            correlation(&pairs[..pairs.len() / 2]),
         );
     }
     Ok(())
@@ -68,37 +69,21 @@ fn densities(config: &Config, policies: &[(Policy, f64)]) -> Result<Vec<f64>, Bo
     let mut sums = vec![0.0; policies.len()];
     for seed in 0..CHILDREN {
         let split = Split::draw(&dataset, config.split_sizes(), seed)?;
-        let [images, others] = [&split.train, &split.validation].map(|part| dataset.gather(part));
-        let [labels, truth] = [&split.train, &split.validation].map(|part| dataset.gather_labels(part));
-        let set = TrainingSet {
-            images: images.view(),
-            labels: &labels,
-            validation_images: others.view(),
-            validation_labels: &truth,
-            classes: dataset.classes().len(),
-        };
+        let fold = Fold::new(&dataset, &split.train, &split.validation);
+        let set = fold.set(dataset.classes().len());
+        let others = set.validation_images;
         let training = Training { set, policy: &none, settings: &settings, seed, initial_weights: None };
         let net = Net::new(config.model.clone(), Device::open(DeviceChoice::Cpu)?);
         let augmented =
-            policies.iter().flat_map(|(policy, _)| (0..COPIES).map(|copy| online.images(policy, others.view(), copy)));
+            policies.iter().flat_map(|(policy, _)| (0..COPIES).map(|copy| online.images(policy, others, copy)));
         let accuracies = net.accuracies(&training, augmented)?;
         sums.iter_mut().zip(accuracies.chunks(COPIES as usize)).for_each(|(sum, of)| *sum += of.iter().sum::<f64>());
     }
     Ok(sums)
 }
 
-/// Spearman's rank correlation, with mean ranks for ties.
-fn spearman(pairs: &[(f64, f64)]) -> f64 {
-    let ranks = |values: Vec<f64>| -> Vec<f64> {
-        let rank = |value: &f64| {
-            let below = values.iter().filter(|other| *other < value).count();
-            let equal = values.iter().filter(|other| *other == value).count();
-            below as f64 + 0.5 * (equal as f64 - 1.0)
-        };
-        values.iter().map(rank).collect()
-    };
-    let (x, y) = (ranks(pairs.iter().map(|p| p.0).collect()), ranks(pairs.iter().map(|p| p.1).collect()));
-    let mean = (pairs.len() as f64 - 1.0) / 2.0;
-    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
-    product(&x, &y) / (product(&x, &x) * product(&y, &y)).sqrt()
+/// Spearman's; 0 where there is nothing to order.
+fn correlation(pairs: &[(f64, f64)]) -> f64 {
+    let (rewards, densities): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    RankCorrelation::of(&rewards, &densities).map_or(0.0, |found| found.rho)
 }

@@ -22,8 +22,8 @@ pub struct Codec {
     portion: Portion,
     /// What takes the place of all of these.
     schemes: Option<Schemes>,
-    /// Schemes that need no search are tried first, so many of them.
-    given: usize,
+    /// What is tried before anything is proposed: none, then schemes that need no search.
+    given: Vec<FreeScheme>,
 }
 
 /// What is known when a trial is proposed.
@@ -46,24 +46,27 @@ impl Known {
 impl Codec {
     /// The codec of a configuration.
     pub fn new(config: &Config) -> Self {
+        let schemes = (config.space == SearchSpace::Schemes).then(|| Schemes::new(&config.ops));
+        let none = FreeScheme {
+            name: "none".into(),
+            policy: Policy::none(config.ranges),
+            point: schemes.as_ref().and_then(Schemes::none),
+        };
+        let free = schemes.iter().flat_map(Schemes::free).take(config.opt_initial_points);
         Self {
+            given: std::iter::once(none).chain(free).collect(),
             ops: config.ops.clone(),
             ranges: config.ranges,
             sub_policies: config.sub_policies,
             ops_per_sub_policy: config.ops_per_sub_policy,
             portion: config.portion,
-            schemes: (config.space == SearchSpace::Schemes).then(|| Schemes::new(&config.ops)),
-            given: config.opt_initial_points,
+            schemes,
         }
     }
 
     /// What is tried for a trial before anything is proposed: none for trial 0, then the schemes that need no search.
-    pub(crate) fn given(&self, trial: u64) -> Option<FreeScheme> {
-        if trial == 0 {
-            let point = self.schemes.as_ref().and_then(Schemes::none);
-            return Some(FreeScheme { name: "none".into(), policy: Policy::none(self.ranges), point });
-        }
-        self.schemes.as_ref()?.free().into_iter().take(self.given).nth(trial as usize - 1)
+    pub(crate) fn given(&self, trial: u64) -> Option<&FreeScheme> {
+        self.given.get(usize::try_from(trial).ok()?)
     }
 
     /// Whether the space has what is tried for a trial, so that the searcher can be told of it.
@@ -79,7 +82,7 @@ impl Codec {
         known: &Known,
         searcher: &mut dyn Searcher,
     ) -> Result<Proposal, SearchError> {
-        let proposal = match (known.proposal.clone(), self.given(trial)) {
+        let proposal = match (known.proposal.clone(), self.given(trial).cloned()) {
             (Some(known), _) => known,
             (None, Some(FreeScheme { name, policy, point })) => {
                 Proposal { point: point.unwrap_or_else(|| Point(Vec::new())), policy, scheme: Some(name) }

@@ -81,7 +81,7 @@ pub use event::{Event, Progress};
 pub use final_training::{FinalOptions, TrainSize};
 pub use inspect::Inspection;
 pub use journal::Told;
-pub use objective::Objective;
+pub use objective::{Fold, Objective};
 pub use outside::{AskTell, Asked, Rebuilt, rebuild};
 pub use policies::{Policies, select_ops};
 pub use preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images, write_sheet};

@@ -191,12 +191,7 @@ enum Images {
 impl Images {
     fn new(config: &Config, dataset: &Dataset, split: &Split) -> Result<Self, Error> {
         if config.holdout == Holdout::Fixed {
-            return Ok(Self::Fixed(Fold {
-                images: dataset.gather(&split.train),
-                labels: dataset.gather_labels(&split.train),
-                validation_images: dataset.gather(&split.validation),
-                validation_labels: dataset.gather_labels(&split.validation),
-            }));
+            return Ok(Self::Fixed(Fold::new(dataset, &split.train, &split.validation)));
         }
         let samples = (config.opt_samples + config.most_confirm_samples()).max(1);
         let mut of_samples = Vec::with_capacity(samples);
@@ -242,7 +237,7 @@ impl Images {
 
 /// What one sample learns from, and what it is judged by.
 #[derive(Debug, Clone)]
-struct Fold {
+pub struct Fold {
     images: Array4<u8>,
     labels: Vec<usize>,
     validation_images: Array4<u8>,
@@ -250,7 +245,18 @@ struct Fold {
 }
 
 impl Fold {
-    fn set(&self, classes: usize) -> TrainingSet<'_> {
+    /// Images of a set, by their places in it.
+    pub fn new(dataset: &Dataset, train: &[usize], validation: &[usize]) -> Self {
+        Self {
+            images: dataset.gather(train),
+            labels: dataset.gather_labels(train),
+            validation_images: dataset.gather(validation),
+            validation_labels: dataset.gather_labels(validation),
+        }
+    }
+
+    /// The same for a child model; so many classes.
+    pub fn set(&self, classes: usize) -> TrainingSet<'_> {
         TrainingSet {
             images: self.images.view(),
             labels: &self.labels,

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy, sheet};
-use deepaug_child_model::{Device, DeviceChoice, Model, Net, Settings, Training, TrainingSet};
+use deepaug_child_model::{Device, DeviceChoice, Model, Net, Settings, Training};
 use deepaug_dataset::files::png;
 use deepaug_dataset::{Dataset, Split, SplitSizes};
 use ndarray::{Array3, Array4, Axis};
 use serde::Serialize;
 
 use crate::result::write_whole;
-use crate::{Auto, Config, Error};
+use crate::{Auto, Config, Error, Fold};
 
 /// Images in a sheet of policies: one of each class, up to this many.
 const SHOWN: usize = 8;
@@ -94,15 +94,9 @@ impl LabelCheck {
         // Half of a small set is kept for measuring.
         let sizes = SplitSizes::counts(CHECKED[0].min(dataset.len() / 2), CHECKED[1]);
         let split = Split::draw(dataset, sizes, seed)?;
-        let (images, labels) = (dataset.gather(&split.train), dataset.gather_labels(&split.train));
-        let (others, truth) = (dataset.gather(&split.validation), dataset.gather_labels(&split.validation));
-        let set = TrainingSet {
-            images: images.view(),
-            labels: &labels,
-            validation_images: others.view(),
-            validation_labels: &truth,
-            classes: dataset.classes().len(),
-        };
+        let fold = Fold::new(dataset, &split.train, &split.validation);
+        let set = fold.set(dataset.classes().len());
+        let (others, truth) = (set.validation_images, set.validation_labels);
         let model = Model::SimpleCnn;
         let settings = Settings { batch_size: 32, ..Settings::plain(EPOCHS, model.optimiser()) };
         let none = Policy::none(ranges);
@@ -110,9 +104,9 @@ impl LabelCheck {
         let net = Net::new(model, Device::open(DeviceChoice::Cpu)?);
         let changed = steps.iter().map(|step| {
             let ops = vec![Step { probability: 1.0, ..*step }];
-            Policy::new(ranges, 1.0, vec![SubPolicy { ops }]).copies(others.view(), seed).images
+            Policy::new(ranges, 1.0, vec![SubPolicy { ops }]).copies(others, seed).images
         });
-        let accuracies = net.accuracies(&training, std::iter::once(others.clone()).chain(changed))?;
+        let accuracies = net.accuracies(&training, std::iter::once(others.to_owned()).chain(changed))?;
         let count = |class: usize| truth.iter().filter(|&&label| label == class).count();
         let chance = (0..set.classes).map(count).max().unwrap_or(0) as f64 / truth.len() as f64;
         let accuracy = accuracies[0];

@@ -255,7 +255,7 @@ impl Schemes {
         let randaugment = |(ops, magnitude)| Choice {
             source: Source::RandAugment,
             draws: ops as usize - 1,
-            strength: f64::from(magnitude) / 30.0,
+            strength: published::level(magnitude),
             ..Choice::default()
         };
         let named = |(ops, magnitude)| Published::RandAugment { ops, magnitude }.to_string();

@@ -101,7 +101,7 @@ pub fn trivialaugment(draws: usize, most: f64) -> Policy {
 }
 
 /// A magnitude of 30 as a number in 0..=1.
-fn level(magnitude: u32) -> f64 {
+pub fn level(magnitude: u32) -> f64 {
     f64::from(magnitude) / f64::from(MOST)
 }
 
