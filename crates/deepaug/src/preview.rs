@@ -98,7 +98,7 @@ impl LabelCheck {
         let set = fold.set(dataset.classes().len());
         let (others, truth) = (set.validation_images, set.validation_labels);
         let model = Model::SimpleCnn;
-        let settings = Settings { batch_size: 32, ..Settings::plain(EPOCHS, model.optimiser()) };
+        let settings = Settings { batch_size: 32, standardize: true, ..Settings::plain(EPOCHS, model.optimiser()) };
         let none = Policy::none(ranges);
         let training = Training { set, policy: &none, settings: &settings, seed, initial_weights: None };
         let net = Net::new(model, Device::open(DeviceChoice::Cpu)?);

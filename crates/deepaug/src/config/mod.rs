@@ -322,7 +322,7 @@ impl Config {
         let wrong = |error: &toml::de::Error| ConfigError {
             file: None,
             line: error.span().map(|span| line_of(text, span.start)),
-            why: error.message().trim().to_string(),
+            why: in_words(error.message().trim()),
         };
         let table: toml::Table = toml::from_str(text).map_err(|error| wrong(&error))?;
         let known = |key: &str| key == "child" || names().any(|name| name == key);
@@ -504,6 +504,15 @@ fn selected<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Op>, D::Er
         Names::Many(names) => names,
     };
     selection::all_ops(names.iter().map(String::as_str)).map_err(serde::de::Error::custom)
+}
+
+/// What the parser says, with Rust's names of numbers in words.
+fn in_words(message: &str) -> String {
+    let names =
+        [("usize", "a whole number"), ("u64", "a whole number"), ("u32", "a whole number"), ("f64", "a number")];
+    names.into_iter().fold(message.to_string(), |text, (name, words)| {
+        text.replace(&format!("expected {name}"), &format!("expected {words}"))
+    })
 }
 
 #[cfg(test)]

@@ -77,6 +77,11 @@ fn wrong_values_are_refused_by_line_and_key() {
     assert!(error("model = \"resnet\"").contains("basiccnn"));
     assert!(error("learning_rate = -1.0").contains("learning_rate: must be above 0"));
     assert!(error("learning_rate = \"fast\"").contains("or \"auto\""));
+    assert_eq!(
+        error("child_epochs = \"many\""),
+        "line 1: invalid type: string \"many\", expected a whole number; or \"auto\""
+    );
+    assert!(error("child_epochs = \"auto\"\nchild.command = [\"train\"]").contains("child_epochs: must be a number"));
     assert!(error("mixup = 0.2\nchild.command = [\"train\"]").contains("line 1: mixup: is left to the program"));
     assert!(error("model = \"layers\"").contains("child.layers has none"));
     assert!(error("iters = \n").starts_with("line 1: "));
