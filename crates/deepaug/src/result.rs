@@ -23,7 +23,7 @@ pub struct Gain {
     /// The mean of the paired differences.
     pub mean: f64,
     /// The 95 % interval of that mean by Student's t, widened for the number of policies compared (Bonferroni); absent
-    /// for fewer than two pairs.
+    /// for fewer than two pairs, and where all differ by the same.
     pub interval: Option<(f64, f64)>,
     /// Number of pairs.
     pub pairs: usize,
@@ -57,7 +57,8 @@ impl fmt::Display for Gain {
             Some((low, high)) => {
                 write!(f, " (95 %: {:+.2} to {:+.2}, {} seeds)", 100.0 * low, 100.0 * high, self.pairs)
             }
-            None => write!(f, " (one seed)"),
+            None if self.pairs == 1 => write!(f, " (one seed)"),
+            None => write!(f, " (the same with each of {} seeds, too few for an interval)", self.pairs),
         }
     }
 }

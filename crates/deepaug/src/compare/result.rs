@@ -300,7 +300,12 @@ impl fmt::Display for Versus {
                     None => write!(f, ", too little to be shown by any number of seeds"),
                 }
             }
-            Verdict::Unknown => write!(f, "{points:+.2} points beside {baseline}, on one seed, which shows nothing"),
+            Verdict::Unknown if pairs == 1 => {
+                write!(f, "{points:+.2} points beside {baseline}, on one seed, which shows nothing")
+            }
+            Verdict::Unknown => {
+                write!(f, "{points:+.2} points beside {baseline} on each of {pairs} seeds, too few for an interval")
+            }
         }
     }
 }

@@ -5,6 +5,9 @@ use statrs::distribution::ContinuousCDF;
 
 use super::{LEVEL, deviation, interval_of_mean, mean, student, student_reach};
 
+/// Differences of accuracies that are the same up to their last bits deviate by less.
+const ROUNDING: f64 = 1e-12;
+
 /// The paired differences of two series, and Student's t test of whether their mean is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Paired {
@@ -12,9 +15,10 @@ pub struct Paired {
     pub mean: f64,
     /// The standard deviation of the differences; absent for one pair.
     pub deviation: Option<f64>,
-    /// The 95 % interval of the mean; absent for one pair.
+    /// The 95 % interval of the mean; absent for one pair, and where all differences are equal but 0: few accuracies of few images
+    /// may well be, which is no certainty.
     pub interval: Option<(f64, f64)>,
-    /// How likely so large a mean is where there is no difference, two-sided; absent for one pair.
+    /// How likely so large a mean is where there is no difference, two-sided; absent where the interval is.
     pub p: Option<f64>,
     /// Number of pairs.
     pub pairs: usize,
@@ -47,14 +51,19 @@ impl Paired {
             return None;
         }
         let (mean, deviation) = (mean(&differences), deviation(&differences));
-        let p = deviation.map(|deviation| match mean.abs() / (deviation / (pairs as f64).sqrt()) {
-            // Equal series, and series a constant apart.
-            t if t.is_nan() => 1.0,
-            t if t.is_infinite() => 0.0,
-            t => (comparisons * 2.0 * student(pairs - 1).sf(t)).min(1.0),
-        });
+        let is_the_same = differences.iter().all(|difference| *difference == 0.0);
+        let spread = deviation.filter(|deviation| *deviation > ROUNDING && !is_the_same);
+        let test = |deviation: f64| {
+            let t = mean.abs() / (deviation / (pairs as f64).sqrt());
+            (comparisons * 2.0 * student(pairs - 1).sf(t)).min(1.0)
+        };
         let level = 1.0 - (1.0 - LEVEL) / comparisons;
-        Some(Self { mean, deviation, interval: interval_of_mean(&differences, level), p, pairs })
+        let (p, interval) = match spread {
+            Some(deviation) => (Some(test(deviation)), interval_of_mean(&differences, level)),
+            None if is_the_same && pairs > 1 => (Some(1.0), Some((0.0, 0.0))),
+            None => (None, None),
+        };
+        Some(Self { mean, deviation, interval, p, pairs })
     }
 }
 
@@ -104,11 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn equal_series_do_not_differ_and_constant_differences_are_certain() {
+    fn equal_series_do_not_differ_and_equal_differences_are_no_certainty() {
         let same = Paired::of(&some(&A), &some(&A)).unwrap();
         assert_eq!((same.mean, same.p, same.interval), (0.0, Some(1.0), Some((0.0, 0.0))));
-        let apart = Paired::of(&some(&[1.0, 2.0]), &some(&[0.5, 1.5])).unwrap();
-        assert_eq!(apart.p, Some(0.0));
+        let apart = Paired::of(&some(&[0.9, 0.8, 0.7]), &some(&[0.8, 0.7, 0.6])).unwrap();
+        assert!((apart.mean - 0.1).abs() < 1e-12);
+        assert_eq!((apart.p, apart.interval), (None, None));
         assert_eq!(Paired::of(&[None], &some(&[1.0])), None);
         assert_eq!(Paired::of(&some(&[1.0]), &some(&[0.5])).unwrap().p, None);
     }
