@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use crate::engine::cpu::Cpu;
 use crate::engine::tensor::Tensors;
 use crate::engine::{Batch, Choices, Engine, lowbias32};
-use crate::network::{Activation, Layer, Network, Padding, Plan, Training};
+use crate::geometry::{Activation, Padding};
+use crate::network::{Layer, Network, Plan, Training};
 use crate::{Optimiser, Rule};
 
 /// How far a result may be off, as a share of its norm. In f32 both are right to 1e-4 or so; a wrong kernel is wrong

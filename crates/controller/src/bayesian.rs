@@ -6,11 +6,11 @@ use crate::{
     acquisition::Acquisition,
     design,
     error::SearchError,
-    history::{History, Outcome},
+    history::History,
     maximiser::{Maximiser, Scored},
     point::Point,
     rng::{Purpose, stream},
-    searcher::{Method, Searcher, Snapshot},
+    searcher::Searcher,
     settings::{Settings, ValidSettings},
     space::Space,
     surrogate::{Engine, Surrogate},
@@ -82,16 +82,16 @@ impl Searcher for BayesianOptimization {
         Ok(point)
     }
 
-    fn register(&mut self, trial: u64, point: Point) -> Result<(), SearchError> {
-        self.history.register(&self.space, trial, point)
-    }
-
-    fn tell(&mut self, trial: u64, outcome: Outcome) -> Result<(), SearchError> {
-        self.history.tell(trial, outcome)
+    fn space(&self) -> &Space {
+        &self.space
     }
 
     fn history(&self) -> &History {
         &self.history
+    }
+
+    fn history_mut(&mut self) -> (&Space, &mut History) {
+        (&self.space, &mut self.history)
     }
 
     fn incumbent(&self) -> Result<Option<u64>, SearchError> {
@@ -114,18 +114,5 @@ impl Searcher for BayesianOptimization {
         // What is promised is the improvement itself, not as the prior weighs it.
         let best = self.maximise(&surrogate, &|point| known.contains(&self.space.key(point)), trial);
         Ok(best.and_then(|best| surrogate.predicted(&[best.point]).pop()).map(|value| value.exp() * surrogate.unit()))
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            method: match self.engine {
-                Engine::Forest => Method::BayesianOptimization,
-                Engine::Lfbo => Method::Lfbo,
-            },
-            space: self.space.clone(),
-            settings: self.settings.clone().into(),
-            seed: self.seed,
-            history: self.history.clone(),
-        }
     }
 }

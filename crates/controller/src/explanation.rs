@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::SearchError,
+    history::History,
     model::Model,
     point::{Point, Value},
     rng::{Purpose, draw, stream},
-    searcher::Searcher,
+    settings::Settings,
     space::{Columns, Domain, Space},
 };
 
@@ -73,44 +74,42 @@ pub enum LevelValue {
 }
 
 impl Explanation {
-    /// Explains what a searcher has been told. `None` if no trial has a cost, or all have the same.
+    /// Explains the trials of a space by a model with these settings. `None` if no trial has a cost, or all have the same.
     ///
     /// # Errors
     /// If the model cannot be fitted.
     ///
     /// ```
-    /// use deepaug_controller::{Explanation, Method, Outcome, Settings, Space, searcher};
+    /// use deepaug_controller::{Explanation, History, Outcome, Point, Settings, Space, Value};
     ///
     /// let space = Space::new().real("heat", 0.0, 1.0)?.real("colour of the pot", 0.0, 1.0)?;
-    /// let mut searcher = searcher(Method::Random, space, Settings::default(), 0)?;
+    /// let mut history = History::default();
     /// for trial in 0..40 {
-    ///     let point = searcher.ask(trial)?;
-    ///     let heat = point[0].real().unwrap_or_default();
-    ///     searcher.tell(trial, Outcome::Cost((heat - 0.7).powi(2)))?;
+    ///     let (heat, colour) = (trial as f64 / 39.0, (trial * 7 % 40) as f64 / 39.0);
+    ///     history.register(&space, trial, Point(vec![Value::Real(heat), Value::Real(colour)]))?;
+    ///     history.tell(trial, Outcome::Cost((heat - 0.7).powi(2)))?;
     /// }
-    /// let explanation = Explanation::of(&*searcher)?.expect("forty trials differ");
+    /// let explanation = Explanation::of(&space, &history, &Settings::default(), 0)?.expect("forty trials differ");
     /// assert_eq!(explanation.effects[0].parameters, ["heat"]);
     /// assert!(explanation.effects[0].importance > 0.8);
     /// # Ok::<(), deepaug_controller::SearchError>(())
     /// ```
-    pub fn of(searcher: &dyn Searcher) -> Result<Option<Self>, SearchError> {
-        let snapshot = searcher.snapshot();
-        let settings = snapshot.settings.check()?;
-        let (points, costs): (Vec<&Point>, Vec<f64>) =
-            snapshot.history.costs().map(|(_, point, cost)| (point, cost)).unzip();
+    pub fn of(space: &Space, history: &History, settings: &Settings, seed: u64) -> Result<Option<Self>, SearchError> {
+        let settings = settings.clone().check()?;
+        let (points, costs): (Vec<&Point>, Vec<f64>) = history.costs().map(|(_, point, cost)| (point, cost)).unzip();
         let costs = Array1::from(costs);
         let Some(shift) = costs.mean() else { return Ok(None) };
         let scale = costs.std(0.0);
-        if scale.is_nan() || scale <= 0.0 || scale.is_infinite() || snapshot.space.parameters().is_empty() {
+        if scale.is_nan() || scale <= 0.0 || scale.is_infinite() || space.parameters().is_empty() {
             return Ok(None);
         }
         let targets = costs.mapv(|cost| (cost - shift) / scale).to_vec();
-        let seed = draw(snapshot.seed, Purpose::Explanation, 0);
-        let model = Model::fit(&snapshot.space, &settings, &points, &targets, seed)?;
-        let mut rng = stream(snapshot.seed, Purpose::Explanation, 1);
-        let background: Vec<Point> = (0..BACKGROUND).map(|_| snapshot.space.sample(&mut rng)).collect();
+        let of_model = draw(seed, Purpose::Explanation, 0);
+        let model = Model::fit(space, &settings, &points, &targets, of_model)?;
+        let mut rng = stream(seed, Purpose::Explanation, 1);
+        let background: Vec<Point> = (0..BACKGROUND).map(|_| space.sample(&mut rng)).collect();
         let means = model.predict(&background.iter().collect::<Vec<_>>()).0;
-        let curves = Curves { space: &snapshot.space, model, background, variance: means.var(0.0), shift, scale };
+        let curves = Curves { space, model, background, variance: means.var(0.0), shift, scale };
         let mut effects = curves.effects(&mut rng);
         effects.sort_by(|a, b| b.importance.total_cmp(&a.importance));
         let mean = shift + scale * means.mean().unwrap_or_default();

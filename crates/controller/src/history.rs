@@ -66,14 +66,22 @@ impl History {
         if self.trials.contains_key(&trial) { Err(SearchError::TrialExists(trial)) } else { Ok(()) }
     }
 
-    pub(crate) fn register(&mut self, space: &Space, trial: u64, point: Point) -> Result<(), SearchError> {
+    /// Makes a point a pending trial.
+    ///
+    /// # Errors
+    /// If the trial exists or the point is not of the space.
+    pub fn register(&mut self, space: &Space, trial: u64, point: Point) -> Result<(), SearchError> {
         self.check_new(trial)?;
         let point = space.canonical(&point)?;
         self.trials.insert(trial, Trial { point, outcome: None });
         Ok(())
     }
 
-    pub(crate) fn tell(&mut self, number: u64, outcome: Outcome) -> Result<(), SearchError> {
+    /// Reports how a pending trial ended.
+    ///
+    /// # Errors
+    /// If the trial is unknown or was told before, or the cost is not finite.
+    pub fn tell(&mut self, number: u64, outcome: Outcome) -> Result<(), SearchError> {
         check_outcome(number, outcome)?;
         let trial = self.trials.get_mut(&number).ok_or(SearchError::UnknownTrial(number))?;
         if trial.outcome.is_some() {
@@ -89,6 +97,11 @@ impl History {
             space.check(&trial.point)?;
             trial.outcome.map_or(Ok(()), |outcome| check_outcome(number, outcome))
         })
+    }
+
+    /// Whether a trial has the point, or one that means the same.
+    pub fn has(&self, space: &Space, point: &Point) -> bool {
+        self.known(space).contains(&space.key(point))
     }
 
     /// The points that must not be proposed: evaluated, failed or pending.

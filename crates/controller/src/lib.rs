@@ -46,6 +46,7 @@ mod model;
 mod neighbours;
 mod point;
 mod random;
+mod registry;
 mod rng;
 mod searcher;
 mod settings;
@@ -62,7 +63,8 @@ pub use self::{
     history::{History, Outcome, Trial},
     point::{Point, Value},
     random::RandomSearch,
-    searcher::{Method, Searcher, Snapshot, searcher},
+    registry::{Method, Snapshot, searcher},
+    searcher::Searcher,
     settings::{MaximiserSettings, Settings, ValidSettings},
     space::{Condition, Domain, Parameter, Place, Space},
     target::Target,

@@ -3,10 +3,10 @@
 use crate::{
     design,
     error::SearchError,
-    history::{History, Outcome},
+    history::History,
     point::Point,
     rng::{Purpose, stream},
-    searcher::{Method, Searcher, Snapshot},
+    searcher::Searcher,
     settings::ValidSettings,
     space::Space,
 };
@@ -36,29 +36,15 @@ impl Searcher for RandomSearch {
         Ok(point)
     }
 
-    fn register(&mut self, trial: u64, point: Point) -> Result<(), SearchError> {
-        self.history.register(&self.space, trial, point)
-    }
-
-    fn tell(&mut self, trial: u64, outcome: Outcome) -> Result<(), SearchError> {
-        self.history.tell(trial, outcome)
+    fn space(&self) -> &Space {
+        &self.space
     }
 
     fn history(&self) -> &History {
         &self.history
     }
 
-    fn incumbent(&self) -> Result<Option<u64>, SearchError> {
-        Ok(self.history.costs().min_by(|a, b| a.2.total_cmp(&b.2)).map(|(trial, ..)| trial))
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            method: Method::Random,
-            space: self.space.clone(),
-            settings: self.settings.clone().into(),
-            seed: self.seed,
-            history: self.history.clone(),
-        }
+    fn history_mut(&mut self) -> (&Space, &mut History) {
+        (&self.space, &mut self.history)
     }
 }

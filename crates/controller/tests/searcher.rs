@@ -27,6 +27,10 @@ fn make(method: Method, seed: u64) -> Box<dyn Searcher> {
     searcher(method, space(), quick(), seed).unwrap()
 }
 
+fn snapshot(searcher: &dyn Searcher, method: Method, seed: u64) -> Snapshot {
+    Snapshot { method, space: space(), settings: quick(), seed, history: searcher.history().clone() }
+}
+
 /// A cost, or a failure, that depends on the point and the trial.
 fn outcome(point: &Point, trial: u64) -> Outcome {
     if trial % 7 == 3 {
@@ -68,9 +72,9 @@ proptest! {
             let mut original = make(method, seed);
             run(&mut *original, 0..stop);
             original.ask(1000).unwrap(); // pending at the interruption
-            let json = serde_json::to_string(&original.snapshot()).unwrap();
+            let json = serde_json::to_string(&snapshot(&*original, method, seed)).unwrap();
             let mut restored = serde_json::from_str::<Snapshot>(&json).unwrap().restore().unwrap();
-            prop_assert_eq!(original.snapshot(), restored.snapshot());
+            prop_assert_eq!(original.history(), restored.history());
             // Replay, in another order than the events had.
             let mut replayed = make(method, seed);
             for (trial, point) in original.history().pending() {
@@ -185,7 +189,7 @@ fn refusals_leave_the_searcher_as_it_was() {
     for method in Method::ALL {
         let mut searcher = make(method, 1);
         let point = searcher.ask(0).unwrap();
-        let before = searcher.snapshot();
+        let before = searcher.history().clone();
         assert!(matches!(searcher.ask(0), Err(SearchError::TrialExists(0))));
         assert!(matches!(searcher.tell(1, Outcome::Cost(0.0)), Err(SearchError::UnknownTrial(1))));
         for cost in [f64::NAN, f64::INFINITY] {
@@ -195,7 +199,7 @@ fn refusals_leave_the_searcher_as_it_was() {
         }
         assert!(matches!(searcher.observe(0, point, Outcome::Failed), Err(SearchError::TrialExists(0))));
         assert!(matches!(searcher.observe(6, Point(vec![]), Outcome::Failed), Err(SearchError::Point(_))));
-        assert_eq!(searcher.snapshot(), before);
+        assert_eq!(*searcher.history(), before);
         searcher.tell(0, Outcome::Cost(1.0)).unwrap();
         assert!(matches!(searcher.tell(0, Outcome::Cost(1.0)), Err(SearchError::AlreadyTold(0))));
     }

@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::dataset::Pixels;
-use crate::{DataError, Dataset, Origins, Part, ReadOptions};
+use crate::dataset::{Dataset, Part};
+use crate::error::DataError;
+use crate::options::ReadOptions;
+use crate::origins::Origins;
 
 /// Sets of fewer images are decoded in less time than anybody notices.
 const LEAST_IMAGES: usize = 500;

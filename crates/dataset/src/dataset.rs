@@ -7,7 +7,8 @@ use memmap2::Mmap;
 use ndarray::{Array4, ArrayView4, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Origins, ReadOptions, read};
+use crate::error::DataError;
+use crate::origins::Origins;
 
 /// A set of images that is part of the program. All are grey, 28 x 28 pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,35 +169,6 @@ impl Dataset {
         Self { origins, ..self }
     }
 
-    /// Reads an image set from a path, recognising its format; the name of a [`Sample`] gives that.
-    ///
-    /// Images that are equal pixel by pixel belong together, as do those of one group where the source has groups.
-    ///
-    /// # Errors
-    /// [`DataError`] names the file or image at fault.
-    pub fn read(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
-        Self::read_with(path, options, &|_, _| ())
-    }
-
-    /// Reads an image set as [`read`](Self::read) does; `progress` hears, from several threads, how many images are decoded
-    /// and how many there are.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn read_with(
-        path: &Path,
-        options: &ReadOptions,
-        progress: &(dyn Fn(usize, usize) + Sync),
-    ) -> Result<Self, DataError> {
-        read::read(path, options, progress)
-    }
-
-    /// The embedded sample of Fashion-MNIST (Xiao et al. 2017, MIT licence): 4,000 training and 1,000 test images,
-    /// grey, 28x28, ten classes of equal size.
-    pub fn sample() -> Self {
-        read::sample(Sample::FashionMnist).expect("the embedded sample is whole, as its test shows")
-    }
-
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -286,30 +258,6 @@ mod tests {
             classes.iter().map(|c| c.to_string()).collect(),
             vec![Part::Train; n],
         )
-    }
-
-    #[test]
-    fn every_sample_has_its_name_and_the_letters_are_whole() {
-        for sample in Sample::ALL {
-            assert_eq!(Sample::named(sample.name()), Some(sample));
-        }
-        let letters = Dataset::read(Path::new("omniglot-sample"), &ReadOptions::default()).unwrap();
-        assert_eq!((letters.image_shape(), letters.classes().len()), ([28, 28, 1], 40));
-        let count = |part| (0..letters.len()).filter(|&i| letters.parts()[i] == part).count();
-        assert_eq!((count(Part::Train), count(Part::Test)), (40 * 14, 40 * 6));
-    }
-
-    #[test]
-    fn the_sample_is_whole_and_balanced() {
-        let sample = Dataset::sample();
-        assert_eq!(sample.image_shape(), [28, 28, 1]);
-        for (part, per_class) in [(Part::Train, 400), (Part::Test, 100)] {
-            for class in 0..10 {
-                let n = (0..sample.len()).filter(|&i| sample.labels()[i] == class && sample.parts()[i] == part).count();
-                assert_eq!(n, per_class);
-            }
-        }
-        assert_eq!(sample.classes()[9], "ankle-boot");
     }
 
     #[test]

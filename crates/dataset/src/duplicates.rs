@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::Dataset;
+use crate::dataset::Dataset;
 
 /// Images that are equal pixel by pixel, as the set holds them: after they were brought to size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::DynamicImage;
 use ndarray::Array3;
 
-use crate::DataError;
+use crate::error::DataError;
 use crate::formats::{entries, is_image_name};
 use crate::raster::Raster;
 

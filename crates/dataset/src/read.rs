@@ -1,45 +1,54 @@
 //! From a path to a data set: the listing of a format, decoded on all cores, and brought to one shape.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::Array4;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use crate::dataset::Pixels;
+use crate::cache;
+use crate::dataset::{Dataset, Pixels, Sample};
+use crate::duplicates::Duplicates;
+use crate::error::DataError;
 use crate::formats::{self, Content, Item, Listing};
-use crate::options::{LARGEST_AUTO, OnBadImage};
+use crate::options::{Channels, ImageSize, LARGEST_AUTO, OnBadImage, ReadOptions};
+use crate::origins::{Origins, Skipped};
 use crate::raster::{Raster, sized};
-use crate::{Channels, DataError, Dataset, Duplicates, ImageSize, ReadOptions, Sample, cache};
-
-/// What was found where the images of a set came from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origins {
-    /// The format, one of [`format_names`](crate::format_names); empty for a set made in memory.
-    pub format: String,
-    /// What each image is called: its file, or its place in one.
-    pub names: Vec<PathBuf>,
-    /// Width and height of each image before it was brought to size.
-    pub sizes: Vec<[usize; 2]>,
-    /// Whether the source says which images belong together.
-    pub grouped: bool,
-    /// Images that could not be read and were left out.
-    pub skipped: Vec<Skipped>,
-}
-
-/// An image that was left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
-    /// Its file, or its place in one.
-    pub name: PathBuf,
-    /// What is wrong with it.
-    pub why: String,
-}
 
 type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-pub(crate) fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
+impl Dataset {
+    /// Reads an image set from a path, recognising its format; the name of a [`Sample`] gives that.
+    ///
+    /// Images that are equal pixel by pixel belong together, as do those of one group where the source has groups.
+    ///
+    /// # Errors
+    /// [`DataError`] names the file or image at fault.
+    pub fn read(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
+        Self::read_with(path, options, &|_, _| ())
+    }
+
+    /// Reads an image set as [`read`](Self::read) does; `progress` hears, from several threads, how many images are decoded
+    /// and how many there are.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with(
+        path: &Path,
+        options: &ReadOptions,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Self, DataError> {
+        read(path, options, progress)
+    }
+
+    /// The embedded sample of Fashion-MNIST (Xiao et al. 2017, MIT licence): 4,000 training and 1,000 test images,
+    /// grey, 28x28, ten classes of equal size.
+    pub fn sample() -> Self {
+        sample(Sample::FashionMnist).expect("the embedded sample is whole, as its test shows")
+    }
+}
+
+fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
     if let Some(sample) = path.to_str().and_then(Sample::named) {
         return self::sample(sample);
     }
@@ -57,7 +66,7 @@ pub(crate) fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -
 }
 
 /// A set that is part of the program.
-pub(crate) fn sample(sample: Sample) -> Result<Dataset, DataError> {
+fn sample(sample: Sample) -> Result<Dataset, DataError> {
     let listing = formats::idx::sample(sample)?;
     assemble(Path::new(sample.name()), "sample", listing, &ReadOptions::default(), &|_, _| ())
 }
@@ -323,5 +332,35 @@ impl Links {
     fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a), self.root(b));
         self.0[a.max(b)] = a.min(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Part;
+
+    #[test]
+    fn every_sample_has_its_name_and_the_letters_are_whole() {
+        for sample in Sample::ALL {
+            assert_eq!(Sample::named(sample.name()), Some(sample));
+        }
+        let letters = Dataset::read(Path::new("omniglot-sample"), &ReadOptions::default()).unwrap();
+        assert_eq!((letters.image_shape(), letters.classes().len()), ([28, 28, 1], 40));
+        let count = |part| (0..letters.len()).filter(|&i| letters.parts()[i] == part).count();
+        assert_eq!((count(Part::Train), count(Part::Test)), (40 * 14, 40 * 6));
+    }
+
+    #[test]
+    fn the_sample_is_whole_and_balanced() {
+        let sample = Dataset::sample();
+        assert_eq!(sample.image_shape(), [28, 28, 1]);
+        for (part, per_class) in [(Part::Train, 400), (Part::Test, 100)] {
+            for class in 0..10 {
+                let n = (0..sample.len()).filter(|&i| sample.labels()[i] == class && sample.parts()[i] == part).count();
+                assert_eq!(n, per_class);
+            }
+        }
+        assert_eq!(sample.classes()[9], "ankle-boot");
     }
 }

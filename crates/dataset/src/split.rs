@@ -8,7 +8,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{DataError, Dataset, Part};
+use crate::dataset::{Dataset, Part};
+use crate::error::DataError;
 
 /// How many images: a count, or a share of all images of the set.
 #[derive(Debug, Clone, Copy, PartialEq)]

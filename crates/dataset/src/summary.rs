@@ -3,7 +3,10 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{Dataset, Duplicates, Part, Skipped, Split};
+use crate::dataset::{Dataset, Part};
+use crate::duplicates::Duplicates;
+use crate::origins::Skipped;
+use crate::split::Split;
 
 /// A class has too few images to learn from, or to measure on, below this many: one image is then a tenth or more.
 const FEW: usize = 10;
@@ -268,7 +271,7 @@ mod tests {
     use ndarray::Array4;
 
     use super::*;
-    use crate::SplitSizes;
+    use crate::split::SplitSizes;
 
     /// Images of two classes, each of one value.
     fn dataset(values: &[(usize, u8)], parts: impl Fn(usize) -> Part) -> Dataset {

@@ -25,69 +25,55 @@
 //! describe images, [`Policies`] reads what was found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
 //! [`LabelCheck`] show what a policy does, [`ChildBench`] and [`OpBench`] how fast. The policies, data sets and children of the other crates are re-exported.
 
-mod apply;
-mod auto;
 mod bench;
-mod codec;
-mod colour;
 pub mod compare;
 mod config;
-mod data;
 mod error;
-mod event;
-mod final_training;
-pub mod inspect;
-mod journal;
-mod ledger;
-mod notebook;
-mod objective;
-mod outside;
+mod execute;
+mod files;
+mod images;
+mod layout;
 mod policies;
-mod preview;
-mod record;
-mod report;
-mod result;
+mod read;
 pub mod reward;
-mod rungs;
-mod schemes;
-mod search;
-mod seeds;
-mod sizing;
+mod rng;
 pub mod statistics;
 mod study;
 mod train;
-mod workers;
 
-pub use apply::{Applied, Apply};
-pub use auto::Auto;
 pub use bench::{ChildBench, ChildSpeed, OpBench, OpSpeed};
-pub use codec::Codec;
-pub use colour::Colour;
-pub use config::{AugmentMode, Child, Config, EpochSize, Holdout, Portion, SearchSpace, Sizes};
-pub use data::{DataReport, data_sheet, read_data};
+pub use config::auto::Auto;
+pub use config::colour::Colour;
+pub use config::{
+    AugmentMode, Child, Config, EarlyStopping, EpochSize, Holdout, OverfitMeasure, Portion, SearchSpace, Sizes,
+};
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{Online, Op, Policy, Published, RangeTable, Step, SubPolicy};
 pub use deepaug_child_model::{
-    Activation, Adapter, Augment, Capacity, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net,
-    Observer, Optimiser, Padding, Program, Rule, Schedule, Settings, Side, TrainError, Training, TrainingSet, adapters,
-    kill_programs,
+    Activation, Adapter, Augment, Capacity, ChildModel, Device, DeviceChoice, EpochRecord, History, KernelSize, Layer,
+    Model, Net, Observer, Optimiser, Padding, Program, Rule, Schedule, Settings, TrainError, Training, TrainingSet,
+    adapters, kill_programs,
 };
 pub use deepaug_controller::Method;
 pub use deepaug_dataset::{
     Amount, Channels, ClassCounts, DataError, Dataset, Fit, OnBadImage, ReadOptions, Split, SplitSizes, Summary,
 };
 pub use error::{ConfigError, Error};
-pub use event::{Event, Progress};
-pub use final_training::{FinalOptions, TrainSize};
-pub use inspect::Inspection;
-pub use journal::Told;
-pub use objective::{Fold, Objective};
-pub use outside::{AskTell, Asked, Rebuilt, rebuild};
-pub use policies::{Policies, select_ops};
-pub use preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images, write_sheet};
-pub use report::write_report;
-pub use result::{Advice, Candidate, Gain, SearchResult, Termination, Verdict};
-pub use rungs::EarlyStopping;
-pub use sizing::{Sizing, Wanted};
-pub use study::{Budget, Changes, Study};
+pub use images::apply::{Applied, Apply};
+pub use images::data::{DataReport, data_sheet, read_data};
+pub use images::preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images, write_sheet};
+pub use policies::read::{Policies, select_ops};
+pub use policies::space::Codec;
+pub use read::inspect::{self, Inspection};
+pub use read::report::write_report;
+pub use study::ask_tell::{AskTell, Asked, Rebuilt, rebuild};
+pub use study::candidate::{Candidate, Gain};
+pub use study::event::{Event, Progress};
+pub use study::folder::Changes;
+pub use study::journal::Told;
+pub use study::objective::{Fold, Objective};
+pub use study::result::{Advice, SearchResult, Termination, Verdict};
+pub use study::sizing::{Sizing, Wanted};
+pub use study::{Budget, Study};
+pub use train::final_training::{FinalOptions, TrainSize};
 pub use train::{Train, Trained};

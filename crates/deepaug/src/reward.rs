@@ -4,6 +4,8 @@
 use deepaug_child_model::EpochRecord;
 use serde::{Deserialize, Serialize};
 
+use crate::config::OverfitMeasure;
+
 /// What one training was worth. Accuracies in [0, 1], never NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reward {
@@ -14,20 +16,6 @@ pub struct Reward {
     /// The mean of the highest validation accuracies of all epochs, for comparison: a strongly augmented training
     /// looks less overfitted than it is.
     pub top_k: f64,
-}
-
-/// What an epoch's validation accuracy is set against to say that it overfits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OverfitMeasure {
-    /// The accuracy on original training images, measured as that on validation images is: alike for every policy.
-    #[default]
-    Evaluation,
-    /// DeepAugment's: the accuracy on the augmented images while they were trained on, dropout on. The stronger a policy, the less
-    /// overfitted it looks.
-    DeepAugment,
-    /// Nothing: all epochs count.
-    Off,
 }
 
 impl OverfitMeasure {
@@ -51,7 +39,7 @@ impl OverfitMeasure {
 /// so only where none passes (the original has NaN there); fewer than `k` are averaged as they are.
 ///
 /// ```
-/// # use deepaug::{EpochRecord, reward::{OverfitMeasure, reward}};
+/// # use deepaug::{EpochRecord, OverfitMeasure, reward::reward};
 /// let epoch = |acc, val_acc| EpochRecord { epoch: 1, acc, loss: 1.0, val_acc, val_loss: 1.0, train_acc: Some(acc) };
 /// let epochs = [epoch(0.5, 0.5), epoch(0.6, 0.6), epoch(0.9, 0.7)]; // the last one overfits
 /// assert_eq!(reward(&epochs, 2, OverfitMeasure::Evaluation, 0.1).value, 0.55);

@@ -19,9 +19,11 @@ mod monotone;
 
 use std::{fmt, str::FromStr};
 
+use ndarray::{ArrayView4, ArrayViewMut3};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{op::Op, recipe::Recipe};
+use crate::{op::Op, ops::Image, recipe::Recipe};
 
 /// A table that gives magnitudes their meaning. See the [module](self) for the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -96,6 +98,42 @@ impl RangeTable {
     }
 }
 
+impl Op {
+    /// Applies the op in place to one image of height x width x channels.
+    ///
+    /// Any height and width are accepted, and 1 or 3 channels. The parameters are drawn from `rng` as
+    /// [`RangeTable::recipe`] says. Equal arguments and generator state give equal pixels.
+    ///
+    /// The image stays as it is where the table does not have the op, where a colour op meets an image without 3 channels
+    /// ([`Op::AddToHueAndSaturation`], [`Op::Saturation`]), and under [`Op::SamplePairing`], which needs a batch
+    /// ([`Policy::copies`](crate::Policy::copies)).
+    ///
+    /// ```
+    /// use deepaug_augmenter::{Op, RangeTable};
+    /// use rand::SeedableRng;
+    ///
+    /// let mut image = ndarray::Array3::from_elem((32, 32, 3), 200_u8);
+    /// let mut rng = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(1);
+    /// Op::Invert.apply(RangeTable::Monotone, 1.0, image.view_mut(), &mut rng);
+    /// assert!(image.iter().all(|&value| value == 55));
+    /// ```
+    pub fn apply(self, ranges: RangeTable, magnitude: f64, mut image: ArrayViewMut3<'_, u8>, rng: &mut impl Rng) {
+        let Some(recipe) = ranges.recipe(self, magnitude) else { return };
+        let (height, width, channels) = image.dim();
+        if image.is_empty() {
+            return;
+        }
+        let alone = ArrayView4::from_shape((0, 0, 0, 0), &[]).expect("no values fill no batch");
+        if let Some(pixels) = image.as_slice_mut() {
+            recipe.apply(&mut Image::new(pixels, height, width, channels), alone, rng);
+        } else {
+            let mut pixels: Vec<u8> = image.iter().copied().collect();
+            recipe.apply(&mut Image::new(&mut pixels, height, width, channels), alone, rng);
+            image.iter_mut().zip(pixels).for_each(|(to, from)| *to = from);
+        }
+    }
+}
+
 impl fmt::Display for RangeTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -160,6 +198,20 @@ mod tests {
         assert_eq!(corner(Op::Solarize, RangeTable::AutoAugment, 0.7, &flat), (155, 155));
         assert_eq!(corner(Op::Posterize, RangeTable::AutoAugment, 0.9, &flat), (0, 0));
         assert_eq!(corner(Op::Posterize, RangeTable::RandAugment, 1.0, &flat), (96, 96));
+    }
+
+    #[test]
+    fn every_op_has_a_page_with_the_tables_that_have_it() {
+        let pages = include_str!("../../OPS.md");
+        for op in Op::ALL {
+            let (_, page) = pages.split_once(&format!("\n## {op}\n")).unwrap_or_else(|| panic!("{op} has no page"));
+            let page = page.split("\n## ").next().unwrap_or_default();
+            assert!(page.contains(&format!("[`Op::{op:?}`]")) && page.contains("\nFollows "), "{op}");
+            for table in RangeTable::ALL {
+                let row = page.lines().find(|line| line.starts_with('|') && line.contains(table.name()));
+                assert_eq!(row.is_some(), table.has(op), "{op} {table}");
+            }
+        }
     }
 
     #[test]

@@ -12,8 +12,8 @@ mod tests;
 
 use ndarray::ArrayView4;
 
+use crate::geometry::{Activation, Conv, Window};
 use crate::input::Input;
-use crate::network::{Activation, Conv, Window};
 use crate::optimiser::Update;
 
 /// How many children, and how many images of each.

@@ -9,7 +9,7 @@ use burn::tensor::ops::PadMode;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 
 use super::{Batch, Choices, DropoutKey, Engine, Gradients, Loss, NormGradients, NormShape, Rows, dropout_threshold};
-use crate::network::{Activation, Conv, Window};
+use crate::geometry::{Activation, Conv, Window};
 use crate::optimiser::{BETA1, BETA2, EPSILON, RHO, Update, UpdateRule};
 
 /// The engine on a device.

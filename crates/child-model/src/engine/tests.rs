@@ -2,7 +2,7 @@
 
 use super::cpu::Cpu;
 use super::{Batch, Choices, DropoutKey, Engine, NormShape, hash};
-use crate::network::{Activation, Conv, Padding, Window};
+use crate::geometry::{Activation, Conv, Padding, Window};
 use crate::optimiser::{Update, UpdateRule};
 use deepaug_simd::at_every_level;
 

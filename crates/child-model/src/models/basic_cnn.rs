@@ -1,7 +1,8 @@
 //! DeepAugment 1.1.2's basic CNN: two blocks of a padded and an unpadded 3x3 convolution, max-pooling and dropout, then
 //! one hidden layer.
 
-use crate::network::{Layer, Padding};
+use crate::geometry::Padding;
+use crate::network::Layer;
 
 /// Two blocks leave one pixel of ten.
 pub(super) const LEAST_SIDE: usize = 10;

@@ -1,6 +1,7 @@
 //! Inception v3 (Szegedy et al. 2016), as Keras builds it, layers in Keras's order.
 
-use crate::network::{Activation, Layer, Padding, Side};
+use crate::geometry::{Activation, Padding};
+use crate::network::{KernelSize, Layer};
 
 use super::head;
 
@@ -87,7 +88,7 @@ fn conv(filters: usize, kernel: [usize; 2]) -> Vec<Layer> {
 fn conv_valid(filters: usize, kernel: usize, stride: usize) -> Vec<Layer> {
     let mut layers = conv(filters, [kernel; 2]);
     if let Layer::Conv { kernel: side, stride: steps, padding, .. } = &mut layers[0] {
-        (*side, *steps, *padding) = (Side::Square(kernel), stride, Padding::Valid);
+        (*side, *steps, *padding) = (KernelSize::Square(kernel), stride, Padding::Valid);
     }
     layers
 }

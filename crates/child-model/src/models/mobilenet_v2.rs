@@ -1,6 +1,7 @@
 //! MobileNetV2 (Sandler et al. 2018), as Keras builds it.
 
-use crate::network::{Activation, Layer, Padding};
+use crate::geometry::{Activation, Padding};
+use crate::network::Layer;
 
 use super::head;
 
@@ -36,7 +37,7 @@ fn bottleneck(input: usize, expansion: usize, output: usize, stride: usize) -> V
     if expansion > 1 {
         layers.extend([Layer::bare_conv(expansion * input, [1, 1], 1), norm(Activation::Relu6)]);
     }
-    let kernel = crate::network::Side::Square(3);
+    let kernel = crate::network::KernelSize::Square(3);
     layers.extend([Layer::Depthwise { kernel, stride, padding: Padding::Same }, norm(Activation::Relu6)]);
     layers.extend([Layer::bare_conv(output, [1, 1], 1), norm(Activation::None)]);
     layers

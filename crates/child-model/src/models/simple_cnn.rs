@@ -1,6 +1,7 @@
 //! The child of DeepAugment 2: three convolutions, each with max-pooling, then one hidden layer.
 
-use crate::network::{Layer, Padding};
+use crate::geometry::Padding;
+use crate::network::Layer;
 
 /// Three pools leave one pixel of eight.
 pub(super) const LEAST_SIDE: usize = 8;

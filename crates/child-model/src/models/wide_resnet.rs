@@ -1,6 +1,7 @@
 //! Wide residual networks (Zagoruyko & Komodakis 2016): three groups of pre-activated blocks.
 
-use crate::network::{Activation, Layer};
+use crate::geometry::Activation;
+use crate::network::Layer;
 
 /// The two halvings leave two pixels of eight.
 pub(super) const LEAST_SIDE: usize = 8;

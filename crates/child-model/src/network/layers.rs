@@ -2,29 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What follows a layer's sums, element by element.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    None,
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-}
-
-/// What lies around an image when a window moves over it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Padding {
-    /// As much as makes the output `ceil(side / stride)`; an odd pixel goes to the bottom and right, as in TensorFlow.
-    #[default]
-    Same,
-    /// Nothing.
-    Valid,
-}
+use crate::geometry::{Activation, Padding};
 
 /// One layer of a net. Images are `[height, width, channels]`.
 ///
@@ -55,7 +33,7 @@ pub enum Layer {
         filters: usize,
         /// Height and width of its window: one number, or both.
         #[serde(default = "three")]
-        kernel: Side,
+        kernel: KernelSize,
         /// Pixels between windows.
         #[serde(default = "one")]
         stride: usize,
@@ -73,7 +51,7 @@ pub enum Layer {
     Depthwise {
         /// Height and width of its window.
         #[serde(default = "three")]
-        kernel: Side,
+        kernel: KernelSize,
         /// Pixels between windows.
         #[serde(default = "one")]
         stride: usize,
@@ -150,14 +128,14 @@ pub enum Layer {
 /// Height and width of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Side {
+pub enum KernelSize {
     /// Both the same.
     Square(usize),
     /// Height, then width.
     Both([usize; 2]),
 }
 
-impl Side {
+impl KernelSize {
     pub(super) fn pair(self) -> [usize; 2] {
         match self {
             Self::Square(side) => [side, side],
@@ -174,8 +152,8 @@ fn two() -> usize {
     2
 }
 
-fn three() -> Side {
-    Side::Square(3)
+fn three() -> KernelSize {
+    KernelSize::Square(3)
 }
 
 fn yes() -> bool {
@@ -197,7 +175,7 @@ fn keras_epsilon() -> f32 {
 /// Short ways to write the layers that the nets here are made of.
 impl Layer {
     pub(crate) fn conv(filters: usize, kernel: usize) -> Self {
-        let kernel = Side::Square(kernel);
+        let kernel = KernelSize::Square(kernel);
         Self::Conv { filters, kernel, stride: 1, padding: Padding::Same, bias: true, activation: Activation::None }
     }
 
@@ -207,7 +185,7 @@ impl Layer {
 
     /// A convolution without offsets, which a batch normalisation that follows has.
     pub(crate) fn bare_conv(filters: usize, kernel: [usize; 2], stride: usize) -> Self {
-        let (kernel, padding) = (Side::Both(kernel), Padding::Same);
+        let (kernel, padding) = (KernelSize::Both(kernel), Padding::Same);
         Self::Conv { filters, kernel, stride, padding, bias: false, activation: Activation::None }
     }
 

@@ -8,7 +8,7 @@ mod plan;
 mod tests;
 mod weights;
 
-pub use layers::{Activation, Layer, Padding, Side};
+pub use layers::{KernelSize, Layer};
 pub(crate) use pass::{Network, Training};
-pub(crate) use plan::{Conv, Plan, Window};
+pub(crate) use plan::Plan;
 pub(crate) use weights::{Weights, note};

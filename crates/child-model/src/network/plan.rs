@@ -1,69 +1,8 @@
 //! From a list of layers and the shape of the images to the steps that run: every shape known, every parameter
 //! numbered.
 
-use super::layers::{Activation, Layer, Padding};
-
-/// A window that moves over images of `[height, width]`; zeros, or nothing for a pool, lie around them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) image: [usize; 2],
-    pub(crate) kernel: [usize; 2],
-    pub(crate) stride: usize,
-    /// Above and to the left.
-    pub(crate) before: [usize; 2],
-    /// Height and width of what comes out.
-    pub(crate) out: [usize; 2],
-}
-
-impl Window {
-    pub(crate) fn new(image: [usize; 2], kernel: [usize; 2], stride: usize, padding: Padding) -> Option<Self> {
-        let one = |d: usize| match padding {
-            Padding::Same => {
-                let out = image[d].div_ceil(stride);
-                let total = ((out - 1) * stride + kernel[d]).saturating_sub(image[d]);
-                Some((total / 2, out))
-            }
-            Padding::Valid => Some((0, image[d].checked_sub(kernel[d])? / stride + 1)),
-        };
-        let ((top, rows), (left, columns)) = (one(0)?, one(1)?);
-        Some(Self { image, kernel, stride, before: [top, left], out: [rows, columns] })
-    }
-
-    /// A window of one pixel over an image of one pixel: what a dense layer is.
-    pub(crate) fn point() -> Self {
-        Self { image: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0], out: [1, 1] }
-    }
-
-    /// Below and to the right; less than nothing where the last pixels are not reached.
-    pub(crate) fn after(&self, d: usize) -> isize {
-        ((self.out[d] - 1) * self.stride + self.kernel[d]) as isize - (self.image[d] + self.before[d]) as isize
-    }
-
-    pub(crate) fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
-
-    pub(crate) fn in_pixels(&self) -> usize {
-        self.image[0] * self.image[1]
-    }
-
-    pub(crate) fn out_pixels(&self) -> usize {
-        self.out[0] * self.out[1]
-    }
-
-    /// Whether each output pixel is made of exactly the input pixel at its place.
-    pub(crate) fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.stride == 1
-    }
-}
-
-/// A convolution: weights `[taps * input, output]`, in the order row, column, input channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Conv {
-    pub(crate) window: Window,
-    pub(crate) input: usize,
-    pub(crate) output: usize,
-}
+use super::layers::Layer;
+use crate::geometry::{Activation, Conv, Padding, Window};
 
 /// The most channels or units, and pixels of a window or between windows, that a layer may ask for; and values of a net,
 /// its own and those it makes of one image. Far beyond use: a slip of the finger must not ask for all memory there is.

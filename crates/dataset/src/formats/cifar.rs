@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{Content, Format, Item, Listing, entries, file_name, read_file};
+use crate::dataset::Part;
+use crate::error::DataError;
+use crate::options::ReadOptions;
 use crate::raster::Raster;
-use crate::{DataError, Part, ReadOptions};
 
 const SIDE: usize = 32;
 const PIXELS: usize = SIDE * SIDE;

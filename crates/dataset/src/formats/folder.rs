@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{Content, Format, Item, Listing, entries, file_name, is_image_name};
-use crate::{DataError, Part, ReadOptions};
+use crate::dataset::Part;
+use crate::error::DataError;
+use crate::options::ReadOptions;
 
 /// Class folders of image files; the folder's name is the class.
 #[derive(Debug)]

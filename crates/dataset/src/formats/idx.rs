@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use super::{Content, Format, Item, Listing, entries, file_name, part_in_name, read_file};
+use crate::dataset::{Part, Sample};
+use crate::error::DataError;
+use crate::options::ReadOptions;
 use crate::raster::Raster;
-use crate::{DataError, Part, ReadOptions, Sample};
 
 /// A folder of `*-images-idx3-ubyte` and `*-labels-idx1-ubyte` files, with or without `.gz`.
 #[derive(Debug)]

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use csv::{ReaderBuilder, StringRecord};
 
 use super::{Content, Format, Item, Listing, extension, is_image_name, part_in_name, read_file};
-use crate::{DataError, OnBadImage, Part, ReadOptions};
+use crate::dataset::Part;
+use crate::error::DataError;
+use crate::options::{OnBadImage, ReadOptions};
 
 /// A CSV or TSV file, or a folder that holds one of a usual name.
 #[derive(Debug)]

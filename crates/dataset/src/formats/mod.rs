@@ -10,8 +10,10 @@ mod webdataset;
 
 use std::path::{Path, PathBuf};
 
+use crate::dataset::Part;
+use crate::error::DataError;
+use crate::options::ReadOptions;
 use crate::raster::Raster;
-use crate::{DataError, Part, ReadOptions};
 
 /// A way in which image sets are stored.
 pub(crate) trait Format: Sync {

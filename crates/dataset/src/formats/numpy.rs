@@ -9,8 +9,10 @@ use ndarray::{Array2, ArrayD, ArrayView3, Axis, Ix2, IxDyn, ShapeBuilder};
 use rawzip::{CompressionMethod, ZipArchive};
 
 use super::{Content, Format, Item, Listing, entries, extension, file_name, part_in_name, read_file};
+use crate::dataset::Part;
+use crate::error::DataError;
+use crate::options::ReadOptions;
 use crate::raster::{Raster, affordable, over_rgba};
-use crate::{DataError, Part, ReadOptions};
 
 /// An `.npz` file, an `.npy` file of images with its labels beside it, or a folder of `.npy` files.
 #[derive(Debug)]

@@ -10,8 +10,10 @@ use ::parquet::record::{Field, Row};
 use ::parquet::schema::types::Type;
 
 use super::{Content, Format, Item, Listing, entries, extension, part_in_name, shards};
+use crate::dataset::Part;
+use crate::error::DataError;
 use crate::guard::guarded;
-use crate::{DataError, Part, ReadOptions};
+use crate::options::ReadOptions;
 
 /// One parquet file, or a folder of them whose names, or whose folders' names, tell train, validation and test apart.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use ndarray::Array4;
 use rayon::prelude::*;
 
 use super::ReadOptions;
-use crate::DataError;
+use crate::error::DataError;
 
 /// Decodes the bytes of a PNG or JPEG file; `name` is what an error calls it.
 pub(crate) fn decode(name: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {

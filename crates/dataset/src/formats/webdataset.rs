@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use super::{Content, Format, Item, Listing, file_name, is_image_name, shards};
-use crate::{DataError, Part, ReadOptions};
+use crate::dataset::Part;
+use crate::error::DataError;
+use crate::options::ReadOptions;
 
 /// A `.tar`, `.tar.gz` or `.tgz` file, or a folder of such whose names tell train, validation and test apart.
 #[derive(Debug)]

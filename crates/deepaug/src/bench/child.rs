@@ -7,7 +7,7 @@ use deepaug_child_model::{Device, Model, Net, Settings, Training, TrainingSet, i
 use ndarray::Array4;
 use serde::Serialize;
 
-use crate::Error;
+use crate::error::Error;
 
 /// What is measured.
 #[derive(Debug, Clone, PartialEq)]

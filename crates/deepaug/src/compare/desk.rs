@@ -8,9 +8,9 @@ use std::time::Instant;
 use deepaug_child_model::{EpochRecord, History, Observer, TrainError, Training};
 
 use super::{CompareEvent, Entry, Outcome, Scheme};
-use crate::Error;
-use crate::final_training::FinalTraining;
-use crate::journal::Journal;
+use crate::error::Error;
+use crate::study::journal::Journal;
+use crate::train::final_training::FinalTraining;
 
 /// What is to be trained: (scheme, sample).
 pub(super) struct Work<'a> {

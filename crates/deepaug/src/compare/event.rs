@@ -7,7 +7,7 @@ use std::time::Duration;
 use deepaug_child_model::EpochRecord;
 use serde::Serialize;
 
-use crate::event::clock;
+use crate::study::event::clock;
 
 /// Something that happened in a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -30,11 +30,12 @@ pub(crate) use result::{FORMAT, best_free};
 pub use scheme::Baseline;
 pub(crate) use scheme::{SEARCHED, Scheme};
 
-use crate::final_training::{FinalOptions, FinalTraining};
-use crate::inspect::Inspection;
-use crate::journal::{Journal, Line, Pins};
-use crate::result::write_json;
-use crate::{ConfigError, Error};
+use crate::error::{ConfigError, Error};
+use crate::files::write_json;
+use crate::layout;
+use crate::read::inspect::Inspection;
+use crate::study::journal::{Journal, Line, Pins};
+use crate::train::final_training::{FinalOptions, FinalTraining};
 
 /// How long a model's speed is measured before a comparison.
 const PROBE: Duration = Duration::from_millis(300);
@@ -87,7 +88,7 @@ enum Entry {
 impl Line for Entry {
     const SUBJECT: &'static str = "comparison";
     const REMEDY: &'static str = "give the same again, or another --name";
-    const LOCK: &'static str = "compare-lock";
+    const LOCK: &'static str = layout::COMPARE_LOCK;
 }
 
 /// What came of a training: its history, or why it has none.
@@ -141,7 +142,7 @@ impl Comparison {
         if let Some(twice) = schemes.iter().enumerate().find(|(i, s)| schemes[..*i].iter().any(|t| t.name == s.name)) {
             return Err(ConfigError::new(format!("{} is compared twice", twice.1.name)).into());
         }
-        let path = study.join(format!("compare-{name}.jsonl"));
+        let path = study.join(layout::comparison_journal(&name));
         let pins = Pins { data: training.data.clone(), config: training.pins() };
         let (mut journal, entries) = match path.exists() {
             true => Journal::open(&path, Some(&pins))?,
@@ -173,7 +174,7 @@ impl Comparison {
 
     /// The comparison's journal.
     pub fn journal(&self) -> PathBuf {
-        self.study.join(format!("compare-{}.jsonl", self.name))
+        self.study.join(layout::comparison_journal(&self.name))
     }
 
     /// Trains what is not trained yet, and compares. Events come from several threads.
@@ -197,9 +198,9 @@ impl Comparison {
             on_event,
         )?
         .then_some(())
-        .ok_or_else(|| Error::Paused { path: self.study.join(format!("compare-{}.jsonl", self.name)) })?;
+        .ok_or_else(|| Error::Paused { path: self.study.join(layout::comparison_journal(&self.name)) })?;
         let result = self.result();
-        write_json(&self.study.join(format!("compare-{}.json", self.name)), &result)?;
+        write_json(&self.study.join(layout::comparison_result(&self.name)), &result)?;
         Ok(result)
     }
 

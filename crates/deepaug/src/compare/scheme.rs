@@ -11,10 +11,13 @@ use deepaug_controller::SpaceError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::final_training::FinalTraining;
-use crate::inspect::{NamedPolicy, Trial};
-use crate::seeds::{Purpose, derive};
-use crate::{Codec, Config, ConfigError, Error, Policies, SearchSpace};
+use crate::config::{Config, SearchSpace};
+use crate::error::{ConfigError, Error};
+use crate::policies::read::Policies;
+use crate::policies::space::Codec;
+use crate::read::inspect::{NamedPolicy, Trial};
+use crate::rng::{Purpose, derive};
+use crate::train::final_training::FinalTraining;
 
 /// The scheme that the comparison is about.
 pub(crate) const SEARCHED: &str = "searched";
@@ -203,11 +206,14 @@ pub(crate) fn policy(named: &NamedPolicy, config: &Config) -> Option<Policy> {
     if let Some(whole) = &named.whole {
         return Some(whole.clone());
     }
-    let step = |step: &crate::inspect::NamedStep| Some(crate::Step::new(step.op.parse().ok()?, step.magnitude));
-    let sub_policy = |steps: &Vec<_>| Some(crate::SubPolicy { ops: steps.iter().map(step).collect::<Option<_>>()? });
+    let step = |step: &crate::read::inspect::NamedStep| {
+        Some(deepaug_augmenter::Step::new(step.op.parse().ok()?, step.magnitude))
+    };
+    let sub_policy =
+        |steps: &Vec<_>| Some(deepaug_augmenter::SubPolicy { ops: steps.iter().map(step).collect::<Option<_>>()? });
     let fixed = match config.portion {
-        crate::Portion::Fixed(portion) => portion,
-        crate::Portion::Searched => 1.0,
+        crate::config::Portion::Fixed(portion) => portion,
+        crate::config::Portion::Searched => 1.0,
     };
     let sub_policies = named.sub_policies.iter().map(sub_policy).collect::<Option<_>>()?;
     let policy = Policy::new(config.ranges, named.portion.unwrap_or(fixed), sub_policies);

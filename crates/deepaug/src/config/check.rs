@@ -5,19 +5,10 @@ use std::path::Path;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
-use super::{AugmentMode, Config, Holdout, Portion, SearchSpace, Sizes};
-use crate::{Auto, ConfigError, EarlyStopping};
-
-/// Names of files in a study's folder that are not the user's to choose.
-const RESERVED: [&str; 7] = [
-    crate::study::FROZEN_CONFIG,
-    crate::study::JOURNAL,
-    crate::study::LOG,
-    crate::journal::LOCK,
-    "best_policy.json",
-    "top_policies.csv",
-    "result.json",
-];
+use super::{AugmentMode, Config, EarlyStopping, Holdout, Portion, SearchSpace, Sizes};
+use crate::config::auto::Auto;
+use crate::error::ConfigError;
+use crate::layout;
 
 impl Config {
     /// Whether every value makes sense, of a configuration that was made or changed by a program.
@@ -87,7 +78,7 @@ impl Config {
             [("notebook_path", &self.notebook_path), ("pre_aug_weights_path", &self.pre_aug_weights_path)]
         {
             let plain = Path::new(name).file_name().is_some_and(|file| file == name.as_str());
-            if !plain || RESERVED.contains(&name.as_str()) {
+            if !plain || layout::RESERVED.contains(&name.as_str()) {
                 return Err((
                     key,
                     format!("must be the name of a file of its own in the study's folder, not {name:?}"),

@@ -1,7 +1,7 @@
 //! Every key of a configuration: what it means, and where a file sets it.
 
 use super::Config;
-use crate::ConfigError;
+use crate::error::ConfigError;
 
 /// Every key with its documentation, in the order in which it is printed. A line that starts with `#` opens a group.
 const KEYS: &[(&str, &str)] = &[

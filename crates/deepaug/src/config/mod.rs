@@ -1,6 +1,8 @@
 //! What a search is told.
 
+pub(crate) mod auto;
 mod check;
+pub(crate) mod colour;
 mod keys;
 
 use std::path::Path;
@@ -17,8 +19,9 @@ use deepaug_dataset::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use self::keys::{line_of, line_of_key, names, unknown};
-use crate::reward::OverfitMeasure;
-use crate::{Auto, Colour, ConfigError, EarlyStopping};
+use crate::config::auto::Auto;
+use crate::config::colour::Colour;
+use crate::error::ConfigError;
 
 /// Epochs a training unless given: DeepAugment 1.1.2's.
 const EPOCHS: usize = 50;
@@ -78,6 +81,35 @@ pub enum AugmentMode {
     Epoch,
     /// Each image in its own place, as in a final training: see [`Online`].
     Online,
+}
+
+/// Which trials end early.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EarlyStopping {
+    /// None.
+    #[default]
+    Off,
+    /// Those not in the best third by a whole first sample get no others.
+    Samples,
+    /// Those not in the better half at a rung.
+    Median,
+    /// Those not in the best third at a rung.
+    Halving,
+}
+
+/// What an epoch's validation accuracy is set against to say that it overfits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OverfitMeasure {
+    /// The accuracy on original training images, measured as that on validation images is: alike for every policy.
+    #[default]
+    Evaluation,
+    /// DeepAugment's: the accuracy on the augmented images while they were trained on, dropout on. The stronger a policy, the less
+    /// overfitted it looks.
+    DeepAugment,
+    /// Nothing: all epochs count.
+    Off,
 }
 
 /// What a search chooses from.

@@ -1,6 +1,6 @@
 use super::keys::{line_of_key, names};
 use super::*;
-use crate::reward::OverfitMeasure;
+use crate::config::OverfitMeasure;
 
 #[test]
 fn every_key_is_documented_and_every_document_has_a_key() {

@@ -15,7 +15,7 @@ pub(crate) struct Buffer(Vec<f32>);
 
 impl Buffer {
     /// Numbers left over from an earlier use, to be overwritten.
-    pub(super) fn any(length: usize) -> Self {
+    pub(super) fn uninit(length: usize) -> Self {
         let found = FREE.with_borrow_mut(|free| free.get_mut(&length).and_then(Vec::pop));
         let mut values = found.unwrap_or_else(|| vec![0.0; length]);
         // A kernel that leaves a place unwritten shows in the tests.
@@ -26,13 +26,13 @@ impl Buffer {
     }
 
     pub(super) fn zeros(length: usize) -> Self {
-        let mut buffer = Self::any(length);
+        let mut buffer = Self::uninit(length);
         buffer.fill(0.0);
         buffer
     }
 
     pub(super) fn copy(values: &[f32]) -> Self {
-        let mut buffer = Self::any(values.len());
+        let mut buffer = Self::uninit(values.len());
         buffer.copy_from_slice(values);
         buffer
     }

@@ -1,6 +1,6 @@
 //! Convolutions of each channel by itself, of one child. Weights are `[taps, channels]`.
 
-use crate::network::Window;
+use crate::geometry::Window;
 use deepaug_simd::for_every_instruction_set;
 
 /// The input pixel that a tap of an output pixel's window sees, unless it lies outside. Loops are written out below:

@@ -1,7 +1,8 @@
 //! Convolution as a matrix product over unrolled patches: any window, any number of channels.
 
-use super::conv::{Bounds, Out, Shape, room};
+use super::buffer::Buffer;
 use super::matrix::{Strides, multiply};
+use super::shape::{Bounds, ConvGradients, Shape};
 use deepaug_simd::for_every_instruction_set;
 
 /// Rows of patches multiplied at once; such blocks stay in the second-level cache.
@@ -18,11 +19,11 @@ pub(super) fn forward(shape: &Shape, x: &[f32], w: &[f32], b: &[f32], y: &mut [f
     }
 }
 
-pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32], out: &mut Out<'_>) {
+pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32], out: &mut ConvGradients<'_>) {
     let (depth, output) = (shape.conv.window.taps() * shape.conv.input, shape.conv.output);
     let pointwise = shape.conv.window.is_pointwise();
     let mut unrolled = patches(shape);
-    let mut masked = room(BLOCK * output);
+    let mut masked = Buffer::uninit(BLOCK * output);
     if let Some(dx) = out.x.as_deref_mut().filter(|_| !pointwise) {
         dx.fill(0.0);
     }
@@ -54,7 +55,7 @@ pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32
 /// Room for a block of patches, where they have to be unrolled at all.
 fn patches(shape: &Shape) -> super::buffer::Buffer {
     let pointwise = shape.conv.window.is_pointwise();
-    room(if pointwise { 0 } else { BLOCK * shape.conv.window.taps() * shape.conv.input })
+    Buffer::uninit(if pointwise { 0 } else { BLOCK * shape.conv.window.taps() * shape.conv.input })
 }
 
 /// The patches of a block of `rows` output pixels.

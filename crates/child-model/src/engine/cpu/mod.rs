@@ -9,6 +9,7 @@ mod im2col;
 mod matrix;
 mod norm;
 mod pool;
+mod shape;
 mod vector;
 mod winograd;
 
@@ -16,8 +17,9 @@ use std::rc::Rc;
 
 pub(crate) use buffer::Buffer;
 
+use self::shape::{ConvGradients, Shape};
 use super::{Batch, Choices, DropoutKey, Engine, Gradients, Loss, NormGradients, NormShape, Rows};
-use crate::network::{Activation, Conv, Window};
+use crate::geometry::{Activation, Conv, Window};
 use crate::optimiser::Update;
 
 /// The engine; all that it knows lies in its arrays.
@@ -55,7 +57,7 @@ fn part_mut(values: &mut [f32], child: usize, children: usize) -> &mut [f32] {
 impl Cpu {
     /// An array for all children, made part by part.
     fn each(batch: Batch, length: usize, mut make: impl FnMut(usize, &mut [f32])) -> Array {
-        let mut all = Buffer::any(batch.children * length);
+        let mut all = Buffer::uninit(batch.children * length);
         for (child, part) in all.chunks_exact_mut(length.max(1)).enumerate() {
             make(child, part);
         }
@@ -88,7 +90,7 @@ impl Engine for Cpu {
         let (_, height, width, channels) = data[0].images.dim();
         let size = height * width * channels;
         let classes = data[0].targets.len() / (data[0].images.dim().0 + data[0].copies.dim().0);
-        let mut images = Buffer::any(batch.children * batch.images * size);
+        let mut images = Buffer::uninit(batch.children * batch.images * size);
         let mut targets = Buffer::zeros(batch.children * batch.images * classes);
         let first = step * batch.children * batch.images;
         let places = images.chunks_exact_mut(size).zip(targets.chunks_exact_mut(classes));
@@ -122,7 +124,7 @@ impl Engine for Cpu {
         activation: Activation,
         batch: Batch,
     ) -> Array {
-        let shape = conv::Shape { images: batch.images, conv: *conv, bounds: activation.into() };
+        let shape = Shape { images: batch.images, conv: *conv, bounds: activation.into() };
         let no_bias = if bias.is_none() { Buffer::zeros(conv.output) } else { Buffer::default() };
         Self::each(batch, shape.outputs(), |child, y| {
             let [x, w] = [x, weights].map(|array| part(array, child, batch.children));
@@ -142,14 +144,14 @@ impl Engine for Cpu {
         wants_x: bool,
         batch: Batch,
     ) -> Gradients<Array> {
-        let shape = conv::Shape { images: batch.images, conv: *conv, bounds: activation.into() };
+        let shape = Shape { images: batch.images, conv: *conv, bounds: activation.into() };
         let children = batch.children;
-        let mut dx = Buffer::any(if wants_x { children * shape.inputs() } else { 0 });
-        let mut dw = Buffer::any(children * shape.weights());
-        let mut db = Buffer::any(children * conv.output);
+        let mut dx = Buffer::uninit(if wants_x { children * shape.inputs() } else { 0 });
+        let mut dw = Buffer::uninit(children * shape.weights());
+        let mut db = Buffer::uninit(children * conv.output);
         for child in 0..children {
             let [x, w, y, dy] = [x, weights, y, &dy].map(|array| part(array, child, children));
-            let out = conv::Out {
+            let out = ConvGradients {
                 x: wants_x.then(|| part_mut(&mut dx, child, children)),
                 w: part_mut(&mut dw, child, children),
                 b: part_mut(&mut db, child, children),
@@ -176,8 +178,8 @@ impl Engine for Cpu {
         wants_x: bool,
         batch: Batch,
     ) -> Gradients<Array> {
-        let mut dx = Buffer::any(if wants_x { x.len() } else { 0 });
-        let mut dw = Buffer::any(weights.len());
+        let mut dx = Buffer::uninit(if wants_x { x.len() } else { 0 });
+        let mut dw = Buffer::uninit(weights.len());
         for child in 0..batch.children {
             let [x, w, dy] = [x, weights, &dy].map(|array| part(array, child, batch.children));
             let dx = part_mut(&mut dx, child, batch.children);
@@ -187,7 +189,7 @@ impl Engine for Cpu {
     }
 
     fn moments(&self, x: &Array, shape: &NormShape, batch: Batch) -> [Array; 2] {
-        let [mut mean, mut variance] = [0, 1].map(|_| Buffer::any(batch.children * shape.channels));
+        let [mut mean, mut variance] = [0, 1].map(|_| Buffer::uninit(batch.children * shape.channels));
         let out = parts_mut(&mut mean, batch.children).zip(parts_mut(&mut variance, batch.children));
         for (x, (mean, variance)) in parts(x, batch.children).zip(out) {
             norm::moments(x, mean, variance);
@@ -205,7 +207,7 @@ impl Engine for Cpu {
         activation: Activation,
         batch: Batch,
     ) -> Array {
-        let [mut scale, mut shift] = [0, 1].map(|_| Buffer::any(mean.len()));
+        let [mut scale, mut shift] = [0, 1].map(|_| Buffer::uninit(mean.len()));
         for i in 0..mean.len() {
             scale[i] = gamma.map_or(1.0, |gamma| gamma[i]) / (variance[i] + shape.epsilon).sqrt();
             shift[i] = beta[i] - mean[i] * scale[i];
@@ -230,7 +232,7 @@ impl Engine for Cpu {
         let children = batch.children;
         let mut dx = own(dy);
         let [mut spread, mut scale, mut by_x, mut constant, mut dgamma, mut dbeta] =
-            [0; 6].map(|_| Buffer::any(mean.len()));
+            [0; 6].map(|_| Buffer::uninit(mean.len()));
         for i in 0..mean.len() {
             spread[i] = 1.0 / (variance[i] + shape.epsilon).sqrt();
             scale[i] = spread[i] * gamma.map_or(1.0, |gamma| gamma[i]);
@@ -260,37 +262,37 @@ impl Engine for Cpu {
 
     // Pools see all children's images as one batch: each image is by itself.
     fn max_pool(&self, x: &Array, window: &Window, channels: usize, batch: Batch) -> Array {
-        let mut y = Buffer::any(batch.children * batch.images * window.out_pixels() * channels);
+        let mut y = Buffer::uninit(batch.children * batch.images * window.out_pixels() * channels);
         pool::max(window, channels, x, &mut y);
         Rc::new(y)
     }
 
     fn max_pool_backward(&self, x: &Array, y: &Array, dy: Array, window: &Window, channels: usize, _: Batch) -> Array {
-        let mut dx = Buffer::any(x.len());
-        pool::max_back(window, channels, x, y, &dy, &mut Buffer::any(channels), &mut dx);
+        let mut dx = Buffer::uninit(x.len());
+        pool::max_back(window, channels, x, y, &dy, &mut Buffer::uninit(channels), &mut dx);
         Rc::new(dx)
     }
 
     fn average_pool(&self, x: &Array, window: &Window, channels: usize, batch: Batch) -> Array {
-        let mut y = Buffer::any(batch.children * batch.images * window.out_pixels() * channels);
+        let mut y = Buffer::uninit(batch.children * batch.images * window.out_pixels() * channels);
         pool::average(window, channels, x, &mut y);
         Rc::new(y)
     }
 
     fn average_pool_backward(&self, dy: Array, window: &Window, channels: usize, batch: Batch) -> Array {
-        let mut dx = Buffer::any(batch.children * batch.images * window.in_pixels() * channels);
+        let mut dx = Buffer::uninit(batch.children * batch.images * window.in_pixels() * channels);
         pool::average_back(window, channels, &dy, &mut dx);
         Rc::new(dx)
     }
 
     fn global_average(&self, x: &Array, pixels: usize, channels: usize, batch: Batch) -> Array {
-        let mut y = Buffer::any(batch.children * batch.images * channels);
+        let mut y = Buffer::uninit(batch.children * batch.images * channels);
         pool::global(pixels, channels, x, &mut y);
         Rc::new(y)
     }
 
     fn global_average_backward(&self, dy: Array, pixels: usize, channels: usize, batch: Batch) -> Array {
-        let mut dx = Buffer::any(batch.children * batch.images * pixels * channels);
+        let mut dx = Buffer::uninit(batch.children * batch.images * pixels * channels);
         pool::global_back(pixels, channels, &dy, &mut dx);
         Rc::new(dx)
     }
@@ -312,7 +314,7 @@ impl Engine for Cpu {
 
     fn concat(&self, parts: &[Array], pixels: usize, channels: &[usize], batch: Batch) -> Array {
         let total: usize = channels.iter().sum();
-        let mut whole = Buffer::any(batch.children * batch.images * pixels * total);
+        let mut whole = Buffer::uninit(batch.children * batch.images * pixels * total);
         for (pixel, whole) in whole.chunks_exact_mut(total).enumerate() {
             let mut first = 0;
             for (part, &channels) in parts.iter().zip(channels) {
@@ -328,7 +330,7 @@ impl Engine for Cpu {
         let rows = batch.children * batch.images * pixels;
         let mut first = 0;
         let cut = channels.iter().map(|&channels| {
-            let mut part = Buffer::any(rows * channels);
+            let mut part = Buffer::uninit(rows * channels);
             for (pixel, part) in part.chunks_exact_mut(channels).enumerate() {
                 part.copy_from_slice(&whole[pixel * total + first..][..channels]);
             }
@@ -339,8 +341,8 @@ impl Engine for Cpu {
     }
 
     fn cross_entropy(&self, logits: &Array, targets: &Array, classes: usize, batch: Batch) -> Loss<Array> {
-        let mut gradient = Buffer::any(logits.len());
-        let mut sums = Buffer::any(2 * batch.children);
+        let mut gradient = Buffer::uninit(logits.len());
+        let mut sums = Buffer::uninit(2 * batch.children);
         for child in 0..batch.children {
             let [logits, targets] = [logits, targets].map(|array| part(array, child, batch.children));
             let gradient = part_mut(&mut gradient, child, batch.children);

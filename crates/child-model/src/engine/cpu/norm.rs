@@ -1,6 +1,6 @@
 //! Batch normalisation of one child, rows of channels in.
 
-use super::conv::Bounds;
+use super::shape::Bounds;
 use deepaug_simd::for_every_instruction_set;
 
 /// Rows summed in f32 before their sum is added to one in f64: the error stays that of a sum of this many.

@@ -1,6 +1,6 @@
 //! Pools of one child: the greatest or the mean of each window.
 
-use crate::network::Window;
+use crate::geometry::Window;
 use deepaug_simd::for_every_instruction_set;
 
 /// Where an output pixel's window lies: its image's first pixel, and the rows and columns of it that are inside.

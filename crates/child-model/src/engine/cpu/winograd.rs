@@ -8,8 +8,9 @@
 
 #![expect(clippy::needless_range_loop, reason = "rows and columns of a tile are clearer by number than by iterator")]
 
-use super::conv::{Out, Shape, room};
+use super::buffer::Buffer;
 use super::matrix::{Strides, multiply};
+use super::shape::{ConvGradients, Shape};
 use super::vector::LANES;
 use super::vector::{Vector, for_every_vector};
 
@@ -71,11 +72,11 @@ impl Tiles {
 pub(super) fn forward(shape: &Shape, x: &[f32], w: &[f32], b: &[f32], y: &mut [f32]) {
     let (input, output) = (shape.conv.input, shape.conv.output);
     let tiles = Tiles::new(shape);
-    let mut u = room(PLACES * input * output);
+    let mut u = Buffer::uninit(PLACES * input * output);
     transform_weights(input * output, w, &mut u);
     let size = tiles.block_size(shape);
-    let mut v = room(PLACES * place_stride(size, input));
-    let mut m = room(PLACES * place_stride(size, output));
+    let mut v = Buffer::uninit(PLACES * place_stride(size, input));
+    let mut m = Buffer::uninit(PLACES * place_stride(size, output));
     for (first, count) in tiles.blocks(shape) {
         transform_inputs(shape, &tiles, first, count, x, &mut v);
         for k in 0..PLACES {
@@ -91,15 +92,15 @@ pub(super) fn forward(shape: &Shape, x: &[f32], w: &[f32], b: &[f32], y: &mut [f
     }
 }
 
-pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32], out: &mut Out<'_>) {
+pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32], out: &mut ConvGradients<'_>) {
     let (input, output) = (shape.conv.input, shape.conv.output);
     let tiles = Tiles::new(shape);
-    let mut u = room(PLACES * input * output);
+    let mut u = Buffer::uninit(PLACES * input * output);
     transform_weights(input * output, w, &mut u);
     let size = tiles.block_size(shape);
-    let mut v = room(PLACES * place_stride(size, input));
-    let mut z = room(PLACES * place_stride(size, output));
-    let mut du = room(PLACES * input * output);
+    let mut v = Buffer::uninit(PLACES * place_stride(size, input));
+    let mut z = Buffer::uninit(PLACES * place_stride(size, output));
+    let mut du = Buffer::uninit(PLACES * input * output);
     if let Some(dx) = out.x.as_deref_mut() {
         dx.fill(0.0);
     }

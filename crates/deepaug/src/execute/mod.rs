@@ -1,0 +1,3 @@
+//! Where trainings are carried out.
+
+pub(crate) mod workers;

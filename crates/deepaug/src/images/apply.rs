@@ -1,0 +1,173 @@
+//! Augmented copies of a folder of images, for trainers that read folders.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use deepaug_augmenter::{Copy, Op, Policy};
+use deepaug_dataset::DataError;
+use deepaug_dataset::files::{image_files, png, read_image};
+use ndarray::{Array4, Axis};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::rng::{Purpose, derive};
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Apply {
+    /// The policies; each round uses the next of them.
+    pub policies: Vec<Policy>,
+    /// How often the policies make their copies.
+    pub rounds: usize,
+    /// Whether each round makes one copy of every image, by a sub-policy drawn at random, instead of a copy by each
+    /// sub-policy of its portion.
+    pub one_each: bool,
+    /// Whether the images themselves are written too.
+    pub originals: bool,
+    /// Decides everything random.
+    pub seed: u64,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// Images that were read.
+    pub images: usize,
+    /// Augmented copies that were written.
+    pub copies: usize,
+}
+
+impl Apply {
+    /// Writes the copies of all images below `from` into the same folders below `to`, which is new or empty, as PNG files
+    /// whose names tell round and sub-policy: `cat.jpg` becomes `cat-aug1a.png`. The folder appears when it is complete.
+    /// `progress` hears how many images are done, and how many there are; an answer of `false` stops the work.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names an image that cannot be read, [`Error::File`] what cannot be written,
+    /// [`Error::Stopped`] that it was stopped.
+    pub fn run(
+        &self,
+        from: &Path,
+        to: &Path,
+        progress: &(dyn Fn(usize, usize) -> bool + Sync),
+    ) -> Result<Applied, Error> {
+        let files = image_files(from)?;
+        if std::fs::read_dir(to).is_ok_and(|mut inside| inside.next().is_some()) {
+            let why = std::io::Error::other("the folder is not empty; name a new one, or empty it");
+            return Err(Error::file(to, why));
+        }
+        let parent = match to.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        std::fs::create_dir_all(parent).map_err(|source| Error::file(parent, source))?;
+        let draft = tempfile::Builder::new()
+            .prefix(".deepaug-")
+            .tempdir_in(parent)
+            .map_err(|source| Error::file(parent, source))?;
+
+        let mut copies: Vec<Vec<(usize, Copy)>> = vec![Vec::new(); files.len()];
+        for round in 0..self.rounds {
+            let (policy, seed) = (self.policy(round), Self::seed_of_round(self.seed, round));
+            let plan =
+                if self.one_each { policy.plan_one_each(files.len(), seed) } else { policy.plan(files.len(), seed) };
+            for copy in plan {
+                copies[copy.source].push((round, copy));
+            }
+        }
+        let stems = stems(&files);
+        let done = Mutex::new(0);
+        files.par_iter().enumerate().try_for_each(|(i, file)| {
+            let folder = file.parent().and_then(|folder| folder.strip_prefix(from).ok()).unwrap_or(Path::new(""));
+            let folder = draft.path().join(folder);
+            std::fs::create_dir_all(&folder).map_err(|source| Error::file(&folder, source))?;
+            if self.originals {
+                let target = folder.join(file.file_name().unwrap_or_default());
+                std::fs::copy(file, &target).map_err(|source| Error::file(file, source))?;
+            }
+            self.write(file, &copies[i], &files, &folder, &stems[i])?;
+            let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *done += 1;
+            if progress(*done, files.len()) { Ok(()) } else { Err(Error::Stopped) }
+        })?;
+
+        let draft = draft.keep();
+        open_to_all(&draft);
+        std::fs::rename(&draft, to).map_err(|source| {
+            let _ = std::fs::remove_dir_all(&draft);
+            Error::file(to, source)
+        })?;
+        Ok(Applied { images: files.len(), copies: copies.iter().map(Vec::len).sum() })
+    }
+
+    fn policy(&self, round: usize) -> &Policy {
+        &self.policies[round % self.policies.len()]
+    }
+
+    /// The seed under which a round's copies are those of [`Policy::copies`].
+    pub fn seed_of_round(seed: u64, round: usize) -> u64 {
+        derive(seed, Purpose::Sample, round as u64)
+    }
+
+    fn write(
+        &self,
+        file: &Path,
+        copies: &[(usize, Copy)],
+        files: &[PathBuf],
+        folder: &Path,
+        stem: &OsString,
+    ) -> Result<(), Error> {
+        if copies.is_empty() {
+            return Ok(());
+        }
+        let image = read_image(file)?;
+        for &(round, copy) in copies {
+            let policy = self.policy(round);
+            let mut copied = image.clone();
+            let own = policy.sub_policies[copy.sub_policy].ops.iter().any(|step| step.op == Op::SamplePairing);
+            // Further draws may bring any of the ops.
+            let pairs = own || (policy.draws > 1 && policy.steps().any(|step| step.op == Op::SamplePairing));
+            // Any other image serves; a fixed distance spares every copy from reading all of them.
+            let other = &files[(copy.source + 1 + round) % files.len()];
+            let others = if pairs { read_image(other)?.insert_axis(Axis(0)) } else { Array4::zeros((0, 0, 0, 0)) };
+            if pairs && others.index_axis(Axis(0), 0).dim() != image.dim() {
+                let why = format!("not of the size of {}; sample-pairing needs images of one size", other.display());
+                return Err(DataError::Unusable { path: file.into(), why }.into());
+            }
+            policy.apply(copy, copied.view_mut(), others.view(), Self::seed_of_round(self.seed, round));
+            let mut name = stem.clone();
+            // One copy a round needs no letter to tell it from others.
+            let sub_policy = if self.one_each { 0 } else { copy.sub_policy };
+            let letter = char::from(b'a' + (sub_policy % 26) as u8);
+            name.push(format!("-aug{}{letter}.png", round + 1));
+            let path = folder.join(name);
+            let bytes = png(copied).map_err(|why| Error::file(&path, std::io::Error::other(why)))?;
+            std::fs::write(&path, bytes).map_err(|source| Error::file(&path, source))?;
+        }
+        Ok(())
+    }
+}
+
+/// What the names of each file's copies begin with: its stem, or its whole name where another file has the same stem.
+fn stems(files: &[PathBuf]) -> Vec<OsString> {
+    let stem = |file: &Path| file.with_extension("");
+    let mut counts: HashMap<PathBuf, usize> = HashMap::new();
+    files.iter().for_each(|file| *counts.entry(stem(file)).or_default() += 1);
+    let alone = |file: &PathBuf| counts.get(&stem(file)).is_none_or(|&count| count == 1);
+    let names = files.iter().map(|file| if alone(file) { file.file_stem() } else { file.file_name() });
+    names.map(|name| name.unwrap_or_default().to_owned()).collect()
+}
+
+/// Temporary folders are their owner's alone; a result is as open as any other new folder.
+fn open_to_all(folder: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755));
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+}

@@ -1,0 +1,155 @@
+//! Pictures of what ops and policies do to the user's images, and a warning where they may destroy what an image shows.
+
+use std::path::Path;
+
+use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy, sheet};
+use deepaug_child_model::{Device, DeviceChoice, Model, Net, Settings, Training};
+use deepaug_dataset::files::png;
+use deepaug_dataset::{Dataset, Split, SplitSizes};
+use ndarray::{Array3, Array4, Axis};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::config::auto::Auto;
+use crate::error::Error;
+use crate::files::write_whole;
+use crate::study::objective::Fold;
+
+/// Images in a sheet of policies: one of each class, up to this many.
+const SHOWN: usize = 8;
+/// Images that the check trains on and measures on, at most.
+const CHECKED: [usize; 2] = [2000, 500];
+/// Epochs that the check trains.
+const EPOCHS: usize = 10;
+/// An op is suspected when the child keeps less than this part of its accuracy above chance.
+const LEAST_KEPT: f64 = 0.5;
+
+/// Sub-policies of a policy that are drawn, at most.
+const DRAWN: usize = 12;
+
+/// A sheet of policies on images of different classes: see [`sheet::policy`]. Of a policy with very many sub-policies, as
+/// published ones have, it shows some, in even steps.
+pub fn policy_sheet(policies: &[Policy], dataset: &Dataset, draws: usize, seed: u64) -> Array3<u8> {
+    let images = of_each_class(dataset);
+    let sheets: Vec<Array3<u8>> = policies
+        .iter()
+        .map(|policy| {
+            let all = policy.sub_policies.len();
+            let shown = (0..all.min(DRAWN)).map(|i| policy.sub_policies[i * all / all.min(DRAWN)].clone());
+            sheet::policy(&Policy { sub_policies: shown.collect(), ..policy.clone() }, images.view(), draws, seed)
+        })
+        .collect();
+    let views: Vec<_> = sheets.iter().map(|sheet| sheet.view()).collect();
+    ndarray::concatenate(Axis(0), &views).expect("sheets of the same images have one width")
+}
+
+/// The first image of each class, of the first classes.
+pub(crate) fn of_each_class(dataset: &Dataset) -> Array4<u8> {
+    let first = |class| dataset.labels().iter().position(|&label| label == class);
+    dataset.gather(&(0..dataset.classes().len()).filter_map(first).take(SHOWN).collect::<Vec<_>>())
+}
+
+/// A sheet of ops by magnitude, on the set's first image: see [`sheet::ops`].
+pub fn op_sheet(ranges: RangeTable, ops: &[Op], dataset: &Dataset, seed: u64) -> Array3<u8> {
+    sheet::ops(ranges, ops, of_each_class(dataset).view(), seed)
+}
+
+/// Writes a sheet as a PNG file, whole or not at all.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn write_sheet(sheet: Array3<u8>, path: &Path) -> Result<(), Error> {
+    let bytes = png(sheet).map_err(|why| Error::file(path, std::io::Error::other(why)))?;
+    write_whole(path, &bytes)
+}
+
+/// How well a child that was trained without augmentation knows images that an op has changed. That it does not is a hint,
+/// no proof: it never saw such images. What it does prove is that the op is no small matter for these images.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LabelCheck {
+    /// Accuracy on images as they are.
+    pub accuracy: f64,
+    /// What guessing would give: the share of the most frequent class.
+    pub chance: f64,
+    /// Accuracy on the images that each op has changed.
+    pub ops: Vec<CheckedOp>,
+}
+
+/// An op of a [`LabelCheck`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckedOp {
+    /// The op.
+    pub op: Op,
+    /// Its magnitude.
+    pub magnitude: f64,
+    /// The child's accuracy on images that have all been changed by it.
+    pub accuracy: f64,
+    /// Whether most of what the child knew is gone: look whether a person can still tell the classes.
+    pub suspect: bool,
+}
+
+impl LabelCheck {
+    /// Trains a small net on up to 2000 images, and measures it on up to 500 others as they are and after each op.
+    ///
+    /// # Errors
+    /// [`Error::Data`] and [`Error::Child`]: too few or too small images; [`Error::Device`].
+    pub fn run(ranges: RangeTable, steps: &[Step], dataset: &Dataset, seed: u64) -> Result<Self, Error> {
+        // Half of a small set is kept for measuring.
+        let sizes = SplitSizes::counts(CHECKED[0].min(dataset.len() / 2), CHECKED[1]);
+        let split = Split::draw(dataset, sizes, seed)?;
+        let fold = Fold::new(dataset, &split.train, &split.validation);
+        let set = fold.set(dataset.classes().len());
+        let (others, truth) = (set.validation_images, set.validation_labels);
+        let model = Model::SimpleCnn;
+        let settings = Settings { batch_size: 32, standardize: true, ..Settings::plain(EPOCHS, model.optimiser()) };
+        let none = Policy::none(ranges);
+        let training = Training { set, policy: &none, settings: &settings, seed, initial_weights: None };
+        let net = Net::new(model, Device::open(DeviceChoice::Cpu)?);
+        let changed = steps.iter().map(|step| {
+            let ops = vec![Step { probability: 1.0, ..*step }];
+            Policy::new(ranges, 1.0, vec![SubPolicy { ops }]).copies(others, seed).images
+        });
+        let accuracies = net.accuracies(&training, std::iter::once(others.to_owned()).chain(changed))?;
+        let count = |class: usize| truth.iter().filter(|&&label| label == class).count();
+        let chance = (0..set.classes).map(count).max().unwrap_or(0) as f64 / truth.len() as f64;
+        let accuracy = accuracies[0];
+        let checked = |(step, &kept): (&Step, &f64)| CheckedOp {
+            op: step.op,
+            magnitude: step.magnitude,
+            accuracy: kept,
+            suspect: kept - chance < LEAST_KEPT * (accuracy - chance),
+        };
+        Ok(Self { accuracy, chance, ops: steps.iter().zip(&accuracies[1..]).map(checked).collect() })
+    }
+
+    /// The distinct steps of policies.
+    pub fn steps(policies: &[Policy]) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        for step in policies.iter().flat_map(Policy::steps) {
+            if !steps.iter().any(|known| (known.op, known.magnitude) == (step.op, step.magnitude)) {
+                steps.push(*step);
+            }
+        }
+        steps
+    }
+}
+
+/// The images that a preview is drawn on: those at `path`, or else of the study that found the policies, or else those
+/// inside the program.
+///
+/// # Errors
+/// [`Error::Data`].
+pub fn preview_images(
+    path: Option<&Path>,
+    image_size: Option<Auto<u32>>,
+    study: Option<&Config>,
+) -> Result<Dataset, Error> {
+    let mut config = study.cloned().unwrap_or_default();
+    if let Some(path) = path {
+        // The study's ways of reading are for the study's images.
+        let (data, image_size) = (path.to_string_lossy().into_owned(), config.image_size);
+        config = Config { data, image_size, ..Config::default() };
+    }
+    config.image_size = image_size.unwrap_or(config.image_size);
+    crate::images::data::read(&config)
+}

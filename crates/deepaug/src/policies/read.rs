@@ -1,0 +1,131 @@
+//! Reading policies: from a file, from a study that found some, or published ones by name.
+
+use std::path::{Path, PathBuf};
+
+use deepaug_augmenter::export::{Target, export};
+use deepaug_augmenter::{Op, Policy, Published, selection};
+use serde::Deserialize;
+
+use crate::config::{Config, SearchSpace};
+use crate::error::{ConfigError, Error};
+use crate::layout;
+use crate::study::candidate::distinct;
+
+/// Policies, and where they come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policies {
+    /// The policies, the best first.
+    pub policies: Vec<Policy>,
+    /// The configuration of the study that found them, if one did.
+    pub config: Option<Config>,
+    /// Whether it is a published policy, of which one sub-policy is drawn for each image.
+    pub is_published: bool,
+}
+
+impl Policies {
+    /// Reads up to `top` policies from a JSON file, which holds one or a list, or from a study's folder, of those with the same ops the best; what is neither a
+    /// file nor a folder may be the name of a [published](Published) policy.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the line of a file that holds none; [`Error::Study`] a study without a result.
+    pub fn read(path: &Path, top: usize) -> Result<Self, Error> {
+        if path.is_dir() {
+            return Self::of_study(path, top);
+        }
+        if !path.exists()
+            && let Some(published) = path.to_str().and_then(|name| name.parse::<Published>().ok())
+        {
+            return Ok(Self { policies: vec![published.policy()], config: None, is_published: true });
+        }
+        let text = std::fs::read_to_string(path).map_err(|source| Error::file(path, source))?;
+        let OneOrMore { mut policies } = parse(path, &text)?;
+        policies.truncate(top);
+        if policies.is_empty() {
+            return Err(wrong(path, None, "there is no policy in it".into()));
+        }
+        Ok(Self { policies, config: None, is_published: false })
+    }
+
+    /// The policies as code for another library.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the ops that the library cannot express.
+    pub fn export(&self, target: Target) -> Result<String, Error> {
+        export(&self.policies, target).map_err(|error| ConfigError::new(error.to_string()).into())
+    }
+
+    fn of_study(folder: &Path, top: usize) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Found {
+            top: Vec<Candidate>,
+        }
+        #[derive(Deserialize)]
+        struct Candidate {
+            policy: Policy,
+        }
+        let path = folder.join(layout::RESULT);
+        let text = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound if folder.join(layout::CONFIG).exists() => {
+                let resume = format!("deepaug optimize --resume \"{}\"", folder.display());
+                Error::study(folder, format!("the search has not finished, so it has no result; go on with: {resume}"))
+            }
+            std::io::ErrorKind::NotFound => Error::study(folder, "neither a policy nor the folder of a study"),
+            _ => Error::file(&path, source),
+        })?;
+        let found: Found = parse(&path, &text)?;
+        let found: Vec<Policy> = found.top.into_iter().map(|candidate| candidate.policy).collect();
+        let mut policies = distinct(found, |policy| policy);
+        policies.truncate(top);
+        if policies.is_empty() {
+            return Err(Error::study(folder, "it found no policy"));
+        }
+        let config = Config::read(&folder.join(layout::CONFIG))?;
+        if config.space == SearchSpace::Schemes {
+            // What is to be used is one of them, or none.
+            let path = folder.join(layout::BEST_POLICY);
+            let text = std::fs::read_to_string(&path).map_err(|source| Error::file(&path, source))?;
+            policies = vec![parse(&path, &text)?];
+        }
+        let config = Some(config);
+        Ok(Self { policies, config, is_published: false })
+    }
+}
+
+/// A policy, or a list of them.
+struct OneOrMore {
+    policies: Vec<Policy>,
+}
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Read as what it looks like, so that an error speaks of what is wrong with it.
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let policies = match value {
+            serde_json::Value::Array(all) => all.into_iter().map(serde_json::from_value).collect::<Result<_, _>>(),
+            one => serde_json::from_value(one).map(|policy| vec![policy]),
+        };
+        Ok(Self { policies: policies.map_err(serde::de::Error::custom)? })
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(path: &Path, text: &'a str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        let why = error.to_string();
+        // The line is said once, the way all errors say it.
+        let why = why.split(" at line ").next().unwrap_or(&why).to_owned();
+        wrong(path, (error.line() > 0 && !error.is_data()).then_some(error.line()), format!("not a policy: {why}"))
+    })
+}
+
+fn wrong(path: &Path, line: Option<usize>, why: String) -> Error {
+    ConfigError { file: Some(PathBuf::from(path)), line, why }.into()
+}
+
+/// The ops that names of ops, families or categories stand for, each once.
+///
+/// # Errors
+/// [`Error::Config`] names the nearest name.
+pub fn select_ops(names: &[String]) -> Result<Vec<Op>, Error> {
+    let ops = selection::all_ops(names.iter().map(String::as_str));
+    Ok(ops.map_err(|error| ConfigError::new(error.to_string()))?)
+}

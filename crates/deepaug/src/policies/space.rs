@@ -1,0 +1,217 @@
+//! Policies as points of a search space, and back. The controller knows nothing of images, the augmenter nothing of
+//! searching: this is where they meet.
+
+use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value};
+
+use crate::config::{Config, Portion, SearchSpace};
+use crate::policies::schemes::{FreeScheme, Schemes};
+use crate::study::ledger::{Ledger, Proposal};
+
+/// The least share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has measured, and
+/// a search that finds nothing better would train it again and again.
+const LEAST_PORTION: f64 = 0.1;
+
+/// Translates between [`Policy`] and [`Point`] for one configuration.
+#[derive(Debug, Clone)]
+pub struct Codec {
+    ops: Vec<Op>,
+    ranges: RangeTable,
+    sub_policies: usize,
+    ops_per_sub_policy: usize,
+    portion: Portion,
+    /// What takes the place of all of these.
+    schemes: Option<Schemes>,
+    /// What is tried before anything is proposed: none, then schemes that need no search.
+    given: Vec<FreeScheme>,
+}
+
+/// What is known when a trial is proposed.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// What was proposed for it before, if it was.
+    proposal: Option<Proposal>,
+    /// The policies of all others.
+    tried: Vec<Policy>,
+}
+
+impl Known {
+    pub(crate) fn of(ledger: &Ledger, trial: u64) -> Self {
+        let others = ledger.proposals().filter(|&(number, _)| number != trial);
+        let tried = others.map(|(_, proposal)| proposal.policy.clone()).collect();
+        Self { proposal: ledger.proposal(trial).cloned(), tried }
+    }
+}
+
+impl Codec {
+    /// The codec of a configuration.
+    pub fn new(config: &Config) -> Self {
+        let schemes = (config.space == SearchSpace::Schemes).then(|| Schemes::new(&config.ops));
+        let none = FreeScheme {
+            name: "none".into(),
+            policy: Policy::none(config.ranges),
+            point: schemes.as_ref().and_then(Schemes::none),
+        };
+        let free = schemes.iter().flat_map(Schemes::free).take(config.opt_initial_points);
+        Self {
+            given: std::iter::once(none).chain(free).collect(),
+            ops: config.ops.clone(),
+            ranges: config.ranges,
+            sub_policies: config.sub_policies,
+            ops_per_sub_policy: config.ops_per_sub_policy,
+            portion: config.portion,
+            schemes,
+        }
+    }
+
+    /// What is tried for a trial before anything is proposed: none for trial 0, then the schemes that need no search.
+    pub(crate) fn given(&self, trial: u64) -> Option<&FreeScheme> {
+        self.given.get(usize::try_from(trial).ok()?)
+    }
+
+    /// Whether the space has what is tried for a trial, so that the searcher can be told of it.
+    pub(crate) fn is_of_space(&self, trial: u64) -> bool {
+        self.given(trial).is_none_or(|given| given.point.is_some())
+    }
+
+    /// Proposes a trial, or takes what was proposed for it before, and registers it with the searcher if that does not know it.
+    /// No policy is proposed that an earlier trial has.
+    pub(crate) fn propose(
+        &self,
+        trial: u64,
+        known: &Known,
+        searcher: &mut dyn Searcher,
+    ) -> Result<Proposal, SearchError> {
+        let proposal = match (known.proposal.clone(), self.given(trial).cloned()) {
+            (Some(known), _) => known,
+            (None, Some(FreeScheme { name, policy, point })) => {
+                Proposal { point: point.unwrap_or_else(|| Point(Vec::new())), policy, scheme: Some(name) }
+            }
+            (None, None) => {
+                let point = searcher.ask_unless(trial, &|point| known.tried.contains(&self.decode(point)))?;
+                Proposal { policy: self.decode(&point), point, scheme: None }
+            }
+        };
+        // The searcher knows what it has proposed itself.
+        if self.is_of_space(trial) && searcher.history().trials().all(|(number, _)| number != trial) {
+            searcher.register(trial, proposal.point.clone())?;
+        }
+        Ok(proposal)
+    }
+
+    /// The space that is searched: an op and a magnitude in [0, 1] for each place, and the portion if it is searched. The
+    /// order of sub-policies does not matter: each adds copies of its own.
+    ///
+    /// # Errors
+    /// None for a checked configuration.
+    pub fn space(&self) -> Result<Space, SpaceError> {
+        if let Some(schemes) = &self.schemes {
+            return schemes.space();
+        }
+        let mut space = Space::new();
+        for prefix in self.places() {
+            let (kind, magnitude) = (format!("{prefix}_type"), format!("{prefix}_magnitude"));
+            let ops = self.ops.iter().map(|op| op.name());
+            space = space.categorical(&kind, ops)?.real(&magnitude, 0.0, 1.0)?;
+            // Always declared: it tells the searcher which magnitude belongs to which op.
+            let used = self.ops.iter().filter(|&&op| self.ranges.uses_magnitude(op)).map(|op| op.name());
+            space = space.active_when(&magnitude, &kind, used)?;
+        }
+        // An op twice in a row is one op, or none.
+        if self.ops_per_sub_policy > 1 {
+            let places: Vec<[String; 2]> =
+                self.places().map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
+            for sub_policy in places.chunks(self.ops_per_sub_policy) {
+                space = space.distinct(sub_policy)?;
+            }
+        }
+        if self.sub_policies > 1 {
+            let names: Vec<String> =
+                self.places().flat_map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
+            space = space.exchangeable(names.chunks(2 * self.ops_per_sub_policy))?;
+        }
+        match self.portion {
+            Portion::Searched => space.real("portion", LEAST_PORTION, 1.0),
+            Portion::Fixed(_) => Ok(space),
+        }
+    }
+
+    /// The policy that a point of [`space`](Self::space) stands for.
+    pub fn decode(&self, point: &Point) -> Policy {
+        if let Some(schemes) = &self.schemes {
+            return schemes.decode(point);
+        }
+        let mut values = point.0.iter();
+        let mut next = || values.next().copied();
+        let sub_policies = (0..self.sub_policies)
+            .map(|_| {
+                let mut ops: Vec<Step> = Vec::new();
+                for _ in 0..self.ops_per_sub_policy {
+                    let op = self.ops[next().and_then(Value::category).unwrap_or(0)];
+                    let unit = next().and_then(Value::real).unwrap_or(0.0);
+                    // No place of the space is spent on magnitudes at which nothing is to be seen.
+                    let least = self.ranges.least_magnitude(op);
+                    let step = Step::new(op, least + (1.0 - least) * unit);
+                    // What repeats another does not count in the space.
+                    if ops.iter().all(|other| other.op != op) {
+                        ops.push(step);
+                    }
+                }
+                SubPolicy { ops }.canonical()
+            })
+            .collect();
+        let portion = match self.portion {
+            Portion::Fixed(share) => share,
+            Portion::Searched => next().and_then(Value::real).unwrap_or(LEAST_PORTION),
+        };
+        Policy::new(self.ranges, portion, sub_policies)
+    }
+
+    /// `aug1`, `aug2` for one sub-policy; `A_aug1` … `E_aug2` for more.
+    fn places(&self) -> impl Iterator<Item = String> + '_ {
+        (0..self.sub_policies).flat_map(move |sub_policy| {
+            (1..=self.ops_per_sub_policy).map(move |place| match self.sub_policies == 1 {
+                true => format!("aug{place}"),
+                false => format!("{}_aug{place}", char::from(b'A' + sub_policy as u8)),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn configs() -> impl Strategy<Value = Config> {
+        (1usize..4, 1usize..4, prop_oneof![Just(Portion::Searched), Just(Portion::Fixed(0.5))], any::<bool>()).prop_map(
+            |(sub_policies, ops_per_sub_policy, portion, old)| Config {
+                sub_policies,
+                ops_per_sub_policy,
+                portion,
+                ranges: if old { RangeTable::DeepAugment112 } else { RangeTable::Monotone },
+                ..Config::default()
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn points_become_policies_of_the_configured_shape(config in configs(), seed: u64) {
+            let codec = Codec::new(&config);
+            let space = codec.space().unwrap();
+            let point = space.sample(&mut ChaCha8Rng::seed_from_u64(seed));
+            let policy = codec.decode(&point);
+            prop_assert_eq!(policy.sub_policies.len(), config.sub_policies);
+            for SubPolicy { ops } in &policy.sub_policies {
+                prop_assert!((1..=config.ops_per_sub_policy).contains(&ops.len()));
+                prop_assert!((1..ops.len()).all(|i| ops[..i].iter().all(|earlier| earlier.op != ops[i].op)), "{}", policy);
+            }
+            let text = serde_json::to_string(&policy).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy);
+        }
+    }
+}

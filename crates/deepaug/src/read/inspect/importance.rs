@@ -1,0 +1,127 @@
+//! What matters, in the judgement of the surrogate.
+
+use std::collections::BTreeSet;
+
+use deepaug_controller::{
+    Effect, Explanation, History, LevelValue, Outcome, Point, SearchError, Settings, Space, SpaceError, Value,
+};
+use serde::Serialize;
+
+use super::Trial;
+
+/// Trials from which something can be learnt; with fewer the curves are flat and the shares are chance.
+const FEWEST: usize = 10;
+
+/// The step of a policy that has fewer of them than others.
+const NOTHING: &str = "nothing";
+
+/// How much one choice decides: which ops there are, the magnitude of one of them, the portion.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Importance {
+    /// `op`, `portion`, or `magnitude of` an op.
+    pub of: String,
+    /// The share of the variance of predicted rewards over all policies that it explains alone, in [0, 1].
+    pub share: f64,
+    /// The rewards to expect with each value: ops by name, numbers ascending.
+    pub levels: Vec<Level>,
+}
+
+/// One value, and the reward predicted with it over random policies.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Level {
+    /// The value: the name of an op that one place of the policy has, or a number.
+    pub value: LevelValue,
+    /// The predicted reward.
+    pub reward: f64,
+    /// The standard deviation of that prediction: how unsure the surrogate is.
+    pub deviation: f64,
+}
+
+/// Main effects under the surrogate fitted to the trials (see [`Explanation`]), the most important first. Empty for fewer than
+/// ten trials, or where all rewards are the same.
+pub(super) fn of(trials: &[Trial]) -> Vec<Importance> {
+    // What cannot be fitted cannot be explained; the notebook is worth reading all the same.
+    let explained = if trials.len() < FEWEST { None } else { explain(trials).ok().flatten() };
+    explained.map(|explanation| explanation.effects.into_iter().map(importance).collect()).unwrap_or_default()
+}
+
+fn importance(effect: Effect) -> Importance {
+    let level = |level: deepaug_controller::Level| Level {
+        value: level.value,
+        reward: 1.0 - level.mean,
+        deviation: level.deviation,
+    };
+    let of = match (effect.of, effect.parameters.first()) {
+        (Some(op), _) => format!("magnitude of {op}"),
+        (None, Some(name)) if name == "portion" => name.clone(),
+        _ => "op".into(),
+    };
+    Importance { of, share: effect.importance, levels: effect.levels.into_iter().map(level).collect() }
+}
+
+fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
+    // Policies that draw their ops are no points of one shape.
+    if trials.iter().any(|trial| trial.policy.whole.as_ref().is_some_and(|policy| policy.in_place)) {
+        return Ok(None);
+    }
+    let steps = || trials.iter().flat_map(|trial| trial.policy.sub_policies.iter().flatten());
+    let ops: Vec<&str> = steps().map(|step| step.op.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
+    // As many steps as some policy has; where another has fewer, its step is nothing.
+    let mut shape: Vec<usize> = Vec::new();
+    for trial in trials {
+        shape.resize(shape.len().max(trial.policy.sub_policies.len()), 0);
+        shape.iter_mut().zip(&trial.policy.sub_policies).for_each(|(most, steps)| *most = steps.len().max(*most));
+    }
+    let portion = |trial: &Trial| trial.policy.portion.unwrap_or(1.0);
+    let (least, most) = ends(trials.iter().map(portion));
+    let has_portion = least < most;
+    let places: usize = shape.iter().sum();
+    let lacks = trials.iter().any(|trial| trial.policy.sub_policies.iter().flatten().count() < places);
+    let mut space = space(&ops, &shape, lacks, ends(steps().map(|step| step.magnitude).chain([0.0, 1.0])))?;
+    if has_portion {
+        space = space.real("portion", least, most)?;
+    }
+    let mut history = History::default();
+    for trial in trials {
+        let Some(reward) = trial.reward else { continue };
+        let mut values = Vec::new();
+        for (place, &most) in shape.iter().enumerate() {
+            let steps = trial.policy.sub_policies.get(place).map(Vec::as_slice).unwrap_or_default();
+            for step in (0..most).map(|step| steps.get(step)) {
+                let op = step.and_then(|step| ops.binary_search(&step.op.as_str()).ok()).unwrap_or(ops.len());
+                values.extend([Value::Category(op), Value::Real(step.map_or(0.0, |step| step.magnitude))]);
+            }
+        }
+        values.extend(has_portion.then(|| Value::Real(portion(trial))));
+        history.register(&space, trial.trial, Point(values))?;
+        history.tell(trial.trial, Outcome::Cost(1.0 - reward))?;
+    }
+    Explanation::of(&space, &history, &Settings::default(), 0)
+}
+
+/// The space that the trials of a notebook are of, as far as the notebook tells.
+fn space(ops: &[&str], shape: &[usize], lacks: bool, (low, high): (f64, f64)) -> Result<Space, SpaceError> {
+    let mut space = Space::new();
+    let mut groups = Vec::new();
+    for (sub_policy, &length) in shape.iter().enumerate() {
+        let mut group = Vec::new();
+        for place in 0..length {
+            let (kind, magnitude) = (format!("{sub_policy}.{place}.op"), format!("{sub_policy}.{place}.magnitude"));
+            let choices = ops.iter().copied().chain(lacks.then_some(NOTHING));
+            space = space.categorical(&kind, choices)?.real(&magnitude, low, high)?;
+            // It tells which magnitude belongs to which op.
+            space = space.active_when(&magnitude, &kind, ops)?;
+            group.extend([kind, magnitude]);
+        }
+        groups.push(group);
+    }
+    if shape.len() > 1 && shape.iter().all(|length| *length == shape[0]) {
+        space = space.exchangeable(groups)?;
+    }
+    Ok(space)
+}
+
+/// The lowest and the highest of some numbers.
+fn ends(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
+    numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| (low.min(number), high.max(number)))
+}

@@ -1,0 +1,264 @@
+//! Charts as SVG, drawn by hand: a page that needs no script shows them anywhere, and prints them sharp.
+
+use deepaug_controller::LevelValue;
+use maud::{Markup, html};
+
+use crate::read::inspect::Level;
+
+const WIDTH: f64 = 720.0;
+/// Letters of the labels, about so wide at the size of the style sheet.
+const LETTER: f64 = 8.0;
+
+/// Values from `low` to `high` on a line from `from` to `to`.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Scale {
+    /// A scale that holds all values, with a little room, and is never empty.
+    fn around(values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
+        let finite = values.into_iter().filter(|value| value.is_finite());
+        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+        let room = if high > low { 0.05 * (high - low) } else { 0.5 * high.abs().max(0.01) };
+        Self { low: low - room, high: high + room, from, to }
+    }
+
+    fn at(self, value: f64) -> f64 {
+        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
+    }
+
+    /// Round values within, about `count` of them.
+    fn ticks(self, count: usize) -> Vec<f64> {
+        let rough = (self.high - self.low) / count.max(1) as f64;
+        let power = 10f64.powf(rough.log10().floor());
+        let step =
+            [1.0, 2.0, 5.0, 10.0].into_iter().map(|part| part * power).find(|&step| step >= rough).unwrap_or(rough);
+        let first = (self.low / step).ceil() as i64;
+        (first..).map(|i| i as f64 * step).take_while(|&tick| tick <= self.high).take(50).collect()
+    }
+}
+
+/// A tick's label with no more digits than its step needs.
+fn label(tick: f64, ticks: &[f64], unit: &str) -> String {
+    let step = ticks.get(1).map_or(1.0, |second| second - ticks[0]);
+    let digits = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
+    format!("{:.digits$}{unit}", if tick == 0.0 { 0.0 } else { tick })
+}
+
+/// A row of [`intervals`].
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) note: String,
+    pub(super) value: f64,
+    pub(super) interval: Option<(f64, f64)>,
+    /// What the page is about.
+    pub(super) is_subject: bool,
+}
+
+/// Values with their intervals, one below the other, and a line at 0 if `zero` names what lies there.
+pub(super) fn intervals(rows: &[Row], unit: &str, zero: Option<&str>) -> Markup {
+    const STEP: f64 = 30.0;
+    let left = 14.0 + LETTER * rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0) as f64;
+    let right = 14.0 + LETTER * rows.iter().map(|row| row.note.chars().count()).max().unwrap_or(0) as f64;
+    let (top, bottom) = (if zero.is_some() { 22.0 } else { 6.0 }, 26.0);
+    let ends = |row: &Row| row.interval.map_or([row.value; 3], |(low, high)| [row.value, low, high]);
+    let values = rows.iter().flat_map(ends).chain(zero.map(|_| 0.0));
+    let x = Scale::around(values, left, WIDTH - right);
+    let height = top + STEP * rows.len() as f64 + bottom;
+    let (ticks, base) = (x.ticks(6), height - bottom);
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {height:.0}")) role="img" {
+            @for &tick in &ticks {
+                line.grid x1=(px(x.at(tick))) x2=(px(x.at(tick))) y1=(px(top)) y2=(px(base)) {}
+                text.tick x=(px(x.at(tick))) y=(px(base + 17.0)) text-anchor="middle" { (label(tick, &ticks, unit)) }
+            }
+            @if let Some(zero) = zero {
+                line.zero x1=(px(x.at(0.0))) x2=(px(x.at(0.0))) y1=(px(top)) y2=(px(base)) {}
+                text.tick x=(px(x.at(0.0))) y="14" text-anchor="middle" { (zero) }
+            }
+            @for (i, row) in rows.iter().enumerate() {
+                @let y = top + STEP * (i as f64 + 0.5);
+                g class=(if row.is_subject { "subject" } else { "other" }) {
+                    text.name x=(px(left - 10.0)) y=(px(y + 5.0)) text-anchor="end" { (row.name) }
+                    @if let Some((low, high)) = row.interval {
+                        line.reach x1=(px(x.at(low))) x2=(px(x.at(high))) y1=(px(y)) y2=(px(y)) {}
+                        line.reach x1=(px(x.at(low))) x2=(px(x.at(low))) y1=(px(y - 5.0)) y2=(px(y + 5.0)) {}
+                        line.reach x1=(px(x.at(high))) x2=(px(x.at(high))) y1=(px(y - 5.0)) y2=(px(y + 5.0)) {}
+                    }
+                    circle cx=(px(x.at(row.value))) cy=(px(y)) r="5.5" {}
+                    text.note x=(px(WIDTH - right + 12.0)) y=(px(y + 5.0)) { (row.note) }
+                }
+            }
+        }
+    }
+}
+
+/// A line of [`lines`].
+pub(super) struct Line {
+    pub(super) name: &'static str,
+    /// Its class in the style sheet.
+    pub(super) class: &'static str,
+    pub(super) points: Vec<(f64, f64)>,
+    /// Low and high values around each point.
+    pub(super) band: Vec<(f64, f64)>,
+    /// Whether only the points are drawn.
+    pub(super) is_dots: bool,
+    /// Whether it goes on level to the next point.
+    pub(super) is_steps: bool,
+}
+
+impl Line {
+    pub(super) fn new(name: &'static str, class: &'static str, points: Vec<(f64, f64)>) -> Self {
+        Self { name, class, points, band: Vec::new(), is_dots: false, is_steps: false }
+    }
+}
+
+/// Lines over a common axis, with their names above.
+pub(super) fn lines(lines: &[Line], across: &str, up: &str) -> Markup {
+    const HEIGHT: f64 = 280.0;
+    let (left, top, bottom) = (56.0, 34.0, 44.0);
+    let x = Scale::around(lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)), left, WIDTH - 12.0);
+    let heights = lines.iter().flat_map(|line| {
+        line.points.iter().map(|point| point.1).chain(line.band.iter().flat_map(|&(low, high)| [low, high]))
+    });
+    let y = Scale::around(heights, HEIGHT - bottom, top);
+    let (x_ticks, y_ticks) = (x.ticks(8), y.ticks(5));
+    let whole: Vec<f64> = x_ticks.iter().copied().filter(|tick| tick.fract() == 0.0).collect();
+    let mut places = vec![left];
+    for line in lines {
+        places.push(places[places.len() - 1] + 44.0 + LETTER * line.name.chars().count() as f64);
+    }
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" {
+            @for &tick in &y_ticks {
+                line.grid x1=(px(left)) x2=(px(WIDTH - 12.0)) y1=(px(y.at(tick))) y2=(px(y.at(tick))) {}
+                text.tick x=(px(left - 8.0)) y=(px(y.at(tick) + 4.0)) text-anchor="end" { (label(tick, &y_ticks, "")) }
+            }
+            @for &tick in &whole {
+                text.tick x=(px(x.at(tick))) y=(px(HEIGHT - bottom + 18.0)) text-anchor="middle" { (label(tick, &[0.0, 1.0], "")) }
+            }
+            text.tick x=(px(0.5 * (left + WIDTH))) y=(px(HEIGHT - 6.0)) text-anchor="middle" { (across) }
+            text.tick x="14" y=(px(0.5 * (top + HEIGHT - bottom))) text-anchor="middle"
+                transform=(format!("rotate(-90 14 {:.1})", 0.5 * (top + HEIGHT - bottom))) { (up) }
+            @for (line, &place) in lines.iter().zip(&places) {
+                g class=(line.class) {
+                    @if !line.band.is_empty() { path.band d=(band(line, x, y)) {} }
+                    @if line.is_dots {
+                        @for &(a, b) in &line.points { circle cx=(px(x.at(a))) cy=(px(y.at(b))) r="3.2" {} }
+                    } @else {
+                        path.line d=(path(line, x, y)) {}
+                    }
+                    rect x=(px(place)) y="8" width="16" height="4" {}
+                    text.key x=(px(place + 22.0)) y="14" { (line.name) }
+                }
+            }
+        }
+    }
+}
+
+fn path(line: &Line, x: Scale, y: Scale) -> String {
+    let mut path = String::new();
+    for (i, &(a, b)) in line.points.iter().enumerate() {
+        if i > 0 && line.is_steps {
+            path.push_str(&format!("H{:.1}", x.at(a)));
+        }
+        path.push_str(&format!("{}{:.1} {:.1}", if i == 0 { 'M' } else { 'L' }, x.at(a), y.at(b)));
+    }
+    path
+}
+
+fn band(line: &Line, x: Scale, y: Scale) -> String {
+    let edge = |end: fn(&(f64, f64)) -> f64| {
+        line.points
+            .iter()
+            .zip(&line.band)
+            .map(move |(point, band)| format!("{:.1} {:.1}", x.at(point.0), y.at(end(band))))
+    };
+    let there: Vec<String> = edge(|band| band.0).collect();
+    let back: Vec<String> = edge(|band| band.1).collect();
+    format!("M{}L{}Z", there.join("L"), back.into_iter().rev().collect::<Vec<_>>().join("L"))
+}
+
+/// Rewards by magnitude for one op, and the curve that the surrogate has learnt: a small picture among many, all on one
+/// scale from `low` to `high`.
+pub(super) fn magnitudes(uses: &[(f64, f64)], learnt: &[Level], low: f64, high: f64, base: Option<f64>) -> Markup {
+    let mut curve = Line::new("", "best", Vec::new());
+    for level in learnt {
+        if let LevelValue::Number(magnitude) = level.value {
+            curve.points.push((magnitude, level.reward));
+            curve.band.push((level.reward - level.deviation, level.reward + level.deviation));
+        }
+    }
+    let x = Scale { low: 0.0, high: 1.0, from: 8.0, to: 152.0 };
+    let y = Scale::around([low, high], 82.0, 6.0);
+    html! {
+        svg viewBox="0 0 160 100" role="img" {
+            line.axis x1="8" x2="152" y1="86" y2="86" {}
+            @if let Some(base) = base {
+                line.zero x1="8" x2="152" y1=(px(y.at(base))) y2=(px(y.at(base))) {}
+            }
+            @if !curve.points.is_empty() {
+                g.best {
+                    path.band d=(band(&curve, x, y)) {}
+                    path.line d=(path(&curve, x, y)) {}
+                }
+            }
+            text.small x="8" y="97" { "0" }
+            text.small x="152" y="97" text-anchor="end" { "1" }
+            g.subject {
+                @for &(magnitude, reward) in uses { circle cx=(px(x.at(magnitude))) cy=(px(y.at(reward))) r="3" {} }
+            }
+        }
+    }
+}
+
+/// A coordinate with a digit after the point.
+fn px(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_within() {
+        for (low, high, expected) in
+            [(0.0, 1.0, vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), (-3.2, 7.9, vec![-2.0, 0.0, 2.0, 4.0, 6.0])]
+        {
+            let ticks = Scale { low, high, from: 0.0, to: 1.0 }.ticks(6);
+            assert!(ticks.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12) && ticks.len() == expected.len());
+        }
+        assert_eq!(label(0.2, &[0.0, 0.2], ""), "0.2");
+        assert_eq!(label(-0.0, &[-0.5, 0.0], " %"), "0.0 %");
+        assert_eq!(label(40.0, &[20.0, 40.0], ""), "40");
+    }
+
+    #[test]
+    fn nothing_and_equal_values_still_have_a_scale() {
+        for values in [vec![], vec![f64::NAN], vec![0.5, 0.5], vec![0.0]] {
+            let scale = Scale::around(values, 0.0, 100.0);
+            assert!(scale.low < scale.high && !scale.ticks(5).is_empty());
+        }
+    }
+
+    #[test]
+    fn names_are_escaped_and_places_are_numbers() {
+        let row = |name: &str, value| Row {
+            name: name.into(),
+            note: "n".into(),
+            value,
+            interval: Some((value - 1.0, value + 1.0)),
+            is_subject: false,
+        };
+        let text = intervals(&[row("<b>", 1.0), row("c", -2.0)], " %", Some("none")).into_string();
+        assert!(text.contains("&lt;b&gt;") && !text.contains("NaN") && !text.contains("inf"), "{text}");
+        let text = lines(&[Line::new("a", "best", vec![(0.0, 1.0)])], "x", "y").into_string();
+        assert!(text.contains("class=\"best\"") && !text.contains("NaN"), "{text}");
+    }
+}

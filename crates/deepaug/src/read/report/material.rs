@@ -1,0 +1,95 @@
+//! What a page is made of: all that lies in a study's folder, and the study's images.
+
+use std::path::{Path, PathBuf};
+
+use deepaug_augmenter::Policy;
+use ndarray::Array4;
+use serde::Deserialize;
+
+use crate::compare::ComparisonResult;
+use crate::config::Config;
+use crate::error::Error;
+use crate::images::data::read;
+use crate::images::preview::of_each_class;
+use crate::layout;
+use crate::read::inspect::Inspection;
+use crate::study::candidate::Gain;
+use crate::study::result::Verdict;
+
+/// The part of `result.json` that a page shows.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Found {
+    /// What to use, in words; absent in results of older versions.
+    #[serde(default)]
+    pub(super) answer: Option<String>,
+    /// The best first.
+    pub(super) top: Vec<Candidate>,
+    pub(super) verdict: Verdict,
+}
+
+/// A policy that a search found.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Candidate {
+    pub(super) trial: u64,
+    #[serde(default)]
+    pub(super) scheme: Option<String>,
+    pub(super) policy: Policy,
+    pub(super) search_gain: Option<Gain>,
+    pub(super) fresh_gain: Option<Gain>,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(super) struct Material {
+    pub(super) study: PathBuf,
+    pub(super) config: Config,
+    pub(super) notebook: Inspection,
+    /// Absent until the search has finished.
+    pub(super) found: Option<Found>,
+    /// The comparisons in the study's folder, the one with the most seeds first.
+    pub(super) comparisons: Vec<ComparisonResult>,
+    /// An image of each class, or why there is none.
+    pub(super) images: Result<Array4<u8>, String>,
+    pub(super) sizes: Option<(usize, usize)>,
+}
+
+impl Material {
+    pub(super) fn gather(study: &Path) -> Result<Self, Error> {
+        let path = study.join(layout::CONFIG);
+        if !path.is_file() {
+            return Err(Error::study(study, format!("not a study: there is no {} in it", layout::CONFIG)));
+        }
+        let config = Config::read(&path)?;
+        let dataset = read(&config);
+        let sizes = dataset.as_ref().ok().map(|dataset| (dataset.len(), dataset.classes().len()));
+        let result = study.join(layout::RESULT);
+        Ok(Self {
+            notebook: Inspection::read(study)?,
+            found: result.is_file().then(|| parse(&result)).transpose()?,
+            comparisons: comparisons(study)?,
+            images: dataset.map(|dataset| of_each_class(&dataset)).map_err(|error| error.to_string()),
+            sizes,
+            study: study.into(),
+            config,
+        })
+    }
+}
+
+fn comparisons(study: &Path) -> Result<Vec<ComparisonResult>, Error> {
+    let inside = std::fs::read_dir(study).map_err(|error| Error::file(study, error))?;
+    let mut paths: Vec<PathBuf> = inside.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let is_result = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        layout::is_comparison_result(&name)
+    };
+    paths.retain(is_result);
+    paths.sort();
+    let mut found = paths.iter().map(|path| parse(path)).collect::<Result<Vec<ComparisonResult>, _>>()?;
+    found.sort_by_key(|comparison| std::cmp::Reverse(comparison.seeds));
+    Ok(found)
+}
+
+fn parse<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, Error> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
+    serde_json::from_str(&text).map_err(|error| Error::study(path, format!("not what deepaug wrote: {error}")))
+}

@@ -1,0 +1,60 @@
+//! A study as one page of HTML that needs nothing else: what was asked, what was found, whether it helps, how to use it.
+
+mod answer;
+mod chart;
+mod comparisons;
+mod material;
+mod ops;
+mod pictures;
+mod sections;
+mod words;
+
+use std::path::Path;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use self::answer::Answer;
+use self::material::Material;
+use crate::error::Error;
+use crate::files::write_whole;
+
+/// Writes the page of the study in a folder, whole or not at all. It shows what there is: a search that has not finished, or
+/// was not compared, gives a shorter page.
+///
+/// # Errors
+/// [`Error::Study`] where there is no study or a file of it is damaged, [`Error::File`] where the page cannot be written.
+pub fn write_report(study: &Path, to: &Path) -> Result<(), Error> {
+    let page = page(&Material::gather(study)?).into_string();
+    write_whole(to, page.as_bytes())
+}
+
+fn page(material: &Material) -> Markup {
+    let data = Path::new(&material.config.data).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let answer = Answer::of(material);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (answer.head) " — " (data) }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                main {
+                    h1 { "Does the augmentation that deepaug found help on " (data) "?" }
+                    (answer.show())
+                    (sections::facts(material))
+                    (comparisons::all(material))
+                    (sections::policies(material))
+                    (sections::course(material))
+                    (ops::effects(material))
+                    (sections::learning(material))
+                    (sections::time(material))
+                    (sections::usage(material))
+                    (sections::reproduction(material))
+                }
+            }
+        }
+    }
+}

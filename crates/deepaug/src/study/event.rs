@@ -1,0 +1,238 @@
+//! What a running study says.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use deepaug_augmenter::{Op, Policy};
+use deepaug_child_model::EpochRecord;
+use serde::Serialize;
+
+use crate::study::result::Termination;
+use crate::study::sizing::Sizing;
+
+/// How far a study has come.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Progress {
+    /// Trainings that have ended, confirmation included.
+    pub trainings_done: usize,
+    /// Trainings in all.
+    pub trainings: usize,
+    /// Time left, from the measured speed; absent until a training has ended.
+    #[serde(rename = "seconds_left", serialize_with = "as_seconds")]
+    pub left: Option<Duration>,
+    /// Images that all children together learnt from a second in this run; absent until a training has ended.
+    pub images_per_second: Option<f64>,
+    /// The reward of trial 0, once it is known.
+    pub baseline: Option<f64>,
+    /// The trial with the highest reward so far, trial 0 left out, and its reward.
+    pub best: Option<(u64, f64)>,
+}
+
+fn as_seconds<S: serde::Serializer>(left: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    left.map(|left| left.as_secs_f64().round()).serialize(serializer)
+}
+
+/// Something that happened in a study, in the order in which it did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The study is about to train.
+    Started {
+        /// Its folder.
+        study: PathBuf,
+        /// Images in the training, validation and test part.
+        images: [usize; 3],
+        /// Number of classes.
+        classes: usize,
+        /// What it trains on.
+        device: String,
+        /// Policies to try, besides trial 0.
+        iters: u64,
+        /// Trainings in all.
+        trainings: usize,
+        /// Trials under way at once.
+        workers: usize,
+    },
+    /// Ops that can do nothing to the images are not searched: they change nothing but colours, and all images are grey.
+    OpsLeftOut {
+        /// The ops.
+        ops: Vec<Op>,
+    },
+    /// Sizes that the configuration leaves open have been chosen.
+    Sized(Sizing),
+    /// How long it will take, from the speed of a few steps.
+    Estimated {
+        /// Training images that all children together learn from a second.
+        images_per_second: f64,
+        /// The time for all trainings that are left.
+        #[serde(rename = "seconds", serialize_with = "as_seconds")]
+        left: Option<Duration>,
+    },
+    /// An epoch of the training whose weights every child starts from has ended.
+    Pretraining {
+        /// Epochs in all.
+        epochs: usize,
+        /// The epoch.
+        record: EpochRecord,
+    },
+    /// A policy is about to be judged. Trial 0 has none.
+    TrialStarted {
+        /// Its number.
+        trial: u64,
+        /// The policy.
+        policy: Policy,
+        /// Its name, where it needs no search.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scheme: Option<String>,
+    },
+    /// A child has finished an epoch.
+    Epoch {
+        /// The trial it belongs to.
+        trial: u64,
+        /// Which of the trial's trainings.
+        sample: usize,
+        /// Epochs in all.
+        epochs: usize,
+        /// The epoch.
+        record: EpochRecord,
+    },
+    /// A training has ended.
+    Trained {
+        /// The trial it belongs to.
+        trial: u64,
+        /// Which of the trial's trainings.
+        sample: usize,
+        /// `search` or `confirm`.
+        phase: &'static str,
+        /// The mean of its highest validation accuracies.
+        accuracy: f64,
+        /// Whether it was ended early, being behind.
+        behind: bool,
+    },
+    /// A training has ended through no fault of its own, and is done once more.
+    TrainingRepeated {
+        /// The trial it belongs to.
+        trial: u64,
+        /// Which of the trial's trainings.
+        sample: usize,
+        /// What ended it.
+        why: String,
+    },
+    /// A training has failed; its trial goes on without it.
+    TrainingFailed {
+        /// The trial it belongs to.
+        trial: u64,
+        /// Which of the trial's trainings.
+        sample: usize,
+        /// Why.
+        why: String,
+    },
+    /// A policy has been judged.
+    TrialFinished {
+        /// Its number.
+        trial: u64,
+        /// The policy.
+        policy: Policy,
+        /// Its name, where it needs no search.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scheme: Option<String>,
+        /// Mean over its samples; absent when every training failed.
+        reward: Option<f64>,
+        /// Whether it was ended early, so that the reward is an estimate.
+        behind: bool,
+        /// How far the study has come.
+        progress: Progress,
+    },
+    /// The best policies are about to be trained again with fresh seeds.
+    Confirming {
+        /// Their trials.
+        trials: Vec<u64>,
+        /// Fresh trainings for each, and for no policy.
+        samples: usize,
+    },
+    /// The search has ended, and its best policies are confirmed.
+    SearchEnded {
+        /// What ended it.
+        by: Termination,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { study, images: [train, validation, test], classes, device, iters, trainings, workers } => {
+                write!(
+                    f,
+                    "{classes} classes; {train} images to train on, {validation} to validate on, {test} test images that \
+                 the search never sees\n{iters} policies, {workers} at a time, {trainings} trainings on {device}\nstudy: {}",
+                    study.display()
+                )
+            }
+            Self::Estimated { images_per_second, left } => {
+                let left = left.map(clock).unwrap_or_default();
+                write!(f, "{images_per_second:.0} images a second: about {left} for all trainings")
+            }
+            Self::OpsLeftOut { ops } => {
+                let ops: Vec<&str> = ops.iter().map(|op| op.name()).collect();
+                write!(f, "not searched, for they change nothing on grey images: {}", ops.join(", "))
+            }
+            Self::Sized(sizing) => sizing.fmt(f),
+            Self::TrialStarted { trial, policy, scheme } => write!(f, "trial {trial}: {}", named(policy, scheme)),
+            Self::Epoch { trial, sample, epochs, record } => write!(
+                f,
+                "trial {trial} sample {sample} epoch {}/{epochs}: accuracy {:.3}, validation {:.3}",
+                record.epoch, record.acc, record.val_acc
+            ),
+            Self::Pretraining { epochs, record } => {
+                write!(f, "pre-training epoch {}/{epochs}: validation accuracy {:.3}", record.epoch, record.val_acc)
+            }
+            Self::Trained { trial, sample, accuracy, behind, .. } => {
+                let behind = if *behind { ", behind, ended early" } else { "" };
+                write!(f, "trial {trial} sample {sample}: validation accuracy {accuracy:.4}{behind}")
+            }
+            Self::TrainingRepeated { trial, sample, why } => {
+                write!(f, "trial {trial} sample {sample} is done once more: {why}")
+            }
+            Self::TrainingFailed { trial, sample, why } => write!(f, "trial {trial} sample {sample} failed: {why}"),
+            Self::TrialFinished { trial, policy, scheme, reward, behind, progress } => {
+                match reward {
+                    Some(reward) if *behind => write!(f, "trial {trial}: ended early, estimated {reward:.4}")?,
+                    Some(reward) => write!(f, "trial {trial}: reward {reward:.4}")?,
+                    None => write!(f, "trial {trial}: failed")?,
+                }
+                if let Some((best, reward)) = progress.best {
+                    write!(f, ", best {reward:.4} (trial {best})")?;
+                }
+                if let Some(baseline) = progress.baseline {
+                    write!(f, ", no policy {baseline:.4}")?;
+                }
+                if let Some(speed) = progress.images_per_second {
+                    write!(f, ", {speed:.0} images/s")?;
+                }
+                if let Some(left) = progress.left {
+                    write!(f, ", {} left", clock(left))?;
+                }
+                write!(f, "  [{}]", named(policy, scheme))
+            }
+            Self::Confirming { trials, samples } => write!(
+                f,
+                "confirming the best {} with {samples} fresh seeds each, beside none",
+                if trials.len() == 1 { "policy".into() } else { format!("{} policies", trials.len()) }
+            ),
+            Self::SearchEnded { by } => write!(f, "the search has ended: {by}"),
+        }
+    }
+}
+
+fn named(policy: &Policy, scheme: &Option<String>) -> String {
+    scheme.clone().unwrap_or_else(|| policy.to_string())
+}
+
+/// Minutes and seconds, with hours where there are any.
+pub(crate) fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}

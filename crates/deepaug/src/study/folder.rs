@@ -1,0 +1,88 @@
+//! Making a study's folder, and reading its configuration back.
+
+use std::path::{Path, PathBuf};
+
+use deepaug_child_model::DeviceChoice;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::layout;
+
+/// Where studies go unless told otherwise.
+const STUDIES: &str = "reports/experiments";
+
+/// What may be changed of a study when it is resumed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changes {
+    /// More iterations than before.
+    pub iters: Option<u64>,
+    /// Another device; its trainings are then no longer the same bit for bit.
+    pub device: Option<DeviceChoice>,
+}
+
+/// The configuration as a file.
+pub(crate) fn frozen(config: &Config) -> String {
+    format!("# Frozen by deepaug {}.\n\n{}", env!("CARGO_PKG_VERSION"), config.documented())
+}
+
+/// The configuration of a study on disk.
+pub(crate) fn read_frozen(folder: &Path) -> Result<Config, Error> {
+    let path = folder.join(layout::CONFIG);
+    if !path.is_file() {
+        return Err(Error::study(folder, format!("not a study: there is no {} in it", layout::CONFIG)));
+    }
+    Ok(Config::read(&path)?)
+}
+
+/// The same with changes.
+pub(crate) fn thaw(folder: &Path, changes: &Changes) -> Result<Config, Error> {
+    let mut config = read_frozen(folder)?;
+    if let Some(iters) = changes.iters {
+        if iters < config.iters {
+            return Err(Error::study(
+                folder,
+                format!("the study was made for {} iterations; --iters can only raise that", config.iters),
+            ));
+        }
+        config.iters = iters;
+    }
+    config.device = changes.device.unwrap_or(config.device);
+    Ok(config)
+}
+
+/// Makes the folder that was asked for, which must be new or empty.
+pub(crate) fn claim(folder: &Path) -> Result<PathBuf, Error> {
+    std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
+    let mut inside = std::fs::read_dir(folder).map_err(|error| Error::file(folder, error))?;
+    if inside.next().is_some() {
+        return Err(Error::study(
+            folder,
+            "is not empty; choose another --out, or go on with a study that lies there by --resume",
+        ));
+    }
+    Ok(folder.into())
+}
+
+/// Makes the next folder that is free: the data set's name and a number.
+pub(crate) fn next_free(config: &Config) -> Result<PathBuf, Error> {
+    let root = Path::new(STUDIES);
+    std::fs::create_dir_all(root).map_err(|error| Error::file(root, error))?;
+    let name = Path::new(&config.data).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut number = 1;
+    loop {
+        let folder = root.join(format!("{name}-{number:03}"));
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(Error::file(&folder, error)),
+        }
+    }
+}
+
+/// Takes back what was made of a study that cannot be made: nothing half-made stays behind, and what is not ours does.
+pub(crate) fn unmake(folder: &Path) {
+    for name in [layout::CONFIG, layout::JOURNAL, layout::LOCK] {
+        let _ = std::fs::remove_file(folder.join(name));
+    }
+    let _ = std::fs::remove_dir(folder);
+}

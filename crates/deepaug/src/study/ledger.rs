@@ -1,0 +1,226 @@
+//! What a study knows: its proposals, and what became of their trainings. All of it is in the journal.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use deepaug_augmenter::Policy;
+use deepaug_child_model::History;
+use deepaug_controller::Point;
+
+use crate::config::Config;
+use crate::config::OverfitMeasure;
+use crate::reward::{Reward, reward};
+use crate::study::candidate::{Candidate, mean_reward};
+use crate::study::journal::{Entry, Told};
+
+/// What was proposed for a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Proposal {
+    pub(crate) point: Point,
+    pub(crate) policy: Policy,
+    /// Its name, where it needs no search.
+    pub(crate) scheme: Option<String>,
+}
+
+/// A training that has ended, in this run or an earlier one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Ended {
+    Trained {
+        seed: u64,
+        device: String,
+        history: History,
+        /// It was stopped at a rung.
+        behind: bool,
+    },
+    Failed {
+        seed: u64,
+        device: String,
+        why: String,
+    },
+    /// What somebody else said of it; `whole` when it stands for all samples of its trial.
+    Told {
+        told: Told,
+        whole: bool,
+    },
+}
+
+impl Ended {
+    /// The journal's line.
+    pub(crate) fn entry(&self, trial: u64, sample: usize) -> Entry {
+        match self.clone() {
+            Self::Trained { seed, device, history, behind } => {
+                Entry::Trained { trial, sample, seed, device, history, behind }
+            }
+            Self::Failed { seed, device, why } => Entry::Failed { trial, sample, seed, device, why },
+            Self::Told { told, whole } => Entry::Told { trial, sample: (!whole).then_some(sample), told },
+        }
+    }
+
+    /// The history of a training that gave one.
+    pub(crate) fn history(&self) -> Option<&History> {
+        match self {
+            Self::Trained { history, .. } => Some(history),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self, Self::Trained { behind: true, .. })
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Told { told: Told::Failed(_), .. })
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// Samples of the search; those above them are fresh ones.
+    samples: usize,
+    epochs: usize,
+    last_n_epochs: usize,
+    measure: OverfitMeasure,
+    tolerance: f64,
+    proposed: BTreeMap<u64, Proposal>,
+    ended: BTreeMap<(u64, usize), Ended>,
+}
+
+impl Ledger {
+    pub(crate) fn new(config: &Config, entries: Vec<Entry>) -> Self {
+        let mut ledger = Self {
+            samples: config.opt_samples,
+            epochs: config.epochs(),
+            last_n_epochs: config.opt_last_n_epochs,
+            measure: config.overfit_measure,
+            tolerance: config.overfit_tolerance,
+            proposed: BTreeMap::new(),
+            ended: BTreeMap::new(),
+        };
+        for entry in entries {
+            match entry {
+                Entry::Proposed { trial, point, policy, scheme } => {
+                    ledger.propose(trial, Proposal { point, policy, scheme });
+                }
+                Entry::Trained { trial, sample, seed, device, history, behind } => {
+                    ledger.end(trial, sample, Ended::Trained { seed, device, history, behind });
+                }
+                Entry::Failed { trial, sample, seed, device, why } => {
+                    ledger.end(trial, sample, Ended::Failed { seed, device, why });
+                }
+                Entry::Told { trial, sample, told } => {
+                    ledger.end(trial, sample.unwrap_or(0), Ended::Told { told, whole: sample.is_none() });
+                }
+            }
+        }
+        ledger
+    }
+
+    pub(crate) fn propose(&mut self, trial: u64, proposal: Proposal) {
+        self.proposed.insert(trial, proposal);
+    }
+
+    pub(crate) fn end(&mut self, trial: u64, sample: usize, ended: Ended) {
+        self.ended.insert((trial, sample), ended);
+    }
+
+    pub(crate) fn proposal(&self, trial: u64) -> Option<&Proposal> {
+        self.proposed.get(&trial)
+    }
+
+    /// All proposals, in the order of their trials.
+    pub(crate) fn proposals(&self) -> impl Iterator<Item = (u64, &Proposal)> {
+        self.proposed.iter().map(|(&trial, proposal)| (trial, proposal))
+    }
+
+    pub(crate) fn ended(&self, trial: u64, sample: usize) -> Option<&Ended> {
+        self.ended.get(&(trial, sample))
+    }
+
+    /// All trainings that have ended: those of the search by trial and sample, then those with fresh seeds.
+    pub(crate) fn trainings(&self) -> impl Iterator<Item = (u64, usize, &Ended)> {
+        let part = |fresh: bool| self.ended.iter().filter(move |((_, sample), _)| (*sample >= self.samples) == fresh);
+        part(false).chain(part(true)).map(|(&(trial, sample), ended)| (trial, sample, ended))
+    }
+
+    /// Trainings that have ended, and those among them that failed.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.ended.len(), self.ended.values().filter(|ended| ended.has_failed()).count())
+    }
+
+    /// Epochs that the search's trainings took, and those that were spared by ending trials early.
+    pub(crate) fn epochs(&self) -> (usize, usize) {
+        let search = self.ended.iter().filter(|((_, sample), _)| *sample < self.samples);
+        search.fold((0, 0), |(taken, spared), (_, ended)| {
+            let epochs = ended.history().map_or(0, |history| history.epochs.len());
+            let left = if ended.is_behind() { self.samples * self.epochs - epochs } else { 0 };
+            (taken + epochs, spared + left)
+        })
+    }
+
+    /// `search`, or `confirm` for the trainings with fresh seeds after it.
+    pub(crate) fn phase(&self, sample: usize) -> &'static str {
+        if sample < self.samples { "search" } else { "confirm" }
+    }
+
+    /// What a training was worth; none if it failed.
+    pub(crate) fn worth(&self, ended: &Ended) -> Option<Reward> {
+        match ended {
+            Ended::Trained { history, .. } => {
+                Some(reward(&history.epochs, self.last_n_epochs, self.measure, self.tolerance))
+            }
+            Ended::Told { told: Told::Reward(value), .. } => {
+                Some(Reward { value: *value, overfitted: false, top_k: *value })
+            }
+            Ended::Failed { .. } | Ended::Told { .. } => None,
+        }
+    }
+
+    fn rewards(&self, trial: u64, samples: Range<usize>) -> Vec<Option<Reward>> {
+        samples.filter_map(|sample| self.ended(trial, sample)).map(|ended| self.worth(ended)).collect()
+    }
+
+    /// The mean reward of a trial's trainings so far; none if all failed.
+    pub(crate) fn reward(&self, trial: u64) -> Option<f64> {
+        mean_reward(&self.rewards(trial, 0..self.samples))
+    }
+
+    /// The standard error of a reward, from the spread of the samples of each of the trials before this one; none where no
+    /// trial has two.
+    pub(crate) fn noise(&self, before: u64) -> Option<f64> {
+        let (mut squares, mut freedom) = (0.0, 0);
+        for trial in 0..before {
+            let rewards: Vec<f64> = self.rewards(trial, 0..self.samples).iter().flatten().map(|r| r.value).collect();
+            let mean = rewards.iter().sum::<f64>() / rewards.len().max(1) as f64;
+            squares += rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>();
+            freedom += rewards.len().saturating_sub(1);
+        }
+        (freedom > 0).then(|| (squares / freedom as f64 / self.samples as f64).sqrt())
+    }
+
+    /// A trial as a candidate for use.
+    pub(crate) fn candidate(&self, trial: u64) -> Option<Candidate> {
+        let Proposal { point, policy, scheme } = self.proposal(trial)?.clone();
+        let mut candidate = Candidate::new(trial, policy, point, self.rewards(trial, 0..self.samples));
+        candidate.scheme = scheme;
+        candidate.fresh =
+            self.ended.range((trial, self.samples)..=(trial, usize::MAX)).map(|(_, e)| self.worth(e)).collect();
+        candidate.behind =
+            self.ended(trial, 0).filter(|ended| ended.is_behind()).and_then(Ended::history).map(|h| h.epochs.len());
+        Some(candidate)
+    }
+
+    /// The samples that a trial needs: its first decides whether the others are trained when trials are stopped early.
+    pub(crate) fn wanted(&self, trial: u64, scouts: bool) -> Range<usize> {
+        match self.ended(trial, 0) {
+            None if scouts => 0..1,
+            Some(ended) if ended.is_behind() => 0..1,
+            Some(Ended::Told { whole: true, .. }) => 0..1,
+            _ => 0..self.samples,
+        }
+    }
+
+    /// Whether all that a trial needs has ended.
+    pub(crate) fn is_complete(&self, trial: u64, scouts: bool) -> bool {
+        self.wanted(trial, scouts).all(|sample| self.ended(trial, sample).is_some())
+    }
+}

@@ -1,0 +1,358 @@
+//! One search, from its first training to its result, in one folder.
+
+pub(crate) mod ask_tell;
+pub(crate) mod candidate;
+pub(crate) mod event;
+pub(crate) mod folder;
+pub(crate) mod journal;
+pub(crate) mod ledger;
+pub(crate) mod notebook;
+pub(crate) mod objective;
+pub(crate) mod pruning;
+pub(crate) mod recorder;
+pub(crate) mod result;
+pub(crate) mod search;
+pub(crate) mod searcher;
+pub(crate) mod sizing;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use deepaug_augmenter::{Op, Policy};
+use deepaug_child_model::{Capacity, ChildModel, DeviceChoice, EpochRecord, TrainError};
+use deepaug_dataset::{Dataset, Sample, Split};
+
+use crate::config::EarlyStopping;
+use crate::config::auto::Auto;
+use crate::config::{Config, Sizes};
+use crate::error::{ConfigError, Error};
+use crate::execute::workers::locked;
+use crate::files::write_whole;
+use crate::images::data::{fingerprint, read};
+use crate::layout;
+use crate::policies::space::Codec;
+use crate::rng::{Purpose, derive};
+use crate::study::event::Event;
+use crate::study::folder::{Changes, claim, frozen, next_free, thaw, unmake};
+use crate::study::journal::{Entry, Journal, Pins};
+use crate::study::objective::Objective;
+use crate::study::recorder::Recorder;
+use crate::study::result::SearchResult;
+use crate::study::search::Search;
+use crate::study::searcher::searcher;
+use crate::study::sizing::{Sizing, Wanted};
+
+/// One search in one folder: `study.toml` (the frozen configuration), `journal.jsonl` (all that happened),
+/// `notebook.csv` (the same as a table), and at the end `best_policy.json`, `top_policies.csv` and `result.json`.
+#[derive(Debug)]
+pub struct Study {
+    config: Config,
+    codec: Codec,
+    folder: PathBuf,
+    split: Split,
+    classes: usize,
+    objective: Objective,
+    recorder: Mutex<Recorder>,
+    stop: Arc<AtomicBool>,
+    budget: Budget,
+    /// What was chosen for it, when it was made in this process.
+    sizing: Option<Sizing>,
+    /// Ops that can do nothing to its images, and are not searched.
+    left_out: Vec<Op>,
+}
+
+/// What a run may take. When it is spent no trial is begun; those under way are finished, and the best confirmed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Budget {
+    /// Time for the run, confirmation included as far as the speed until then tells.
+    pub time: Option<Duration>,
+    /// Trainings of the study, earlier runs and confirmation included.
+    pub trainings: Option<usize>,
+}
+
+impl Study {
+    /// Makes a new study: reads the data, opens the device, and only then makes the folder, `out` or the next free
+    /// one under `reports/experiments`.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is left behind by a wrong configuration, data set or device.
+    pub fn create(config: Config, out: Option<&Path>) -> Result<Self, Error> {
+        let dataset = read(&config)?;
+        Self::create_with(config, &dataset, out)
+    }
+
+    /// Makes a new study on images that are already in memory; `config.data` only names it.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_with(config: Config, dataset: &Dataset, out: Option<&Path>) -> Result<Self, Error> {
+        let child = config.child_model()?;
+        Self::create_from(config, dataset, child, out, Wanted::default())
+    }
+
+    /// The same; sizes that the configuration leaves open are chosen for what is wanted.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_for(config: Config, dataset: &Dataset, out: Option<&Path>, wanted: Wanted) -> Result<Self, Error> {
+        let child = config.child_model()?;
+        Self::create_from(config, dataset, child, out, wanted)
+    }
+
+    /// Makes a new study of a child model of the caller's own, which takes the place of what the configuration says.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_with_child(config: Config, child: Box<dyn ChildModel>, out: Option<&Path>) -> Result<Self, Error> {
+        let dataset = read(&config)?;
+        Self::create_from(config, &dataset, child, out, Wanted::default())
+    }
+
+    fn create_from(
+        mut config: Config,
+        dataset: &Dataset,
+        child: Box<dyn ChildModel>,
+        out: Option<&Path>,
+        wanted: Wanted,
+    ) -> Result<Self, Error> {
+        // A study stays on the kind of device it began on, and can be resumed from any folder.
+        config.device = if child.device_kind() == "wgpu" { DeviceChoice::Wgpu } else { DeviceChoice::Cpu };
+        if Sample::named(&config.data).is_none()
+            && let Ok(path) = Path::new(&config.data).canonicalize()
+        {
+            config.data = path.to_string_lossy().into_owned();
+        }
+        if !config.child.command.is_empty()
+            && let Ok(folder) = Path::new(".").join(&config.child.folder).canonicalize()
+        {
+            config.child.folder = folder.to_string_lossy().into_owned();
+        }
+        config.validate()?;
+        let left_out = leave_out_colour(&mut config, dataset)?;
+        let (child, sizing) = match (config.sizes, config.child_epochs) {
+            (Sizes::Given, Auto::Given(_)) => (child, None),
+            _ => {
+                child.check(dataset.image_shape(), dataset.classes().len())?;
+                let (child, sizing) = sizing::choose(&mut config, dataset, child, wanted)?;
+                config.sizes = Sizes::Given;
+                (child, Some(sizing))
+            }
+        };
+        let parts = Parts::new(&mut config, dataset, child)?;
+        let folder = match out {
+            Some(out) => claim(out)?,
+            None => next_free(&config)?,
+        };
+        Self::found(config, &folder, parts).map(|study| Self { sizing, left_out, ..study }).inspect_err(|_| {
+            unmake(&folder);
+        })
+    }
+
+    fn found(config: Config, folder: &Path, parts: Parts) -> Result<Self, Error> {
+        let journal = Journal::create(&folder.join(layout::JOURNAL), parts.pins.clone())?;
+        write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
+        Self::assemble(config, folder.into(), parts, journal, Vec::new())
+    }
+
+    /// Opens a study that was stopped, killed or finished, with more iterations or on another device if `changes` say
+    /// so. What it has finished is not done again, and what is left comes out as if it had never stopped.
+    ///
+    /// # Errors
+    /// [`Error`]: no study there, one that another process is running, a damaged journal, or changed images.
+    pub fn resume(folder: &Path, changes: &Changes) -> Result<Self, Error> {
+        let config = thaw(folder, changes)?;
+        let (dataset, child) = (read(&config)?, config.child_model()?);
+        Self::reopen(config, &dataset, child, folder)
+    }
+
+    /// Opens a study made by [`create_with`](Self::create_with).
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume).
+    pub fn resume_with(folder: &Path, dataset: &Dataset, changes: &Changes) -> Result<Self, Error> {
+        let config = thaw(folder, changes)?;
+        let child = config.child_model()?;
+        Self::reopen(config, dataset, child, folder)
+    }
+
+    /// Opens a study made by [`create_with_child`](Self::create_with_child), with the same child.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume).
+    pub fn resume_with_child(folder: &Path, child: Box<dyn ChildModel>, changes: &Changes) -> Result<Self, Error> {
+        let config = thaw(folder, changes)?;
+        let dataset = read(&config)?;
+        Self::reopen(config, &dataset, child, folder)
+    }
+
+    fn reopen(mut config: Config, dataset: &Dataset, child: Box<dyn ChildModel>, folder: &Path) -> Result<Self, Error> {
+        let parts = Parts::new(&mut config, dataset, child)?;
+        let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&parts.pins))?;
+        write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
+        Self::assemble(config, folder.into(), parts, journal, entries)
+    }
+
+    fn assemble(
+        config: Config,
+        folder: PathBuf,
+        parts: Parts,
+        journal: Journal,
+        entries: Vec<Entry>,
+    ) -> Result<Self, Error> {
+        let codec = Codec::new(&config);
+        let recorder = Mutex::new(Recorder::new(&config, &folder, journal, entries)?);
+        let Parts { split, classes, objective, .. } = parts;
+        let (stop, budget, sizing, left_out) = Default::default();
+        Ok(Self { config, codec, folder, split, classes, objective, recorder, stop, budget, sizing, left_out })
+    }
+
+    /// The study's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where its log belongs: what [`run`](Self::run) says goes to `tracing` too, for a subscriber to write down.
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.join(layout::LOG)
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The same with a budget for the next [`run`](Self::run).
+    pub fn within(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// Set to true, from any thread, this ends [`run`](Self::run) with [`Error::Interrupted`] after the epochs under
+    /// way; trainings that are nearly done are finished.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        self.stop.clone()
+    }
+
+    /// Runs the search to its end. Events come from several threads, one at a time each, and go into the log too.
+    ///
+    /// # Errors
+    /// [`Error`]; all that finished before it is kept and can be resumed.
+    pub fn run(mut self, on_event: &(dyn Fn(&Event) + Sync)) -> Result<SearchResult, Error> {
+        let emit = |event: &Event| {
+            match event {
+                Event::Epoch { .. } => tracing::debug!("{event}"),
+                event => tracing::info!("{event}"),
+            }
+            on_event(event);
+        };
+        let config = &self.config;
+        let trainings = config.trainings(config.iters + 1);
+        emit(&Event::Started {
+            study: self.folder.clone(),
+            images: [self.split.train.len(), self.split.validation.len(), self.split.test.len()],
+            classes: self.classes,
+            device: self.objective.child().device(),
+            iters: config.iters,
+            trainings,
+            workers: config.workers.unwrap_or(1),
+        });
+        if !self.left_out.is_empty() {
+            emit(&Event::OpsLeftOut { ops: self.left_out.clone() });
+        }
+        if let Some(sizing) = self.sizing {
+            emit(&Event::Sized(sizing));
+        }
+        let todo = trainings.saturating_sub(locked(&self.recorder).ledger().counts().0);
+        // What is wrong with a training is said where it is trained in earnest.
+        if todo > 0
+            && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
+        {
+            emit(&Event::Estimated { images_per_second, left: Some(left) });
+        }
+        self.pretrain(&emit)?;
+        let config = &self.config;
+        let mut searcher = searcher(config)?;
+        let search = Search {
+            folder: &self.folder,
+            config,
+            codec: &self.codec,
+            objective: &self.objective,
+            recorder: &self.recorder,
+            stop: &self.stop,
+            budget: self.budget,
+            emit: &emit,
+        };
+        let ended_by = search.run(searcher.as_mut());
+        if let Err(error) = &ended_by {
+            tracing::error!("{error}");
+        }
+        let ended_by = ended_by?;
+        let mut recorder = locked(&self.recorder);
+        recorder.sort_notebook()?;
+        let result = SearchResult::new(&self.folder, recorder.ledger(), Some(ended_by))
+            .ok_or_else(|| Error::study(&self.folder, "every training failed; journal.jsonl says why"))?;
+        result.write()?;
+        emit(&Event::SearchEnded { by: ended_by });
+        Ok(result)
+    }
+
+    /// Trains the weights that every child starts from, where that is wanted and has not been done.
+    fn pretrain(&mut self, emit: &dyn Fn(&Event)) -> Result<(), Error> {
+        let (epochs, stop) = (self.config.child_first_train_epochs, &self.stop);
+        if epochs == 0 {
+            return Ok(());
+        }
+        let on_epoch = |record: &EpochRecord| {
+            emit(&Event::Pretraining { epochs, record: *record });
+            !stop.load(Ordering::Relaxed)
+        };
+        let weights = self.folder.join(&self.config.pre_aug_weights_path);
+        let trained = self.objective.pretrain(&Policy::none(self.config.ranges), epochs, weights, &on_epoch);
+        trained.map_err(|error| match error {
+            TrainError::Stopped => Error::Interrupted { path: self.folder.clone() },
+            error => Error::Child(error),
+        })
+    }
+}
+
+/// What a study needs before its folder exists.
+struct Parts {
+    split: Split,
+    classes: usize,
+    objective: Objective,
+    pins: Pins,
+}
+
+impl Parts {
+    /// Settles how many trials are under way at once, where that is left open.
+    fn new(config: &mut Config, dataset: &Dataset, child: Box<dyn ChildModel>) -> Result<Self, Error> {
+        config.validate()?;
+        child.check(dataset.image_shape(), dataset.classes().len())?;
+        let split = Split::draw(dataset, config.split_sizes(), derive(config.seed, Purpose::Split, 0))?;
+        let name = child.name();
+        let objective = Objective::new(config, dataset, &split, child)?;
+        if config.workers == Auto::Auto {
+            let Capacity { passes, children } = objective.capacity()?;
+            let at_once = passes * children;
+            let of_a_trial = if config.early_stopping == EarlyStopping::Off { config.opt_samples } else { 1 };
+            // One more than are needed, so that nobody waits for the slowest.
+            config.workers = Auto::Given(at_once.div_ceil(of_a_trial) + usize::from(at_once > 1));
+        }
+        let mut fixed = config.fixed();
+        fixed["child_model"] = name.into();
+        let pins = Pins { data: fingerprint(dataset), config: fixed };
+        Ok(Self { split, classes: dataset.classes().len(), objective, pins })
+    }
+}
+
+/// Takes the ops that change nothing but colours from a search on grey images.
+fn leave_out_colour(config: &mut Config, dataset: &Dataset) -> Result<Vec<Op>, ConfigError> {
+    let [.., channels] = dataset.image_shape();
+    let (left_out, ops): (Vec<Op>, Vec<Op>) = config.ops.iter().partition(|op| channels == 1 && op.needs_colour());
+    if ops.is_empty() {
+        return Err(ConfigError::new("ops: none of them changes grey images, and all of these are grey; name others"));
+    }
+    config.ops = ops;
+    Ok(left_out)
+}

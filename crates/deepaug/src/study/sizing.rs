@@ -1,0 +1,276 @@
+//! Sizes chosen from the data: images a part, epochs, policies and trainings, so that a search on anybody's images can show
+//! something in the time there is.
+
+use std::fmt;
+use std::time::Duration;
+
+use deepaug_augmenter::{Policy, RangeTable};
+use deepaug_child_model::{Capacity, ChildModel, EpochRecord, Observer, Schedule};
+use deepaug_dataset::{Amount, Dataset, Sample, Split, SplitSizes};
+use serde::Serialize;
+
+use crate::config::auto::Auto;
+use crate::config::{Config, Holdout, Sizes};
+use crate::error::Error;
+use crate::reward::mean_of_highest;
+use crate::rng::{Purpose, derive};
+use crate::statistics::{LEVEL, detectable, deviation, mean};
+use crate::study::objective::Objective;
+
+/// Most images of the training part, and of the validation part, in the usual time: with more, a training takes so long that few
+/// fit. In four times the time, twice as many.
+const MOST_IMAGES: f64 = 1000.0;
+
+/// The share of the images that are not the test part that children are trained on.
+const TRAINING_SHARE: f64 = 0.7;
+
+/// A pilot takes so many steps, and epochs at least and at most. Without augmentation the small net had levelled off after 900 on
+/// the letters inside the program, and after 700 on photographs of waste (`reports/defaults.md`).
+const PILOT_STEPS: usize = 1200;
+const PILOT_EPOCHS: [usize; 2] = [16, 120];
+
+/// Trainings without a policy that the sizes are chosen by.
+const PILOTS: usize = 3;
+
+/// Augmented children are given this many times the epochs after which an unaugmented one no longer gains: they learn more slowly
+/// and to a higher end.
+const LONGER: usize = 2;
+
+/// An unaugmented child no longer gains when it is within this of its highest accuracy.
+const LEVEL_ACCURACY: f64 = 0.01;
+
+/// The time that a search takes unless told otherwise.
+const USUAL_TIME: Duration = Duration::from_secs(600);
+
+/// The same for the images inside the program, which are there to show what a search does.
+const SAMPLE_TIME: Duration = Duration::from_secs(165);
+
+/// Pixels that two cores of a common machine train the small net on a second (7,000 images of 32 x 32, reports/child-models.md,
+/// less what augmentation takes). Sizes that are not chosen for a given time depend on this, and not on the machine, so that they
+/// can be repeated.
+const USUAL_SPEED: f64 = 6000.0 * 32.0 * 32.0;
+
+/// A search of fewer trainings than this has shorter ones instead, down to a part of what levels off: it compares many policies,
+/// and what helps in the end mostly helps before.
+const FEWEST_TRAININGS: f64 = 60.0;
+const SHORTEST: f64 = 0.6;
+
+/// Schemes that need no search are at most this part of what is tried: in simulated searches all of them, followed by a few
+/// proposals, come to more than half of them, followed by more (reports/defaults.md).
+const FREE: f64 = 0.75;
+
+/// Trainings of a policy in the search, at most, and policies in the final race.
+const SAMPLES: usize = 2;
+const FINALISTS: usize = 4;
+
+/// Fresh seeds for each of them: with fewer an interval is too wide to show anything, more are better spent on other policies.
+const FEWEST_SEEDS: usize = 5;
+const MOST_SEEDS: usize = 20;
+
+/// Policies to try.
+const FEWEST_POLICIES: usize = 8;
+const MOST_POLICIES: usize = 300;
+
+/// What was chosen, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Sizing {
+    /// Images that children are trained on, and that they are judged on.
+    pub images: [usize; 2],
+    /// Epochs a training.
+    pub epochs: usize,
+    /// The epoch after which a child without augmentation no longer gained.
+    pub level: usize,
+    /// Policies to try.
+    pub policies: u64,
+    /// Trainings with fresh seeds for each that is confirmed.
+    pub confirmations: usize,
+    /// The accuracy without augmentation, the mean of the highest few over the first trainings.
+    pub accuracy: f64,
+    /// The smallest gain that the confirmation shows four times in five, in accuracy.
+    pub detectable: f64,
+    /// The time that the search is expected to take.
+    #[serde(rename = "seconds", serialize_with = "as_seconds")]
+    pub time: Duration,
+}
+
+fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64().round())
+}
+
+impl fmt::Display for Sizing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { images: [train, validation], epochs, level, policies, confirmations, .. } = self;
+        write!(
+            f,
+            "sizes chosen: {train} images to train on and {validation} to judge by; {epochs} epochs, for without augmentation \
+             accuracy levelled off at {:.1} % by epoch {level}; {policies} policies, the best with {confirmations} fresh seeds each\n\
+             a gain of {:.1} points or more will show (four times in five); about {}",
+            100.0 * self.accuracy,
+            100.0 * self.detectable,
+            crate::study::event::clock(self.time)
+        )
+    }
+}
+
+/// What is asked of a search whose sizes are chosen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// The time that it may take on this machine; about ten minutes on a common one unless given.
+    pub time: Option<Duration>,
+    /// Policies to try; as many as the time allows unless given.
+    pub iters: Option<u64>,
+}
+
+/// Chooses the sizes of a configuration that leaves them open, or its epochs alone, by a few trainings without a policy.
+///
+/// # Errors
+/// [`Error`], of the data or of a training.
+pub(crate) fn choose(
+    config: &mut Config,
+    dataset: &Dataset,
+    child: Box<dyn ChildModel>,
+    wanted: Wanted,
+) -> Result<(Box<dyn ChildModel>, Sizing), Error> {
+    let seed = derive(config.seed, Purpose::Split, 0);
+    let usual = if Sample::named(&config.data).is_some() { SAMPLE_TIME } else { USUAL_TIME };
+    if config.sizes == Sizes::Auto {
+        choose_parts(config, dataset, wanted.time.unwrap_or(USUAL_TIME))?;
+    }
+    let split = Split::draw(dataset, config.split_sizes(), seed)?;
+
+    let steps = split.train.len().div_ceil(config.child_batch_size).max(1);
+    let pilot_epochs = PILOT_STEPS.div_ceil(steps).clamp(PILOT_EPOCHS[0], PILOT_EPOCHS[1]);
+    // How hard a validation part is, is common to all policies, and no noise of a gain; and where a rate falls until the end, accuracy
+    // rises until the end.
+    let child_epochs = Auto::Given(pilot_epochs);
+    let pilot = Config { child_epochs, holdout: Holdout::Fixed, schedule: Schedule::Constant, ..config.clone() };
+    let objective = Objective::new(&pilot, dataset, &split, child)?;
+    let Capacity { passes, children } = objective.capacity()?;
+    let none = Policy::none(RangeTable::Monotone);
+    let pilots: Vec<(&Policy, usize)> = (0..PILOTS).map(|sample| (&none, sample)).collect();
+    let at_once = (passes * children).clamp(1, PILOTS);
+    let begun = std::time::Instant::now();
+    let histories = objective.train_on(&pilots, at_once, &Silent);
+    let histories = histories.into_iter().collect::<Result<Vec<_>, _>>().map_err(Error::Child)?;
+    // Places that have no pilot left wait for the others.
+    let took = begun.elapsed().as_secs_f64() / PILOTS.div_ceil(at_once) as f64;
+
+    let k = config.opt_last_n_epochs;
+    let level = mean(&histories.iter().map(|history| levelled_off(&history.epochs) as f64).collect::<Vec<_>>()).round();
+    // Seconds that an epoch keeps one place busy: on this machine, and as they count.
+    let measured = took / pilot_epochs as f64;
+    let (seconds, places, time) = match wanted.time {
+        // A part of it has gone.
+        Some(time) => (measured, (passes * children) as f64, time.saturating_sub(begun.elapsed())),
+        None => {
+            let [height, width, _] = dataset.image_shape();
+            let images = split.train.len() + (split.validation.len() + objective.measured()) / 3;
+            (2.0 * (images * height * width) as f64 / USUAL_SPEED, 2.0, usual)
+        }
+    };
+    let epochs_in_all = time.as_secs_f64() * places / seconds;
+    let longest = (LONGER as f64 * level).clamp(pilot_epochs as f64 / 3.0, pilot_epochs as f64);
+    let fitting = match config.sizes {
+        Sizes::Auto => longest.min((epochs_in_all / FEWEST_TRAININGS).max(SHORTEST * level)),
+        Sizes::Given => longest,
+    };
+    let epochs = config.child_epochs.unwrap_or(fitting.round().max(k as f64) as usize);
+    config.child_epochs = Auto::Given(epochs);
+    if config.sizes == Sizes::Auto {
+        let trainings = (epochs_in_all / epochs as f64) as usize;
+        let (policies, confirmations) = allocate(trainings, config.early_stopping.trainings(SAMPLES));
+        config.iters = wanted.iters.unwrap_or(policies);
+        config.opt_initial_points = ((FREE * config.iters as f64) as usize).max(1);
+        config.opt_samples = SAMPLES;
+        config.confirm_policies = FINALISTS.min(config.iters as usize);
+        config.confirm_samples = confirmations;
+    }
+    let (policies, confirmations) = (config.iters, config.confirm_samples);
+    let accuracies: Vec<f64> = histories
+        .iter()
+        .map(|history| mean_of_highest(history.epochs.iter().map(|epoch| epoch.val_acc).collect(), k))
+        .collect();
+    // Two trainings of equal seeds are about as far apart as two of different ones.
+    let spread = std::f64::consts::SQRT_2 * deviation(&accuracies).unwrap_or(0.0);
+    let all = config.trainings(policies + 1);
+    let sizing = Sizing {
+        images: [split.train.len(), split.validation.len()],
+        epochs,
+        level: level as usize,
+        policies,
+        confirmations,
+        accuracy: mean(&accuracies),
+        detectable: detectable(spread, confirmations, (1.0 - LEVEL) / config.confirm_policies.max(1) as f64),
+        time: Duration::try_from_secs_f64(measured * (epochs * all) as f64 / (passes * children) as f64)
+            .unwrap_or(Duration::MAX),
+    };
+    Ok((objective.into_child(), sizing))
+}
+
+/// The images that children are trained on and judged by, out of those that are not test images.
+fn choose_parts(config: &mut Config, dataset: &Dataset, time: Duration) -> Result<(), Error> {
+    let all = SplitSizes {
+        train: Amount::Count(dataset.len()),
+        validation: Amount::Count(dataset.len()),
+        test: config.test_set_size,
+    };
+    let Split { train, validation, rest, .. } = Split::draw(dataset, all, derive(config.seed, Purpose::Split, 0))?;
+    let usable = train.len() + validation.len() + rest.len();
+    let most = (MOST_IMAGES * (time.as_secs_f64() / USUAL_TIME.as_secs_f64()).sqrt()).max(1.0) as usize;
+    let train = ((TRAINING_SHARE * usable as f64) as usize).clamp(1, most);
+    let classes = dataset.classes().len();
+    config.train_set_size = Amount::Count(train.max(classes));
+    config.validation_set_size = Amount::Count((usable - train.min(usable)).clamp(1, most).max(classes));
+    Ok(())
+}
+
+/// Policies to try and fresh seeds for the best, with so many trainings: a third goes to the fresh seeds, for it is they that tell
+/// which of the best is the best.
+fn allocate(trainings: usize, of_a_policy: f64) -> (u64, usize) {
+    let confirmations = (trainings / 3 / (FINALISTS + 1)).clamp(FEWEST_SEEDS, MOST_SEEDS);
+    let left = trainings.saturating_sub(confirmations * (FINALISTS + 1));
+    let policies = ((left as f64 / of_a_policy) as usize).saturating_sub(1).clamp(FEWEST_POLICIES, MOST_POLICIES);
+    (policies as u64, confirmations)
+}
+
+/// The first epoch from which the accuracy, smoothed over a tenth of the training, is as high as it gets.
+fn levelled_off(epochs: &[EpochRecord]) -> usize {
+    let width = (epochs.len() / 10).max(1);
+    let accuracies: Vec<f64> = epochs.iter().map(|epoch| epoch.val_acc).collect();
+    let smooth: Vec<f64> = accuracies.windows(width).map(mean).collect();
+    let highest = smooth.iter().copied().fold(0.0, f64::max);
+    smooth.iter().position(|&accuracy| accuracy >= highest - LEVEL_ACCURACY).map_or(epochs.len(), |first| first + width)
+}
+
+struct Silent;
+
+impl Observer for Silent {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(accuracies: impl IntoIterator<Item = f64>) -> Vec<EpochRecord> {
+        let record =
+            |(i, val_acc)| EpochRecord { epoch: i + 1, acc: 0.5, loss: 1.0, val_acc, val_loss: 1.0, train_acc: None };
+        accuracies.into_iter().enumerate().map(record).collect()
+    }
+
+    #[test]
+    fn a_training_has_levelled_off_where_it_no_longer_gains() {
+        let rising = |until: usize| epochs((0..40).map(|i| 0.5 + 0.4 * (i.min(until) as f64 / until as f64)));
+        let found = levelled_off(&rising(20));
+        assert!((19..=24).contains(&found), "{found}");
+        assert!(levelled_off(&rising(39)) > 37);
+        assert_eq!(levelled_off(&epochs([0.5])), 1);
+    }
+
+    #[test]
+    fn trainings_are_shared_between_the_search_and_fresh_seeds() {
+        assert_eq!(allocate(10, 2.0), (8, 5));
+        let (policies, seeds) = allocate(120, 2.0);
+        assert!(policies as usize * SAMPLES + SAMPLES + seeds * (FINALISTS + 1) <= 120);
+        assert!(policies > 30 && seeds >= 6, "{policies} {seeds}");
+        assert_eq!(allocate(100_000, 2.0), (300, 20));
+    }
+}

@@ -1,0 +1,284 @@
+//! Trainings after a search: on images of the training part, or all that are not the test part, measured on the test part.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use deepaug_augmenter::Policy;
+use deepaug_child_model::{ChildModel, DeviceChoice, Model, Settings, Training, TrainingSet};
+use deepaug_dataset::{Dataset, Split};
+use ndarray::Array4;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::config::Config;
+use crate::config::auto::Auto;
+use crate::error::{ConfigError, Error};
+use crate::images::data::{fingerprint, read};
+use crate::rng::{Purpose, derive};
+use crate::study::folder::read_frozen;
+
+/// How many images a final training has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TrainSize {
+    /// Those that the search trained on.
+    #[default]
+    Search,
+    /// So many that are not the test part, those of the search first.
+    Images(usize),
+    /// All that are not the test part.
+    All,
+}
+
+impl FromStr for TrainSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("all", _) => Ok(Self::All),
+            ("search", _) => Ok(Self::Search),
+            (_, Ok(images)) if images > 0 => Ok(Self::Images(images)),
+            _ => Err("must be a number of images, \"all\" or \"search\"".into()),
+        }
+    }
+}
+
+impl fmt::Display for TrainSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Search => f.write_str("search"),
+            Self::Images(images) => write!(f, "{images}"),
+            Self::All => f.write_str("all"),
+        }
+    }
+}
+
+/// What a final training is told. What is left out is as in the search.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FinalOptions {
+    /// A configuration whose keys of the child model say how to train.
+    pub config: Option<Config>,
+    /// The model; with its own usual optimiser, unless a configuration says otherwise.
+    pub model: Option<Model>,
+    /// Epochs a training.
+    pub epochs: Option<usize>,
+    /// Images that are trained on.
+    pub train_size: TrainSize,
+    /// Test images that are measured on, at most; all unless given.
+    pub test_size: Option<usize>,
+    /// Where to train.
+    pub device: Option<DeviceChoice>,
+    /// With which chance an image gets a policy's sequence.
+    pub chance: Option<f64>,
+    /// Whether every policy, the searched and the published, is followed by the shift, the mirror image and the square.
+    pub finish: Option<bool>,
+    /// How far images are shifted, in pixels of 32.
+    pub pad: Option<f64>,
+    /// Whether half of the images are mirrored.
+    pub flip: Option<bool>,
+    /// The side of the square that is covered, in pixels of 32.
+    pub cutout: Option<f64>,
+}
+
+/// Images, a model and settings, ready to train.
+#[derive(Debug)]
+pub(crate) struct FinalTraining {
+    /// The study's configuration, with the model and the way of training that are used here.
+    pub(crate) config: Config,
+    pub(crate) child: Box<dyn ChildModel>,
+    pub(crate) images: Array4<u8>,
+    pub(crate) classes: Vec<String>,
+    /// A checksum of the whole set.
+    pub(crate) data: String,
+    labels: Vec<usize>,
+    /// Where they are in the set.
+    test: Vec<usize>,
+    test_images: Array4<u8>,
+    test_labels: Vec<usize>,
+    settings: Settings,
+}
+
+impl FinalTraining {
+    /// Reads a study's images and opens the device.
+    ///
+    /// # Errors
+    /// [`Error`]: no study, images or device that cannot be used, a model that images are too small for.
+    pub(crate) fn new(study: &Path, options: &FinalOptions) -> Result<Self, Error> {
+        let searched = read_frozen(study)?;
+        let dataset = read(&searched)?;
+        Self::with(searched, &dataset, options)
+    }
+
+    fn with(searched: Config, dataset: &Dataset, options: &FinalOptions) -> Result<Self, Error> {
+        let split = Split::draw(dataset, searched.split_sizes(), derive(searched.seed, Purpose::Split, 0))?;
+        let config = how_to_train(searched, options)?;
+        let child = config.child_model()?;
+        child.check(dataset.image_shape(), dataset.classes().len())?;
+        let train = chosen(&split, options.train_size, config.seed);
+        let mut test = split.test;
+        if let Some(size) = options.test_size.filter(|&size| size < test.len()) {
+            test.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(config.seed, Purpose::FinalImages, 1)));
+            test.truncate(size);
+            test.sort_unstable();
+        }
+        Ok(Self {
+            images: dataset.gather(&train),
+            labels: dataset.gather_labels(&train),
+            test_images: dataset.gather(&test),
+            test_labels: dataset.gather_labels(&test),
+            test,
+            classes: dataset.classes().to_vec(),
+            data: fingerprint(dataset),
+            settings: Settings { images_per_epoch: Some(train.len()), ..config.settings() },
+            child,
+            config,
+        })
+    }
+
+    /// Whether a search of another configuration, if it had these images, trained or judged on some that are test images here.
+    pub(crate) fn has_seen_test_images(&self, other: &Config) -> Result<bool, Error> {
+        let dataset = read(other)?;
+        // The same folder is the same set at another size or with other channels, whose pixels differ.
+        let place = |config: &Config| std::fs::canonicalize(&config.data).ok();
+        let is_same_place = place(other).is_some_and(|other| Some(other) == place(&self.config));
+        if !is_same_place && fingerprint(&dataset) != self.data {
+            return Ok(false);
+        }
+        let split = Split::draw(&dataset, other.split_sizes(), derive(other.seed, Purpose::Split, 0))?;
+        let seen: HashSet<usize> = split.train.into_iter().chain(split.validation).collect();
+        Ok(self.test.iter().any(|image| seen.contains(image)))
+    }
+
+    /// The seed of a sample, the same whatever is trained.
+    pub(crate) fn seed(&self, sample: usize) -> u64 {
+        derive(self.config.seed, Purpose::Final, sample as u64)
+    }
+
+    /// How every training is trained, but for the augmentation.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// How the policies of a search are judged by it: copies beside the originals, in as many steps for each.
+    pub(crate) fn as_in_the_search(&self) -> Settings {
+        Settings { images_per_epoch: Some(self.config.epoch_of(self.images.dim().0)), ..self.config.settings() }
+    }
+
+    pub(crate) fn training<'a>(&'a self, policy: &'a Policy, settings: &'a Settings, sample: usize) -> Training<'a> {
+        let set = TrainingSet {
+            images: self.images.view(),
+            labels: &self.labels,
+            validation_images: self.test_images.view(),
+            validation_labels: &self.test_labels,
+            classes: self.classes.len(),
+        };
+        Training { set, policy, settings, seed: self.seed(sample), initial_weights: None }
+    }
+
+    /// Children that are trained at once on a CPU.
+    pub(crate) fn threads(&self) -> usize {
+        match self.config.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// Images that are trained on, and that are measured on.
+    pub(crate) fn sizes(&self) -> [usize; 2] {
+        [self.labels.len(), self.test_labels.len()]
+    }
+
+    /// Height, width and channels of the images.
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        let (_, height, width, channels) = self.images.dim();
+        [height, width, channels]
+    }
+
+    /// What decides a training besides the scheme, the seed and the images.
+    pub(crate) fn pins(&self) -> serde_json::Value {
+        let [train_images, test_images] = self.sizes();
+        let mut pins = serde_json::json!({
+            "model": self.config.model,
+            "train_size": train_images,
+            "test_size": test_images,
+            "seed": self.config.seed,
+            // Comparisons without it finished the baselines and not the policies found, and cannot be gone on with.
+            "finish": self.config.finish,
+        });
+        if let (Some(pins), Ok(serde_json::Value::Object(settings))) =
+            (pins.as_object_mut(), serde_json::to_value(self.settings))
+        {
+            pins.extend(settings);
+            // Each scheme has its own.
+            pins.remove("augment");
+        }
+        pins
+    }
+}
+
+/// The study's configuration with the model and the way of training that the options name.
+fn how_to_train(searched: Config, options: &FinalOptions) -> Result<Config, Error> {
+    let same_model = options.model.as_ref().is_none_or(|model| *model == searched.model);
+    // Numbers that were chosen for another model are none for this one.
+    let base = match &options.config {
+        Some(given) => given.clone(),
+        None if same_model => searched.clone(),
+        None => Config {
+            standardize: searched.standardize,
+            child_epochs: searched.child_epochs,
+            child_batch_size: searched.child_batch_size,
+            ..Config::default()
+        },
+    };
+    let device = options.device.unwrap_or(searched.device);
+    let config = Config {
+        model: options.model.clone().unwrap_or(base.model),
+        child: if options.model.is_some() { Default::default() } else { base.child },
+        child_epochs: options.epochs.map_or(base.child_epochs, Auto::Given),
+        child_batch_size: base.child_batch_size,
+        optimizer: base.optimizer,
+        learning_rate: base.learning_rate,
+        learning_rate_decay: base.learning_rate_decay,
+        schedule: base.schedule,
+        warmup_epochs: base.warmup_epochs,
+        momentum: base.momentum,
+        weight_decay: base.weight_decay,
+        clip_norm: base.clip_norm,
+        label_smoothing: base.label_smoothing,
+        mixup: base.mixup,
+        standardize: base.standardize,
+        device,
+        chance: options.chance.unwrap_or(searched.chance),
+        finish: options.finish.unwrap_or(searched.finish),
+        pad: options.pad.unwrap_or(searched.pad),
+        flip: options.flip.unwrap_or(searched.flip),
+        cutout: options.cutout.unwrap_or(searched.cutout),
+        ..searched
+    };
+    if !config.child.command.is_empty() {
+        let why =
+            "the study's child is a program, which cannot be given fresh images every epoch; name a net with --model";
+        return Err(ConfigError::new(why).into());
+    }
+    config.check().map_err(|(key, why)| ConfigError::new(format!("{key}: {why}")))?;
+    Ok(config)
+}
+
+/// The images that are trained on.
+fn chosen(split: &Split, size: TrainSize, seed: u64) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(derive(seed, Purpose::FinalImages, 0));
+    let mut searched = split.train.clone();
+    let mut others: Vec<usize> = [&split.validation[..], &split.rest].concat();
+    let wanted = match size {
+        TrainSize::Search => searched.len(),
+        TrainSize::Images(images) => images,
+        TrainSize::All => searched.len() + others.len(),
+    };
+    searched.shuffle(&mut rng);
+    others.shuffle(&mut rng);
+    let mut chosen: Vec<usize> = searched.into_iter().chain(others).take(wanted).collect();
+    chosen.sort_unstable();
+    chosen
+}

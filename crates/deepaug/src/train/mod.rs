@@ -1,0 +1,201 @@
+//! A final model, trained with the policies that a search found.
+
+pub(crate) mod final_training;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use deepaug_augmenter::Policy;
+use deepaug_child_model::{EpochRecord, Settings, TrainError, standard_values};
+use serde::Serialize;
+
+use crate::compare::{Baseline, Scheme};
+use crate::error::{ConfigError, Error};
+use crate::files::{write_json, write_whole};
+use crate::train::final_training::{FinalOptions, FinalTraining};
+use deepaug_augmenter::Op;
+
+/// What a final training is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Train {
+    /// How to train.
+    pub training: FinalOptions,
+    /// How many of the best policies are used together.
+    pub top: usize,
+    /// What to use in place of the searched policies.
+    pub instead: Option<Baseline>,
+    /// Which of the study's seeds for final trainings is used; a comparison's trainings have those from 0.
+    pub sample: usize,
+    /// The file for the weights; the history and the card lie beside it.
+    pub out: PathBuf,
+}
+
+/// What was trained, as it is written to `<name>.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trained {
+    /// The file with the weights, as safetensors.
+    pub weights: PathBuf,
+    /// The file with this.
+    pub history: PathBuf,
+    /// The file that says all of it in words.
+    pub card: PathBuf,
+    /// The model.
+    pub model: String,
+    /// Height, width and channels of its images.
+    pub image: [usize; 3],
+    /// The names of the classes, in the order of its outputs.
+    pub classes: Vec<String>,
+    /// Mean and deviation that inputs are standardised with, of values divided by 255; none if they are only divided.
+    pub standard: Option<[f64; 2]>,
+    /// How images were augmented.
+    pub scheme: String,
+    /// The policy whose sub-policies were drawn from.
+    pub policy: Policy,
+    /// How it was trained.
+    pub settings: Settings,
+    /// Decides everything random.
+    pub seed: u64,
+    /// Images it was trained on.
+    pub train_images: usize,
+    /// Test images it was measured on.
+    pub test_images: usize,
+    /// Accuracy on those after the last epoch.
+    pub accuracy: f64,
+    /// How long it took.
+    pub seconds: f64,
+    /// All epochs; what they call validation is the test images.
+    pub epochs: Vec<EpochRecord>,
+}
+
+impl Train {
+    /// Trains, and writes weights, history and card; nothing if it is stopped. `on_epoch` hears each epoch and how many there
+    /// are, and stops the training by answering false.
+    ///
+    /// # Errors
+    /// [`Error`]: a study without a result, images or a device that cannot be used, a training that failed, files that cannot be
+    /// written.
+    pub fn run(&self, study: &Path, on_epoch: &(dyn Fn(&EpochRecord, usize) -> bool + Sync)) -> Result<Trained, Error> {
+        let training = FinalTraining::new(study, &self.training)?;
+        let scheme = match self.instead {
+            Some(baseline) => Scheme::baseline(baseline, self.top, &training)?,
+            None => Scheme::searched(study, self.top, &training)?,
+        };
+        if self.out.file_name().is_none() || self.out.extension().is_some_and(|end| end == "json" || end == "md") {
+            let out = self.out.display();
+            let why = format!(
+                "{out}: the weights need the name of a file that does not end in .json or .md, as the history and the card do"
+            );
+            return Err(ConfigError::new(why).into());
+        }
+        let (epochs, start) = (Mutex::new(Vec::new()), Instant::now());
+        let record = |record: &EpochRecord| {
+            epochs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(*record);
+            on_epoch(record, scheme.settings.epochs)
+        };
+        // Elsewhere first: weights of the same training that lie there would be left as they are, without a history.
+        let draft = draft(&self.out)?;
+        let unfinished = draft.path().join("model.safetensors");
+        let this = training.training(&scheme.policy, &scheme.settings, self.sample);
+        training.child.pretrain(&this, &unfinished, &record).map_err(|error| match error {
+            TrainError::Stopped => Error::Stopped,
+            error => Error::Child(error),
+        })?;
+        let epochs = epochs.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let [train_images, test_images] = training.sizes();
+        let trained = Trained {
+            weights: self.out.clone(),
+            history: self.out.with_extension("json"),
+            card: self.out.with_extension("md"),
+            model: training.child.name(),
+            image: training.shape(),
+            classes: training.classes.clone(),
+            standard: scheme.settings.standardize.then(|| standard_values(training.images.view())),
+            scheme: scheme.what.clone(),
+            settings: scheme.settings,
+            seed: training.seed(self.sample),
+            train_images,
+            test_images,
+            accuracy: epochs.last().map_or(0.0, |record| record.val_acc),
+            seconds: start.elapsed().as_secs_f64(),
+            epochs,
+            policy: scheme.policy,
+        };
+        write_json(&trained.history, &trained)?;
+        write_whole(&trained.card, trained.card(study).as_bytes())?;
+        std::fs::rename(&unfinished, &self.out).map_err(|error| Error::file(&self.out, error))?;
+        Ok(trained)
+    }
+}
+
+/// A folder beside a file, that goes when it is no longer needed.
+fn draft(out: &Path) -> Result<tempfile::TempDir, Error> {
+    let parent = match out.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(parent).map_err(|error| Error::file(parent, error))?;
+    tempfile::Builder::new().prefix(".deepaug-").tempdir_in(parent).map_err(|error| Error::file(parent, error))
+}
+
+impl Trained {
+    /// What a stranger must know of the model, in words.
+    fn card(&self, study: &Path) -> String {
+        let Self { model, scheme, train_images, test_images, seed, .. } = self;
+        let [height, width, channels] = self.image;
+        let settings = &self.settings;
+        let optimiser = &settings.optimiser;
+        let mut ops: Vec<Op> = self.policy.steps().map(|step| step.op).collect();
+        ops.sort_unstable();
+        ops.dedup();
+        let ops: Vec<&str> = ops.into_iter().map(Op::name).collect();
+        let (weights, history) = (file_name(&self.weights), file_name(&self.history));
+        let standard = match self.standard {
+            Some([mean, deviation]) => format!(", less {mean:.6}, divided by {deviation:.6}"),
+            None => String::new(),
+        };
+        let augment = match settings.augment {
+            deepaug_child_model::Augment::Online(online) => format!(
+                "every epoch afresh, one sub-policy for {:.0} % of the images, shifted by up to {:.1} % of the side{}, a square of \
+                 {:.1} % of the side covered",
+                100.0 * online.chance,
+                100.0 * online.pad,
+                if online.flip { ", half of them mirrored" } else { "" },
+                100.0 * online.cutout,
+            ),
+            _ => "as in the search".into(),
+        };
+        format!(
+            "# {model}, trained by deepaug {version}\n\n\
+             **Accuracy on {test_images} test images that neither the search nor this training learnt from: {accuracy:.2} %**, after \
+             the last of {epochs} epochs. One training; another seed gives another number.\n\n\
+             | | |\n| --- | --- |\n\
+             | images | {height} x {width} x {channels}, values divided by 255{standard} |\n\
+             | classes, in the order of the outputs | {classes} |\n\
+             | trained on | {train_images} images of the study {study} |\n\
+             | augmentation | {scheme}: {augment} |\n\
+             | ops in it | {ops} |\n\
+             | optimiser | {rule:?}, learning rate {rate}, schedule {schedule:?}, weight decay {decay}, batches of {batch} |\n\
+             | seed | {seed} |\n\
+             | time | {seconds:.0} s |\n\n\
+             `{weights}` holds the weights (safetensors; convolutions as rows, columns, input, output, dense layers as input, output), \
+             `{history}` every epoch, the policy and all settings.\n",
+            version = env!("CARGO_PKG_VERSION"),
+            accuracy = 100.0 * self.accuracy,
+            epochs = settings.epochs,
+            classes = self.classes.join(", "),
+            study = file_name(study),
+            ops = if ops.is_empty() { "none".into() } else { ops.join(", ") },
+            rule = optimiser.rule,
+            rate = optimiser.learning_rate,
+            schedule = optimiser.schedule,
+            decay = optimiser.weight_decay,
+            batch = settings.batch_size,
+            seconds = self.seconds,
+        )
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
