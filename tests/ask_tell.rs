@@ -126,7 +126,7 @@ fn proposals_are_those_of_one_process() {
         let expected = one.ask(1).unwrap().remove(0);
         assert_eq!(ask(folder.path(), &[]), [(expected.trial, expected.policy)]);
         let reward = (trial * 7 % 5) as f64 / 5.0;
-        one.tell(trial, None, deepaug::Told::Reward(reward)).unwrap();
+        one.tell(trial, None, deepaug::ReportedOutcome::Reward(reward)).unwrap();
         assert_eq!(tell(folder.path(), trial, &["--reward", &reward.to_string()]).code, 0);
     }
 }

@@ -163,10 +163,10 @@ fn trials_that_are_behind_end_early_and_never_win() {
     let config = small_config(folder.path(), extra);
     finished(folder.path(), &config, "study");
     let rows = rows(&folder.path().join("study/notebook.csv"));
-    let behind: Vec<_> = rows.iter().filter(|row| row["behind"] == "true").collect();
-    assert!(!behind.is_empty());
+    let pruned: Vec<_> = rows.iter().filter(|row| row["behind"] == "true").collect();
+    assert!(!pruned.is_empty());
     let of = |trial: &str| rows.iter().filter(|row| row["trial_no"] == trial).count();
-    for row in &behind {
+    for row in &pruned {
         // One sample, which ended at a rung, the last of which is the whole training.
         assert!([1, 3, 9].contains(&of(&row["trial_no"])), "{row:?}");
         assert_eq!(row["sample_no"], "0");

@@ -85,11 +85,11 @@ impl Schemes {
             let first = train();
             first_samples.sort_by(|a, b| b.total_cmp(a));
             let stay = (first_samples.len() + 1) / self.reduction;
-            let is_behind = self.reduction > 1 && stay > 0 && first < first_samples[stay - 1];
+            let is_pruned = self.reduction > 1 && stay > 0 && first < first_samples[stay - 1];
             first_samples.push(first);
-            let mean = if is_behind { first } else { 0.5 * (first + train()) };
-            trainings += if is_behind { 1 } else { 2 };
-            if !is_behind {
+            let mean = if is_pruned { first } else { 0.5 * (first + train()) };
+            trainings += if is_pruned { 1 } else { 2 };
+            if !is_pruned {
                 judged.push((mean, worth));
             }
             searcher.tell(trial as u64, Outcome::Cost(-mean))?;

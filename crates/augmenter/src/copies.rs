@@ -9,7 +9,7 @@ use crate::{
     ops::{Image, table},
     policy::{Policy, Step, SubPolicy},
     ranges::RangeTable,
-    recipe::Recipe,
+    transform::Transform,
 };
 
 /// The augmented copies that a policy makes of a batch.
@@ -22,13 +22,13 @@ pub struct Copies {
 }
 
 /// What names the generator that draws a sub-policy's images; the indices of the images lie below it.
-fn subset(sub_policy: usize) -> Copy {
-    Copy { sub_policy, source: u32::MAX as usize }
+fn subset(sub_policy: usize) -> CopySpec {
+    CopySpec { sub_policy, source: u32::MAX as usize }
 }
 
 /// A copy that a policy makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub struct CopySpec {
     /// The index of the sub-policy that makes it.
     pub sub_policy: usize,
     /// The index of the image that it is made from.
@@ -38,13 +38,13 @@ pub struct Copy {
 impl Policy {
     /// Which copies the policy makes of `n` images: those of the first sub-policy in the order of the images, then those of
     /// the second, and so on.
-    pub fn plan(&self, n: usize, seed: u64) -> Vec<Copy> {
+    pub fn plan(&self, n: usize, seed: u64) -> Vec<CopySpec> {
         let per_sub_policy = ((self.portion * n as f64).round() as usize).min(n);
         (0..self.sub_policies.len())
             .flat_map(|sub_policy| {
                 let mut chosen = index::sample(&mut generator(seed, subset(sub_policy)), n, per_sub_policy).into_vec();
                 chosen.sort_unstable();
-                chosen.into_iter().map(move |source| Copy { sub_policy, source })
+                chosen.into_iter().map(move |source| CopySpec { sub_policy, source })
             })
             .collect()
     }
@@ -52,14 +52,14 @@ impl Policy {
     /// Turns an image, height x width x channels, into a copy that [`plan`](Self::plan) names: the same pixels as those of
     /// [`copies`](Self::copies), for callers whose images do not lie in one batch. `others`, images of the same shape, are
     /// what [`Op::SamplePairing`](crate::Op::SamplePairing) takes a second image from.
-    pub fn apply(&self, copy: Copy, mut image: ArrayViewMut3<'_, u8>, others: ArrayView4<'_, u8>, seed: u64) {
+    pub fn apply(&self, copy: CopySpec, mut image: ArrayViewMut3<'_, u8>, others: ArrayView4<'_, u8>, seed: u64) {
         let (height, width, channels) = image.dim();
         if image.is_empty() {
             return;
         }
         if let Some(pixels) = image.as_slice_mut() {
             let mut image = Image::new(pixels, height, width, channels);
-            Recipes::new(self).apply(copy, &mut image, others, seed);
+            Transforms::new(self).apply(copy, &mut image, others, seed);
         } else {
             let mut whole = image.to_owned();
             self.apply(copy, whole.view_mut(), others, seed);
@@ -79,7 +79,7 @@ impl Policy {
     pub fn copies(&self, images: ArrayView4<'_, u8>, seed: u64) -> Copies {
         let (n, height, width, channels) = images.dim();
         let plan = self.plan(n, seed);
-        let recipes = Recipes::new(self);
+        let transforms = Transforms::new(self);
         let sources = plan.iter().map(|copy| copy.source).collect();
         let shape = (plan.len(), height, width, channels);
         let size = height * width * channels;
@@ -90,10 +90,10 @@ impl Policy {
         let originals = images.as_slice().expect("images in standard layout");
         let mut values = Vec::with_capacity(plan.len() * size);
         let places = values.spare_capacity_mut()[..plan.len() * size].par_chunks_exact_mut(size);
-        places.zip(&plan).with_min_len(LEAST_SHARE).for_each(|(place, &copy)| {
+        places.zip(&plan).with_min_len(MIN_SHARE).for_each(|(place, &copy)| {
             let pixels = place.write_copy_of_slice(&originals[copy.source * size..][..size]);
             let mut image = Image::new(pixels, height, width, channels);
-            recipes.apply(copy, &mut image, images.view(), seed);
+            transforms.apply(copy, &mut image, images.view(), seed);
         });
         // SAFETY: every copy has been written.
         unsafe { values.set_len(plan.len() * size) };
@@ -102,29 +102,29 @@ impl Policy {
 }
 
 /// What each step of a sub-policy does, and how probably.
-fn recipes(ranges: RangeTable, sub_policy: &SubPolicy) -> Vec<(f64, Recipe)> {
-    let recipe = |step: &Step| Some((step.probability, ranges.recipe(step.op, step.magnitude)?));
-    sub_policy.ops.iter().filter_map(recipe).collect()
+fn transforms(ranges: RangeTable, sub_policy: &SubPolicy) -> Vec<(f64, Transform)> {
+    let transform = |step: &Step| Some((step.probability, ranges.transform(step.op, step.magnitude)?));
+    sub_policy.ops.iter().filter_map(transform).collect()
 }
 
 /// What a policy's steps do, ready to be applied to many images.
-pub(crate) struct Recipes {
-    sub_policies: Vec<Vec<(f64, Recipe)>>,
-    always: Vec<(f64, Recipe)>,
+pub(crate) struct Transforms {
+    sub_policies: Vec<Vec<(f64, Transform)>>,
+    always: Vec<(f64, Transform)>,
     draws: usize,
 }
 
-impl Recipes {
+impl Transforms {
     pub(crate) fn new(policy: &Policy) -> Self {
         Self {
-            sub_policies: policy.sub_policies.iter().map(|sub_policy| recipes(policy.ranges, sub_policy)).collect(),
-            always: recipes(RangeTable::Monotone, &policy.always),
+            sub_policies: policy.sub_policies.iter().map(|sub_policy| transforms(policy.ranges, sub_policy)).collect(),
+            always: transforms(RangeTable::Monotone, &policy.always),
             draws: policy.draws,
         }
     }
 
     /// Makes a copy of an image in its place: the copy's own sub-policy, further ones drawn at random, and what always comes.
-    pub(crate) fn apply(&self, copy: Copy, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, seed: u64) {
+    pub(crate) fn apply(&self, copy: CopySpec, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, seed: u64) {
         let mut rng = generator(seed, copy);
         apply(&self.sub_policies[copy.sub_policy], image, batch, &mut rng);
         for _ in 1..self.draws {
@@ -136,22 +136,27 @@ impl Recipes {
 }
 
 /// The fewest images that a thread takes at once: a small image takes less time than the hand-over.
-pub(crate) const LEAST_SHARE: usize = 16;
+pub(crate) const MIN_SHARE: usize = 16;
 
 /// Consecutive point ops, and values of an image, from which on they are composed into tables: with fewer, the tables cost
 /// more than they spare, for an op takes hardly longer than a lookup (reports/augmenter.md).
-const LEAST_COMPOSED: (usize, usize) = (3, 16384);
+const MIN_COMPOSED: (usize, usize) = (3, 16384);
 
-fn apply(recipes: &[(f64, Recipe)], image: &mut Image<'_>, batch: ArrayView4<'_, u8>, rng: &mut Xoshiro256PlusPlus) {
-    let mut steps = |recipes: &[(f64, Recipe)], image: &mut Image<'_>| {
-        for (probability, recipe) in recipes {
+fn apply(
+    transforms: &[(f64, Transform)],
+    image: &mut Image<'_>,
+    batch: ArrayView4<'_, u8>,
+    rng: &mut Xoshiro256PlusPlus,
+) {
+    let mut steps = |transforms: &[(f64, Transform)], image: &mut Image<'_>| {
+        for (probability, transform) in transforms {
             if *probability == 1.0 || rng.random::<f64>() < *probability {
-                recipe.apply(image, batch, rng);
+                transform.apply(image, batch, rng);
             }
         }
     };
-    for run in recipes.chunk_by(|(_, a), (_, b)| a.is_point() && b.is_point()) {
-        if run.len() >= LEAST_COMPOSED.0 && image.pixels.len() >= LEAST_COMPOSED.1 {
+    for run in transforms.chunk_by(|(_, a), (_, b)| a.is_point() && b.is_point()) {
+        if run.len() >= MIN_COMPOSED.0 && image.pixels.len() >= MIN_COMPOSED.1 {
             table::compose(image, |values| steps(run, values));
         } else {
             steps(run, image);
@@ -160,7 +165,7 @@ fn apply(recipes: &[(f64, Recipe)], image: &mut Image<'_>, batch: ArrayView4<'_,
 }
 
 /// An independent generator for each sub-policy and image.
-pub(crate) fn generator(seed: u64, copy: Copy) -> Xoshiro256PlusPlus {
+pub(crate) fn generator(seed: u64, copy: CopySpec) -> Xoshiro256PlusPlus {
     // The generator's own seeding hashes its number; this one mixes the three into it, by the constants of SplitMix64.
     let stream = (copy.sub_policy as u64) << 32 | copy.source as u64;
     let mixed = (seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -187,11 +192,11 @@ mod tests {
                 let copies = policy.copies(images.view(), 5);
                 for (source, (copied, original)) in copies.images.outer_iter().zip(images.outer_iter()).enumerate() {
                     let mut pixels = original.to_owned().into_raw_vec_and_offset().0;
-                    let mut rng = generator(5, Copy { sub_policy: 0, source });
-                    for (probability, recipe) in recipes(policy.ranges, &policy.sub_policies[0]) {
+                    let mut rng = generator(5, CopySpec { sub_policy: 0, source });
+                    for (probability, transform) in transforms(policy.ranges, &policy.sub_policies[0]) {
                         if rng.random::<f64>() < probability {
                             let mut image = Image::new(&mut pixels, side, side, channels);
-                            recipe.apply(&mut image, images.view(), &mut rng);
+                            transform.apply(&mut image, images.view(), &mut rng);
                         }
                     }
                     assert!(copied.iter().eq(&pixels), "{:?} {side} {channels}", policy.sub_policies);

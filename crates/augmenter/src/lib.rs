@@ -21,7 +21,7 @@
 //!
 //! - [`op`]: the ops by name and their categories, and a page for each.
 //! - [`ranges`]: what a magnitude means for each op, in five tables.
-//! - [`recipe`], [`draw`]: what the tables are made of.
+//! - [`transform`], [`distribution`]: what the tables are made of.
 //! - [`export`]: policies as code for other libraries.
 //! - [`policy`]: steps, sub-policies and policies, and their JSON form.
 //! - [`copies`]: applying a policy to a batch, in parallel and reproducibly.
@@ -38,7 +38,7 @@
 mod readme {}
 
 pub mod copies;
-pub mod draw;
+pub mod distribution;
 pub mod export;
 pub mod measure;
 pub mod online;
@@ -47,11 +47,11 @@ pub mod ops;
 pub mod policy;
 pub mod published;
 pub mod ranges;
-pub mod recipe;
 pub mod selection;
 pub mod sheet;
+pub mod transform;
 
-pub use copies::{Copies, Copy};
+pub use copies::{Copies, CopySpec};
 pub use online::Online;
 pub use op::{Category, Op, UnknownOp};
 pub use policy::{Policy, PolicyError, Step, SubPolicy};

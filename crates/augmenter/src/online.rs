@@ -8,7 +8,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::copies::{Copy, LEAST_SHARE, Recipes, generator};
+use crate::copies::{CopySpec, MIN_SHARE, Transforms, generator};
 use crate::ops::{Image, flip, nearest, occlusion};
 use crate::policy::Policy;
 
@@ -64,14 +64,14 @@ impl Online {
         if size == 0 {
             return augmented;
         }
-        let recipes = Recipes::new(policy);
+        let transforms = Transforms::new(policy);
         let pixels = augmented.as_slice_mut().expect("a copy in standard layout");
-        pixels.par_chunks_exact_mut(size).enumerate().with_min_len(LEAST_SHARE).for_each(|(source, pixels)| {
+        pixels.par_chunks_exact_mut(size).enumerate().with_min_len(MIN_SHARE).for_each(|(source, pixels)| {
             let mut image = Image::new(pixels, height, width, channels);
             if let Some(copy) = policy.chosen(source, self.chance_of(policy), seed) {
-                recipes.apply(copy, &mut image, images.view(), seed);
+                transforms.apply(copy, &mut image, images.view(), seed);
             }
-            self.finish(&mut image, &mut generator(seed, Copy { sub_policy: FINISH, source }));
+            self.finish(&mut image, &mut generator(seed, CopySpec { sub_policy: FINISH, source }));
         });
         augmented
     }
@@ -127,19 +127,19 @@ impl fmt::Display for Online {
 
 impl Policy {
     /// The copy that each of `n` images gets where one sub-policy is drawn for it at random, in place of a copy by every one.
-    pub fn plan_one_each(&self, n: usize, seed: u64) -> Vec<Copy> {
+    pub fn plan_one_each(&self, n: usize, seed: u64) -> Vec<CopySpec> {
         (0..n).filter_map(|source| self.chosen(source, 1.0, seed)).collect()
     }
 
     /// The sub-policy that is drawn for an image, if one is.
-    fn chosen(&self, source: usize, chance: f64, seed: u64) -> Option<Copy> {
+    fn chosen(&self, source: usize, chance: f64, seed: u64) -> Option<CopySpec> {
         if self.sub_policies.is_empty() {
             return None;
         }
-        let mut rng = generator(seed, Copy { sub_policy: CHOICE, source });
+        let mut rng = generator(seed, CopySpec { sub_policy: CHOICE, source });
         let is_augmented = rng.random::<f64>() < chance;
         let sub_policy = rng.random_range(0..self.sub_policies.len());
-        is_augmented.then_some(Copy { sub_policy, source })
+        is_augmented.then_some(CopySpec { sub_policy, source })
     }
 }
 

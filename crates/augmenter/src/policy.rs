@@ -1,6 +1,7 @@
 //! Policies: which ops are applied, in which order, how strongly, and to how many images.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -145,6 +146,20 @@ pub enum PolicyError {
 }
 
 impl Policy {
+    /// A checksum of all that it is: that of equal policies is the same, in every process.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let Self { ranges, portion, sub_policies, draws, always, in_place } = self;
+        (ranges, portion.to_bits(), draws, in_place, sub_policies.len()).hash(&mut hasher);
+        for SubPolicy { ops } in sub_policies.iter().chain([always]) {
+            ops.len().hash(&mut hasher);
+            for Step { op, magnitude, probability } in ops {
+                (op, magnitude.to_bits(), probability.to_bits()).hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
+
     /// The policy that augments nothing.
     pub fn none(ranges: RangeTable) -> Self {
         Self::new(ranges, 1.0, Vec::new())

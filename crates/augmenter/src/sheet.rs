@@ -3,12 +3,12 @@
 use font8x8::{BASIC_FONTS, UnicodeFonts};
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut1, ArrayViewMut3, Axis, s};
 
-use crate::{Copy, Online, Op, Policy, RangeTable, Step, SubPolicy};
+use crate::{CopySpec, Online, Op, Policy, RangeTable, Step, SubPolicy};
 
 /// Height and width that small images are enlarged to, at least.
-const LEAST_TILE: usize = 64;
+const MIN_TILE: usize = 64;
 /// Height and width that large images are brought to, at most: a sheet is looked at as a whole.
-const LARGEST_TILE: usize = 160;
+const MAX_TILE: usize = 160;
 const GAP: usize = 4;
 /// Height and width of a letter: those of the font twice over.
 const LETTER: usize = 16;
@@ -58,7 +58,7 @@ pub fn ops(ranges: RangeTable, ops: &[Op], images: ArrayView4<'_, u8>, seed: u64
     let draw = |op: Op, magnitude: f64, seed: u64| {
         let sub_policies = vec![SubPolicy { ops: vec![Step::new(op, magnitude)] }];
         let mut image = first.to_owned();
-        let copy = Copy { sub_policy: 0, source: 0 };
+        let copy = CopySpec { sub_policy: 0, source: 0 };
         Policy::new(ranges, 1.0, sub_policies).apply(copy, image.view_mut(), images, seed);
         image
     };
@@ -94,12 +94,12 @@ fn table(heads: &[String], rows: &[(String, Array4<u8>)]) -> Array3<u8> {
     let columns = rows.iter().map(|(_, tiles)| tiles.dim().0).max().unwrap_or(0);
     let (_, height, width, _) = rows.first().map_or((0, 1, 1, 1), |(_, tiles)| tiles.dim());
     let (tile_height, tile_width) = match height.max(width) {
-        longer if longer > LARGEST_TILE => {
-            let part = |side: usize| (side * LARGEST_TILE / longer).max(1);
+        longer if longer > MAX_TILE => {
+            let part = |side: usize| (side * MAX_TILE / longer).max(1);
             (part(height), part(width))
         }
         longer => {
-            let scale = LEAST_TILE.div_ceil(longer.max(1));
+            let scale = MIN_TILE.div_ceil(longer.max(1));
             (height * scale, width * scale)
         }
     };

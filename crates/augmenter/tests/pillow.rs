@@ -10,9 +10,9 @@ use std::{
 
 use deepaug_augmenter::{
     Op, RangeTable,
-    draw::Draw,
+    distribution::Distribution,
     ops::{Image, colour, enhance, histogram, nearest, occlusion, pairing},
-    recipe::{Recipe, Unit},
+    transform::{Transform, Unit},
 };
 use ndarray::{Array3, Array4};
 use serde::Deserialize;
@@ -118,24 +118,26 @@ fn op(name: &str) -> Op {
 }
 
 /// What a recipe draws, in torchvision's terms: either sign of a magnitude, or the magnitude twice.
-fn magnitudes(recipe: Recipe, table: RangeTable) -> [f64; 2] {
-    let (draw, neutral) = match recipe {
-        Recipe::ShearX(draw) | Recipe::ShearY(draw) | Recipe::RotateNearest(draw) | Recipe::Posterize(draw) => {
-            (draw, 0.0)
-        }
-        Recipe::TranslateXNearest(draw, unit) | Recipe::TranslateYNearest(draw, unit) => {
+fn magnitudes(transform: Transform, table: RangeTable) -> [f64; 2] {
+    let (draw, neutral) = match transform {
+        Transform::ShearX(draw)
+        | Transform::ShearY(draw)
+        | Transform::RotateNearest(draw)
+        | Transform::Posterize(draw) => (draw, 0.0),
+        Transform::TranslateXNearest(draw, unit) | Transform::TranslateYNearest(draw, unit) => {
             assert_eq!(unit, if table == RangeTable::RandAugment { Unit::Side } else { Unit::Pixels });
             (draw, 0.0)
         }
-        Recipe::Brightness(draw) | Recipe::Saturation(draw) | Recipe::Contrast(draw) | Recipe::Sharpness(draw) => {
-            (draw, 1.0)
-        }
-        Recipe::Solarize(draw) => (draw, 0.0),
+        Transform::Brightness(draw)
+        | Transform::Saturation(draw)
+        | Transform::Contrast(draw)
+        | Transform::Sharpness(draw) => (draw, 1.0),
+        Transform::Solarize(draw) => (draw, 0.0),
         other => panic!("{other:?}"),
     };
     match draw {
-        Draw::Fixed(value) => [value, value],
-        Draw::Either(a, b) => [a - neutral, b - neutral],
+        Distribution::Fixed(value) => [value, value],
+        Distribution::Either(a, b) => [a - neutral, b - neutral],
         other => panic!("{other:?}"),
     }
 }
@@ -175,18 +177,18 @@ fn tables_have_the_magnitudes_of_torchvision() {
                     (_, Op::Solarize) => (255.0 * value, 255.0 * exact),
                     _ => (value, exact),
                 };
-                let recipe = ranges.recipe(op(&name), m).unwrap();
-                let found = magnitudes(recipe, ranges);
+                let transform = ranges.transform(op(&name), m).unwrap();
+                let found = magnitudes(transform, ranges);
                 let signed = !matches!(op(&name), Op::Posterize | Op::Solarize);
                 for (found, sign) in found.into_iter().zip([if signed { -1.0 } else { 1.0 }, 1.0]) {
                     let difference = (found - sign * expected).abs();
-                    assert!(difference <= tolerance, "{table} {name} {bin}: {recipe:?}, torchvision {expected}");
+                    assert!(difference <= tolerance, "{table} {name} {bin}: {transform:?}, torchvision {expected}");
                 }
             }
         }
         for op in [Op::AutoContrast, Op::Equalize] {
-            let always = if op == Op::Equalize { Recipe::Equalize(1.0) } else { Recipe::AutoContrast(1.0) };
-            assert_eq!(ranges.recipe(op, 0.5), Some(always));
+            let always = if op == Op::Equalize { Transform::Equalize(1.0) } else { Transform::AutoContrast(1.0) };
+            assert_eq!(ranges.transform(op, 0.5), Some(always));
         }
     }
 }

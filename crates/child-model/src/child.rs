@@ -6,7 +6,7 @@ use std::path::Path;
 use deepaug_augmenter::Policy;
 use ndarray::ArrayView4;
 
-use crate::{EpochRecord, History, Settings, TrainError, lanes};
+use crate::{EpochRecord, History, Settings, TrainError, parallel};
 
 /// The images a child learns from and is measured on. Images are u8 `[N, H, W, C]`, labels below `classes`.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         threads: usize,
         observer: &dyn Observer,
     ) -> Vec<Result<History, TrainError>> {
-        lanes::train_all(self, trainings, threads, observer)
+        parallel::train_all(self, trainings, threads, observer)
     }
 
     /// How many trainings like this one it takes at once when it may use so many threads: passes side by side, and children

@@ -117,7 +117,7 @@ mod gpu {
 
     use super::{Adapter, Device};
     use crate::engine::tensor::Tensors;
-    use crate::lanes::guarded;
+    use crate::parallel::catch_panic;
     use crate::self_check::check;
     use crate::{DeviceError, TrainError};
 
@@ -139,7 +139,7 @@ mod gpu {
         let name = describe(&info).name;
         let engine = Tensors::new(inner.clone());
         // A driver may also end its own thread.
-        guarded(|| {
+        catch_panic(|| {
             let exact = format!("{name} {} {}", info.driver_info, info.backend);
             check(&engine, &exact).map_err(|why| TrainError::Device { why })
         })

@@ -11,8 +11,8 @@ use rand_distr::{Beta, Distribution};
 use crate::engine::{Batch, Choices, Engine, Rows};
 use crate::input::Input;
 use crate::network::{self, Network, Plan, Weights};
-use crate::noise::{Stream, generator};
-use crate::order::Order;
+use crate::rng::{Stream, generator};
+use crate::sampler::Sampler;
 use crate::{Augment, EpochRecord, History, Settings, TrainError, Training, TrainingSet};
 
 /// Images evaluated at once, at most; about 100 keeps a batch's activations in cache (measured on two AVX-512 cores).
@@ -50,7 +50,7 @@ pub(crate) fn copies(training: &Training<'_>, epoch: usize) -> Copies {
 }
 
 /// The rows that are not learnt from, before those that are: the originals, where their copies take their place.
-fn passed_over(training: &Training<'_>) -> usize {
+fn skipped_originals(training: &Training<'_>) -> usize {
     if matches!(training.settings.augment, Augment::Online(_)) { training.set.labels.len() } else { 0 }
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn fit<E: Engine>(
     let (set, settings) = (&trainings[0].set, trainings[0].settings);
     let device = |why: String| TrainError::Device { why };
 
-    let pool = set.labels.len() + copies[0].sources.len() - passed_over(trainings[0]);
+    let pool = set.labels.len() + copies[0].sources.len() - skipped_originals(trainings[0]);
     let drawn = settings.images_per_epoch.unwrap_or(pool);
     let images = settings.batch_size.min(drawn).max(1);
     let steps = drawn.div_ceil(images).max(1);
@@ -80,7 +80,7 @@ pub(crate) fn fit<E: Engine>(
 
     let inputs: Vec<Input> = trainings.iter().map(|t| Input::of(&t.set, settings)).collect();
     let mut network = Network::new(plan, engine, children, merge(weights), &settings.optimiser);
-    let mut chance: Vec<Chance> = trainings.iter().zip(&copies).map(|(t, c)| Chance::new(t, c)).collect();
+    let mut chance: Vec<ChildRng> = trainings.iter().zip(&copies).map(|(t, c)| ChildRng::new(t, c)).collect();
     // Views of parts of images may be full of gaps.
     let originals: Vec<_> = trainings.iter().map(|t| t.set.images.as_standard_layout()).collect();
     // What all children are judged by is kept once.
@@ -196,8 +196,8 @@ pub(crate) fn accuracy<E: Engine>(
 }
 
 /// A child's own random choices.
-struct Chance {
-    order: Order,
+struct ChildRng {
+    order: Sampler,
     dropout: ChaCha8Rng,
     mixup: ChaCha8Rng,
     /// The rows that are learnt from, and those before them that are not.
@@ -205,12 +205,12 @@ struct Chance {
     before: u32,
 }
 
-impl Chance {
+impl ChildRng {
     fn new(training: &Training<'_>, copies: &Copies) -> Self {
-        let before = passed_over(training);
+        let before = skipped_originals(training);
         let pool = training.set.labels.len() + copies.sources.len() - before;
         Self {
-            order: Order::new(pool, generator(training.seed, Stream::Order)),
+            order: Sampler::new(pool, generator(training.seed, Stream::Order)),
             dropout: generator(training.seed, Stream::Dropout),
             mixup: generator(training.seed, Stream::Mixup),
             pool: pool as u32,
@@ -220,7 +220,7 @@ impl Chance {
 }
 
 /// The choices of an epoch.
-fn choices(chance: &mut [Chance], settings: &Settings, dropouts: usize, steps: usize, images: usize) -> Choices {
+fn choices(chance: &mut [ChildRng], settings: &Settings, dropouts: usize, steps: usize, images: usize) -> Choices {
     let mut choices = Choices::default();
     // No share is mixed where the parameter is out of the distribution's range.
     let beta = (settings.mixup > 0.0).then(|| Beta::new(settings.mixup, settings.mixup).ok()).flatten();

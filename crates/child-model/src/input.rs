@@ -16,7 +16,7 @@ impl Input {
     pub(crate) const UNIT: Self = Self { mean: 0.0, deviation: 1.0 };
 
     /// Images of one value have no deviation to be divided by.
-    const LEAST: f64 = 1e-3;
+    const MIN_DEVIATION: f64 = 1e-3;
 
     /// That of a training.
     pub(crate) fn of(set: &TrainingSet<'_>, settings: &Settings) -> Self {
@@ -33,7 +33,7 @@ impl Input {
         let count = images.len().max(1) as f64;
         let mean = sum as f64 / count;
         let deviation = (squares as f64 / count - mean * mean).max(0.0).sqrt();
-        Self { mean: (mean / 255.0) as f32, deviation: (deviation / 255.0).max(Self::LEAST) as f32 }
+        Self { mean: (mean / 255.0) as f32, deviation: (deviation / 255.0).max(Self::MIN_DEVIATION) as f32 }
     }
 
     /// Factor and summand of a pixel that counts for a share.

@@ -43,15 +43,15 @@ mod fit;
 mod geometry;
 mod history;
 mod input;
-mod lanes;
 mod measure;
 mod models;
 mod net;
 mod network;
-mod noise;
 mod optimiser;
-mod order;
+mod parallel;
 mod program;
+mod rng;
+mod sampler;
 #[cfg(feature = "gpu")]
 mod self_check;
 mod settings;

@@ -77,9 +77,9 @@ impl LayerBench {
     /// What does not fit.
     pub fn new(layer: Layer, image: [usize; 3], images: usize) -> Result<Self, String> {
         let (plan, out) = Plan::of_layer(&layer, image)?;
-        let noise = |count: usize| (0..count as u32).map(|i| lowbias32(i) as f32 / u32::MAX as f32 - 0.5).collect();
+        let rng = |count: usize| (0..count as u32).map(|i| lowbias32(i) as f32 / u32::MAX as f32 - 0.5).collect();
         let size = |shape: [usize; 3]| images * shape.iter().product::<usize>();
-        let (x, dy) = (Cpu.upload(noise(size(image))), Cpu.upload(noise(size(out))));
+        let (x, dy) = (Cpu.upload(rng(size(image))), Cpu.upload(rng(size(out))));
         Ok(Self { weights: plan.first_weights(1), plan, images, x, dy })
     }
 

@@ -14,7 +14,7 @@ use crate::fit::{Fitted, Stack, accuracy, copies, fit};
 use crate::network::{Plan, Weights, note};
 use crate::{
     Augment, Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Settings, TrainError, Training,
-    TrainingSet, images_per_second, lanes,
+    TrainingSet, images_per_second, parallel,
 };
 
 /// A net that is trained on a device.
@@ -42,7 +42,7 @@ const PROBE: Duration = Duration::from_millis(200);
 const GPU_MEMORY: u64 = 4 << 30;
 
 /// No more children are stacked than this: a policy that is proposed while so many others are under way knows little.
-const LARGEST_STACK: usize = 64;
+const MAX_STACK: usize = 64;
 
 impl Net {
     /// A net on a device.
@@ -254,7 +254,7 @@ fn in_stacks(
             continue;
         }
         let next = range.end..count.min(range.end + size);
-        match lanes::guarded(|| run(range.clone(), next)) {
+        match parallel::catch_panic(|| run(range.clone(), next)) {
             Ok(histories) => results.extend(histories),
             Err(error @ TrainError::Weights { .. }) => results.extend(vec![Err(error); range.len()]),
             Err(_) if range.len() > 1 => {
@@ -304,14 +304,14 @@ impl ChildModel for Net {
         }
         // A net that cannot be made says so when it is trained.
         let threads = threads.min(self.fitting(&all).unwrap_or(threads));
-        lanes::train_all(self, trainings, threads, observer)
+        parallel::train_all(self, trainings, threads, observer)
     }
 
     fn capacity(&self, training: &Training<'_>, threads: usize) -> Result<Capacity, TrainError> {
         if self.device.is_cpu() {
             return Ok(Capacity { passes: threads.min(self.fitting(&[training])?).max(1), children: 1 });
         }
-        Ok(Capacity { passes: 1, children: self.children(&[training; LARGEST_STACK])? })
+        Ok(Capacity { passes: 1, children: self.children(&[training; MAX_STACK])? })
     }
 
     fn pretrain(

@@ -24,7 +24,7 @@ const FORMAT: u64 = 1;
 const LAST_WORDS: usize = 20;
 
 /// A longer line is taken in pieces of so many bytes, so that no output takes all memory.
-const LONGEST_LINE: u64 = 1 << 16;
+const MAX_LINE: u64 = 1 << 16;
 
 /// How long a program that has ended may be silent while something it started keeps its output open.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -421,7 +421,7 @@ fn listen(stream: impl Read + Send + 'static, said: fn(String) -> Said, sender: 
     let mut stream = BufReader::new(stream);
     let mut next = move || {
         let mut line = Vec::new();
-        let read = stream.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+        let read = stream.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
         read.is_ok_and(|bytes| bytes > 0).then(|| String::from_utf8_lossy(&line).trim().to_string())
     };
     thread::Builder::new()

@@ -93,8 +93,8 @@ fn step<E: Engine>(plan: &Plan, engine: &E) -> Result<Vec<(String, Vec<f32>)>, S
     let (first, second) = (plan.first_weights(1), plan.first_weights(2));
     let weights = first.into_iter().zip(second).map(|(first, second)| [first, second].concat()).collect();
     let mut network = Network::new(plan, engine, batch.children, weights, &optimiser);
-    let noise = |count: usize| (0..count as u32).map(|i| lowbias32(i) as f32 / u32::MAX as f32).collect();
-    let images = || engine.upload(noise(8 * 12 * 12 * 3));
+    let rng = |count: usize| (0..count as u32).map(|i| lowbias32(i) as f32 / u32::MAX as f32).collect();
+    let images = || engine.upload(rng(8 * 12 * 12 * 3));
     let targets = engine.upload((0..40).map(|i| f32::from(u8::from(i % 5 == i / 5 % 5))).collect());
     let choices = engine.plan(Choices { rows: vec![0; 8], dropout: vec![7, 8], ..Choices::default() }, batch);
     let training = Training { plan: &choices, step: 0, dropout: true };

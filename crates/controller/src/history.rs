@@ -44,6 +44,11 @@ impl History {
         self.trials.iter().map(|(&number, trial)| (number, trial))
     }
 
+    /// One of them.
+    pub fn trial(&self, number: u64) -> Option<&Trial> {
+        self.trials.get(&number)
+    }
+
     /// The trials with an outcome, in the order of their numbers.
     pub fn finished(&self) -> impl Iterator<Item = (u64, &Point, Outcome)> {
         self.trials().filter_map(|(number, trial)| Some((number, &trial.point, trial.outcome?)))

@@ -24,9 +24,9 @@ use crate::options::ReadOptions;
 use crate::origins::Origins;
 
 /// Sets of fewer images are decoded in less time than anybody notices.
-const LEAST_IMAGES: usize = 500;
+const MIN_IMAGES: usize = 500;
 /// Bytes that all sets together may take; the longest unused leave first.
-const MOST_BYTES: u64 = 32 << 30;
+const MAX_BYTES: u64 = 32 << 30;
 /// The first bytes of a file of images. Another layout would need another word.
 const MAGIC: &[u8; 8] = b"deepaug1";
 /// Magic, length of the description, checksum of all that follows.
@@ -72,7 +72,7 @@ pub(crate) fn fetch(
     }
     let dataset = decode()?;
     // What changed while it was read is not known well enough to be kept.
-    if dataset.len() >= LEAST_IMAGES
+    if dataset.len() >= MIN_IMAGES
         && self::stats(path, files) == stamp.stats
         && store(&dataset, path, &images).is_some()
     {
@@ -250,7 +250,7 @@ fn make_room(folder: &Path, kept: &Path) {
     sets.sort();
     let mut sum: u64 = sets.iter().map(|(_, size, _)| size).sum();
     for (_, size, path) in sets.iter().filter(|(_, _, path)| path != kept) {
-        if sum <= MOST_BYTES {
+        if sum <= MAX_BYTES {
             break;
         }
         if fs::remove_file(path).is_ok() {

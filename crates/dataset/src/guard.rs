@@ -10,7 +10,7 @@ thread_local! {
 
 /// Runs a decoder. Some of them panic on files that were made to harm, as fuzzing has shown; to a user that is a damaged file,
 /// of which one error is said, and not the decoder's own words as well.
-pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn catch_panic<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         let before = take_hook();
@@ -33,9 +33,9 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_error_and_the_next_work_is_done() {
-        let why = guarded(|| -> Result<(), String> { panic!("a decoder's own words") }).unwrap_err();
+        let why = catch_panic(|| -> Result<(), String> { panic!("a decoder's own words") }).unwrap_err();
         assert!(why.contains("its decoder did not expect"));
-        assert_eq!(guarded(|| Ok(3)), Ok(3));
-        assert_eq!(guarded(|| Err::<(), _>("plain".into())), Err("plain".into()));
+        assert_eq!(catch_panic(|| Ok(3)), Ok(3));
+        assert_eq!(catch_panic(|| Err::<(), _>("plain".into())), Err("plain".into()));
     }
 }

@@ -49,7 +49,7 @@ pub enum ImageSize {
     /// Images keep their size; a set whose images differ is refused.
     #[default]
     Own,
-    /// Their own size where all agree on one of at most [`LARGEST_AUTO`]; else the median of the shorter sides, but at
+    /// Their own size where all agree on one of at most [`MAX_AUTO`]; else the median of the shorter sides, but at
     /// most that.
     Auto,
     /// This many pixels.
@@ -58,7 +58,7 @@ pub enum ImageSize {
 
 /// The largest side that [`ImageSize::Auto`] chooses: CIFAR's. The cost of a training grows with the square of it, and a search
 /// gains more from more trainings.
-pub const LARGEST_AUTO: usize = 32;
+pub const MAX_AUTO: usize = 32;
 
 /// How many channels images have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

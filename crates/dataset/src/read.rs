@@ -11,7 +11,7 @@ use crate::dataset::{Dataset, Pixels, Sample};
 use crate::duplicates::Duplicates;
 use crate::error::DataError;
 use crate::formats::{self, Content, Item, Listing};
-use crate::options::{Channels, ImageSize, LARGEST_AUTO, OnBadImage, ReadOptions};
+use crate::options::{Channels, ImageSize, MAX_AUTO, OnBadImage, ReadOptions};
 use crate::origins::{Origins, Skipped};
 use crate::raster::{Raster, sized};
 
@@ -178,12 +178,12 @@ fn side(items: &[Item], options: &ReadOptions) -> Option<usize> {
             // Images that cannot be read are dealt with where they are decoded.
             let sizes: Vec<_> = items.par_iter().filter_map(dimensions).collect();
             let longest = sizes.iter().map(|&(width, height)| width.max(height)).max()?;
-            if longest <= LARGEST_AUTO && sizes.iter().all(|size| *size == sizes[0]) {
+            if longest <= MAX_AUTO && sizes.iter().all(|size| *size == sizes[0]) {
                 return None;
             }
             let mut shorter: Vec<usize> = sizes.iter().map(|&(width, height)| width.min(height)).collect();
             let middle = shorter.len() / 2;
-            Some((*shorter.select_nth_unstable(middle).1).min(LARGEST_AUTO))
+            Some((*shorter.select_nth_unstable(middle).1).min(MAX_AUTO))
         }
     }
 }
@@ -299,7 +299,7 @@ fn together(dataset: Dataset, groups: &[Option<String>]) -> Result<Dataset, Data
     if duplicates.sets.is_empty() && groups.iter().all(Option::is_none) {
         return Ok(dataset);
     }
-    let mut links = Links::new(dataset.len());
+    let mut links = UnionFind::new(dataset.len());
     for set in &duplicates.sets {
         set.iter().for_each(|&image| links.join(set[0], image));
     }
@@ -314,9 +314,9 @@ fn together(dataset: Dataset, groups: &[Option<String>]) -> Result<Dataset, Data
 }
 
 /// A forest of images, each linked to an earlier one that it belongs with (Galler and Fischer 1964).
-struct Links(Vec<usize>);
+struct UnionFind(Vec<usize>);
 
-impl Links {
+impl UnionFind {
     fn new(count: usize) -> Self {
         Self((0..count).collect())
     }

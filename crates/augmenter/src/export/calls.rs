@@ -2,21 +2,21 @@
 
 use super::python::{ends, number};
 use crate::{
-    draw::Draw,
+    distribution::Distribution,
     policy::Step,
-    recipe::{Grid, Recipe, Unit},
+    transform::{Grid, Transform, Unit},
 };
 
 /// A function that applies the steps to `image` with random numbers from `rng`.
-pub(super) fn sub_policy(name: &str, steps: &[(Step, Recipe)]) -> String {
+pub(super) fn sub_policy(name: &str, steps: &[(Step, Transform)]) -> String {
     let mut code = format!("def {name}(image, rng):\n");
-    for (step, recipe) in steps {
-        let p = step.probability * probability(recipe);
+    for (step, transform) in steps {
+        let p = step.probability * probability(transform);
         code.push_str(&format!("    # {step}\n"));
         if p < 1.0 {
             code.push_str(&format!("    if rng.random() < {}:\n    ", number(p)));
         }
-        code.push_str(&format!("    image = {}\n", call(recipe)));
+        code.push_str(&format!("    image = {}\n", call(transform)));
     }
     code + "    return image"
 }
@@ -35,71 +35,73 @@ pub(super) fn drawn(name: &str, functions: &[String], draws: usize, always: Opti
 }
 
 /// With which probability a recipe changes an image, where that is its only parameter.
-pub(super) fn probability(recipe: &Recipe) -> f64 {
-    match *recipe {
-        Recipe::Invert(p)
-        | Recipe::HorizontalFlip(p)
-        | Recipe::VerticalFlip(p)
-        | Recipe::AutoContrast(p)
-        | Recipe::Equalize(p) => p,
+pub(super) fn probability(transform: &Transform) -> f64 {
+    match *transform {
+        Transform::Invert(p)
+        | Transform::HorizontalFlip(p)
+        | Transform::VerticalFlip(p)
+        | Transform::AutoContrast(p)
+        | Transform::Equalize(p) => p,
         _ => 1.0,
     }
 }
 
 /// An expression of `image` and `rng`.
-pub(super) fn call(recipe: &Recipe) -> String {
-    match *recipe {
-        Recipe::Crop(cut, Unit::Pixels) => format!("crop(image, pixels={})", values(cut, 4)),
-        Recipe::Crop(cut, Unit::Side) => format!("crop(image, parts={})", values(cut, 4)),
-        Recipe::GaussianBlur(sigma, Unit::Pixels) => format!("gaussian_blur(image, {})", value(sigma)),
-        Recipe::GaussianBlur(part, Unit::Side) => format!("gaussian_blur(image, part={})", value(part)),
-        Recipe::Rotate(degrees) => format!("rotate(image, {})", value(degrees)),
-        Recipe::Shear(degrees) => format!("shear(image, {})", value(degrees)),
-        Recipe::TranslateX(part) => format!("translate(image, x={})", value(part)),
-        Recipe::TranslateY(part) => format!("translate(image, y={})", value(part)),
-        Recipe::Sharpen { alpha, lightness } => format!("sharpen(image, {}, {})", value(alpha), value(lightness)),
-        Recipe::Emboss { alpha, strength } => format!("emboss(image, {}, {})", value(alpha), value(strength)),
-        Recipe::AdditiveGaussianNoise(sd) => format!("gaussian_noise(image, {}, rng)", value(sd)),
-        Recipe::Dropout(p) => format!("dropout(image, {}, rng)", value(p)),
-        Recipe::CoarseDropout(p, grid) => format!("coarse_dropout(image, {}, rng, {})", value(p), cells(grid)),
-        Recipe::CoarseSaltPepper(p, grid) => format!("coarse_salt_pepper(image, {}, rng, {})", value(p), cells(grid)),
-        Recipe::GammaContrast(gamma) => format!("gamma_contrast(image, {})", value(gamma)),
-        Recipe::Brighten(added) => {
+pub(super) fn call(transform: &Transform) -> String {
+    match *transform {
+        Transform::Crop(cut, Unit::Pixels) => format!("crop(image, pixels={})", values(cut, 4)),
+        Transform::Crop(cut, Unit::Side) => format!("crop(image, parts={})", values(cut, 4)),
+        Transform::GaussianBlur(sigma, Unit::Pixels) => format!("gaussian_blur(image, {})", value(sigma)),
+        Transform::GaussianBlur(part, Unit::Side) => format!("gaussian_blur(image, part={})", value(part)),
+        Transform::Rotate(degrees) => format!("rotate(image, {})", value(degrees)),
+        Transform::Shear(degrees) => format!("shear(image, {})", value(degrees)),
+        Transform::TranslateX(part) => format!("translate(image, x={})", value(part)),
+        Transform::TranslateY(part) => format!("translate(image, y={})", value(part)),
+        Transform::Sharpen { alpha, lightness } => format!("sharpen(image, {}, {})", value(alpha), value(lightness)),
+        Transform::Emboss { alpha, strength } => format!("emboss(image, {}, {})", value(alpha), value(strength)),
+        Transform::AdditiveGaussianNoise(sd) => format!("gaussian_noise(image, {}, rng)", value(sd)),
+        Transform::Dropout(p) => format!("dropout(image, {}, rng)", value(p)),
+        Transform::CoarseDropout(p, grid) => format!("coarse_dropout(image, {}, rng, {})", value(p), cells(grid)),
+        Transform::CoarseSaltPepper(p, grid) => {
+            format!("coarse_salt_pepper(image, {}, rng, {})", value(p), cells(grid))
+        }
+        Transform::GammaContrast(gamma) => format!("gamma_contrast(image, {})", value(gamma)),
+        Transform::Brighten(added) => {
             let (low, high) = ends(added).unwrap_or_else(|| (value(added), value(added)));
             format!("brighten(image, {low}, {high}, rng)")
         }
-        Recipe::Invert(_) => "invert(image)".into(),
-        Recipe::Fog(opacity) => format!("fog(image, {}, rng)", number(opacity)),
-        Recipe::Clouds(opacity) => format!("clouds(image, {}, rng)", number(opacity)),
-        Recipe::AddToHueAndSaturation { shift, shared: true } => {
+        Transform::Invert(_) => "invert(image)".into(),
+        Transform::Fog(opacity) => format!("fog(image, {}, rng)", number(opacity)),
+        Transform::Clouds(opacity) => format!("clouds(image, {}, rng)", number(opacity)),
+        Transform::AddToHueAndSaturation { shift, shared: true } => {
             format!("hue_and_saturation(image, both={})", value(shift))
         }
-        Recipe::AddToHueAndSaturation { shift, shared: false } => {
+        Transform::AddToHueAndSaturation { shift, shared: false } => {
             format!("hue_and_saturation(image, *{})", values(shift, 2))
         }
-        Recipe::HorizontalFlip(_) => "horizontal_flip(image)".into(),
-        Recipe::VerticalFlip(_) => "vertical_flip(image)".into(),
-        Recipe::ShearX(slope) => format!("shear_nearest(image, x={})", value(slope)),
-        Recipe::ShearY(slope) => format!("shear_nearest(image, y={})", value(slope)),
-        Recipe::TranslateXNearest(shift, Unit::Side) => format!("translate_nearest(image, x={})", value(shift)),
-        Recipe::TranslateYNearest(shift, Unit::Side) => format!("translate_nearest(image, y={})", value(shift)),
-        Recipe::TranslateXNearest(shift, Unit::Pixels) => {
+        Transform::HorizontalFlip(_) => "horizontal_flip(image)".into(),
+        Transform::VerticalFlip(_) => "vertical_flip(image)".into(),
+        Transform::ShearX(slope) => format!("shear_nearest(image, x={})", value(slope)),
+        Transform::ShearY(slope) => format!("shear_nearest(image, y={})", value(slope)),
+        Transform::TranslateXNearest(shift, Unit::Side) => format!("translate_nearest(image, x={})", value(shift)),
+        Transform::TranslateYNearest(shift, Unit::Side) => format!("translate_nearest(image, y={})", value(shift)),
+        Transform::TranslateXNearest(shift, Unit::Pixels) => {
             format!("translate_nearest(image, pixels_x={})", value(shift))
         }
-        Recipe::TranslateYNearest(shift, Unit::Pixels) => {
+        Transform::TranslateYNearest(shift, Unit::Pixels) => {
             format!("translate_nearest(image, pixels_y={})", value(shift))
         }
-        Recipe::RotateNearest(degrees) => format!("rotate_nearest(image, {})", value(degrees)),
-        Recipe::AutoContrast(_) => "auto_contrast(image)".into(),
-        Recipe::Equalize(_) => "equalize(image)".into(),
-        Recipe::Solarize(threshold) => format!("solarize(image, {})", value(threshold)),
-        Recipe::Posterize(bits) => format!("posterize(image, {})", value(bits)),
-        Recipe::Contrast(factor) => format!("contrast(image, {})", value(factor)),
-        Recipe::Saturation(factor) => format!("saturation(image, {})", value(factor)),
-        Recipe::Brightness(factor) => format!("brightness(image, {})", value(factor)),
-        Recipe::Sharpness(factor) => format!("sharpness(image, {})", value(factor)),
-        Recipe::Cutout(part) => format!("cutout(image, {}, rng)", value(part)),
-        Recipe::SamplePairing(_) => unreachable!("every library refuses the op"),
+        Transform::RotateNearest(degrees) => format!("rotate_nearest(image, {})", value(degrees)),
+        Transform::AutoContrast(_) => "auto_contrast(image)".into(),
+        Transform::Equalize(_) => "equalize(image)".into(),
+        Transform::Solarize(threshold) => format!("solarize(image, {})", value(threshold)),
+        Transform::Posterize(bits) => format!("posterize(image, {})", value(bits)),
+        Transform::Contrast(factor) => format!("contrast(image, {})", value(factor)),
+        Transform::Saturation(factor) => format!("saturation(image, {})", value(factor)),
+        Transform::Brightness(factor) => format!("brightness(image, {})", value(factor)),
+        Transform::Sharpness(factor) => format!("sharpness(image, {})", value(factor)),
+        Transform::Cutout(part) => format!("cutout(image, {}, rng)", value(part)),
+        Transform::SamplePairing(_) => unreachable!("every library refuses the op"),
     }
 }
 
@@ -112,24 +114,24 @@ fn cells(grid: Grid) -> String {
 }
 
 /// A number, or how it is drawn.
-fn value(draw: Draw) -> String {
+fn value(draw: Distribution) -> String {
     match draw {
-        Draw::Fixed(value) => number(value),
-        Draw::Between(fixed, _) => {
+        Distribution::Fixed(value) => number(value),
+        Distribution::Between(fixed, _) => {
             ends(draw).map_or_else(|| number(fixed), |(low, high)| format!("rng.uniform({low}, {high})"))
         }
-        Draw::Whole(low, high) => format!("rng.integers({low}, {high} + 1)"),
-        Draw::Either(a, b) if a == b => number(a),
-        Draw::Either(a, b) => format!("rng.choice([{}, {}])", number(a.min(b)), number(a.max(b))),
-        Draw::Power { base, most } => format!("{} ** {}", number(base), value(Draw::within(most))),
+        Distribution::Whole(low, high) => format!("rng.integers({low}, {high} + 1)"),
+        Distribution::Either(a, b) if a == b => number(a),
+        Distribution::Either(a, b) => format!("rng.choice([{}, {}])", number(a.min(b)), number(a.max(b))),
+        Distribution::Power { base, most } => format!("{} ** {}", number(base), value(Distribution::within(most))),
     }
 }
 
 /// Several numbers, each drawn by itself.
-fn values(draw: Draw, count: usize) -> String {
+fn values(draw: Distribution, count: usize) -> String {
     match (draw, ends(draw)) {
         (_, Some((low, high))) => format!("rng.uniform({low}, {high}, {count})"),
-        (Draw::Whole(low, high), _) => format!("rng.integers({low}, {high} + 1, {count})"),
+        (Distribution::Whole(low, high), _) => format!("rng.integers({low}, {high} + 1, {count})"),
         _ => format!("[{}]", vec![value(draw); count].join(", ")),
     }
 }

@@ -1,17 +1,17 @@
 //! Python modules made of parts of the files beside this one.
 
 use crate::{
-    draw::Draw,
+    distribution::Distribution,
     policy::{Policy, Step, SubPolicy},
     ranges::RangeTable,
-    recipe::Recipe,
+    transform::Transform,
 };
 
 /// How functions are written for a library.
 #[derive(Clone, Copy)]
 pub(super) struct Writer {
     /// A function of a name for the steps of a sub-policy.
-    pub(super) sub_policy: fn(&str, &[(Step, Recipe)]) -> String,
+    pub(super) sub_policy: fn(&str, &[(Step, Transform)]) -> String,
     /// A function of a name that applies so many of the functions, drawn at random, and one that always follows.
     pub(super) drawn: fn(&str, &[String], usize, Option<&str>) -> String,
 }
@@ -162,8 +162,8 @@ fn policy_data(policies: &[Policy], write: Writer) -> Vec<String> {
         for (i, sub_policy) in sub_policies.iter().chain(always).enumerate() {
             let ranges = if i < sub_policies.len() { policy.ranges } else { RangeTable::Monotone };
             let name = format!("sub_policy_{}", blocks.len() + 1);
-            let recipe = |&step: &Step| Some((step, ranges.recipe(step.op, step.magnitude)?));
-            blocks.push((write.sub_policy)(&name, &sub_policy.ops.iter().filter_map(recipe).collect::<Vec<_>>()));
+            let transform = |&step: &Step| Some((step, ranges.transform(step.op, step.magnitude)?));
+            blocks.push((write.sub_policy)(&name, &sub_policy.ops.iter().filter_map(transform).collect::<Vec<_>>()));
             names.push(name);
         }
         if policy.draws > 1 || always.is_some() {
@@ -196,9 +196,9 @@ fn float(value: f64, digits: usize) -> String {
 }
 
 /// The ends of a uniform draw, the lower one first, unless they are one number.
-pub(super) fn ends(draw: Draw) -> Option<(String, String)> {
+pub(super) fn ends(draw: Distribution) -> Option<(String, String)> {
     match draw {
-        Draw::Between(a, b) if a != b => Some((float(a.min(b), 6), float(a.max(b), 6))),
+        Distribution::Between(a, b) if a != b => Some((float(a.min(b), 6), float(a.max(b), 6))),
         _ => None,
     }
 }

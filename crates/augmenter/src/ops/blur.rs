@@ -5,14 +5,14 @@ use deepaug_simd::for_every_instruction_set;
 use super::{Image, reflect, scratch::Buffer};
 
 /// Below this sigma imgaug leaves an image as it is.
-const LEAST_SIGMA: f64 = 1e-3;
+const MIN_SIGMA: f64 = 1e-3;
 
 /// Blurs with a Gaussian of standard deviation `sigma` pixels (a finite number), mirroring at the edges.
 ///
 /// The result equals OpenCV's `GaussianBlur` on `u8` images, whose kernel weights have 8 fractional bits, at the kernel size
 /// that imgaug derives from sigma.
 pub fn gaussian(image: &mut Image<'_>, sigma: f64) {
-    if sigma <= LEAST_SIGMA {
+    if sigma <= MIN_SIGMA {
         return;
     }
     let mut kernel = Buffer::any(kernel_size(sigma));

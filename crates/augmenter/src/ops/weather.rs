@@ -11,8 +11,8 @@ use rand::Rng;
 use super::{Image, math, random, resample, scratch::Buffer};
 
 /// Grid cells a side of a noise map, at least and at most.
-const LEAST_GRID: usize = 4;
-const LARGEST_GRID: usize = 64;
+const MIN_GRID: usize = 4;
+const MAX_GRID: usize = 64;
 
 /// The ranges from which a layer's parameters are drawn uniformly.
 struct Layer {
@@ -96,7 +96,7 @@ impl Layer {
         let coarse: [f32; 8 * 8] =
             std::array::from_fn(|_| mean + self.intensity_coarse_sd * random::normal(rng.next_u32()));
         let mut intensity = resample::cubic(&coarse, (8, 8), size);
-        let fine = noise(size, LARGEST_GRID, rng.random_range(self.intensity_exponent.clone()), rng);
+        let fine = noise(size, MAX_GRID, rng.random_range(self.intensity_exponent.clone()), rng);
 
         let alpha_min = rng.random_range(self.alpha_min.clone());
         let multiplier = rng.random_range(self.alpha_multiplier.clone());
@@ -161,8 +161,8 @@ fn covered(value: u8, intensity: f32, alpha: f32) -> u8 {
 /// to `size`.
 fn noise(size: (usize, usize), grid: usize, exponent: f32, rng: &mut (impl Rng + ?Sized)) -> Buffer<f32> {
     let longer = size.0.max(size.1);
-    let scale = (grid.min(LARGEST_GRID) as f64 / longer as f64).min(1.0);
-    let cells = |side: usize| ((side as f64 * scale) as usize).max(LEAST_GRID);
+    let scale = (grid.min(MAX_GRID) as f64 / longer as f64).min(1.0);
+    let cells = |side: usize| ((side as f64 * scale) as usize).max(MIN_GRID);
     let (rows, columns) = (cells(size.0), cells(size.1));
 
     // Frequencies run up to half the grid and back down.

@@ -19,10 +19,10 @@ use std::str::FromStr;
 use crate::{Op, Policy, RangeTable, Step, SubPolicy};
 
 /// The largest magnitude of RandAugment and TrivialAugment: they have 31 levels, from 0.
-const MOST: u32 = 30;
+const MAX_MAGNITUDE: u32 = 30;
 
 /// The most ops in a row of RandAugment; its authors tried up to 3.
-const MOST_OPS: u32 = 3;
+const MAX_OPS: u32 = 3;
 
 /// What RandAugment and TrivialAugment draw from, besides leaving the image as it is (Cubuk et al. 2020; Müller & Hutter 2021).
 pub const DRAWN: [Op; 13] = [
@@ -95,14 +95,14 @@ pub fn randaugment(draws: usize, magnitude: f64) -> Policy {
 
 /// TrivialAugment with any number of ops, of the levels up to a magnitude in [0, 1]; its own is one op of all 31.
 pub fn trivialaugment(draws: usize, most: f64) -> Policy {
-    let levels = 0..=(most * f64::from(MOST)).round() as u32;
+    let levels = 0..=(most * f64::from(MAX_MAGNITUDE)).round() as u32;
     let sub_policies = levels.flat_map(|magnitude| drawn(level(magnitude))).collect();
     Policy { draws, in_place: true, ..Policy::new(RangeTable::TrivialAugmentWide, 1.0, sub_policies) }
 }
 
 /// A magnitude of 30 as a number in 0..=1.
 pub fn level(magnitude: u32) -> f64 {
-    f64::from(magnitude) / f64::from(MOST)
+    f64::from(magnitude) / f64::from(MAX_MAGNITUDE)
 }
 
 /// One of the ops at a magnitude, or none.
@@ -141,7 +141,7 @@ impl FromStr for Published {
         let numbers = || {
             let (ops, magnitude) = name.strip_prefix("randaugment-")?.split_once('-')?;
             let (ops, magnitude) = (ops.parse().ok()?, magnitude.parse().ok()?);
-            let is_known = (1..=MOST_OPS).contains(&ops) && magnitude <= MOST;
+            let is_known = (1..=MAX_OPS).contains(&ops) && magnitude <= MAX_MAGNITUDE;
             is_known.then_some(Self::RandAugment { ops, magnitude })
         };
         let by_name = || Self::ALL.into_iter().find(|published| published.to_string() == name);

@@ -1,41 +1,46 @@
 //! DeepAugment's release 1.1.2.
 
 use crate::{
-    draw::Draw,
+    distribution::Distribution,
     op::Op,
-    recipe::{Grid, Recipe, Unit},
+    transform::{Grid, Transform, Unit},
 };
 
-pub(super) fn recipe(op: Op, m: f64) -> Option<Recipe> {
-    let (to, within) = (Draw::to, Draw::within);
+pub(super) fn transform(op: Op, m: f64) -> Option<Transform> {
+    let (to, within) = (Distribution::to, Distribution::within);
     Some(match op {
-        Op::Crop => Recipe::Crop(Draw::Whole(0, (32.0 * m) as i32), Unit::Pixels),
-        Op::GaussianBlur => Recipe::GaussianBlur(to(25.0 * m), Unit::Pixels),
-        Op::Rotate => Recipe::Rotate(within(180.0 * m)),
-        Op::Shear => Recipe::Shear(within(90.0 * m)),
-        Op::TranslateX => Recipe::TranslateX(within(m)),
-        Op::TranslateY => Recipe::TranslateY(within(m)),
-        Op::Sharpen => Recipe::Sharpen { alpha: to(1.0), lightness: Draw::Between(0.5, 5.0 * m) },
-        Op::Emboss => Recipe::Emboss { alpha: to(1.0), strength: to(20.0 * m) },
-        Op::AdditiveGaussianNoise => Recipe::AdditiveGaussianNoise(to(255.0 * m)),
-        Op::Dropout => Recipe::Dropout(Draw::Between(0.01, m.max(0.011))),
+        Op::Crop => Transform::Crop(Distribution::Whole(0, (32.0 * m) as i32), Unit::Pixels),
+        Op::GaussianBlur => Transform::GaussianBlur(to(25.0 * m), Unit::Pixels),
+        Op::Rotate => Transform::Rotate(within(180.0 * m)),
+        Op::Shear => Transform::Shear(within(90.0 * m)),
+        Op::TranslateX => Transform::TranslateX(within(m)),
+        Op::TranslateY => Transform::TranslateY(within(m)),
+        Op::Sharpen => Transform::Sharpen { alpha: to(1.0), lightness: Distribution::Between(0.5, 5.0 * m) },
+        Op::Emboss => Transform::Emboss { alpha: to(1.0), strength: to(20.0 * m) },
+        Op::AdditiveGaussianNoise => Transform::AdditiveGaussianNoise(to(255.0 * m)),
+        Op::Dropout => Transform::Dropout(Distribution::Between(0.01, m.max(0.011))),
         // The logarithm of 0 is out of reach of a uniform range; any negative fraction gives the coarsest grid.
         Op::CoarseDropout => {
             let finest = (3.0 * m).log10().max(-1.0);
-            Recipe::CoarseDropout(Draw::Between(0.03, 0.15), Grid::OfSide(Draw::Between(0.3, finest)))
+            Transform::CoarseDropout(
+                Distribution::Between(0.03, 0.15),
+                Grid::OfSide(Distribution::Between(0.3, finest)),
+            )
         }
-        Op::GammaContrast => Recipe::GammaContrast(Draw::Fixed(1.75 * m)),
-        Op::Brighten => Recipe::Brighten(within((40.0 * m).trunc())),
-        Op::Invert => Recipe::Invert(1.0),
-        Op::Fog => Recipe::Fog(1.0),
-        Op::Clouds => Recipe::Clouds(1.0),
+        Op::GammaContrast => Transform::GammaContrast(Distribution::Fixed(1.75 * m)),
+        Op::Brighten => Transform::Brighten(within((40.0 * m).trunc())),
+        Op::Invert => Transform::Invert(1.0),
+        Op::Fog => Transform::Fog(1.0),
+        Op::Clouds => Transform::Clouds(1.0),
         Op::AddToHueAndSaturation => {
             let most = (45.0 * m) as i32;
-            Recipe::AddToHueAndSaturation { shift: Draw::Whole(-most, most), shared: true }
+            Transform::AddToHueAndSaturation { shift: Distribution::Whole(-most, most), shared: true }
         }
-        Op::CoarseSaltPepper => Recipe::CoarseSaltPepper(Draw::Fixed(0.2), Grid::OfSide(Draw::Fixed(m))),
-        Op::HorizontalFlip => Recipe::HorizontalFlip(m),
-        Op::VerticalFlip => Recipe::VerticalFlip(m),
+        Op::CoarseSaltPepper => {
+            Transform::CoarseSaltPepper(Distribution::Fixed(0.2), Grid::OfSide(Distribution::Fixed(m)))
+        }
+        Op::HorizontalFlip => Transform::HorizontalFlip(m),
+        Op::VerticalFlip => Transform::VerticalFlip(m),
         _ => return None,
     })
 }

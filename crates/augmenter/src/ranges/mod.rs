@@ -23,7 +23,7 @@ use ndarray::{ArrayView4, ArrayViewMut3};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{op::Op, ops::Image, recipe::Recipe};
+use crate::{op::Op, ops::Image, transform::Transform};
 
 /// A table that gives magnitudes their meaning. See the [module](self) for the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,11 +64,11 @@ impl RangeTable {
 
     /// What the op at a magnitude does, or none where the table does not have the op. The magnitude is clamped to 0..=1 (NaN
     /// counts as 0).
-    pub fn recipe(self, op: Op, magnitude: f64) -> Option<Recipe> {
+    pub fn transform(self, op: Op, magnitude: f64) -> Option<Transform> {
         let m = if magnitude.is_nan() { 0.0 } else { magnitude.clamp(0.0, 1.0) };
         match self {
-            Self::Monotone => Some(monotone::recipe(op, m)),
-            Self::DeepAugment112 => deepaugment_112::recipe(op, m),
+            Self::Monotone => Some(monotone::transform(op, m)),
+            Self::DeepAugment112 => deepaugment_112::transform(op, m),
             Self::AutoAugment => autoaugment::autoaugment(op, m),
             Self::RandAugment => autoaugment::randaugment(op, m),
             Self::TrivialAugmentWide => autoaugment::trivialaugment_wide(op, m),
@@ -77,7 +77,7 @@ impl RangeTable {
 
     /// Whether the table says what the op does.
     pub fn has(self, op: Op) -> bool {
-        self.recipe(op, 0.0).is_some()
+        self.transform(op, 0.0).is_some()
     }
 
     /// The least magnitude that is worth a trial: under the monotone ranges that at which an op changes some pixel of most images by
@@ -94,7 +94,7 @@ impl RangeTable {
 
     /// Whether the magnitude changes what the op does under this table.
     pub fn uses_magnitude(self, op: Op) -> bool {
-        self.recipe(op, 0.5) != self.recipe(op, 1.0)
+        self.transform(op, 0.5) != self.transform(op, 1.0)
     }
 }
 
@@ -102,7 +102,7 @@ impl Op {
     /// Applies the op in place to one image of height x width x channels.
     ///
     /// Any height and width are accepted, and 1 or 3 channels. The parameters are drawn from `rng` as
-    /// [`RangeTable::recipe`] says. Equal arguments and generator state give equal pixels.
+    /// [`RangeTable::transform`] says. Equal arguments and generator state give equal pixels.
     ///
     /// The image stays as it is where the table does not have the op, where a colour op meets an image without 3 channels
     /// ([`Op::AddToHueAndSaturation`], [`Op::Saturation`]), and under [`Op::SamplePairing`], which needs a batch
@@ -118,17 +118,17 @@ impl Op {
     /// assert!(image.iter().all(|&value| value == 55));
     /// ```
     pub fn apply(self, ranges: RangeTable, magnitude: f64, mut image: ArrayViewMut3<'_, u8>, rng: &mut impl Rng) {
-        let Some(recipe) = ranges.recipe(self, magnitude) else { return };
+        let Some(transform) = ranges.transform(self, magnitude) else { return };
         let (height, width, channels) = image.dim();
         if image.is_empty() {
             return;
         }
         let alone = ArrayView4::from_shape((0, 0, 0, 0), &[]).expect("no values fill no batch");
         if let Some(pixels) = image.as_slice_mut() {
-            recipe.apply(&mut Image::new(pixels, height, width, channels), alone, rng);
+            transform.apply(&mut Image::new(pixels, height, width, channels), alone, rng);
         } else {
             let mut pixels: Vec<u8> = image.iter().copied().collect();
-            recipe.apply(&mut Image::new(&mut pixels, height, width, channels), alone, rng);
+            transform.apply(&mut Image::new(&mut pixels, height, width, channels), alone, rng);
             image.iter_mut().zip(pixels).for_each(|(to, from)| *to = from);
         }
     }

@@ -457,12 +457,12 @@ impl Engine for Tensors {
         let seen = taps(&x, window.kernel, window.stride, window.out);
         sum_of(seen.into_iter().zip(places(window)).map(|(x, tap)| {
             let greatest = x.equal(y.clone());
-            let (passed_over, all) = match taken.take() {
+            let (skipped_originals, all) = match taken.take() {
                 None => (greatest.clone().bool_not(), greatest),
                 Some(taken) => (greatest.clone().bool_not().bool_or(taken.clone()), taken.bool_or(greatest)),
             };
             taken = Some(all);
-            placed(dy.clone().mask_fill(passed_over, 0.0), window, tap)
+            placed(dy.clone().mask_fill(skipped_originals, 0.0), window, tap)
         }))
     }
 

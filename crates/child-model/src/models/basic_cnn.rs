@@ -5,7 +5,7 @@ use crate::geometry::Padding;
 use crate::network::Layer;
 
 /// Two blocks leave one pixel of ten.
-pub(super) const LEAST_SIDE: usize = 10;
+pub(super) const MIN_SIDE: usize = 10;
 
 pub(super) fn layers(filters: [usize; 2], hidden: usize) -> Vec<Layer> {
     let mut layers = Vec::new();

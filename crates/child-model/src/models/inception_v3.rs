@@ -6,7 +6,7 @@ use crate::network::{KernelSize, Layer};
 use super::head;
 
 /// The least that Keras takes.
-pub(super) const LEAST_SIDE: usize = 75;
+pub(super) const MIN_SIDE: usize = 75;
 
 pub(super) fn layers() -> Vec<Layer> {
     let mut layers = [

@@ -6,7 +6,7 @@ use crate::network::Layer;
 use super::head;
 
 /// Five halvings leave one pixel of 32, the least that Keras takes.
-pub(super) const LEAST_SIDE: usize = 32;
+pub(super) const MIN_SIDE: usize = 32;
 
 /// Expansion, channels, blocks, and stride of the first block (table 2 of the paper).
 const STAGES: [[usize; 4]; 7] =

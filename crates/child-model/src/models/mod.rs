@@ -82,11 +82,11 @@ impl Model {
     /// The least height and width of its images.
     pub fn least_side(&self) -> usize {
         match self {
-            Self::BasicCnn | Self::TinyCnn => basic_cnn::LEAST_SIDE,
-            Self::SimpleCnn => simple_cnn::LEAST_SIDE,
-            Self::WideResNet { .. } => wide_resnet::LEAST_SIDE,
-            Self::MobileNetV2 => mobilenet_v2::LEAST_SIDE,
-            Self::InceptionV3 => inception_v3::LEAST_SIDE,
+            Self::BasicCnn | Self::TinyCnn => basic_cnn::MIN_SIDE,
+            Self::SimpleCnn => simple_cnn::MIN_SIDE,
+            Self::WideResNet { .. } => wide_resnet::MIN_SIDE,
+            Self::MobileNetV2 => mobilenet_v2::MIN_SIDE,
+            Self::InceptionV3 => inception_v3::MIN_SIDE,
             Self::Layers(_) => 1,
         }
     }

@@ -4,7 +4,7 @@ use crate::geometry::Padding;
 use crate::network::Layer;
 
 /// Three pools leave one pixel of eight.
-pub(super) const LEAST_SIDE: usize = 8;
+pub(super) const MIN_SIDE: usize = 8;
 
 pub(super) fn layers() -> Vec<Layer> {
     let mut layers = Vec::new();

@@ -4,7 +4,7 @@ use crate::geometry::Activation;
 use crate::network::Layer;
 
 /// The two halvings leave two pixels of eight.
-pub(super) const LEAST_SIDE: usize = 8;
+pub(super) const MIN_SIDE: usize = 8;
 
 /// Depth and width of `<depth>_<width>`.
 pub(super) fn parse(sizes: &str) -> Result<(usize, usize), String> {

@@ -6,9 +6,9 @@ use crate::geometry::{Activation, Conv, Padding, Window};
 
 /// The most channels or units, and pixels of a window or between windows, that a layer may ask for; and values of a net,
 /// its own and those it makes of one image. Far beyond use: a slip of the finger must not ask for all memory there is.
-const MOST_CHANNELS: usize = 1 << 16;
-const MOST_PIXELS: usize = 1 << 10;
-const MOST_VALUES: usize = 1 << 30;
+const MAX_CHANNELS: usize = 1 << 16;
+const MAX_PIXELS: usize = 1 << 10;
+const MAX_VALUES: usize = 1 << 30;
 
 /// One step of a net. Numbers name parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,8 +184,8 @@ impl Planner {
         let number = self.layers;
         let wrong = |why: String| Err(format!("layer {number} ({}): {why}", kind(layer)));
         let moved = |kernel: [usize; 2], stride: usize, padding: Padding| {
-            if kernel.iter().chain([&stride]).any(|&pixels| pixels > MOST_PIXELS) {
-                let why = format!("sizes and strides must be at most {MOST_PIXELS}");
+            if kernel.iter().chain([&stride]).any(|&pixels| pixels > MAX_PIXELS) {
+                let why = format!("sizes and strides must be at most {MAX_PIXELS}");
                 return Err(format!("layer {number} ({}): {why}", kind(layer)));
             }
             if kernel.contains(&0) || stride == 0 {
@@ -199,8 +199,8 @@ impl Planner {
         };
         let (step, after, kept) = match layer {
             Layer::Conv { filters, kernel, stride, padding, bias, activation } => {
-                if *filters == 0 || *filters > MOST_CHANNELS {
-                    return wrong(format!("its filters must lie in 1..{MOST_CHANNELS}, not {filters}"));
+                if *filters == 0 || *filters > MAX_CHANNELS {
+                    return wrong(format!("its filters must lie in 1..{MAX_CHANNELS}, not {filters}"));
                 }
                 let window = moved(kernel.pair(), *stride, *padding)?;
                 let [rows, columns] = window.kernel;
@@ -252,8 +252,8 @@ impl Planner {
                 (Step::Dropout { rate: *rate, layer: self.dropouts - 1 }, shape, 1)
             }
             Layer::Dense { units, activation } => {
-                if *units == 0 || *units > MOST_CHANNELS {
-                    return wrong(format!("its units must lie in 1..{MOST_CHANNELS}, not {units}"));
+                if *units == 0 || *units > MAX_CHANNELS {
+                    return wrong(format!("its units must lie in 1..{MAX_CHANNELS}, not {units}"));
                 }
                 let input = height * width * channels;
                 let start = Start::Glorot { fan_in: input, fan_out: *units };
@@ -289,7 +289,7 @@ impl Planner {
         };
         self.activations += kept * after.iter().product::<usize>();
         let values = self.parameters.iter().map(Parameter::len).sum::<usize>().saturating_add(self.activations);
-        if values > MOST_VALUES {
+        if values > MAX_VALUES {
             return wrong(format!("with it the net has {values} values, more than any memory here is for"));
         }
         Ok((Some(step), after))

@@ -6,7 +6,7 @@ use rand::Rng;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::plan::{Plan, Start};
-use crate::noise::{Stream, generator};
+use crate::rng::{Stream, generator};
 
 /// The values of each parameter of one child, in the plan's order.
 pub(crate) type Weights = Vec<Vec<f32>>;

@@ -1,6 +1,6 @@
 //! `deepaug init`, `deepaug ask` and `deepaug tell`: a search that any program can drive.
 
-use deepaug::{AskTell, Config, Error, Told};
+use deepaug::{AskTell, Config, Error, ReportedOutcome};
 use serde_json::json;
 
 use crate::{args, output};
@@ -30,8 +30,8 @@ pub(crate) fn ask(args: &args::Ask) -> Result<(), Error> {
 
 pub(crate) fn tell(args: &args::Tell) -> Result<(), Error> {
     let told = match (args.reward, &args.failed) {
-        (Some(reward), _) => Told::Reward(reward),
-        (None, why) => Told::Failed(why.clone().unwrap_or_default()),
+        (Some(reward), _) => ReportedOutcome::Reward(reward),
+        (None, why) => ReportedOutcome::Failed(why.clone().unwrap_or_default()),
     };
     AskTell::open(&args.study)?.tell(args.trial, args.sample, told)?;
     if args.json {

@@ -127,8 +127,8 @@ fn failures(found: &Inspection) {
         let (overfitted, all) = (found.overfitted, found.trainings);
         output::line(format_args!("overfitted in every epoch: {overfitted} of {all} trainings"));
     }
-    if found.behind > 0 {
-        output::line(format_args!("stopped early, and not ranked: {} trainings", found.behind));
+    if found.pruned > 0 {
+        output::line(format_args!("stopped early, and not ranked: {} trainings", found.pruned));
     }
     if !found.failed.is_empty() {
         output::line(format_args!("without a reward: {} trainings", found.failed.len()));

@@ -10,7 +10,7 @@ use crate::progress::View;
 use crate::{args, output};
 
 /// Characters of a policy that are shown; a file holds it whole.
-const LONGEST_POLICY: usize = 200;
+const MAX_POLICY: usize = 200;
 
 /// Policies in the table at the end.
 const SHOWN: usize = 5;
@@ -73,7 +73,7 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
 
 /// The first words of a policy that may be very long.
 fn shortened(policy: &str) -> String {
-    match policy.char_indices().nth(LONGEST_POLICY) {
+    match policy.char_indices().nth(MAX_POLICY) {
         Some((end, _)) => format!("{}...", &policy[..end]),
         None => policy.into(),
     }

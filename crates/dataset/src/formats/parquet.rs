@@ -12,7 +12,7 @@ use ::parquet::schema::types::Type;
 use super::{Content, Format, Item, Listing, entries, extension, part_in_name, shards};
 use crate::dataset::Part;
 use crate::error::DataError;
-use crate::guard::guarded;
+use crate::guard::catch_panic;
 use crate::options::ReadOptions;
 
 /// One parquet file, or a folder of them whose names, or whose folders' names, tell train, validation and test apart.
@@ -53,7 +53,7 @@ fn is_parquet(path: &Path) -> bool {
 
 fn read_table(path: &Path, part: Part, options: &ReadOptions) -> Result<(Vec<Item>, Option<Vec<String>>), DataError> {
     let file = File::open(path).map_err(|e| DataError::io(path, e))?;
-    guarded(|| Ok(rows(path, file, part, options))).unwrap_or_else(|why| Err(DataError::damaged(path, why)))
+    catch_panic(|| Ok(rows(path, file, part, options))).unwrap_or_else(|why| Err(DataError::damaged(path, why)))
 }
 
 fn rows(

@@ -17,7 +17,7 @@ use crate::options::ReadOptions;
 pub(crate) struct WebDataset;
 
 /// Largest text that a label can be.
-const LONGEST_LABEL: u64 = 1 << 16;
+const MAX_LABEL: u64 = 1 << 16;
 
 impl Format for WebDataset {
     fn name(&self) -> &'static str {
@@ -90,7 +90,7 @@ fn samples(shard: &Path, stream: impl Read, part: Part, options: &ReadOptions) -
             sample.image = Some((name, bytes));
         } else if matches!(kind, "cls" | "txt" | "json") {
             let mut text = String::new();
-            let size = entry.by_ref().take(LONGEST_LABEL).read_to_string(&mut text);
+            let size = entry.by_ref().take(MAX_LABEL).read_to_string(&mut text);
             size.map_err(|error| match error.kind() {
                 std::io::ErrorKind::InvalidData => wrong("not text; it should hold a label".into()),
                 _ => cut(error),

@@ -12,7 +12,7 @@ use super::{Raster, affordable};
 const HARMLESS: &str = "Extra bytes between headers";
 
 /// Largest side that the format can express.
-const MOST_SIDE: usize = 65_535;
+const MAX_SIDE: usize = 65_535;
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
     match attempt(bytes, true) {
@@ -46,7 +46,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<(usize, usize, Orientation), String
 type Opened<'a> = (JpegDecoder<ZCursor<&'a [u8]>>, usize, usize, Orientation);
 
 fn open(bytes: &[u8], strict: bool) -> Result<Opened<'_>, String> {
-    let options = DecoderOptions::default().set_strict_mode(strict).set_max_width(MOST_SIDE).set_max_height(MOST_SIDE);
+    let options = DecoderOptions::default().set_strict_mode(strict).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(unreadable)?;
     let (width, height) = decoder.dimensions().ok_or_else(|| unreadable("it has no size"))?;

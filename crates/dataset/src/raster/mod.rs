@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 pub(crate) use convert::over_rgba;
 pub(crate) use fit::sized;
 
-use crate::guard::guarded;
+use crate::guard::catch_panic;
 
 /// Pixels that an image may claim to have; Pillow refuses more than these too. A file of a few bytes can claim billions.
-pub const MOST_PIXELS: u64 = 178_956_970;
+pub const MAX_PIXELS: u64 = 178_956_970;
 
 /// Bytes that decoding one image may take beyond its pixels.
-const MOST_MEMORY: u64 = 4 << 30;
+const MAX_MEMORY: u64 = 4 << 30;
 
 /// How images of other shapes become squares.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub(crate) struct Raster {
 impl Raster {
     /// Decodes the bytes of an image file, whatever its name says. The error says what is wrong, and what to do.
     pub(crate) fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Self, String> {
-        guarded(|| match kind(bytes)? {
+        catch_panic(|| match kind(bytes)? {
             ImageFormat::Jpeg => jpeg::decode(bytes),
             kind => {
                 let mut decoder = decoder(bytes, kind)?;
@@ -64,7 +64,7 @@ impl Raster {
 
     /// Width and height of an image file as it will be shown, from its first bytes alone.
     pub(crate) fn dimensions(bytes: &[u8]) -> Result<(usize, usize), String> {
-        let (width, height, orientation) = guarded(|| match kind(bytes)? {
+        let (width, height, orientation) = catch_panic(|| match kind(bytes)? {
             ImageFormat::Jpeg => jpeg::header(bytes),
             kind => {
                 let mut decoder = decoder(bytes, kind)?;
@@ -121,7 +121,7 @@ fn kind(bytes: &[u8]) -> Result<ImageFormat, String> {
 fn decoder(bytes: &[u8], kind: ImageFormat) -> Result<impl ImageDecoder + '_, String> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_MEMORY);
+    limits.max_alloc = Some(MAX_MEMORY);
     reader.limits(limits);
     reader.into_decoder().map_err(unreadable)
 }
@@ -132,9 +132,9 @@ pub(crate) fn affordable(width: u64, height: u64) -> Result<(), String> {
         return Err(format!("an image of {width}x{height} pixels shows nothing; remove it"));
     }
     match width.checked_mul(height) {
-        Some(pixels) if pixels <= MOST_PIXELS => Ok(()),
+        Some(pixels) if pixels <= MAX_PIXELS => Ok(()),
         _ => Err(format!(
-            "its header claims {width}x{height} pixels; more than {MOST_PIXELS} are refused, as they would fill the \
+            "its header claims {width}x{height} pixels; more than {MAX_PIXELS} are refused, as they would fill the \
              memory. Make the image smaller or remove it"
         )),
     }

@@ -55,7 +55,7 @@ pub struct ChildSpeed {
 const WORTHWHILE: f64 = 1.05;
 
 /// The most children that are tried on a GPU.
-const MOST: usize = 64;
+const MAX_CHILDREN: usize = 64;
 
 impl ChildBench {
     /// Measures on a device; the last is the fastest.
@@ -73,7 +73,7 @@ impl ChildBench {
                     vec![1]
                 }
             }
-            None => std::iter::successors(Some(1), |n| Some(2 * n)).take_while(|n| *n <= MOST).collect(),
+            None => std::iter::successors(Some(1), |n| Some(2 * n)).take_while(|n| *n <= MAX_CHILDREN).collect(),
         };
         let mut speeds: Vec<ChildSpeed> = Vec::new();
         for children in numbers {

@@ -48,6 +48,15 @@ pub enum CompareEvent {
         /// The epoch, measured on test images.
         record: EpochRecord,
     },
+    /// A training has failed through no fault of its own, and is done again.
+    TrainingRepeated {
+        /// The scheme.
+        scheme: String,
+        /// Which of the scheme's trainings.
+        sample: usize,
+        /// What happened.
+        why: String,
+    },
     /// A training has ended.
     Trained {
         /// The scheme.
@@ -110,6 +119,9 @@ impl fmt::Display for CompareEvent {
                 "{scheme} seed {sample}: test accuracy {accuracy:.4}  ({done} of {trainings}, {} left)",
                 in_words(*seconds_left)
             ),
+            Self::TrainingRepeated { scheme, sample, why } => {
+                write!(f, "{scheme} seed {sample} is done again: {why}")
+            }
             Self::TrainingFailed { scheme, sample, why } => write!(f, "{scheme} seed {sample} failed: {why}"),
         }
     }

@@ -10,18 +10,17 @@
 //! # Ok::<(), deepaug::Error>(())
 //! ```
 
-mod desk;
 mod event;
 mod result;
+mod runner;
 mod scheme;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use deepaug_child_model::{History, images_per_second};
+use deepaug_child_model::History;
 use serde::{Deserialize, Serialize};
 
 pub use event::CompareEvent;
@@ -34,11 +33,8 @@ use crate::error::{ConfigError, Error};
 use crate::files::write_json;
 use crate::layout;
 use crate::read::inspect::Inspection;
-use crate::study::journal::{Journal, Line, Pins};
+use crate::study::journal::{Fingerprint, Journal, Line};
 use crate::train::final_training::{FinalOptions, FinalTraining};
-
-/// How long a model's speed is measured before a comparison.
-const PROBE: Duration = Duration::from_millis(300);
 
 /// What a comparison is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,10 +139,10 @@ impl Comparison {
             return Err(ConfigError::new(format!("{} is compared twice", twice.1.name)).into());
         }
         let path = study.join(layout::comparison_journal(&name));
-        let pins = Pins { data: training.data.clone(), config: training.pins() };
+        let fingerprint = Fingerprint { data: training.data.clone(), config: training.fingerprint() };
         let (mut journal, entries) = match path.exists() {
-            true => Journal::open(&path, Some(&pins))?,
-            false => (Journal::create(&path, pins)?, Vec::new()),
+            true => Journal::open(&path, Some(&fingerprint))?,
+            false => (Journal::create(&path, fingerprint)?, Vec::new()),
         };
         let (mut known, mut digests) = (HashMap::new(), HashMap::new());
         for entry in entries {
@@ -177,11 +173,11 @@ impl Comparison {
         self.study.join(layout::comparison_journal(&self.name))
     }
 
-    /// Trains what is not trained yet, and compares. Events come from several threads.
+    /// Trains what is not trained yet, and compares.
     ///
     /// # Errors
     /// [`Error`]; all that finished before it is kept.
-    pub fn run(mut self, on_event: &(dyn Fn(&CompareEvent) + Sync)) -> Result<ComparisonResult, Error> {
+    pub fn run(mut self, on_event: &dyn Fn(&CompareEvent)) -> Result<ComparisonResult, Error> {
         // Seed by seed, so that a comparison that is stopped early has whole pairs.
         let wanted: Vec<(usize, usize)> = (0..self.compare.seeds)
             .flat_map(|sample| (0..self.schemes.len()).map(move |scheme| (scheme, sample)))
@@ -190,15 +186,9 @@ impl Comparison {
             |&(scheme, sample): &(usize, usize)| self.known.contains_key(&(self.schemes[scheme].name.clone(), sample));
         let todo: Vec<(usize, usize)> = wanted.iter().copied().filter(|training| !is_known(training)).collect();
         on_event(&self.started(wanted.len(), todo.len()));
-        desk::train(
-            desk::Work { training: &self.training, schemes: &self.schemes, todo: &todo, trainings: wanted.len() },
-            &mut self.journal,
-            &mut self.known,
-            &self.stop,
-            on_event,
-        )?
-        .then_some(())
-        .ok_or_else(|| Error::Paused { path: self.study.join(layout::comparison_journal(&self.name)) })?;
+        if !runner::train(&mut self, &todo, on_event)? {
+            return Err(Error::Paused { path: self.journal() });
+        }
         let result = self.result();
         write_json(&self.study.join(layout::comparison_result(&self.name)), &result)?;
         Ok(result)
@@ -207,12 +197,9 @@ impl Comparison {
     fn started(&self, trainings: usize, todo: usize) -> CompareEvent {
         let [train_images, test_images] = self.training.sizes();
         let settings = self.training.settings();
-        let training = self.training.training(&self.schemes[0].policy, &self.schemes[0].settings, 0);
-        let speed = (todo > 0 && self.training.child.is_quick())
-            .then(|| {
-                images_per_second(self.training.child.as_ref(), &training, [self.training.threads(); 2], PROBE).ok()
-            })
-            .flatten();
+        let Scheme { policy, settings: with, .. } = &self.schemes[0];
+        let speed =
+            (todo > 0 && self.training.child.is_quick()).then(|| self.training.speed(policy, with).ok()).flatten();
         let seconds = speed.map(|speed| {
             // An evaluation is the way there without the way back.
             let images = settings.epochs as f64 * (train_images as f64 + test_images as f64 / 3.0);

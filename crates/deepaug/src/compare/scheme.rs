@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::config::{Config, SearchSpace};
 use crate::error::{ConfigError, Error};
 use crate::policies::read::Policies;
-use crate::policies::space::Codec;
+use crate::policies::space::PolicySpace;
 use crate::read::inspect::{NamedPolicy, Trial};
 use crate::rng::{Purpose, derive};
 use crate::train::final_training::FinalTraining;
@@ -195,10 +195,10 @@ fn together(mut policies: Vec<Policy>) -> Policy {
 }
 
 fn random_policies(config: &Config, count: usize) -> Result<Vec<Policy>, SpaceError> {
-    let codec = Codec::new(config);
-    let space = codec.space()?;
+    let policy_space = PolicySpace::new(config);
+    let space = policy_space.space()?;
     let mut rng = ChaCha8Rng::seed_from_u64(derive(config.seed, Purpose::RandomPolicies, 0));
-    Ok((0..count).map(|_| codec.decode(&space.sample(&mut rng))).collect())
+    Ok((0..count).map(|_| policy_space.decode(&space.sample(&mut rng))).collect())
 }
 
 /// A policy of the study's own notebook.

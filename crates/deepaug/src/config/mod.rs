@@ -459,6 +459,14 @@ impl Config {
         }))
     }
 
+    /// Threads that train: all cores unless a number is given.
+    pub(crate) fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
     /// Most fresh seeds that one policy can get: what others leave when they fall behind.
     pub(crate) fn most_confirm_samples(&self) -> usize {
         2 * self.confirm_samples

@@ -1,3 +1,98 @@
-//! Where trainings are carried out.
+//! Where trainings are carried out: what takes jobs and answers reports.
+//!
+//! A study trains in its own process unless it is given an executor:
+//!
+//! ```
+//! use deepaug::execute::Executor;
+//! use deepaug::{Config, Study};
+//!
+//! # fn main() -> Result<(), deepaug::Error> {
+//! # let folder = tempfile::tempdir().expect("a temporary folder");
+//! # let out = folder.path().join("first");
+//! # let mut config = Config { iters: 1, train_set_size: 40.into(), validation_set_size: 20.into(), ..Config::default() };
+//! # config.model = deepaug::Model::TinyCnn;
+//! # config.child_epochs = 1.into();
+//! let study = Study::create(config, Some(&out))?;
+//! let mut executor = study.executor()?; // or one of your own
+//! assert!(executor.capacity() >= 1);
+//! let result = study.run_on(&mut executor, &|event| eprintln!("{event}"))?;
+//! # Ok(())
+//! # }
+//! ```
 
-pub(crate) mod workers;
+mod job;
+mod local;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+pub use job::{ImagesPart, ImagesRef, Job, JobId, Report, Thresholds, Trained};
+pub(crate) use local::Folds;
+pub use local::Local;
+
+use crate::error::Error;
+
+/// How often whoever waits for a report looks whether to stop.
+pub(crate) const PULSE: Duration = Duration::from_millis(50);
+
+/// Has jobs done, and hears what the executor says of them. Returns whether all have ended: when `is_stopped` says so the rest is
+/// cancelled, and what is nearly done is finished first.
+///
+/// # Errors
+/// What the executor cannot do, or the hearer; what ends meanwhile is still heard, once the jobs are cancelled.
+pub(crate) fn run_all(
+    executor: &mut dyn Executor,
+    jobs: Vec<Job>,
+    is_stopped: &dyn Fn() -> bool,
+    hear: &mut dyn FnMut(Report) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    let mut under_way: BTreeSet<JobId> = jobs.iter().map(|job| job.id).collect();
+    jobs.into_iter().try_for_each(|job| executor.submit(job))?;
+    let (mut is_cancelled, mut all_ended, mut failed) = (false, true, None);
+    while !under_way.is_empty() {
+        if !is_cancelled && (is_stopped() || failed.is_some()) {
+            is_cancelled = true;
+            executor.cancel(&under_way.iter().copied().collect::<Vec<_>>());
+        }
+        let Some(report) = executor.next(PULSE)? else { continue };
+        match &report {
+            Report::Ended { id, .. } => _ = under_way.remove(id),
+            Report::Cancelled { id } => {
+                under_way.remove(id);
+                all_ended = false;
+            }
+            Report::Broken { .. } | Report::Epoch { .. } | Report::Repeated { .. } => {}
+        }
+        if let Report::Broken { error } = report {
+            return Err(failed.unwrap_or(error));
+        }
+        if let Err(error) = hear(report) {
+            failed.get_or_insert(error);
+        }
+    }
+    failed.map_or(Ok(all_ended), Err)
+}
+
+/// Takes jobs and answers reports. A result depends on its job alone: not on the executor, nor on when or beside what it is done.
+///
+/// A job is done until it has been reported as [`Report::Ended`] or [`Report::Cancelled`], once.
+pub trait Executor {
+    /// Trainings that can be under way at once.
+    fn capacity(&self) -> usize;
+
+    /// Takes a job; returns at once. Of jobs that wait, those of the lowest ids begin first.
+    ///
+    /// # Errors
+    /// [`Error`], if no job can be taken any more.
+    fn submit(&mut self, job: Job) -> Result<(), Error>;
+
+    /// The next report; none if there is none within the time.
+    ///
+    /// # Errors
+    /// [`Error`], if no more can come.
+    fn next(&mut self, timeout: Duration) -> Result<Option<Report>, Error>;
+
+    /// Ends jobs as soon as it can: those that wait at once, those under way after an epoch. Each is then reported as cancelled,
+    /// or as ended if it was faster; what has come through three quarters of its epochs is finished.
+    fn cancel(&mut self, jobs: &[JobId]);
+}

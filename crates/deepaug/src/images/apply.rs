@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use deepaug_augmenter::{Copy, Op, Policy};
+use deepaug_augmenter::{CopySpec, Op, Policy};
 use deepaug_dataset::DataError;
 use deepaug_dataset::files::{image_files, png, read_image};
 use ndarray::{Array4, Axis};
@@ -69,7 +69,7 @@ impl Apply {
             .tempdir_in(parent)
             .map_err(|source| Error::file(parent, source))?;
 
-        let mut copies: Vec<Vec<(usize, Copy)>> = vec![Vec::new(); files.len()];
+        let mut copies: Vec<Vec<(usize, CopySpec)>> = vec![Vec::new(); files.len()];
         for round in 0..self.rounds {
             let (policy, seed) = (self.policy(round), Self::seed_of_round(self.seed, round));
             let plan =
@@ -115,7 +115,7 @@ impl Apply {
     fn write(
         &self,
         file: &Path,
-        copies: &[(usize, Copy)],
+        copies: &[(usize, CopySpec)],
         files: &[PathBuf],
         folder: &Path,
         stem: &OsString,

@@ -22,7 +22,7 @@ const CHECKED: [usize; 2] = [2000, 500];
 /// Epochs that the check trains.
 const EPOCHS: usize = 10;
 /// An op is suspected when the child keeps less than this part of its accuracy above chance.
-const LEAST_KEPT: f64 = 0.5;
+const MIN_KEPT: f64 = 0.5;
 
 /// Sub-policies of a policy that are drawn, at most.
 const DRAWN: usize = 12;
@@ -117,7 +117,7 @@ impl LabelCheck {
             op: step.op,
             magnitude: step.magnitude,
             accuracy: kept,
-            suspect: kept - chance < LEAST_KEPT * (accuracy - chance),
+            suspect: kept - chance < MIN_KEPT * (accuracy - chance),
         };
         Ok(Self { accuracy, chance, ops: steps.iter().zip(&accuracies[1..]).map(checked).collect() })
     }

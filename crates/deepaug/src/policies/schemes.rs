@@ -51,10 +51,10 @@ const DRAWS: [&str; 3] = ["1", "2", "3"];
 const SHIFTS: [(&str, f64); 4] = [("none", 0.0), ("2", 2.0), ("4", 4.0), ("8", 8.0)];
 
 /// The shift of magnitude 1 under the monotone ranges, in pixels of 32.
-const LARGEST_SHIFT: f64 = 0.3 * 32.0;
+const MAX_SHIFT: f64 = 0.3 * 32.0;
 
 /// The weakest strength: below it hardly an op does anything to be seen.
-const LEAST_STRENGTH: f64 = 0.1;
+const MIN_STRENGTH: f64 = 0.1;
 
 /// The magnitude of a covered square: a side of up to 0.36 of the image's, 6 of 32 pixels on the average.
 const SQUARE: f64 = 0.6;
@@ -139,7 +139,7 @@ impl Schemes {
         let mut space = Space::new();
         if self.draws_ops() {
             space = space.categorical("source", self.sources.iter().map(|source| source.name()))?;
-            space = space.categorical("draws", DRAWS)?.real("strength", LEAST_STRENGTH, 1.0)?;
+            space = space.categorical("draws", DRAWS)?.real("strength", MIN_STRENGTH, 1.0)?;
             for drawn in ["draws", "strength"] {
                 space = space.active_when(drawn, "source", self.sources[1..].iter().map(|source| source.name()))?;
             }
@@ -178,7 +178,7 @@ impl Schemes {
         if self.draws_ops() {
             choice.source = self.sources[category(&mut values)];
             choice.draws = category(&mut values);
-            choice.strength = values.next().and_then(Value::real).unwrap_or(LEAST_STRENGTH);
+            choice.strength = values.next().and_then(Value::real).unwrap_or(MIN_STRENGTH);
             families.extend((0..self.families.len()).filter(|_| category(&mut values) == 1));
         }
         let [flip, vertical_flip, square] = self.switches().map(|(is_there, _)| is_there && category(&mut values) == 1);
@@ -192,7 +192,7 @@ impl Schemes {
         let source = self.sources.iter().position(|source| *source == choice.source)?;
         if self.draws_ops() {
             values.extend([source, choice.draws].map(Value::Category));
-            values.push(Value::Real(choice.strength.max(LEAST_STRENGTH)));
+            values.push(Value::Real(choice.strength.max(MIN_STRENGTH)));
             values.extend((0..self.families.len()).map(|i| Value::Category(usize::from(choice.families.contains(&i)))));
         }
         let wanted = [choice.flip, choice.vertical_flip, choice.square];
@@ -224,7 +224,7 @@ impl Schemes {
 
     /// What every image gets.
     fn always(&self, choice: Choice<'_>) -> SubPolicy {
-        let shift = SHIFTS[choice.shift].1 / LARGEST_SHIFT;
+        let shift = SHIFTS[choice.shift].1 / MAX_SHIFT;
         let steps = [
             (choice.shift > 0, Op::TranslateXNearest, shift),
             (choice.shift > 0, Op::TranslateYNearest, shift),
@@ -308,9 +308,7 @@ mod tests {
             let policy = schemes.decode(&space.sample(&mut rng));
             policy.validate().unwrap();
             assert!(policy.in_place || policy == Policy::none(RangeTable::Monotone), "{policy}");
-            assert!(
-                policy.ranges != RangeTable::Monotone || policy.steps().all(|step| step.magnitude >= LEAST_STRENGTH)
-            );
+            assert!(policy.ranges != RangeTable::Monotone || policy.steps().all(|step| step.magnitude >= MIN_STRENGTH));
         }
         assert_eq!(schemes.decode(&schemes.none().unwrap()), Policy::none(RangeTable::Monotone));
     }

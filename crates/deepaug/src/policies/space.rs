@@ -6,15 +6,14 @@ use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value}
 
 use crate::config::{Config, Portion, SearchSpace};
 use crate::policies::schemes::{FreeScheme, Schemes};
-use crate::study::ledger::{Ledger, Proposal};
 
 /// The least share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has measured, and
 /// a search that finds nothing better would train it again and again.
-const LEAST_PORTION: f64 = 0.1;
+const MIN_PORTION: f64 = 0.1;
 
 /// Translates between [`Policy`] and [`Point`] for one configuration.
 #[derive(Debug, Clone)]
-pub struct Codec {
+pub struct PolicySpace {
     ops: Vec<Op>,
     ranges: RangeTable,
     sub_policies: usize,
@@ -26,24 +25,16 @@ pub struct Codec {
     given: Vec<FreeScheme>,
 }
 
-/// What is known when a trial is proposed.
-#[derive(Debug)]
-pub(crate) struct Known {
-    /// What was proposed for it before, if it was.
-    proposal: Option<Proposal>,
-    /// The policies of all others.
-    tried: Vec<Policy>,
+/// What was proposed for a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Proposal {
+    pub(crate) point: Point,
+    pub(crate) policy: Policy,
+    /// Its name, where it needs no search.
+    pub(crate) scheme: Option<String>,
 }
 
-impl Known {
-    pub(crate) fn of(ledger: &Ledger, trial: u64) -> Self {
-        let others = ledger.proposals().filter(|&(number, _)| number != trial);
-        let tried = others.map(|(_, proposal)| proposal.policy.clone()).collect();
-        Self { proposal: ledger.proposal(trial).cloned(), tried }
-    }
-}
-
-impl Codec {
+impl PolicySpace {
     /// The codec of a configuration.
     pub fn new(config: &Config) -> Self {
         let schemes = (config.space == SearchSpace::Schemes).then(|| Schemes::new(&config.ops));
@@ -79,21 +70,22 @@ impl Codec {
     pub(crate) fn propose(
         &self,
         trial: u64,
-        known: &Known,
+        known: Option<&Proposal>,
+        is_proposed: &dyn Fn(&Policy) -> bool,
         searcher: &mut dyn Searcher,
     ) -> Result<Proposal, SearchError> {
-        let proposal = match (known.proposal.clone(), self.given(trial).cloned()) {
+        let proposal = match (known.cloned(), self.given(trial).cloned()) {
             (Some(known), _) => known,
             (None, Some(FreeScheme { name, policy, point })) => {
                 Proposal { point: point.unwrap_or_else(|| Point(Vec::new())), policy, scheme: Some(name) }
             }
             (None, None) => {
-                let point = searcher.ask_unless(trial, &|point| known.tried.contains(&self.decode(point)))?;
+                let point = searcher.ask_unless(trial, &|point| is_proposed(&self.decode(point)))?;
                 Proposal { policy: self.decode(&point), point, scheme: None }
             }
         };
         // The searcher knows what it has proposed itself.
-        if self.is_of_space(trial) && searcher.history().trials().all(|(number, _)| number != trial) {
+        if self.is_of_space(trial) && searcher.history().trial(trial).is_none() {
             searcher.register(trial, proposal.point.clone())?;
         }
         Ok(proposal)
@@ -131,7 +123,7 @@ impl Codec {
             space = space.exchangeable(names.chunks(2 * self.ops_per_sub_policy))?;
         }
         match self.portion {
-            Portion::Searched => space.real("portion", LEAST_PORTION, 1.0),
+            Portion::Searched => space.real("portion", MIN_PORTION, 1.0),
             Portion::Fixed(_) => Ok(space),
         }
     }
@@ -162,7 +154,7 @@ impl Codec {
             .collect();
         let portion = match self.portion {
             Portion::Fixed(share) => share,
-            Portion::Searched => next().and_then(Value::real).unwrap_or(LEAST_PORTION),
+            Portion::Searched => next().and_then(Value::real).unwrap_or(MIN_PORTION),
         };
         Policy::new(self.ranges, portion, sub_policies)
     }
@@ -201,10 +193,10 @@ mod tests {
     proptest! {
         #[test]
         fn points_become_policies_of_the_configured_shape(config in configs(), seed: u64) {
-            let codec = Codec::new(&config);
-            let space = codec.space().unwrap();
+            let policy_space = PolicySpace::new(&config);
+            let space = policy_space.space().unwrap();
             let point = space.sample(&mut ChaCha8Rng::seed_from_u64(seed));
-            let policy = codec.decode(&point);
+            let policy = policy_space.decode(&point);
             prop_assert_eq!(policy.sub_policies.len(), config.sub_policies);
             for SubPolicy { ops } in &policy.sub_policies {
                 prop_assert!((1..=config.ops_per_sub_policy).contains(&ops.len()));

@@ -6,7 +6,7 @@ use statrs::function::gamma::ln_gamma;
 use super::{POWER, student_reach};
 
 /// More pairs than anybody will train.
-const MOST: usize = 100_000;
+const MAX_PAIRS: usize = 100_000;
 
 /// The chance that a paired t test at significance `alpha`, two-sided, shows a mean difference of `effect` standard deviations
 /// of the differences.
@@ -54,7 +54,7 @@ pub fn pairs_needed(mean: f64, deviation: f64, alpha: f64) -> Option<usize> {
     let mut most = 2;
     while !enough(most) {
         most *= 2;
-        if most > MOST {
+        if most > MAX_PAIRS {
             return None;
         }
     }

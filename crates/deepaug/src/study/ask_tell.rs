@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use deepaug_augmenter::Policy;
-use deepaug_controller::{Outcome, Searcher};
 use serde::Serialize;
 
 use crate::config::Config;
@@ -12,14 +11,12 @@ use crate::config::auto::Auto;
 use crate::error::Error;
 use crate::files::write_whole;
 use crate::layout;
-use crate::policies::space::Codec;
-use crate::policies::space::Known;
+use crate::policies::space::Proposal;
+use crate::study::core::Core;
 use crate::study::folder::{claim, frozen, read_frozen, unmake};
-use crate::study::journal::{Entry, Journal, Pins, Told};
-use crate::study::ledger::{Ended, Ledger, Proposal};
-use crate::study::recorder::Recorder;
+use crate::study::journal::{Entry, Fingerprint, Journal, ReportedOutcome};
+use crate::study::ledger::TrainingOutcome;
 use crate::study::result::SearchResult;
-use crate::study::searcher::searcher;
 
 /// A trial to be judged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -42,7 +39,7 @@ impl Asked {
 /// A study, open for asking and telling.
 ///
 /// ```
-/// use deepaug::{AskTell, Config, Told};
+/// use deepaug::{AskTell, Config, ReportedOutcome};
 ///
 /// # fn main() -> Result<(), deepaug::Error> {
 /// # let folder = tempfile::tempdir().expect("a temporary folder");
@@ -50,7 +47,7 @@ impl Asked {
 /// let mut study = AskTell::create(Config::default(), &folder)?;
 /// for asked in study.ask(3)? {
 ///     let accuracy = 0.5; // train with asked.policy in your own way
-///     study.tell(asked.trial, None, Told::Reward(accuracy))?;
+///     study.tell(asked.trial, None, ReportedOutcome::Reward(accuracy))?;
 /// }
 /// let found = study.result()?.expect("trial 0 and two policies have been told");
 /// assert_eq!(found.best.reward, 0.5);
@@ -58,11 +55,8 @@ impl Asked {
 /// # }
 /// ```
 pub struct AskTell {
-    config: Config,
-    codec: Codec,
     folder: PathBuf,
-    recorder: Recorder,
-    searcher: Box<dyn Searcher>,
+    core: Core,
 }
 
 impl AskTell {
@@ -77,9 +71,9 @@ impl AskTell {
         config.validate()?;
         let folder = claim(folder)?;
         let found = || {
-            let journal = Journal::create(&folder.join(layout::JOURNAL), Pins::outside(config.fixed()))?;
+            let journal = Journal::create(&folder.join(layout::JOURNAL), Fingerprint::outside(config.fixed()))?;
             write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
-            Self::new(config, folder.clone(), journal, Vec::new())
+            Self::new(&config, folder.clone(), journal, Vec::new())
         };
         found().inspect_err(|_| unmake(&folder))
     }
@@ -90,46 +84,47 @@ impl AskTell {
     /// [`Error::Study`]: there is none, another process has it open, or it is damaged.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let config = read_frozen(folder)?;
-        let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&Pins::outside(config.fixed())))?;
-        Self::new(config, folder.into(), journal, entries)
+        let (journal, entries) =
+            Journal::open(&folder.join(layout::JOURNAL), Some(&Fingerprint::outside(config.fixed())))?;
+        Self::new(&config, folder.into(), journal, entries)
     }
 
-    fn new(config: Config, folder: PathBuf, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
-        let codec = Codec::new(&config);
-        let mut searcher = searcher(&config)?;
-        let recorder = Recorder::new(&config, &folder, journal, entries)?;
-        let ledger = recorder.ledger();
-        for (trial, proposal) in ledger.proposals().filter(|&(trial, _)| codec.is_of_space(trial)) {
-            searcher.register(trial, proposal.point.clone())?;
-            if ledger.is_complete(trial, false) {
-                searcher.tell(trial, outcome(ledger, trial))?;
-            }
+    fn new(config: &Config, folder: PathBuf, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
+        let mut core = Core::new(config, &folder, journal, entries)?.without_pruning();
+        while core.is_known(core.asked()) {
+            core.ask()?;
         }
-        Ok(Self { config, codec, folder, recorder, searcher })
+        let complete: Vec<u64> = core.pending().filter(|&trial| core.wanted(trial).is_empty()).collect();
+        complete.into_iter().try_for_each(|trial| core.settle(trial).map(drop))?;
+        Ok(Self { folder, core })
     }
 
-    /// Proposes trials, which are pending from then on.
+    /// Proposes trials, which are pending from then on: as many as there are policies left, if those are fewer.
     ///
     /// # Errors
-    /// [`Error::Search`] when no policy is left; [`Error::File`].
+    /// [`Error::Study`] when no policy is left; [`Error::File`].
     pub fn ask(&mut self, count: usize) -> Result<Vec<Asked>, Error> {
-        (0..count).map(|_| self.ask_one()).collect()
-    }
-
-    fn ask_one(&mut self) -> Result<Asked, Error> {
-        let ledger = self.recorder.ledger();
-        let trial = ledger.proposals().last().map_or(0, |(trial, _)| trial + 1);
-        let proposal = self.codec.propose(trial, &Known::of(ledger, trial), self.searcher.as_mut())?;
-        let asked = Asked::new(trial, &proposal);
-        self.recorder.propose(trial, proposal)?;
+        let mut asked = Vec::new();
+        while asked.len() < count
+            && let Some((trial, proposal)) = self.core.ask()?
+        {
+            asked.push(Asked::new(trial, &proposal));
+        }
+        if asked.is_empty() && count > 0 {
+            let pending = self.core.pending().count();
+            let then = match pending {
+                0 => "deepaug report shows what was found".into(),
+                pending => format!("{pending} are still to be told"),
+            };
+            return Err(Error::study(&self.folder, format!("every policy of the space has been asked for; {then}")));
+        }
         Ok(asked)
     }
 
     /// The trials that have been asked for and are not complete.
     pub fn pending(&self) -> Vec<Asked> {
-        let ledger = self.recorder.ledger();
-        let pending = ledger.proposals().filter(|&(trial, _)| !ledger.is_complete(trial, false));
-        pending.map(|(trial, proposal)| Asked::new(trial, proposal)).collect()
+        let proposal = |trial| Some(Asked::new(trial, self.core.ledger().proposal(trial)?));
+        self.core.pending().filter_map(proposal).collect()
     }
 
     /// Takes what a trial was worth: as a whole, or one of `opt_samples` samples, counted from 0, whose rewards are averaged
@@ -137,22 +132,22 @@ impl AskTell {
     ///
     /// # Errors
     /// [`Error::Study`]: the trial was not asked for, or was told something else before.
-    pub fn tell(&mut self, trial: u64, sample: Option<usize>, told: Told) -> Result<(), Error> {
+    pub fn tell(&mut self, trial: u64, sample: Option<usize>, told: ReportedOutcome) -> Result<(), Error> {
         let refuse = |why: String| Err(Error::study(&self.folder, why));
-        let ledger = self.recorder.ledger();
+        let ledger = self.core.ledger();
         if ledger.proposal(trial).is_none() {
             return refuse(format!("trial {trial} has not been asked for; deepaug ask proposes one"));
         }
-        if let Told::Reward(reward) = told
+        if let ReportedOutcome::Reward(reward) = told
             && !reward.is_finite()
         {
             return refuse(format!("trial {trial}: a reward must be a finite number; tell what has none as failed"));
         }
-        if let Some(sample) = sample.filter(|&sample| sample >= self.config.opt_samples) {
-            let most = self.config.opt_samples;
+        if let Some(sample) = sample.filter(|&sample| sample >= self.core.config().opt_samples) {
+            let most = self.core.config().opt_samples;
             return refuse(format!("trial {trial} has the samples 0 to {}, not {sample}; see opt_samples", most - 1));
         }
-        let ended = Ended::Told { told, whole: sample.is_none() };
+        let ended = TrainingOutcome::ReportedOutcome { told, whole: sample.is_none() };
         match ledger.ended(trial, sample.unwrap_or(0)) {
             Some(known) if *known == ended => return Ok(()),
             Some(_) => return refuse(format!("trial {trial} was told something else before; what is known stays")),
@@ -164,10 +159,9 @@ impl AskTell {
             }
             None => {}
         }
-        self.recorder.end(trial, sample.unwrap_or(0), ended)?;
-        let ledger = self.recorder.ledger();
-        if ledger.is_complete(trial, false) && self.codec.is_of_space(trial) {
-            self.searcher.tell(trial, outcome(ledger, trial))?;
+        self.core.record(trial, sample.unwrap_or(0), ended)?;
+        if self.core.wanted(trial).is_empty() {
+            self.core.settle(trial)?;
         }
         Ok(())
     }
@@ -178,20 +172,8 @@ impl AskTell {
     /// # Errors
     /// [`Error::File`].
     pub fn result(&self) -> Result<Option<SearchResult>, Error> {
-        write_result(&self.folder, self.recorder.ledger())
+        self.core.result(None)
     }
-}
-
-fn outcome(ledger: &Ledger, trial: u64) -> Outcome {
-    ledger.reward(trial).map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward))
-}
-
-fn write_result(folder: &Path, ledger: &Ledger) -> Result<Option<SearchResult>, Error> {
-    let result = SearchResult::new(folder, ledger, None);
-    if let Some(result) = &result {
-        result.write()?;
-    }
-    Ok(result)
 }
 
 /// What was rebuilt of a study, from its journal alone.
@@ -215,12 +197,11 @@ pub struct Rebuilt {
 pub fn rebuild(folder: &Path) -> Result<Rebuilt, Error> {
     let config = read_frozen(folder)?;
     let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), None)?;
-    let recorder = Recorder::new(&config, folder, journal, entries)?;
-    let ledger = recorder.ledger();
+    let core = Core::new(&config, folder, journal, entries)?;
     Ok(Rebuilt {
         notebook: folder.join(&config.notebook_path),
-        trials: ledger.proposals().count(),
-        trainings: ledger.counts().0,
-        result: write_result(folder, ledger)?,
+        trials: core.ledger().proposals().count(),
+        trainings: core.ledger().counts().0,
+        result: core.result(None)?,
     })
 }

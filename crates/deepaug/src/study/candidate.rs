@@ -82,7 +82,8 @@ pub struct Candidate {
     /// The gain over no policy with fresh seeds.
     pub fresh_gain: Option<Gain>,
     /// The epoch after which its first sample was stopped, and the others left out, if they were.
-    pub behind: Option<usize>,
+    #[serde(rename = "behind")]
+    pub pruned: Option<usize>,
 }
 
 impl Candidate {
@@ -92,13 +93,13 @@ impl Candidate {
 
     pub(crate) fn new(trial: u64, policy: Policy, point: Point, samples: Vec<Option<Reward>>) -> Self {
         let reward = mean_reward(&samples).unwrap_or(0.0);
-        let (scheme, fresh, search_gain, fresh_gain, behind) = Default::default();
-        Self { trial, scheme, policy, point, reward, samples, fresh, search_gain, fresh_gain, behind }
+        let (scheme, fresh, search_gain, fresh_gain, pruned) = Default::default();
+        Self { trial, scheme, policy, point, reward, samples, fresh, search_gain, fresh_gain, pruned }
     }
 
     /// Whether it was measured to the end, so that it can be compared with others.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.has_failed() && self.behind.is_none()
+        !self.has_failed() && self.pruned.is_none()
     }
 
     /// Whether every training of the search failed.

@@ -109,7 +109,8 @@ pub enum Event {
         /// The mean of its highest validation accuracies.
         accuracy: f64,
         /// Whether it was ended early, being behind.
-        behind: bool,
+        #[serde(rename = "behind")]
+        pruned: bool,
     },
     /// A training has ended through no fault of its own, and is done once more.
     TrainingRepeated {
@@ -141,7 +142,8 @@ pub enum Event {
         /// Mean over its samples; absent when every training failed.
         reward: Option<f64>,
         /// Whether it was ended early, so that the reward is an estimate.
-        behind: bool,
+        #[serde(rename = "behind")]
+        pruned: bool,
         /// How far the study has come.
         progress: Progress,
     },
@@ -188,17 +190,17 @@ impl fmt::Display for Event {
             Self::Pretraining { epochs, record } => {
                 write!(f, "pre-training epoch {}/{epochs}: validation accuracy {:.3}", record.epoch, record.val_acc)
             }
-            Self::Trained { trial, sample, accuracy, behind, .. } => {
-                let behind = if *behind { ", behind, ended early" } else { "" };
-                write!(f, "trial {trial} sample {sample}: validation accuracy {accuracy:.4}{behind}")
+            Self::Trained { trial, sample, accuracy, pruned, .. } => {
+                let pruned = if *pruned { ", pruned" } else { "" };
+                write!(f, "trial {trial} sample {sample}: validation accuracy {accuracy:.4}{pruned}")
             }
             Self::TrainingRepeated { trial, sample, why } => {
                 write!(f, "trial {trial} sample {sample} is done once more: {why}")
             }
             Self::TrainingFailed { trial, sample, why } => write!(f, "trial {trial} sample {sample} failed: {why}"),
-            Self::TrialFinished { trial, policy, scheme, reward, behind, progress } => {
+            Self::TrialFinished { trial, policy, scheme, reward, pruned, progress } => {
                 match reward {
-                    Some(reward) if *behind => write!(f, "trial {trial}: ended early, estimated {reward:.4}")?,
+                    Some(reward) if *pruned => write!(f, "trial {trial}: ended early, estimated {reward:.4}")?,
                     Some(reward) => write!(f, "trial {trial}: reward {reward:.4}")?,
                     None => write!(f, "trial {trial}: failed")?,
                 }

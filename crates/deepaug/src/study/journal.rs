@@ -38,7 +38,12 @@ impl Line for Entry {}
 #[serde(tag = "event", rename_all = "snake_case")]
 enum First {
     /// What the file is for.
-    Opened { format: u32, program: String, pins: Pins },
+    Opened {
+        format: u32,
+        program: String,
+        #[serde(rename = "pins")]
+        fingerprint: Fingerprint,
+    },
 }
 
 /// A line of a search's journal, after the first. Epochs are not among them: a training that was cut short is done again, and the history of one that ended holds
@@ -55,26 +60,26 @@ pub(crate) enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         scheme: Option<String>,
     },
-    /// A child was trained. One that was behind at a rung has only the epochs up to it.
+    /// A child was trained. One that was pruned at a rung has only the epochs up to it.
     Trained {
         trial: u64,
         sample: usize,
         seed: u64,
         device: String,
         history: History,
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        behind: bool,
+        #[serde(rename = "behind", default, skip_serializing_if = "std::ops::Not::not")]
+        pruned: bool,
     },
     /// A training failed.
     Failed { trial: u64, sample: usize, seed: u64, device: String, why: String },
     /// Somebody else judged a trial, or one sample of it.
-    Told { trial: u64, sample: Option<usize>, told: Told },
+    ReportedOutcome { trial: u64, sample: Option<usize>, told: ReportedOutcome },
 }
 
 /// What somebody else says of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum ReportedOutcome {
     /// What it was worth; more is better.
     Reward(f64),
     /// That it failed, and why.
@@ -83,14 +88,14 @@ pub enum Told {
 
 /// What must not change while a study lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Pins {
+pub(crate) struct Fingerprint {
     /// A checksum of the images and labels.
     pub(crate) data: String,
     /// The configuration's values that decide what a training is.
     pub(crate) config: serde_json::Value,
 }
 
-impl Pins {
+impl Fingerprint {
     /// Those of a study whose trials are judged by somebody else.
     pub(crate) fn outside(config: serde_json::Value) -> Self {
         Self { data: OUTSIDE.into(), config }
@@ -139,12 +144,12 @@ pub(crate) struct Journal<E = Entry> {
 
 impl<E: Line> Journal<E> {
     /// A new journal.
-    pub(crate) fn create(path: &Path, pins: Pins) -> Result<Self, Error> {
+    pub(crate) fn create(path: &Path, fingerprint: Fingerprint) -> Result<Self, Error> {
         let file =
             OpenOptions::new().create_new(true).append(true).open(path).map_err(|error| Error::file(path, error))?;
         let mut journal = Self { file, path: path.into(), len: 0, written: 0, entries: PhantomData };
         journal.lock()?;
-        journal.write(&First::Opened { format: FORMAT, program: env!("CARGO_PKG_VERSION").into(), pins })?;
+        journal.write(&First::Opened { format: FORMAT, program: env!("CARGO_PKG_VERSION").into(), fingerprint })?;
         // The file's name is on disk only when its folder is.
         #[cfg(unix)]
         if let Some(folder) = path.parent() {
@@ -153,9 +158,9 @@ impl<E: Line> Journal<E> {
         Ok(journal)
     }
 
-    /// An existing journal and what it holds after its first line; with `pins`, only if they are its own. A last line that a
+    /// An existing journal and what it holds after its first line; with `fingerprint`, only if they are its own. A last line that a
     /// crash cut short is removed.
-    pub(crate) fn open(path: &Path, pins: Option<&Pins>) -> Result<(Self, Vec<E>), Error> {
+    pub(crate) fn open(path: &Path, fingerprint: Option<&Fingerprint>) -> Result<(Self, Vec<E>), Error> {
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -175,14 +180,14 @@ impl<E: Line> Journal<E> {
         };
         let mut lines = text[..whole].lines().enumerate();
         let first = lines.next().map(|(line, text)| serde_json::from_str(text).map_err(|error| damaged(line, error)));
-        let Some(First::Opened { format, pins: known, .. }) = first.transpose()? else {
+        let Some(First::Opened { format, fingerprint: known, .. }) = first.transpose()? else {
             return Err(Error::study(path, "its first line is not a journal's"));
         };
         if format > FORMAT {
             let why = format!("format {format} is newer than this program reads ({FORMAT}); use a newer deepaug");
             return Err(Error::study(path, why));
         }
-        if let Some(change) = pins.and_then(|pins| known.changed::<E>(pins)) {
+        if let Some(change) = fingerprint.and_then(|fingerprint| known.changed::<E>(fingerprint)) {
             return Err(Error::study(path, change));
         }
         let entries = lines.map(|(line, text)| serde_json::from_str(text).map_err(|error| damaged(line, error)));
@@ -274,8 +279,8 @@ mod fault {
 mod tests {
     use super::*;
 
-    fn pins(data: &str, epochs: usize) -> Pins {
-        Pins { data: data.into(), config: serde_json::json!({ "child_epochs": epochs }) }
+    fn fingerprint(data: &str, epochs: usize) -> Fingerprint {
+        Fingerprint { data: data.into(), config: serde_json::json!({ "child_epochs": epochs }) }
     }
 
     fn failed(sample: usize) -> Entry {
@@ -286,17 +291,17 @@ mod tests {
     fn a_torn_last_line_is_cut_off_and_writing_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let mut journal = Journal::<Entry>::create(&path, pins("d", 1)).unwrap();
+        let mut journal = Journal::<Entry>::create(&path, fingerprint("d", 1)).unwrap();
         journal.append(&failed(0)).unwrap();
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
         for torn in ["{", "{\"event\":\"failed\",\"trial\":1", "\u{0}\u{0}"] {
             std::fs::write(&path, [&whole, torn.as_bytes()].concat()).unwrap();
-            let (mut journal, entries) = Journal::<Entry>::open(&path, Some(&pins("d", 1))).unwrap();
+            let (mut journal, entries) = Journal::<Entry>::open(&path, Some(&fingerprint("d", 1))).unwrap();
             assert_eq!(entries, [failed(0)]);
             journal.append(&failed(1)).unwrap();
             drop(journal);
-            assert_eq!(Journal::<Entry>::open(&path, Some(&pins("d", 1))).unwrap().1, [failed(0), failed(1)]);
+            assert_eq!(Journal::<Entry>::open(&path, Some(&fingerprint("d", 1))).unwrap().1, [failed(0), failed(1)]);
         }
     }
 
@@ -304,14 +309,15 @@ mod tests {
     fn a_second_writer_other_data_and_damage_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let journal = Journal::<Entry>::create(&path, pins("d", 1)).unwrap();
-        let refused = |data, epochs| Journal::<Entry>::open(&path, Some(&pins(data, epochs))).unwrap_err().to_string();
+        let journal = Journal::<Entry>::create(&path, fingerprint("d", 1)).unwrap();
+        let refused =
+            |data, epochs| Journal::<Entry>::open(&path, Some(&fingerprint(data, epochs))).unwrap_err().to_string();
         let refusal = |data| refused(data, 1);
         assert!(refusal("d").contains(&format!("process {} is running this study", std::process::id())));
         drop(journal);
         assert!(refusal("e").contains("the data set has changed"));
         assert!(refused("d", 2).contains("made with child_epochs = 1"));
-        let newer = Pins { data: "d".into(), config: serde_json::json!({ "child_epochs": 1, "pad": 4 }) };
+        let newer = Fingerprint { data: "d".into(), config: serde_json::json!({ "child_epochs": 1, "pad": 4 }) };
         let unknown = Journal::<Entry>::open(&path, Some(&newer)).unwrap_err().to_string();
         assert!(unknown.contains("a version of deepaug that does not know pad"), "{unknown}");
         let whole = std::fs::read_to_string(&path).unwrap();

@@ -1,36 +1,27 @@
 //! What a study knows: its proposals, and what became of their trainings. All of it is in the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use deepaug_augmenter::Policy;
-use deepaug_child_model::History;
-use deepaug_controller::Point;
+use deepaug_child_model::{EpochRecord, History};
 
 use crate::config::Config;
 use crate::config::OverfitMeasure;
+use crate::policies::space::Proposal;
 use crate::reward::{Reward, reward};
 use crate::study::candidate::{Candidate, mean_reward};
-use crate::study::journal::{Entry, Told};
-
-/// What was proposed for a trial.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Proposal {
-    pub(crate) point: Point,
-    pub(crate) policy: Policy,
-    /// Its name, where it needs no search.
-    pub(crate) scheme: Option<String>,
-}
+use crate::study::journal::{Entry, ReportedOutcome};
 
 /// A training that has ended, in this run or an earlier one.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Ended {
+pub(crate) enum TrainingOutcome {
     Trained {
         seed: u64,
         device: String,
         history: History,
         /// It was stopped at a rung.
-        behind: bool,
+        pruned: bool,
     },
     Failed {
         seed: u64,
@@ -38,21 +29,23 @@ pub(crate) enum Ended {
         why: String,
     },
     /// What somebody else said of it; `whole` when it stands for all samples of its trial.
-    Told {
-        told: Told,
+    ReportedOutcome {
+        told: ReportedOutcome,
         whole: bool,
     },
 }
 
-impl Ended {
+impl TrainingOutcome {
     /// The journal's line.
     pub(crate) fn entry(&self, trial: u64, sample: usize) -> Entry {
         match self.clone() {
-            Self::Trained { seed, device, history, behind } => {
-                Entry::Trained { trial, sample, seed, device, history, behind }
+            Self::Trained { seed, device, history, pruned } => {
+                Entry::Trained { trial, sample, seed, device, history, pruned }
             }
             Self::Failed { seed, device, why } => Entry::Failed { trial, sample, seed, device, why },
-            Self::Told { told, whole } => Entry::Told { trial, sample: (!whole).then_some(sample), told },
+            Self::ReportedOutcome { told, whole } => {
+                Entry::ReportedOutcome { trial, sample: (!whole).then_some(sample), told }
+            }
         }
     }
 
@@ -64,12 +57,12 @@ impl Ended {
         }
     }
 
-    pub(crate) fn is_behind(&self) -> bool {
-        matches!(self, Self::Trained { behind: true, .. })
+    pub(crate) fn is_pruned(&self) -> bool {
+        matches!(self, Self::Trained { pruned: true, .. })
     }
 
     fn has_failed(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::Told { told: Told::Failed(_), .. })
+        matches!(self, Self::Failed { .. } | Self::ReportedOutcome { told: ReportedOutcome::Failed(_), .. })
     }
 }
 
@@ -82,7 +75,9 @@ pub(crate) struct Ledger {
     measure: OverfitMeasure,
     tolerance: f64,
     proposed: BTreeMap<u64, Proposal>,
-    ended: BTreeMap<(u64, usize), Ended>,
+    /// The digests of their policies.
+    policies: HashSet<u64>,
+    ended: BTreeMap<(u64, usize), TrainingOutcome>,
 }
 
 impl Ledger {
@@ -94,6 +89,7 @@ impl Ledger {
             measure: config.overfit_measure,
             tolerance: config.overfit_tolerance,
             proposed: BTreeMap::new(),
+            policies: HashSet::new(),
             ended: BTreeMap::new(),
         };
         for entry in entries {
@@ -101,14 +97,18 @@ impl Ledger {
                 Entry::Proposed { trial, point, policy, scheme } => {
                     ledger.propose(trial, Proposal { point, policy, scheme });
                 }
-                Entry::Trained { trial, sample, seed, device, history, behind } => {
-                    ledger.end(trial, sample, Ended::Trained { seed, device, history, behind });
+                Entry::Trained { trial, sample, seed, device, history, pruned } => {
+                    ledger.end(trial, sample, TrainingOutcome::Trained { seed, device, history, pruned });
                 }
                 Entry::Failed { trial, sample, seed, device, why } => {
-                    ledger.end(trial, sample, Ended::Failed { seed, device, why });
+                    ledger.end(trial, sample, TrainingOutcome::Failed { seed, device, why });
                 }
-                Entry::Told { trial, sample, told } => {
-                    ledger.end(trial, sample.unwrap_or(0), Ended::Told { told, whole: sample.is_none() });
+                Entry::ReportedOutcome { trial, sample, told } => {
+                    ledger.end(
+                        trial,
+                        sample.unwrap_or(0),
+                        TrainingOutcome::ReportedOutcome { told, whole: sample.is_none() },
+                    );
                 }
             }
         }
@@ -116,11 +116,17 @@ impl Ledger {
     }
 
     pub(crate) fn propose(&mut self, trial: u64, proposal: Proposal) {
+        self.policies.insert(proposal.policy.digest());
         self.proposed.insert(trial, proposal);
     }
 
-    pub(crate) fn end(&mut self, trial: u64, sample: usize, ended: Ended) {
+    pub(crate) fn end(&mut self, trial: u64, sample: usize, ended: TrainingOutcome) {
         self.ended.insert((trial, sample), ended);
+    }
+
+    /// Whether the policy is that of some trial.
+    pub(crate) fn has_proposed(&self, policy: &Policy) -> bool {
+        self.policies.contains(&policy.digest())
     }
 
     pub(crate) fn proposal(&self, trial: u64) -> Option<&Proposal> {
@@ -132,12 +138,12 @@ impl Ledger {
         self.proposed.iter().map(|(&trial, proposal)| (trial, proposal))
     }
 
-    pub(crate) fn ended(&self, trial: u64, sample: usize) -> Option<&Ended> {
+    pub(crate) fn ended(&self, trial: u64, sample: usize) -> Option<&TrainingOutcome> {
         self.ended.get(&(trial, sample))
     }
 
     /// All trainings that have ended: those of the search by trial and sample, then those with fresh seeds.
-    pub(crate) fn trainings(&self) -> impl Iterator<Item = (u64, usize, &Ended)> {
+    pub(crate) fn trainings(&self) -> impl Iterator<Item = (u64, usize, &TrainingOutcome)> {
         let part = |fresh: bool| self.ended.iter().filter(move |((_, sample), _)| (*sample >= self.samples) == fresh);
         part(false).chain(part(true)).map(|(&(trial, sample), ended)| (trial, sample, ended))
     }
@@ -152,7 +158,7 @@ impl Ledger {
         let search = self.ended.iter().filter(|((_, sample), _)| *sample < self.samples);
         search.fold((0, 0), |(taken, spared), (_, ended)| {
             let epochs = ended.history().map_or(0, |history| history.epochs.len());
-            let left = if ended.is_behind() { self.samples * self.epochs - epochs } else { 0 };
+            let left = if ended.is_pruned() { self.samples * self.epochs - epochs } else { 0 };
             (taken + epochs, spared + left)
         })
     }
@@ -163,15 +169,15 @@ impl Ledger {
     }
 
     /// What a training was worth; none if it failed.
-    pub(crate) fn worth(&self, ended: &Ended) -> Option<Reward> {
+    pub(crate) fn worth(&self, ended: &TrainingOutcome) -> Option<Reward> {
         match ended {
-            Ended::Trained { history, .. } => {
+            TrainingOutcome::Trained { history, .. } => {
                 Some(reward(&history.epochs, self.last_n_epochs, self.measure, self.tolerance))
             }
-            Ended::Told { told: Told::Reward(value), .. } => {
+            TrainingOutcome::ReportedOutcome { told: ReportedOutcome::Reward(value), .. } => {
                 Some(Reward { value: *value, overfitted: false, top_k: *value })
             }
-            Ended::Failed { .. } | Ended::Told { .. } => None,
+            TrainingOutcome::Failed { .. } | TrainingOutcome::ReportedOutcome { .. } => None,
         }
     }
 
@@ -204,23 +210,32 @@ impl Ledger {
         candidate.scheme = scheme;
         candidate.fresh =
             self.ended.range((trial, self.samples)..=(trial, usize::MAX)).map(|(_, e)| self.worth(e)).collect();
-        candidate.behind =
-            self.ended(trial, 0).filter(|ended| ended.is_behind()).and_then(Ended::history).map(|h| h.epochs.len());
+        candidate.pruned = self
+            .ended(trial, 0)
+            .filter(|ended| ended.is_pruned())
+            .and_then(TrainingOutcome::history)
+            .map(|h| h.epochs.len());
         Some(candidate)
     }
 
+    /// The epochs of a trial's first sample, and whether it was pruned.
+    pub(crate) fn first_sample(&self, trial: u64) -> Option<(&[EpochRecord], bool)> {
+        let ended = self.ended(trial, 0)?;
+        Some((&ended.history()?.epochs, ended.is_pruned()))
+    }
+
     /// The samples that a trial needs: its first decides whether the others are trained when trials are stopped early.
-    pub(crate) fn wanted(&self, trial: u64, scouts: bool) -> Range<usize> {
+    pub(crate) fn wanted(&self, trial: u64, first_samples: bool) -> Range<usize> {
         match self.ended(trial, 0) {
-            None if scouts => 0..1,
-            Some(ended) if ended.is_behind() => 0..1,
-            Some(Ended::Told { whole: true, .. }) => 0..1,
+            None if first_samples => 0..1,
+            Some(ended) if ended.is_pruned() => 0..1,
+            Some(TrainingOutcome::ReportedOutcome { whole: true, .. }) => 0..1,
             _ => 0..self.samples,
         }
     }
 
     /// Whether all that a trial needs has ended.
-    pub(crate) fn is_complete(&self, trial: u64, scouts: bool) -> bool {
-        self.wanted(trial, scouts).all(|sample| self.ended(trial, sample).is_some())
+    pub(crate) fn is_complete(&self, trial: u64, first_samples: bool) -> bool {
+        self.wanted(trial, first_samples).all(|sample| self.ended(trial, sample).is_some())
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod ask_tell;
 pub(crate) mod candidate;
+mod core;
 pub(crate) mod event;
 pub(crate) mod folder;
 pub(crate) mod journal;
@@ -9,6 +10,7 @@ pub(crate) mod ledger;
 pub(crate) mod notebook;
 pub(crate) mod objective;
 pub(crate) mod pruning;
+mod race;
 pub(crate) mod recorder;
 pub(crate) mod result;
 pub(crate) mod search;
@@ -16,32 +18,30 @@ pub(crate) mod searcher;
 pub(crate) mod sizing;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deepaug_augmenter::{Op, Policy};
-use deepaug_child_model::{Capacity, ChildModel, DeviceChoice, EpochRecord, TrainError};
+use deepaug_child_model::{Capacity, ChildModel, DeviceChoice, TrainError};
 use deepaug_dataset::{Dataset, Sample, Split};
 
 use crate::config::EarlyStopping;
 use crate::config::auto::Auto;
 use crate::config::{Config, Sizes};
 use crate::error::{ConfigError, Error};
-use crate::execute::workers::locked;
+use crate::execute::{Executor, Local, Report, run_all};
 use crate::files::write_whole;
-use crate::images::data::{fingerprint, read};
+use crate::images::data::read;
 use crate::layout;
-use crate::policies::space::Codec;
 use crate::rng::{Purpose, derive};
+use crate::study::core::Core;
 use crate::study::event::Event;
 use crate::study::folder::{Changes, claim, frozen, next_free, thaw, unmake};
-use crate::study::journal::{Entry, Journal, Pins};
+use crate::study::journal::{Entry, Fingerprint, Journal};
 use crate::study::objective::Objective;
-use crate::study::recorder::Recorder;
 use crate::study::result::SearchResult;
 use crate::study::search::Search;
-use crate::study::searcher::searcher;
 use crate::study::sizing::{Sizing, Wanted};
 
 /// One search in one folder: `study.toml` (the frozen configuration), `journal.jsonl` (all that happened),
@@ -49,12 +49,11 @@ use crate::study::sizing::{Sizing, Wanted};
 #[derive(Debug)]
 pub struct Study {
     config: Config,
-    codec: Codec,
     folder: PathBuf,
     split: Split,
     classes: usize,
     objective: Objective,
-    recorder: Mutex<Recorder>,
+    core: Core,
     stop: Arc<AtomicBool>,
     budget: Budget,
     /// What was chosen for it, when it was made in this process.
@@ -88,7 +87,7 @@ impl Study {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_with(config: Config, dataset: &Dataset, out: Option<&Path>) -> Result<Self, Error> {
-        let child = config.child_model()?;
+        let child = config.child_model()?.into();
         Self::create_from(config, dataset, child, out, Wanted::default())
     }
 
@@ -97,7 +96,7 @@ impl Study {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_for(config: Config, dataset: &Dataset, out: Option<&Path>, wanted: Wanted) -> Result<Self, Error> {
-        let child = config.child_model()?;
+        let child = config.child_model()?.into();
         Self::create_from(config, dataset, child, out, wanted)
     }
 
@@ -107,13 +106,13 @@ impl Study {
     /// As [`create`](Self::create).
     pub fn create_with_child(config: Config, child: Box<dyn ChildModel>, out: Option<&Path>) -> Result<Self, Error> {
         let dataset = read(&config)?;
-        Self::create_from(config, &dataset, child, out, Wanted::default())
+        Self::create_from(config, &dataset, child.into(), out, Wanted::default())
     }
 
     fn create_from(
         mut config: Config,
         dataset: &Dataset,
-        child: Box<dyn ChildModel>,
+        child: Arc<dyn ChildModel>,
         out: Option<&Path>,
         wanted: Wanted,
     ) -> Result<Self, Error> {
@@ -131,13 +130,13 @@ impl Study {
         }
         config.validate()?;
         let left_out = leave_out_colour(&mut config, dataset)?;
-        let (child, sizing) = match (config.sizes, config.child_epochs) {
-            (Sizes::Given, Auto::Given(_)) => (child, None),
+        let sizing = match (config.sizes, config.child_epochs) {
+            (Sizes::Given, Auto::Given(_)) => None,
             _ => {
                 child.check(dataset.image_shape(), dataset.classes().len())?;
-                let (child, sizing) = sizing::choose(&mut config, dataset, child, wanted)?;
+                let sizing = sizing::choose(&mut config, dataset, child.clone(), wanted)?;
                 config.sizes = Sizes::Given;
-                (child, Some(sizing))
+                Some(sizing)
             }
         };
         let parts = Parts::new(&mut config, dataset, child)?;
@@ -151,7 +150,7 @@ impl Study {
     }
 
     fn found(config: Config, folder: &Path, parts: Parts) -> Result<Self, Error> {
-        let journal = Journal::create(&folder.join(layout::JOURNAL), parts.pins.clone())?;
+        let journal = Journal::create(&folder.join(layout::JOURNAL), parts.fingerprint.clone())?;
         write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
         Self::assemble(config, folder.into(), parts, journal, Vec::new())
     }
@@ -163,7 +162,7 @@ impl Study {
     /// [`Error`]: no study there, one that another process is running, a damaged journal, or changed images.
     pub fn resume(folder: &Path, changes: &Changes) -> Result<Self, Error> {
         let config = thaw(folder, changes)?;
-        let (dataset, child) = (read(&config)?, config.child_model()?);
+        let (dataset, child) = (read(&config)?, config.child_model()?.into());
         Self::reopen(config, &dataset, child, folder)
     }
 
@@ -173,7 +172,7 @@ impl Study {
     /// As [`resume`](Self::resume).
     pub fn resume_with(folder: &Path, dataset: &Dataset, changes: &Changes) -> Result<Self, Error> {
         let config = thaw(folder, changes)?;
-        let child = config.child_model()?;
+        let child = config.child_model()?.into();
         Self::reopen(config, dataset, child, folder)
     }
 
@@ -184,12 +183,12 @@ impl Study {
     pub fn resume_with_child(folder: &Path, child: Box<dyn ChildModel>, changes: &Changes) -> Result<Self, Error> {
         let config = thaw(folder, changes)?;
         let dataset = read(&config)?;
-        Self::reopen(config, &dataset, child, folder)
+        Self::reopen(config, &dataset, child.into(), folder)
     }
 
-    fn reopen(mut config: Config, dataset: &Dataset, child: Box<dyn ChildModel>, folder: &Path) -> Result<Self, Error> {
+    fn reopen(mut config: Config, dataset: &Dataset, child: Arc<dyn ChildModel>, folder: &Path) -> Result<Self, Error> {
         let parts = Parts::new(&mut config, dataset, child)?;
-        let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&parts.pins))?;
+        let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&parts.fingerprint))?;
         write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
         Self::assemble(config, folder.into(), parts, journal, entries)
     }
@@ -201,11 +200,10 @@ impl Study {
         journal: Journal,
         entries: Vec<Entry>,
     ) -> Result<Self, Error> {
-        let codec = Codec::new(&config);
-        let recorder = Mutex::new(Recorder::new(&config, &folder, journal, entries)?);
+        let core = Core::new(&config, &folder, journal, entries)?;
         let Parts { split, classes, objective, .. } = parts;
         let (stop, budget, sizing, left_out) = Default::default();
-        Ok(Self { config, codec, folder, split, classes, objective, recorder, stop, budget, sizing, left_out })
+        Ok(Self { config, folder, split, classes, objective, core, stop, budget, sizing, left_out })
     }
 
     /// The study's folder.
@@ -234,11 +232,28 @@ impl Study {
         self.stop.clone()
     }
 
-    /// Runs the search to its end. Events come from several threads, one at a time each, and go into the log too.
+    /// What trains in this process.
+    ///
+    /// # Errors
+    /// [`Error::Child`].
+    pub fn executor(&self) -> Result<Local, Error> {
+        Ok(self.objective.executor()?)
+    }
+
+    /// Runs the search to its end in this process. Events go into the log too.
     ///
     /// # Errors
     /// [`Error`]; all that finished before it is kept and can be resumed.
-    pub fn run(mut self, on_event: &(dyn Fn(&Event) + Sync)) -> Result<SearchResult, Error> {
+    pub fn run(self, on_event: &dyn Fn(&Event)) -> Result<SearchResult, Error> {
+        let mut executor = self.executor()?;
+        self.run_on(&mut executor, on_event)
+    }
+
+    /// The same by an executor.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_on(mut self, executor: &mut dyn Executor, on_event: &dyn Fn(&Event)) -> Result<SearchResult, Error> {
         let emit = |event: &Event| {
             match event {
                 Event::Epoch { .. } => tracing::debug!("{event}"),
@@ -263,56 +278,49 @@ impl Study {
         if let Some(sizing) = self.sizing {
             emit(&Event::Sized(sizing));
         }
-        let todo = trainings.saturating_sub(locked(&self.recorder).ledger().counts().0);
+        let todo = trainings.saturating_sub(self.core.ledger().counts().0);
         // What is wrong with a training is said where it is trained in earnest.
         if todo > 0
             && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
         {
             emit(&Event::Estimated { images_per_second, left: Some(left) });
         }
-        self.pretrain(&emit)?;
-        let config = &self.config;
-        let mut searcher = searcher(config)?;
-        let search = Search {
-            folder: &self.folder,
-            config,
-            codec: &self.codec,
-            objective: &self.objective,
-            recorder: &self.recorder,
-            stop: &self.stop,
-            budget: self.budget,
-            emit: &emit,
-        };
-        let ended_by = search.run(searcher.as_mut());
+        self.pretrain(executor, &emit)?;
+        let Self { folder, core, objective, stop, budget, .. } = &mut self;
+        let ended_by = Search::new(folder, core, objective, executor, stop, *budget, &emit).run();
         if let Err(error) = &ended_by {
             tracing::error!("{error}");
         }
         let ended_by = ended_by?;
-        let mut recorder = locked(&self.recorder);
-        recorder.sort_notebook()?;
-        let result = SearchResult::new(&self.folder, recorder.ledger(), Some(ended_by))
-            .ok_or_else(|| Error::study(&self.folder, "every training failed; journal.jsonl says why"))?;
-        result.write()?;
+        core.sort_notebook()?;
+        let result = core
+            .result(Some(ended_by))?
+            .ok_or_else(|| Error::study(folder, "every training failed; journal.jsonl says why"))?;
         emit(&Event::SearchEnded { by: ended_by });
         Ok(result)
     }
 
     /// Trains the weights that every child starts from, where that is wanted and has not been done.
-    fn pretrain(&mut self, emit: &dyn Fn(&Event)) -> Result<(), Error> {
+    fn pretrain(&mut self, executor: &mut dyn Executor, emit: &dyn Fn(&Event)) -> Result<(), Error> {
         let (epochs, stop) = (self.config.child_first_train_epochs, &self.stop);
         if epochs == 0 {
             return Ok(());
         }
-        let on_epoch = |record: &EpochRecord| {
-            emit(&Event::Pretraining { epochs, record: *record });
-            !stop.load(Ordering::Relaxed)
-        };
         let weights = self.folder.join(&self.config.pre_aug_weights_path);
-        let trained = self.objective.pretrain(&Policy::none(self.config.ranges), epochs, weights, &on_epoch);
-        trained.map_err(|error| match error {
-            TrainError::Stopped => Error::Interrupted { path: self.folder.clone() },
-            error => Error::Child(error),
-        })
+        let job = self.objective.pretraining(&Policy::none(self.config.ranges), epochs, weights.clone());
+        let mut hear = |report: Report| match report {
+            Report::Epoch { record, .. } => {
+                emit(&Event::Pretraining { epochs, record });
+                Ok(())
+            }
+            Report::Ended { result: Err(why), .. } => Err(Error::Child(TrainError::Failed { why })),
+            _ => Ok(()),
+        };
+        if !run_all(executor, vec![job], &|| stop.load(Ordering::Relaxed), &mut hear)? {
+            return Err(Error::Interrupted { path: self.folder.clone() });
+        }
+        self.objective.start_from(weights);
+        Ok(())
     }
 }
 
@@ -321,12 +329,12 @@ struct Parts {
     split: Split,
     classes: usize,
     objective: Objective,
-    pins: Pins,
+    fingerprint: Fingerprint,
 }
 
 impl Parts {
     /// Settles how many trials are under way at once, where that is left open.
-    fn new(config: &mut Config, dataset: &Dataset, child: Box<dyn ChildModel>) -> Result<Self, Error> {
+    fn new(config: &mut Config, dataset: &Dataset, child: Arc<dyn ChildModel>) -> Result<Self, Error> {
         config.validate()?;
         child.check(dataset.image_shape(), dataset.classes().len())?;
         let split = Split::draw(dataset, config.split_sizes(), derive(config.seed, Purpose::Split, 0))?;
@@ -341,8 +349,8 @@ impl Parts {
         }
         let mut fixed = config.fixed();
         fixed["child_model"] = name.into();
-        let pins = Pins { data: fingerprint(dataset), config: fixed };
-        Ok(Self { split, classes: dataset.classes().len(), objective, pins })
+        let fingerprint = Fingerprint { data: objective.fingerprint().into(), config: fixed };
+        Ok(Self { split, classes: dataset.classes().len(), objective, fingerprint })
     }
 }
 

@@ -9,9 +9,10 @@ use deepaug_child_model::EpochRecord;
 
 use crate::error::Error;
 use crate::files::write_whole;
+use crate::policies::space::Proposal;
 use crate::reward::Reward;
-use crate::study::journal::Told;
-use crate::study::ledger::{Ended, Proposal};
+use crate::study::journal::ReportedOutcome;
+use crate::study::ledger::TrainingOutcome;
 
 /// DeepAugment 1.1.2's sub-policies, and the ops of each.
 const SUB_POLICIES: [&str; 5] = ["A", "B", "C", "D", "E"];
@@ -27,7 +28,7 @@ pub(crate) struct Row<'a> {
     pub(crate) phase: &'static str,
     /// What it was worth; none if it failed.
     pub(crate) reward: Option<Reward>,
-    pub(crate) ended: &'a Ended,
+    pub(crate) ended: &'a TrainingOutcome,
 }
 
 /// The file, written anew from its first line whenever a study is opened.
@@ -85,18 +86,18 @@ struct Measured {
 fn cells(row: &Row<'_>) -> Vec<Vec<String>> {
     let one = |measured: Measured| {
         let reward = row.reward;
-        let mut behind = String::new();
+        let mut pruned = String::new();
         let (mut seed, mut device, mut seconds, mut failed) = Default::default();
         match row.ended {
-            Ended::Trained { seed: s, device: d, history, behind: b } => {
+            TrainingOutcome::Trained { seed: s, device: d, history, pruned: b } => {
                 (seed, device, seconds) = (s.to_string(), d.clone(), format!("{:.3}", history.seconds));
-                behind = b.to_string();
+                pruned = b.to_string();
             }
-            Ended::Failed { seed: s, device: d, why } => {
+            TrainingOutcome::Failed { seed: s, device: d, why } => {
                 (seed, device, failed) = (s.to_string(), d.clone(), why.clone())
             }
-            Ended::Told { told: Told::Failed(why), .. } => failed = why.clone(),
-            Ended::Told { told: Told::Reward(_), .. } => {}
+            TrainingOutcome::ReportedOutcome { told: ReportedOutcome::Failed(why), .. } => failed = why.clone(),
+            TrainingOutcome::ReportedOutcome { told: ReportedOutcome::Reward(_), .. } => {}
         }
         let train_acc = measured.train_acc;
         let [acc, loss, val_acc, val_loss] = measured.values;
@@ -107,7 +108,7 @@ fn cells(row: &Row<'_>) -> Vec<Vec<String>> {
         cells.push(row.phase.into());
         cells.extend(policy_cells(&row.proposal.policy, row.proposal.scheme.as_deref()));
         let (overfitted, top_k) = (value(|r| r.overfitted.to_string()), value(|r| r.top_k.to_string()));
-        cells.extend([train_acc, overfitted, top_k, behind, seed, device, seconds, failed]);
+        cells.extend([train_acc, overfitted, top_k, pruned, seed, device, seconds, failed]);
         cells
     };
     match row.ended.history() {

@@ -1,21 +1,20 @@
 //! From a policy to histories: the part of a study that trains.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deepaug_augmenter::{Policy, RangeTable, SubPolicy};
-use deepaug_child_model::{
-    Capacity, ChildModel, EpochRecord, History, Observer, Settings, TrainError, Training, TrainingSet,
-    images_per_second,
-};
+use deepaug_child_model::{Capacity, ChildModel, Settings, TrainError, Training, TrainingSet, images_per_second};
 use deepaug_dataset::{Dataset, Split};
 use ndarray::{Array4, Axis};
 
 use crate::config::OverfitMeasure;
 use crate::config::{Config, EpochSize, Holdout};
 use crate::error::Error;
+use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Thresholds};
+use crate::images::data::fingerprint;
 use crate::rng::{Purpose, derive};
 
 /// How long a child's speed is measured before a study.
@@ -28,13 +27,12 @@ const MEASURED: usize = 256;
 /// What a policy is judged by: children trained on images augmented by it, and measured on validation images.
 #[derive(Debug)]
 pub struct Objective {
-    images: Images,
-    classes: usize,
+    config: Arc<Config>,
+    /// A checksum of the whole set.
+    fingerprint: String,
+    images: Arc<StudyImages>,
     settings: Settings,
-    child: Box<dyn ChildModel>,
-    threads: usize,
-    sub_policies: usize,
-    seed: u64,
+    child: Arc<dyn ChildModel>,
     initial_weights: Option<PathBuf>,
 }
 
@@ -44,11 +42,13 @@ impl Objective {
     ///
     /// # Errors
     /// [`Error`], when other parts cannot be drawn for other samples.
-    pub fn new(config: &Config, dataset: &Dataset, split: &Split, child: Box<dyn ChildModel>) -> Result<Self, Error> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    pub fn new(config: &Config, dataset: &Dataset, split: &Split, child: Arc<dyn ChildModel>) -> Result<Self, Error> {
         Ok(Self {
-            images: Images::new(config, dataset, split)?,
-            classes: dataset.classes().len(),
+            fingerprint: fingerprint(dataset),
+            images: Arc::new(StudyImages {
+                images: Images::new(config, dataset, split)?,
+                classes: dataset.classes().len(),
+            }),
             settings: Settings {
                 images_per_epoch: match config.epoch_size {
                     EpochSize::Fixed => Some(config.epoch_of(split.train.len())),
@@ -61,16 +61,45 @@ impl Objective {
                 ..config.settings()
             },
             child,
-            threads: if config.threads == 0 { cores() } else { config.threads },
-            sub_policies: config.sub_policies,
-            seed: config.seed,
             initial_weights: None,
+            config: Arc::new(config.clone()),
         })
+    }
+
+    /// A checksum of the whole set of images.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// A training of a trial.
+    pub(crate) fn job(&self, id: JobId, policy: &Policy, thresholds: Thresholds) -> Job {
+        Job {
+            id,
+            policy: policy.clone(),
+            settings: self.settings,
+            seed: self.sample_seed(id.sample),
+            images: ImagesRef {
+                config: self.config.clone(),
+                fingerprint: self.fingerprint.clone(),
+                part: ImagesPart::Search { sample: id.sample },
+            },
+            start: self.initial_weights.clone(),
+            keep: None,
+            thresholds,
+        }
+    }
+
+    /// Trains in this process.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub(crate) fn executor(&self) -> Result<Local, TrainError> {
+        Ok(Local::new(self.child.clone(), self.images.clone(), self.capacity()?))
     }
 
     /// The seed of a sample, the same in every trial.
     pub fn sample_seed(&self, sample: usize) -> u64 {
-        derive(self.seed, Purpose::Sample, sample as u64)
+        derive(self.config.seed, Purpose::Sample, sample as u64)
     }
 
     /// The model that is trained.
@@ -90,7 +119,7 @@ impl Objective {
         let Capacity { passes, children } = self.capacity()?;
         let at_once = (passes * children).min(trainings);
         let policy = Policy::none(RangeTable::Monotone);
-        let fold = self.images.of(0);
+        let fold = self.images.images.of(0);
         let speed = images_per_second(self.child(), &self.training(&policy, 0, &fold), [at_once, passes], PROBE)?;
         let learnt = self.images_per_epoch() as f64;
         // An evaluation is the way there without the way back.
@@ -99,33 +128,9 @@ impl Objective {
         Ok(Some((speed, Duration::try_from_secs_f64(images / speed).unwrap_or(Duration::MAX))))
     }
 
-    /// Trains one child for each (policy, sample) on this thread, and returns their histories in that order.
-    pub fn train(&self, samples: &[(&Policy, usize)], observer: &dyn Observer) -> Vec<Result<History, TrainError>> {
-        self.train_on(samples, 1, observer)
-    }
-
-    /// The same, so many at once.
-    pub(crate) fn train_on(
-        &self,
-        samples: &[(&Policy, usize)],
-        at_once: usize,
-        observer: &dyn Observer,
-    ) -> Vec<Result<History, TrainError>> {
-        let folds: BTreeMap<usize, Cow<'_, Fold>> =
-            samples.iter().map(|&(_, sample)| (sample, self.images.of(sample))).collect();
-        let trainings: Vec<Training<'_>> =
-            samples.iter().map(|&(policy, sample)| self.training(policy, sample, &folds[&sample])).collect();
-        self.child.train_all(&trainings, at_once, observer)
-    }
-
     /// Training images whose accuracy is measured after each epoch.
     pub(crate) fn measured(&self) -> usize {
-        self.settings.measured.min(self.images.of_training())
-    }
-
-    /// The model, for another objective.
-    pub(crate) fn into_child(self) -> Box<dyn ChildModel> {
-        self.child
+        self.settings.measured.min(self.images.images.of_training())
     }
 
     /// How many trainings the child model takes at once.
@@ -134,46 +139,58 @@ impl Objective {
     /// [`TrainError`].
     pub fn capacity(&self) -> Result<Capacity, TrainError> {
         // As many copies as a policy can make.
-        let sub_policies = vec![SubPolicy::default(); self.sub_policies];
+        let sub_policies = vec![SubPolicy::default(); self.config.sub_policies];
         let policy = Policy::new(RangeTable::Monotone, 1.0, sub_policies);
-        self.child.capacity(&self.training(&policy, 0, &self.images.of(0)), self.threads)
+        self.child.capacity(&self.training(&policy, 0, &self.images.images.of(0)), self.config.threads())
     }
 
     /// Images that a training learns from an epoch; where that depends on its policy, without one.
     pub fn images_per_epoch(&self) -> usize {
-        self.settings.images_per_epoch.unwrap_or(self.images.of_training())
+        self.settings.images_per_epoch.unwrap_or(self.images.images.of_training())
     }
 
-    /// Trains a child without a policy for `epochs` and lets every later training start from its weights, which
-    /// are kept at `path`. Weights of the very same training that already lie there are used as they are.
-    ///
-    /// # Errors
-    /// [`TrainError`].
-    pub fn pretrain(
-        &mut self,
-        policy: &Policy,
-        epochs: usize,
-        path: PathBuf,
-        on_epoch: &dyn Fn(&EpochRecord) -> bool,
-    ) -> Result<(), TrainError> {
+    /// The training without a policy of so many epochs that all others are to start from, whose weights are kept at `path`.
+    /// Weights of the very same training that already lie there are used as they are.
+    pub(crate) fn pretraining(&self, policy: &Policy, epochs: usize, path: PathBuf) -> Job {
+        let job = self.job(JobId { trial: 0, sample: 0 }, policy, Thresholds::default());
         let settings = Settings { epochs, ..self.settings };
-        let seed = derive(self.seed, Purpose::Pretraining, 0);
-        let fold = self.images.of(0);
-        let set = fold.set(self.classes);
-        let training = Training { set, policy, settings: &settings, seed, initial_weights: None };
-        self.child.pretrain(&training, &path, on_epoch)?;
+        Job { settings, seed: derive(self.config.seed, Purpose::Pretraining, 0), start: None, keep: Some(path), ..job }
+    }
+
+    /// Lets every later training start from the weights at a path.
+    pub(crate) fn start_from(&mut self, path: PathBuf) {
         self.initial_weights = Some(path);
-        Ok(())
     }
 
     fn training<'a>(&'a self, policy: &'a Policy, sample: usize, fold: &'a Fold) -> Training<'a> {
         Training {
-            set: fold.set(self.classes),
+            set: fold.set(self.images.classes),
             policy,
             settings: &self.settings,
             seed: self.sample_seed(sample),
             initial_weights: self.initial_weights.as_deref(),
         }
+    }
+}
+
+/// The images of a search.
+#[derive(Debug)]
+struct StudyImages {
+    images: Images,
+    classes: usize,
+}
+
+impl Folds for StudyImages {
+    fn fold(&self, part: ImagesPart) -> Cow<'_, Fold> {
+        match part {
+            ImagesPart::Search { sample } => self.images.of(sample),
+            // No job of a search names them.
+            ImagesPart::Final { .. } => self.images.of(0),
+        }
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
     }
 }
 

@@ -1,15 +1,15 @@
 //! Stopping trials early that are clearly losing: successive halving over epochs, without waiting for one another (L. Li et
 //! al., A system for massively parallel hyperparameter tuning, MLSys 2020), in the form that stops rather than pauses.
 //!
-//! A trial's first sample is its scout: when it is behind at a rung, it ends there and the other samples are not trained. The
-//! last rung is the whole training, after which only the other samples are left to be spared.
-//! All scouts have the same seed, so that differences between them are not differences of luck. What a new trial has to
+//! A trial whose first sample is behind at a rung is pruned: it ends there, and its other samples are not trained. The last rung is the
+//! whole training, after which only the other samples are left to be spared. All first samples have the same seed, so that differences between them are not differences of luck. What a new trial has to
 //! reach is decided when it is proposed, from the trials that the searcher has been told, so that it does not depend on
 //! timing.
 
 use deepaug_child_model::EpochRecord;
 
 use crate::config::{Config, EarlyStopping};
+use crate::execute::Thresholds;
 use crate::reward::mean_of_highest;
 
 impl EarlyStopping {
@@ -46,9 +46,6 @@ pub(crate) struct Rungs {
     last_n_epochs: usize,
 }
 
-/// What a trial has to reach: epochs, and the value at each.
-pub(crate) type Hurdles = Vec<(usize, f64)>;
-
 impl Rungs {
     /// Those of a configuration; none if no trial ends early.
     pub(crate) fn new(config: &Config) -> Option<Self> {
@@ -73,36 +70,32 @@ impl Rungs {
         Some(mean_of_highest(until, self.last_n_epochs))
     }
 
-    /// What a new trial has to reach to be among the best of the scouts known. A rung with few of them has no hurdle, for what
+    /// What a new trial has to reach to be among the best of the first samples known. A rung with few of them has no threshold, for what
     /// is best after a few epochs need not be so in the end; after a whole training it is.
-    pub(crate) fn hurdles(&self, scouts: &[&[EpochRecord]]) -> Hurdles {
-        let hurdle = |&rung: &usize| {
-            let mut values: Vec<f64> = scouts.iter().filter_map(|epochs| self.value(epochs, rung)).collect();
+    pub(crate) fn thresholds(&self, first_samples: &[&[EpochRecord]]) -> Thresholds {
+        let threshold = |&rung: &usize| {
+            let mut values: Vec<f64> = first_samples.iter().filter_map(|epochs| self.value(epochs, rung)).collect();
             values.sort_by(|a, b| b.total_cmp(a));
             let stay = (values.len() + 1) / self.reduction;
             let fewest = if rung == self.whole { 1 } else { 2 };
             (stay >= fewest).then(|| (rung, values[stay - 1]))
         };
-        self.epochs.iter().filter_map(hurdle).collect()
+        Thresholds { top_k: self.last_n_epochs, at: self.epochs.iter().filter_map(threshold).collect() }
     }
 
-    /// Whether a scout has just failed to reach one.
-    pub(crate) fn is_behind(&self, hurdles: &Hurdles, epochs: &[EpochRecord]) -> bool {
-        let hurdle = hurdles.iter().find(|(rung, _)| *rung == epochs.len());
-        hurdle.is_some_and(|&(rung, least)| self.value(epochs, rung).is_some_and(|value| value < least))
-    }
-
-    /// The reward that a scout that was stopped would have come to, from what became of others, each given as its scout and
-    /// its reward if it was trained to the end: its value at its rung, what scouts gained from there on in whole trainings, and
-    /// how rewards differed from the values of whole scouts, on the average. No more than the median of whole scouts would come
-    /// to, unless it is one itself, for it was stopped.
+    /// The reward that a pruned first sample would have come to, from what became of others, each given as its first sample and
+    /// its reward if it was trained to the end: its value at its rung, what others gained from there on in whole trainings, and
+    /// how rewards differed from the values of whole first samples, on the average. No more than the median of whole ones would come to,
+    /// unless it is one itself, for it was pruned.
     pub(crate) fn estimate(&self, stopped: &[EpochRecord], others: &[(&[EpochRecord], Option<f64>)]) -> f64 {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let rung = stopped.len();
         let value = self.value(stopped, rung).unwrap_or_default();
         let whole: Vec<(f64, f64, Option<f64>)> = others
             .iter()
-            .filter_map(|(scout, reward)| Some((self.value(scout, self.whole)?, self.value(scout, rung)?, *reward)))
+            .filter_map(|(first_sample, reward)| {
+                Some((self.value(first_sample, self.whole)?, self.value(first_sample, rung)?, *reward))
+            })
             .collect();
         let shift = mean(&whole.iter().filter_map(|(value, _, reward)| Some((*reward)? - value)).collect::<Vec<_>>());
         if rung == self.whole {
@@ -174,17 +167,17 @@ mod tests {
     #[test]
     fn one_in_three_goes_on() {
         let rungs = rungs(EarlyStopping::Halving, 9).unwrap();
-        let scout = |i: u32| epochs(&[0.1 * f64::from(i), 0.0, 0.5]);
-        let scouts: Vec<Vec<EpochRecord>> = (1..=8).map(scout).collect();
-        let known = |n: usize| scouts[..n].iter().map(Vec::as_slice).collect::<Vec<_>>();
-        assert_eq!(rungs.hurdles(&known(4)), []);
+        let first_sample = |i: u32| epochs(&[0.1 * f64::from(i), 0.0, 0.5]);
+        let first_samples: Vec<Vec<EpochRecord>> = (1..=8).map(first_sample).collect();
+        let known = |n: usize| first_samples[..n].iter().map(Vec::as_slice).collect::<Vec<_>>();
+        assert_eq!(rungs.thresholds(&known(4)).at, []);
         // The third highest of eight, for a ninth may be third.
-        let hurdles = rungs.hurdles(&known(8));
-        assert_eq!(hurdles.len(), 2);
-        assert!((hurdles[0].1 - 0.6).abs() < 1e-12 && hurdles[1].0 == 3, "{hurdles:?}");
-        assert!(rungs.is_behind(&hurdles, &epochs(&[0.59])));
-        assert!(!rungs.is_behind(&hurdles, &epochs(&[0.61])));
-        assert!(!rungs.is_behind(&hurdles, &epochs(&[0.61, 0.0])), "there is no rung at epoch 2");
+        let thresholds = rungs.thresholds(&known(8));
+        assert_eq!(thresholds.at.len(), 2);
+        assert!((thresholds.at[0].1 - 0.6).abs() < 1e-12 && thresholds.at[1].0 == 3, "{thresholds:?}");
+        assert!(thresholds.is_pruned(&epochs(&[0.59])));
+        assert!(!thresholds.is_pruned(&epochs(&[0.61])));
+        assert!(!thresholds.is_pruned(&epochs(&[0.61, 0.0])), "there is no rung at epoch 2");
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::policies::space::Proposal;
 use crate::study::journal::{Entry, Journal};
-use crate::study::ledger::{Ended, Ledger, Proposal};
+use crate::study::ledger::{Ledger, TrainingOutcome};
 use crate::study::notebook::{Notebook, Row};
 
 /// Writes down what happens in a study.
@@ -47,7 +48,7 @@ impl Recorder {
     }
 
     /// Writes a training down that has ended.
-    pub(crate) fn end(&mut self, trial: u64, sample: usize, ended: Ended) -> Result<(), Error> {
+    pub(crate) fn end(&mut self, trial: u64, sample: usize, ended: TrainingOutcome) -> Result<(), Error> {
         self.journal.append(&ended.entry(trial, sample))?;
         self.fresh += 1;
         self.ledger.end(trial, sample, ended);
@@ -67,7 +68,7 @@ fn rows(ledger: &Ledger) -> impl Iterator<Item = Row<'_>> {
     ledger.trainings().filter_map(|(trial, sample, ended)| row(ledger, trial, sample, ended))
 }
 
-fn row<'a>(ledger: &'a Ledger, trial: u64, sample: usize, ended: &'a Ended) -> Option<Row<'a>> {
+fn row<'a>(ledger: &'a Ledger, trial: u64, sample: usize, ended: &'a TrainingOutcome) -> Option<Row<'a>> {
     let proposal = ledger.proposal(trial)?;
     Some(Row { trial, proposal, sample, phase: ledger.phase(sample), reward: ledger.worth(ended), ended })
 }

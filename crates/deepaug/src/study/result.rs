@@ -325,7 +325,7 @@ mod tests {
                 candidate(1, &[0.9], &[0.5, 0.5, 0.5]),
                 candidate(2, &[0.8], fresh),
                 candidate(3, &[0.95], &[]),
-                Candidate { behind: Some(2), ..candidate(4, &[0.99], &[]) },
+                Candidate { pruned: Some(2), ..candidate(4, &[0.99], &[]) },
             ];
             let baseline = candidate(0, &[0.7], &[0.6, 0.61, 0.59]);
             let found = SearchResult {

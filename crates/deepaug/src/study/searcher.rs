@@ -5,7 +5,7 @@ use deepaug_controller::{MaximiserSettings, Searcher, Settings};
 
 use crate::config::{Config, SearchSpace};
 use crate::error::{ConfigError, Error};
-use crate::policies::space::Codec;
+use crate::policies::space::PolicySpace;
 use crate::rng::{Purpose, derive};
 
 /// Among schemes, what is proposed is near the best so many by now: those that need no search are good ones to begin with. In
@@ -14,7 +14,7 @@ const NEAR: usize = 5;
 
 /// The controller of a configuration.
 pub(crate) fn searcher(config: &Config) -> Result<Box<dyn Searcher>, Error> {
-    let space = Codec::new(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
+    let space = PolicySpace::new(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
     let settings = match config.space {
         SearchSpace::Policies => Settings { initial_points: config.opt_initial_points, ..Settings::default() },
         SearchSpace::Schemes => Settings {

@@ -1,17 +1,20 @@
 //! Sizes chosen from the data: images a part, epochs, policies and trainings, so that a search on anybody's images can show
 //! something in the time there is.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deepaug_augmenter::{Policy, RangeTable};
-use deepaug_child_model::{Capacity, ChildModel, EpochRecord, Observer, Schedule};
+use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Schedule, TrainError};
 use deepaug_dataset::{Amount, Dataset, Sample, Split, SplitSizes};
 use serde::Serialize;
 
 use crate::config::auto::Auto;
 use crate::config::{Config, Holdout, Sizes};
 use crate::error::Error;
+use crate::execute::{JobId, Report, Thresholds, run_all};
 use crate::reward::mean_of_highest;
 use crate::rng::{Purpose, derive};
 use crate::statistics::{LEVEL, detectable, deviation, mean};
@@ -19,7 +22,7 @@ use crate::study::objective::Objective;
 
 /// Most images of the training part, and of the validation part, in the usual time: with more, a training takes so long that few
 /// fit. In four times the time, twice as many.
-const MOST_IMAGES: f64 = 1000.0;
+const MAX_IMAGES: f64 = 1000.0;
 
 /// The share of the images that are not the test part that children are trained on.
 const TRAINING_SHARE: f64 = 0.7;
@@ -52,7 +55,7 @@ const USUAL_SPEED: f64 = 6000.0 * 32.0 * 32.0;
 
 /// A search of fewer trainings than this has shorter ones instead, down to a part of what levels off: it compares many policies,
 /// and what helps in the end mostly helps before.
-const FEWEST_TRAININGS: f64 = 60.0;
+const MIN_TRAININGS: f64 = 60.0;
 const SHORTEST: f64 = 0.6;
 
 /// Schemes that need no search are at most this part of what is tried: in simulated searches all of them, followed by a few
@@ -64,12 +67,12 @@ const SAMPLES: usize = 2;
 const FINALISTS: usize = 4;
 
 /// Fresh seeds for each of them: with fewer an interval is too wide to show anything, more are better spent on other policies.
-const FEWEST_SEEDS: usize = 5;
-const MOST_SEEDS: usize = 20;
+const MIN_SEEDS: usize = 5;
+const MAX_SEEDS: usize = 20;
 
 /// Policies to try.
-const FEWEST_POLICIES: usize = 8;
-const MOST_POLICIES: usize = 300;
+const MIN_POLICIES: usize = 8;
+const MAX_POLICIES: usize = 300;
 
 /// What was chosen, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -128,9 +131,9 @@ pub struct Wanted {
 pub(crate) fn choose(
     config: &mut Config,
     dataset: &Dataset,
-    child: Box<dyn ChildModel>,
+    child: Arc<dyn ChildModel>,
     wanted: Wanted,
-) -> Result<(Box<dyn ChildModel>, Sizing), Error> {
+) -> Result<Sizing, Error> {
     let seed = derive(config.seed, Purpose::Split, 0);
     let usual = if Sample::named(&config.data).is_some() { SAMPLE_TIME } else { USUAL_TIME };
     if config.sizes == Sizes::Auto {
@@ -147,11 +150,19 @@ pub(crate) fn choose(
     let objective = Objective::new(&pilot, dataset, &split, child)?;
     let Capacity { passes, children } = objective.capacity()?;
     let none = Policy::none(RangeTable::Monotone);
-    let pilots: Vec<(&Policy, usize)> = (0..PILOTS).map(|sample| (&none, sample)).collect();
+    let pilot = |sample| objective.job(JobId { trial: 0, sample }, &none, Thresholds::default());
     let at_once = (passes * children).clamp(1, PILOTS);
     let begun = std::time::Instant::now();
-    let histories = objective.train_on(&pilots, at_once, &Silent);
-    let histories = histories.into_iter().collect::<Result<Vec<_>, _>>().map_err(Error::Child)?;
+    let mut histories = BTreeMap::new();
+    let mut hear = |report: Report| {
+        if let Report::Ended { id, result, .. } = report {
+            let failed = |why| Error::Child(TrainError::Failed { why });
+            histories.insert(id, result.map_err(failed)?.history);
+        }
+        Ok(())
+    };
+    run_all(&mut objective.executor()?, (0..PILOTS).map(pilot).collect(), &|| false, &mut hear)?;
+    let histories: Vec<History> = histories.into_values().collect();
     // Places that have no pilot left wait for the others.
     let took = begun.elapsed().as_secs_f64() / PILOTS.div_ceil(at_once) as f64;
 
@@ -171,7 +182,7 @@ pub(crate) fn choose(
     let epochs_in_all = time.as_secs_f64() * places / seconds;
     let longest = (LONGER as f64 * level).clamp(pilot_epochs as f64 / 3.0, pilot_epochs as f64);
     let fitting = match config.sizes {
-        Sizes::Auto => longest.min((epochs_in_all / FEWEST_TRAININGS).max(SHORTEST * level)),
+        Sizes::Auto => longest.min((epochs_in_all / MIN_TRAININGS).max(SHORTEST * level)),
         Sizes::Given => longest,
     };
     let epochs = config.child_epochs.unwrap_or(fitting.round().max(k as f64) as usize);
@@ -204,7 +215,7 @@ pub(crate) fn choose(
         time: Duration::try_from_secs_f64(measured * (epochs * all) as f64 / (passes * children) as f64)
             .unwrap_or(Duration::MAX),
     };
-    Ok((objective.into_child(), sizing))
+    Ok(sizing)
 }
 
 /// The images that children are trained on and judged by, out of those that are not test images.
@@ -216,7 +227,7 @@ fn choose_parts(config: &mut Config, dataset: &Dataset, time: Duration) -> Resul
     };
     let Split { train, validation, rest, .. } = Split::draw(dataset, all, derive(config.seed, Purpose::Split, 0))?;
     let usable = train.len() + validation.len() + rest.len();
-    let most = (MOST_IMAGES * (time.as_secs_f64() / USUAL_TIME.as_secs_f64()).sqrt()).max(1.0) as usize;
+    let most = (MAX_IMAGES * (time.as_secs_f64() / USUAL_TIME.as_secs_f64()).sqrt()).max(1.0) as usize;
     let train = ((TRAINING_SHARE * usable as f64) as usize).clamp(1, most);
     let classes = dataset.classes().len();
     config.train_set_size = Amount::Count(train.max(classes));
@@ -227,9 +238,9 @@ fn choose_parts(config: &mut Config, dataset: &Dataset, time: Duration) -> Resul
 /// Policies to try and fresh seeds for the best, with so many trainings: a third goes to the fresh seeds, for it is they that tell
 /// which of the best is the best.
 fn allocate(trainings: usize, of_a_policy: f64) -> (u64, usize) {
-    let confirmations = (trainings / 3 / (FINALISTS + 1)).clamp(FEWEST_SEEDS, MOST_SEEDS);
+    let confirmations = (trainings / 3 / (FINALISTS + 1)).clamp(MIN_SEEDS, MAX_SEEDS);
     let left = trainings.saturating_sub(confirmations * (FINALISTS + 1));
-    let policies = ((left as f64 / of_a_policy) as usize).saturating_sub(1).clamp(FEWEST_POLICIES, MOST_POLICIES);
+    let policies = ((left as f64 / of_a_policy) as usize).saturating_sub(1).clamp(MIN_POLICIES, MAX_POLICIES);
     (policies as u64, confirmations)
 }
 
@@ -241,10 +252,6 @@ fn levelled_off(epochs: &[EpochRecord]) -> usize {
     let highest = smooth.iter().copied().fold(0.0, f64::max);
     smooth.iter().position(|&accuracy| accuracy >= highest - LEVEL_ACCURACY).map_or(epochs.len(), |first| first + width)
 }
-
-struct Silent;
-
-impl Observer for Silent {}
 
 #[cfg(test)]
 mod tests {

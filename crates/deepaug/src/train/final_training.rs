@@ -1,27 +1,38 @@
 //! Trainings after a search: on images of the training part, or all that are not the test part, measured on the test part.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use deepaug_augmenter::Policy;
-use deepaug_child_model::{ChildModel, DeviceChoice, Model, Settings, Training, TrainingSet};
+use deepaug_augmenter::{Online, Policy};
+use deepaug_child_model::{
+    Augment, ChildModel, DeviceChoice, Model, Settings, TrainError, Training, images_per_second, standard_values,
+};
 use deepaug_dataset::{Dataset, Split};
-use ndarray::Array4;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::config::auto::Auto;
 use crate::error::{ConfigError, Error};
+use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Thresholds};
 use crate::images::data::{fingerprint, read};
 use crate::rng::{Purpose, derive};
 use crate::study::folder::read_frozen;
+use crate::study::objective::Fold;
+
+/// How long a model's speed is measured before trainings begin.
+const PROBE: Duration = Duration::from_millis(300);
 
 /// How many images a final training has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum TrainSize {
     /// Those that the search trained on.
     #[default]
@@ -42,6 +53,20 @@ impl FromStr for TrainSize {
             (_, Ok(images)) if images > 0 => Ok(Self::Images(images)),
             _ => Err("must be a number of images, \"all\" or \"search\"".into()),
         }
+    }
+}
+
+impl TryFrom<String> for TrainSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<TrainSize> for String {
+    fn from(size: TrainSize) -> Self {
+        size.to_string()
     }
 }
 
@@ -86,18 +111,33 @@ pub struct FinalOptions {
 #[derive(Debug)]
 pub(crate) struct FinalTraining {
     /// The study's configuration, with the model and the way of training that are used here.
-    pub(crate) config: Config,
-    pub(crate) child: Box<dyn ChildModel>,
-    pub(crate) images: Array4<u8>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) child: Arc<dyn ChildModel>,
     pub(crate) classes: Vec<String>,
     /// A checksum of the whole set.
     pub(crate) data: String,
-    labels: Vec<usize>,
-    /// Where they are in the set.
+    images: Arc<FinalImages>,
+    part: ImagesPart,
+    /// Where the test images are in the set.
     test: Vec<usize>,
-    test_images: Array4<u8>,
-    test_labels: Vec<usize>,
     settings: Settings,
+}
+
+/// Images to learn from, and test images.
+#[derive(Debug)]
+struct FinalImages {
+    fold: Fold,
+    classes: usize,
+}
+
+impl Folds for FinalImages {
+    fn fold(&self, _part: ImagesPart) -> Cow<'_, Fold> {
+        Cow::Borrowed(&self.fold)
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
 }
 
 impl FinalTraining {
@@ -124,16 +164,14 @@ impl FinalTraining {
             test.sort_unstable();
         }
         Ok(Self {
-            images: dataset.gather(&train),
-            labels: dataset.gather_labels(&train),
-            test_images: dataset.gather(&test),
-            test_labels: dataset.gather_labels(&test),
+            images: Arc::new(FinalImages { fold: Fold::new(dataset, &train, &test), classes: dataset.classes().len() }),
+            part: ImagesPart::Final { train_size: options.train_size, test_size: options.test_size },
             test,
             classes: dataset.classes().to_vec(),
             data: fingerprint(dataset),
             settings: Settings { images_per_epoch: Some(train.len()), ..config.settings() },
-            child,
-            config,
+            child: child.into(),
+            config: Arc::new(config),
         })
     }
 
@@ -163,43 +201,68 @@ impl FinalTraining {
 
     /// How the policies of a search are judged by it: copies beside the originals, in as many steps for each.
     pub(crate) fn as_in_the_search(&self) -> Settings {
-        Settings { images_per_epoch: Some(self.config.epoch_of(self.images.dim().0)), ..self.config.settings() }
+        Settings { images_per_epoch: Some(self.config.epoch_of(self.sizes()[0])), ..self.config.settings() }
     }
 
-    pub(crate) fn training<'a>(&'a self, policy: &'a Policy, settings: &'a Settings, sample: usize) -> Training<'a> {
-        let set = TrainingSet {
-            images: self.images.view(),
-            labels: &self.labels,
-            validation_images: self.test_images.view(),
-            validation_labels: &self.test_labels,
-            classes: self.classes.len(),
-        };
-        Training { set, policy, settings, seed: self.seed(sample), initial_weights: None }
-    }
-
-    /// Children that are trained at once on a CPU.
-    pub(crate) fn threads(&self) -> usize {
-        match self.config.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
+    /// A training under a policy; its name is the caller's.
+    pub(crate) fn job(&self, id: JobId, policy: &Policy, settings: Settings) -> Job {
+        Job {
+            id,
+            policy: policy.clone(),
+            settings,
+            seed: self.seed(id.sample),
+            images: ImagesRef { config: self.config.clone(), fingerprint: self.data.clone(), part: self.part },
+            start: None,
+            keep: None,
+            thresholds: Thresholds::default(),
         }
+    }
+
+    /// Trains in this process.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub(crate) fn executor(&self) -> Result<Local, TrainError> {
+        let policy = Policy::none(self.config.ranges);
+        let settings = Settings { augment: Augment::Online(Online::NOTHING), ..self.settings };
+        let capacity = self.child.capacity(&self.training(&policy, &settings), self.config.threads())?;
+        Ok(Local::new(self.child.clone(), self.images.clone(), capacity))
+    }
+
+    /// Images that children learn from a second, when as many are trained at once as threads.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub(crate) fn speed(&self, policy: &Policy, settings: &Settings) -> Result<f64, TrainError> {
+        images_per_second(self.child.as_ref(), &self.training(policy, settings), [self.config.threads(); 2], PROBE)
+    }
+
+    fn training<'a>(&'a self, policy: &'a Policy, settings: &'a Settings) -> Training<'a> {
+        let set = self.images.fold.set(self.images.classes);
+        Training { set, policy, settings, seed: self.seed(0), initial_weights: None }
+    }
+
+    /// Mean and deviation that inputs are standardised with.
+    pub(crate) fn standard_values(&self) -> [f64; 2] {
+        standard_values(self.images.fold.set(self.images.classes).images)
     }
 
     /// Images that are trained on, and that are measured on.
     pub(crate) fn sizes(&self) -> [usize; 2] {
-        [self.labels.len(), self.test_labels.len()]
+        let set = self.images.fold.set(self.images.classes);
+        [set.labels.len(), set.validation_labels.len()]
     }
 
     /// Height, width and channels of the images.
     pub(crate) fn shape(&self) -> [usize; 3] {
-        let (_, height, width, channels) = self.images.dim();
+        let (_, height, width, channels) = self.images.fold.set(self.images.classes).images.dim();
         [height, width, channels]
     }
 
     /// What decides a training besides the scheme, the seed and the images.
-    pub(crate) fn pins(&self) -> serde_json::Value {
+    pub(crate) fn fingerprint(&self) -> serde_json::Value {
         let [train_images, test_images] = self.sizes();
-        let mut pins = serde_json::json!({
+        let mut fingerprint = serde_json::json!({
             "model": self.config.model,
             "train_size": train_images,
             "test_size": test_images,
@@ -207,14 +270,14 @@ impl FinalTraining {
             // Comparisons without it finished the baselines and not the policies found, and cannot be gone on with.
             "finish": self.config.finish,
         });
-        if let (Some(pins), Ok(serde_json::Value::Object(settings))) =
-            (pins.as_object_mut(), serde_json::to_value(self.settings))
+        if let (Some(fingerprint), Ok(serde_json::Value::Object(settings))) =
+            (fingerprint.as_object_mut(), serde_json::to_value(self.settings))
         {
-            pins.extend(settings);
+            fingerprint.extend(settings);
             // Each scheme has its own.
-            pins.remove("augment");
+            fingerprint.remove("augment");
         }
-        pins
+        fingerprint
     }
 }
 

@@ -2,16 +2,17 @@
 
 pub(crate) mod final_training;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Instant;
 
 use deepaug_augmenter::Policy;
-use deepaug_child_model::{EpochRecord, Settings, TrainError, standard_values};
+use deepaug_child_model::{EpochRecord, History, Settings, TrainError};
 use serde::Serialize;
 
 use crate::compare::{Baseline, Scheme};
 use crate::error::{ConfigError, Error};
+use crate::execute::{Job, JobId, Report, run_all};
 use crate::files::{write_json, write_whole};
 use crate::train::final_training::{FinalOptions, FinalTraining};
 use deepaug_augmenter::Op;
@@ -88,20 +89,26 @@ impl Train {
             );
             return Err(ConfigError::new(why).into());
         }
-        let (epochs, start) = (Mutex::new(Vec::new()), Instant::now());
-        let record = |record: &EpochRecord| {
-            epochs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(*record);
-            on_epoch(record, scheme.settings.epochs)
-        };
         // Elsewhere first: weights of the same training that lie there would be left as they are, without a history.
         let draft = draft(&self.out)?;
         let unfinished = draft.path().join("model.safetensors");
-        let this = training.training(&scheme.policy, &scheme.settings, self.sample);
-        training.child.pretrain(&this, &unfinished, &record).map_err(|error| match error {
-            TrainError::Stopped => Error::Stopped,
-            error => Error::Child(error),
-        })?;
-        let epochs = epochs.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let id = JobId { trial: 0, sample: self.sample };
+        let job = Job { keep: Some(unfinished.clone()), ..training.job(id, &scheme.policy, scheme.settings) };
+        let (start, is_stopped, mut result) = (Instant::now(), Cell::new(false), None);
+        let mut hear = |report: Report| {
+            match report {
+                Report::Epoch { record, .. } if !on_epoch(&record, scheme.settings.epochs) => is_stopped.set(true),
+                Report::Ended { result: ended, .. } => result = Some(ended),
+                _ => {}
+            }
+            Ok(())
+        };
+        run_all(&mut training.executor()?, vec![job], &|| is_stopped.get(), &mut hear)?;
+        let History { epochs, .. } = match result {
+            Some(Ok(trained)) if !is_stopped.get() => trained.history,
+            Some(Err(why)) => return Err(Error::Child(TrainError::Failed { why })),
+            _ => return Err(Error::Stopped),
+        };
         let [train_images, test_images] = training.sizes();
         let trained = Trained {
             weights: self.out.clone(),
@@ -110,7 +117,7 @@ impl Train {
             model: training.child.name(),
             image: training.shape(),
             classes: training.classes.clone(),
-            standard: scheme.settings.standardize.then(|| standard_values(training.images.view())),
+            standard: scheme.settings.standardize.then(|| training.standard_values()),
             scheme: scheme.what.clone(),
             settings: scheme.settings,
             seed: training.seed(self.sample),

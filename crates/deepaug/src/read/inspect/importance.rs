@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Trial;
 
 /// Trials from which something can be learnt; with fewer the curves are flat and the shares are chance.
-const FEWEST: usize = 10;
+const MIN_TRIALS: usize = 10;
 
 /// The step of a policy that has fewer of them than others.
 const NOTHING: &str = "nothing";
@@ -41,7 +41,7 @@ pub struct Level {
 /// ten trials, or where all rewards are the same.
 pub(super) fn of(trials: &[Trial]) -> Vec<Importance> {
     // What cannot be fitted cannot be explained; the notebook is worth reading all the same.
-    let explained = if trials.len() < FEWEST { None } else { explain(trials).ok().flatten() };
+    let explained = if trials.len() < MIN_TRIALS { None } else { explain(trials).ok().flatten() };
     explained.map(|explanation| explanation.effects.into_iter().map(importance).collect()).unwrap_or_default()
 }
 

@@ -68,7 +68,8 @@ pub struct Inspection {
     /// Trainings in which every epoch overfitted.
     pub overfitted: usize,
     /// Trainings that were stopped early because others were better; their trials are not ranked.
-    pub behind: usize,
+    #[serde(rename = "behind")]
+    pub pruned: usize,
     /// The time of all trainings, where the notebook says so.
     pub seconds: Option<f64>,
     /// No augmentation, if the notebook has it.
@@ -145,9 +146,9 @@ impl Inspection {
         }
         let baseline = trials.remove(&0);
         let base = baseline.as_ref().and_then(|trial| trial.reward);
-        let is_behind = |trial: &Trial| samples.iter().any(|sample| sample.trial == trial.trial && sample.is_behind);
+        let is_pruned = |trial: &Trial| samples.iter().any(|sample| sample.trial == trial.trial && sample.is_pruned);
         let mut ranked: Vec<Trial> =
-            trials.into_values().filter(|trial| trial.reward.is_some() && !is_behind(trial)).collect();
+            trials.into_values().filter(|trial| trial.reward.is_some() && !is_pruned(trial)).collect();
         let course = course(&ranked);
         let confirmed = ranked.iter().filter(|trial| !trial.fresh.is_empty()).count();
         for trial in &mut ranked {
@@ -164,7 +165,7 @@ impl Inspection {
             trainings: samples.len(),
             failed: samples.iter().filter_map(failure).collect(),
             overfitted: samples.iter().filter(|sample| sample.is_overfitted).count(),
-            behind: samples.iter().filter(|sample| sample.is_behind).count(),
+            pruned: samples.iter().filter(|sample| sample.is_pruned).count(),
             seconds: (!seconds.is_empty()).then(|| seconds.iter().sum()),
             baseline,
             ops: effects::of(&ranked),

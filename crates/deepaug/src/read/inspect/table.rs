@@ -91,7 +91,7 @@ pub struct Sample {
     /// Whether all of its epochs overfitted.
     pub is_overfitted: bool,
     /// Whether it was stopped early because others were better: its reward is not to be compared with theirs.
-    pub is_behind: bool,
+    pub is_pruned: bool,
     /// Why it failed.
     pub failed: Option<String>,
     /// How long it took, where the notebook says so.
@@ -235,7 +235,7 @@ impl Row<'_> {
             },
             top_k: self.number("top_k_val_acc")?,
             is_overfitted: self.cell("overfitted") == Some("true"),
-            is_behind: self.cell("behind") == Some("true"),
+            is_pruned: self.cell("behind") == Some("true"),
             failed: self.cell("failed").map(str::to_string),
             seconds: self.number("seconds")?,
             epochs: Vec::new(),

@@ -4,7 +4,7 @@ use ndarray::{ArrayView4, Axis};
 use rand::Rng;
 
 use crate::{
-    draw::Draw,
+    distribution::Distribution,
     ops::{
         Image, affine, blur, colour, convolution, crop, enhance, flip, histogram, nearest, noise, occlusion, pairing,
         weather,
@@ -24,53 +24,53 @@ pub enum Unit {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Grid {
     /// A number of cells.
-    Cells(Draw),
+    Cells(Distribution),
     /// A fraction of the pixels of the side; at least 3 cells, imgaug's least.
-    OfSide(Draw),
+    OfSide(Distribution),
 }
 
-/// What an op at a magnitude does, as [`RangeTable::recipe`](crate::RangeTable::recipe) gives it. All parameters are drawn
+/// What an op at a magnitude does, as [`RangeTable::transform`](crate::RangeTable::transform) gives it. All parameters are drawn
 /// afresh for each image; what is said to happen "half the time" is drawn too.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Recipe {
+pub enum Transform {
     /// [`crop::crop`]: whole pixels cut off each of the four sides, each drawn by itself.
-    Crop(Draw, Unit),
+    Crop(Distribution, Unit),
     /// [`blur::gaussian`]: the standard deviation.
-    GaussianBlur(Draw, Unit),
+    GaussianBlur(Distribution, Unit),
     /// [`affine::rotate`]: degrees.
-    Rotate(Draw),
+    Rotate(Distribution),
     /// [`affine::shear`]: degrees.
-    Shear(Draw),
+    Shear(Distribution),
     /// [`affine::translate`] along x: a part of the width.
-    TranslateX(Draw),
+    TranslateX(Distribution),
     /// [`affine::translate`] along y: a part of the height.
-    TranslateY(Draw),
+    TranslateY(Distribution),
     /// [`convolution::sharpen`].
     Sharpen {
         /// How much of the sharpened image.
-        alpha: Draw,
+        alpha: Distribution,
         /// How bright it is.
-        lightness: Draw,
+        lightness: Distribution,
     },
     /// [`convolution::emboss`].
     Emboss {
         /// How much of the embossed image.
-        alpha: Draw,
+        alpha: Distribution,
         /// How strongly it is embossed.
-        strength: Draw,
+        strength: Distribution,
     },
     /// [`noise::gaussian`]: the standard deviation, of 255; per channel half the time.
-    AdditiveGaussianNoise(Draw),
+    AdditiveGaussianNoise(Distribution),
     /// [`occlusion::dropout`]: the probability of a pixel; per channel half the time.
-    Dropout(Draw),
+    Dropout(Distribution),
     /// [`occlusion::coarse_dropout`]: the probability of a cell; per channel a fifth of the time.
-    CoarseDropout(Draw, Grid),
+    CoarseDropout(Distribution, Grid),
     /// [`occlusion::coarse_salt_pepper`]: the probability of a cell.
-    CoarseSaltPepper(Draw, Grid),
+    CoarseSaltPepper(Distribution, Grid),
     /// [`colour::gamma`].
-    GammaContrast(Draw),
+    GammaContrast(Distribution),
     /// [`colour::add`]: whole values of 255; half the time one for each channel.
-    Brighten(Draw),
+    Brighten(Distribution),
     /// [`colour::invert`] with a probability.
     Invert(f64),
     /// [`weather::fog`] at an opacity.
@@ -80,7 +80,7 @@ pub enum Recipe {
     /// [`colour::add_hue_saturation`]: whole values of 255.
     AddToHueAndSaturation {
         /// What is added.
-        shift: Draw,
+        shift: Distribution,
         /// Whether hue and saturation get the same, drawn once.
         shared: bool,
     },
@@ -89,38 +89,38 @@ pub enum Recipe {
     /// [`flip::vertical`] with a probability.
     VerticalFlip(f64),
     /// [`nearest::shear_x`]: the slope.
-    ShearX(Draw),
+    ShearX(Distribution),
     /// [`nearest::shear_y`]: the slope.
-    ShearY(Draw),
+    ShearY(Distribution),
     /// [`nearest::translate`] along x, rounded to whole pixels.
-    TranslateXNearest(Draw, Unit),
+    TranslateXNearest(Distribution, Unit),
     /// [`nearest::translate`] along y, rounded to whole pixels.
-    TranslateYNearest(Draw, Unit),
+    TranslateYNearest(Distribution, Unit),
     /// [`nearest::rotate`]: degrees.
-    RotateNearest(Draw),
+    RotateNearest(Distribution),
     /// [`histogram::auto_contrast`] with a probability.
     AutoContrast(f64),
     /// [`histogram::equalize`] with a probability.
     Equalize(f64),
     /// [`colour::solarize`]: the threshold, rounded up.
-    Solarize(Draw),
+    Solarize(Distribution),
     /// [`colour::posterize`]: the bits that are kept, rounded.
-    Posterize(Draw),
+    Posterize(Distribution),
     /// [`enhance::contrast`]: the factor.
-    Contrast(Draw),
+    Contrast(Distribution),
     /// [`enhance::saturation`]: the factor.
-    Saturation(Draw),
+    Saturation(Distribution),
     /// [`enhance::brightness`]: the factor.
-    Brightness(Draw),
+    Brightness(Distribution),
     /// [`enhance::sharpness`]: the factor.
-    Sharpness(Draw),
+    Sharpness(Distribution),
     /// [`occlusion::cutout`] around a random pixel: the square's side, of the image's shorter side.
-    Cutout(Draw),
+    Cutout(Distribution),
     /// [`pairing::blend`] with a random image of the batch: that image's weight.
-    SamplePairing(Draw),
+    SamplePairing(Distribution),
 }
 
-impl Recipe {
+impl Transform {
     /// Whether each value becomes what its channel and the drawn parameters say, whatever the other pixels are.
     pub(crate) fn is_point(&self) -> bool {
         matches!(
@@ -139,7 +139,7 @@ impl Recipe {
     pub fn apply(&self, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, rng: &mut (impl Rng + ?Sized)) {
         let (height, width) = (image.height as f64, image.width as f64);
         let shorter = height.min(width);
-        let length = |draw: Draw, unit: Unit, side: f64, rng: &mut _| match unit {
+        let length = |draw: Distribution, unit: Unit, side: f64, rng: &mut _| match unit {
             Unit::Pixels => draw.draw(rng),
             Unit::Side => side * draw.draw(rng),
         };

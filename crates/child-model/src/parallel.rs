@@ -34,7 +34,7 @@ fn run(
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(slot) = results.get(index) else { break };
             let result = match observer.begins(index) {
-                true => guarded(|| train(index)),
+                true => catch_panic(|| train(index)),
                 false => Err(TrainError::Stopped),
             };
             observer.finished(index, &result);
@@ -59,7 +59,7 @@ fn run(
 }
 
 /// Turns a panic into an error.
-pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|panic| Err(TrainError::Panicked { why: message(panic.as_ref()) }))
 }

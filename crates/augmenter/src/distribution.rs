@@ -4,7 +4,7 @@ use rand::Rng;
 
 /// The distribution of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Draw {
+pub enum Distribution {
     /// Always this value.
     Fixed(f64),
     /// Uniform between two ends, given in either order.
@@ -22,7 +22,7 @@ pub enum Draw {
     },
 }
 
-impl Draw {
+impl Distribution {
     /// Uniform from 0 to `most`.
     pub(crate) fn to(most: f64) -> Self {
         Self::Between(0.0, most)
@@ -67,11 +67,11 @@ mod tests {
     fn draws_fill_their_range() {
         let rng = &mut Xoshiro256PlusPlus::seed_from_u64(1);
         for (draw, least, mean, largest) in [
-            (Draw::Fixed(2.0), 2.0, 2.0, 2.0),
-            (Draw::Between(3.0, -1.0), -1.0, 1.0, 3.0),
-            (Draw::Whole(2, 4), 2.0, 3.0, 4.0),
-            (Draw::signed(0.5), -0.5, 0.0, 0.5),
-            (Draw::Power { base: 4.0, most: 1.0 }, 0.25, 3.75 / (2.0 * 4.0_f64.ln()), 4.0),
+            (Distribution::Fixed(2.0), 2.0, 2.0, 2.0),
+            (Distribution::Between(3.0, -1.0), -1.0, 1.0, 3.0),
+            (Distribution::Whole(2, 4), 2.0, 3.0, 4.0),
+            (Distribution::signed(0.5), -0.5, 0.0, 0.5),
+            (Distribution::Power { base: 4.0, most: 1.0 }, 0.25, 3.75 / (2.0 * 4.0_f64.ln()), 4.0),
         ] {
             let values: Vec<f64> = (0..20_000).map(|_| draw.draw(rng)).collect();
             let range = largest - least;

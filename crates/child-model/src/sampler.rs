@@ -6,13 +6,13 @@ use rand_chacha::ChaCha8Rng;
 /// An endless stream of image indices: one shuffled pass over the pool after another, so that every image comes up
 /// equally often however the epochs cut the stream.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct Sampler {
     rng: ChaCha8Rng,
     pass: Vec<u32>,
     next: usize,
 }
 
-impl Order {
+impl Sampler {
     pub(crate) fn new(images: usize, rng: ChaCha8Rng) -> Self {
         Self { rng, pass: (0..images as u32).collect(), next: images }
     }
@@ -30,11 +30,11 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::noise::{Stream, generator};
+    use crate::rng::{Stream, generator};
 
     #[test]
     fn every_image_comes_up_equally_often() {
-        let mut order = Order::new(7, generator(3, Stream::Order));
+        let mut order = Sampler::new(7, generator(3, Stream::Order));
         let drawn: Vec<u32> = (0..35).map(|_| order.next()).collect();
         for pass in drawn.chunks(7) {
             let mut pass = pass.to_vec();

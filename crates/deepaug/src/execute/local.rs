@@ -1,0 +1,285 @@
+//! Training in this process: on threads of a CPU, or in passes of several children on a GPU.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, TrainError, Training};
+
+use super::{Executor, ImagesPart, Job, JobId, Report, Trained};
+use crate::error::Error;
+use crate::study::objective::Fold;
+
+/// Has the images that jobs name.
+pub(crate) trait Folds: fmt::Debug + Send + Sync {
+    /// Those of a part.
+    fn fold(&self, part: ImagesPart) -> Cow<'_, Fold>;
+
+    /// Number of classes.
+    fn classes(&self) -> usize;
+}
+
+/// Trains in this process: as many at once as threads, or as a GPU does best.
+#[derive(Debug)]
+pub struct Local {
+    shared: Arc<Shared>,
+    capacity: Capacity,
+    threads: Vec<JoinHandle<()>>,
+    reports: Receiver<Report>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    child: Arc<dyn ChildModel>,
+    folds: Arc<dyn Folds>,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// Set when no job can succeed any more.
+    broken: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: BTreeMap<JobId, Pending>,
+    /// Jobs that are under way and are to end.
+    cancelled: HashSet<JobId>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    job: Job,
+    /// Whether it failed once through no fault of its own.
+    again: bool,
+}
+
+impl Local {
+    pub(crate) fn new(child: Arc<dyn ChildModel>, folds: Arc<dyn Folds>, capacity: Capacity) -> Self {
+        let (queue, wake, broken) = Default::default();
+        let shared = Arc::new(Shared { child, folds, queue, wake, broken });
+        let (sender, reports) = channel();
+        let work = |_| {
+            let (shared, sender) = (shared.clone(), sender.clone());
+            std::thread::spawn(move || shared.work(capacity.children, &sender))
+        };
+        let threads = (0..capacity.passes.max(1)).map(work).collect();
+        Self { shared, capacity, threads, reports }
+    }
+}
+
+impl Executor for Local {
+    fn capacity(&self) -> usize {
+        self.capacity.passes * self.capacity.children
+    }
+
+    fn submit(&mut self, job: Job) -> Result<(), Error> {
+        self.shared.queue().waiting.insert(job.id, Pending { job, again: false });
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    fn next(&mut self, timeout: Duration) -> Result<Option<Report>, Error> {
+        match self.reports.recv_timeout(timeout) {
+            Ok(report) => Ok(Some(report)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                let why = "the threads that train have ended before their work".into();
+                Err(Error::Child(TrainError::Panicked { why }))
+            }
+        }
+    }
+
+    fn cancel(&mut self, jobs: &[JobId]) {
+        self.shared.queue().cancelled.extend(jobs);
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.shared.queue().closed = true;
+        self.shared.wake.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        locked(&self.queue)
+    }
+
+    /// What a thread does, until the queue is closed: passes of up to so many trainings.
+    fn work(&self, children: usize, reports: &Sender<Report>) {
+        // With several in a pass, those of the next one are got ready meanwhile.
+        let most = if children > 1 { 2 * children } else { 1 };
+        while let Some(jobs) = self.take(most, reports) {
+            self.train(&jobs, reports);
+        }
+    }
+
+    /// The next jobs. Those that were cancelled while they waited are reported.
+    fn take(&self, most: usize, reports: &Sender<Report>) -> Option<Vec<Pending>> {
+        let mut queue = self.queue();
+        loop {
+            if queue.closed || self.broken.load(Ordering::Relaxed) {
+                return None;
+            }
+            let mut jobs = Vec::new();
+            while jobs.len() < most
+                && let Some((id, pending)) = queue.waiting.pop_first()
+            {
+                if queue.cancelled.remove(&id) {
+                    send(reports, Report::Cancelled { id });
+                } else {
+                    jobs.push(pending);
+                }
+            }
+            // Weights are kept by trainings that have a pass to themselves.
+            if let Some(alone) = jobs.iter().position(|pending| pending.job.keep.is_some()) {
+                let others = jobs.split_off((alone + usize::from(alone == 0)).min(jobs.len()));
+                queue.waiting.extend(others.into_iter().map(|pending| (pending.job.id, pending)));
+            }
+            if !jobs.is_empty() {
+                return Some(jobs);
+            }
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn train(&self, jobs: &[Pending], reports: &Sender<Report>) {
+        let folds: Vec<Cow<'_, Fold>> = jobs.iter().map(|pending| self.folds.fold(pending.job.images.part)).collect();
+        let trainings: Vec<Training<'_>> = jobs
+            .iter()
+            .zip(&folds)
+            .map(|(Pending { job, .. }, fold)| Training {
+                set: fold.set(self.folds.classes()),
+                policy: &job.policy,
+                settings: &job.settings,
+                seed: job.seed,
+                initial_weights: job.start.as_deref(),
+            })
+            .collect();
+        let runs = jobs.iter().map(|_| Mutex::new(Run::default())).collect();
+        let watch = Watch { shared: self, jobs, runs, reports };
+        let train = || match &jobs[0].job.keep {
+            None => self.child.train_all(&trainings, 1, &watch),
+            Some(path) => vec![self.keep(path, &trainings[0], &watch)],
+        };
+        let results = catch_unwind(AssertUnwindSafe(train)).unwrap_or_default();
+        // A child of somebody else's may not have said how each of its trainings ended, or have panicked on the way.
+        for index in 0..jobs.len() {
+            if !locked(&watch.runs[index]).is_reported {
+                let panicked = || Err(TrainError::Panicked { why: "the child model panicked".into() });
+                watch.finished(index, &results.get(index).cloned().unwrap_or_else(panicked));
+            }
+        }
+    }
+
+    /// Trains one whose last weights are kept.
+    fn keep(&self, path: &Path, training: &Training<'_>, watch: &Watch<'_>) -> Result<History, TrainError> {
+        if !watch.begins(0) {
+            return Err(TrainError::Stopped);
+        }
+        let begun = Instant::now();
+        self.child.pretrain(training, path, &|record| watch.epoch(0, record))?;
+        let epochs = locked(&watch.runs[0]).epochs.clone();
+        Ok(History { epochs, seconds: begun.elapsed().as_secs_f64() })
+    }
+
+    fn is_cancelled(&self, id: JobId) -> bool {
+        let queue = self.queue();
+        queue.closed || queue.cancelled.contains(&id) || self.broken.load(Ordering::Relaxed)
+    }
+}
+
+/// A lock that a panic elsewhere leaves usable: everything behind one is changed in one step.
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nobody listens any more when the executor is being dropped.
+fn send(reports: &Sender<Report>, report: Report) {
+    let _ = reports.send(report);
+}
+
+/// A training under way.
+#[derive(Default)]
+struct Run {
+    begun: Option<Instant>,
+    epochs: Vec<EpochRecord>,
+    pruned: bool,
+    is_reported: bool,
+}
+
+/// Follows the trainings of one pass.
+struct Watch<'a> {
+    shared: &'a Shared,
+    jobs: &'a [Pending],
+    runs: Vec<Mutex<Run>>,
+    reports: &'a Sender<Report>,
+}
+
+impl Observer for Watch<'_> {
+    fn begins(&self, index: usize) -> bool {
+        locked(&self.runs[index]).begun.get_or_insert_with(Instant::now);
+        !self.shared.is_cancelled(self.jobs[index].job.id)
+    }
+
+    fn epoch(&self, index: usize, record: &EpochRecord) -> bool {
+        let Job { id, thresholds, settings, .. } = &self.jobs[index].job;
+        send(self.reports, Report::Epoch { id: *id, record: *record });
+        let mut run = locked(&self.runs[index]);
+        // A pass that is tried again begins anew.
+        run.epochs.truncate(record.epoch - 1);
+        run.epochs.push(*record);
+        run.pruned = thresholds.is_pruned(&run.epochs);
+        // What is nearly done is finished, also when everything is to end.
+        let is_nearly_done = 4 * record.epoch >= 3 * settings.epochs;
+        !run.pruned && (is_nearly_done || !self.shared.is_cancelled(*id))
+    }
+
+    fn finished(&self, index: usize, result: &Result<History, TrainError>) {
+        let Self { shared, reports, .. } = *self;
+        let Pending { job, again } = &self.jobs[index];
+        let id = job.id;
+        let mut run = locked(&self.runs[index]);
+        run.is_reported = true;
+        let is_cancelled = shared.is_cancelled(id);
+        let result = match result {
+            Ok(history) => Ok(Trained { history: history.clone(), pruned: run.pruned }),
+            Err(TrainError::Stopped) if run.pruned => {
+                let seconds = run.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+                let history = History { epochs: std::mem::take(&mut run.epochs), seconds };
+                Ok(Trained { history, pruned: true })
+            }
+            Err(TrainError::Stopped) => return send(reports, Report::Cancelled { id }),
+            // What a program of the user's does while it is being stopped may be the stop's doing.
+            Err(TrainError::Program { .. } | TrainError::Killed { .. }) if is_cancelled => {
+                return send(reports, Report::Cancelled { id });
+            }
+            // Not the training's fault, and no other training can do better.
+            Err(error @ (TrainError::Weights { .. } | TrainError::Device { .. })) => {
+                shared.broken.store(true, Ordering::Relaxed);
+                shared.wake.notify_all();
+                return send(reports, Report::Broken { error: Error::Child(error.clone()) });
+            }
+            Err(error) if error.may_pass() && !again => {
+                send(reports, Report::Repeated { id, why: error.to_string() });
+                shared.queue().waiting.insert(id, Pending { job: job.clone(), again: true });
+                return shared.wake.notify_one();
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        shared.queue().cancelled.remove(&id);
+        send(reports, Report::Ended { id, device: shared.child.device_kind().into(), result });
+    }
+}

@@ -1,0 +1,210 @@
+//! Asking and telling, whoever trains: the one place that proposes trials, knows which trainings each still needs, tells the searcher
+//! what they were worth, and says who is in the final race. It trains nothing, and waits for nobody.
+//!
+//! A trial is proposed once, and told once, when all trainings that it needs have ended. A search tells trials in the order of their
+//! numbers, whichever ends first, so that its proposals do not depend on timing; whoever judges trials elsewhere tells them as
+//! they come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use deepaug_augmenter::Policy;
+use deepaug_child_model::EpochRecord;
+use deepaug_controller::{Outcome, SearchError, Searcher};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::execute::Thresholds;
+use crate::policies::space::{PolicySpace, Proposal};
+use crate::study::candidate::Candidate;
+use crate::study::journal::{Entry, Journal};
+use crate::study::ledger::{Ledger, TrainingOutcome};
+use crate::study::pruning::Rungs;
+use crate::study::race::Race;
+use crate::study::recorder::Recorder;
+use crate::study::result::{SearchResult, Termination};
+use crate::study::searcher::searcher;
+
+/// A search without anybody who trains.
+pub(crate) struct Core {
+    folder: PathBuf,
+    config: Config,
+    policy_space: PolicySpace,
+    rungs: Option<Rungs>,
+    searcher: Box<dyn Searcher>,
+    recorder: Recorder,
+    /// Trials 0 to this have been asked for.
+    asked: u64,
+    /// Trials that the searcher has been told of, or that it need not be.
+    told: BTreeSet<u64>,
+    /// What each trial has to reach.
+    thresholds: BTreeMap<u64, Thresholds>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("folder", &self.folder).field("asked", &self.asked).finish_non_exhaustive()
+    }
+}
+
+/// What came of a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settled {
+    pub(crate) proposal: Proposal,
+    /// Its reward, or an estimate of what it would have been; none if all of its trainings failed.
+    pub(crate) reward: Option<f64>,
+    /// Whether it is an estimate.
+    pub(crate) pruned: bool,
+}
+
+impl Core {
+    /// A search whose journal holds these entries. Trials are asked for and told anew; those that are known come out as they were.
+    pub(crate) fn new(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
+        Ok(Self {
+            folder: folder.into(),
+            policy_space: PolicySpace::new(config),
+            rungs: Rungs::new(config),
+            searcher: searcher(config)?,
+            recorder: Recorder::new(config, folder, journal, entries)?,
+            config: config.clone(),
+            asked: 0,
+            told: BTreeSet::new(),
+            thresholds: BTreeMap::new(),
+        })
+    }
+
+    /// The same without pruning: whoever judges trials elsewhere judges them whole.
+    pub(crate) fn without_pruning(self) -> Self {
+        Self { rungs: None, ..self }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        self.recorder.ledger()
+    }
+
+    /// Trainings that ended in this run.
+    pub(crate) fn fresh(&self) -> usize {
+        self.recorder.fresh()
+    }
+
+    /// How many trials have been asked for.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked
+    }
+
+    /// The trials that have been asked for and not told.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..self.asked).filter(|trial| !self.told.contains(trial))
+    }
+
+    /// Whether a trial is known from before, so that asking for it is no new proposal.
+    pub(crate) fn is_known(&self, trial: u64) -> bool {
+        self.ledger().proposal(trial).is_some()
+    }
+
+    /// Proposes the next trial, or takes what was proposed for it before; none if every policy has been proposed.
+    pub(crate) fn ask(&mut self) -> Result<Option<(u64, Proposal)>, Error> {
+        let trial = self.asked;
+        let ledger = self.recorder.ledger();
+        let is_proposed = |policy: &Policy| ledger.has_proposed(policy);
+        let searcher = self.searcher.as_mut();
+        let proposal = match self.policy_space.propose(trial, ledger.proposal(trial), &is_proposed, searcher) {
+            Err(SearchError::Exhausted) => return Ok(None),
+            proposal => proposal?,
+        };
+        self.recorder.propose(trial, proposal.clone())?;
+        if let Some(rungs) = self.rungs.as_ref().filter(|_| trial > 0) {
+            let first_samples: Vec<&[EpochRecord]> =
+                self.told.iter().filter_map(|&told| Some(self.ledger().first_sample(told)?.0)).collect();
+            let thresholds = rungs.thresholds(&first_samples);
+            self.thresholds.insert(trial, thresholds);
+        }
+        self.asked += 1;
+        Ok(Some((trial, proposal)))
+    }
+
+    /// The samples of a trial's that are to be trained by now: its first decides whether the others are where trials are pruned.
+    pub(crate) fn wanted(&self, trial: u64) -> Vec<usize> {
+        self.of_range(trial, self.ledger().wanted(trial, self.rungs.is_some() && trial > 0))
+    }
+
+    fn of_range(&self, trial: u64, samples: Range<usize>) -> Vec<usize> {
+        samples.filter(|&sample| self.ledger().ended(trial, sample).is_none()).collect()
+    }
+
+    /// What a training of a trial has to reach.
+    pub(crate) fn thresholds(&self, trial: u64, sample: usize) -> Thresholds {
+        self.thresholds.get(&trial).filter(|_| sample == 0).cloned().unwrap_or_default()
+    }
+
+    /// Writes down how a training ended.
+    pub(crate) fn record(&mut self, trial: u64, sample: usize, outcome: TrainingOutcome) -> Result<(), Error> {
+        self.recorder.end(trial, sample, outcome)
+    }
+
+    /// Tells the searcher what a trial was worth that needs no other training.
+    pub(crate) fn settle(&mut self, trial: u64) -> Result<Settled, Error> {
+        let ledger = self.ledger();
+        let stopped = ledger.first_sample(trial).filter(|(_, is_pruned)| *is_pruned).map(|(epochs, _)| epochs);
+        let estimate = self.rungs.as_ref().zip(stopped).map(|(rungs, stopped)| {
+            let others: Vec<_> = (0..trial)
+                .filter_map(|other| {
+                    let (epochs, is_pruned) = ledger.first_sample(other)?;
+                    Some((epochs, ledger.reward(other).filter(|_| !is_pruned)))
+                })
+                .collect();
+            rungs.estimate(stopped, &others)
+        });
+        let reward = estimate.or_else(|| ledger.reward(trial));
+        let proposal = ledger
+            .proposal(trial)
+            .cloned()
+            .ok_or_else(|| Error::study(&self.folder, format!("trial {trial} has not been asked for")))?;
+        if self.policy_space.is_of_space(trial) {
+            self.searcher.tell(trial, reward.map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward)))?;
+        }
+        self.told.insert(trial);
+        Ok(Settled { proposal, reward, pruned: estimate.is_some() })
+    }
+
+    /// What the searcher expects the next trial to gain, and the noise of a reward, where both are known.
+    pub(crate) fn prospect(&self) -> Result<Option<(f64, f64)>, Error> {
+        let noise = self.ledger().noise(self.told.len() as u64);
+        Ok(self.searcher.prospect(self.asked)?.zip(noise))
+    }
+
+    /// The final race of the best policies among those that have been told.
+    pub(crate) fn race(&self) -> Option<Race> {
+        let candidates =
+            self.told.iter().filter(|&&trial| trial > 0).filter_map(|&trial| self.ledger().candidate(trial));
+        Race::new(candidates.filter(Candidate::is_usable).collect(), &self.config)
+    }
+
+    /// The trainings that a race is waiting for, as (trial, sample); it has ended when there are none.
+    pub(crate) fn wanted_by(&self, race: &mut Race) -> Vec<(u64, usize)> {
+        race.advance(self.ledger());
+        race.wanted()
+            .flat_map(|(trial, samples)| self.of_range(trial, samples).into_iter().map(move |sample| (trial, sample)))
+            .collect()
+    }
+
+    /// Puts the notebook's rows, which came as trainings ended, into the order of their trials and samples.
+    pub(crate) fn sort_notebook(&mut self) -> Result<(), Error> {
+        self.recorder.sort_notebook()
+    }
+
+    /// What has been found by now, which is also written into the study's folder; none before trial 0 and another are complete.
+    pub(crate) fn result(&self, ended_by: Option<Termination>) -> Result<Option<SearchResult>, Error> {
+        let result = SearchResult::new(&self.folder, self.ledger(), ended_by);
+        if let Some(result) = &result {
+            result.write()?;
+        }
+        Ok(result)
+    }
+}
