@@ -130,3 +130,173 @@ fn proposals_are_those_of_one_process() {
         assert_eq!(tell(folder.path(), trial, &["--reward", &reward.to_string()]).code, 0);
     }
 }
+
+/// A space of three policies besides none.
+const FEW: &str = "sub_policies = 1\nops_per_sub_policy = 1\nranges = \"deepaugment-1.1.2\"\nops = [\"invert\", \"fog\", \"clouds\"]\n\
+                   portion = 1.0";
+
+#[test]
+fn a_space_that_has_been_tried_through_is_no_defect() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    init(folder, FEW);
+    assert_eq!(ask(folder, &["--n", "10"]).len(), 4, "as many as there are");
+    let run = deepaug(folder, &["ask", "--study", "study"]);
+    assert_eq!(run.code, 6, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("every policy of the space has been asked for; 4 are still to be told"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn commands_that_come_at_once_are_all_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    init(folder, "method = \"random\"\nsub_policies = 1");
+    let trials: Vec<u64> = std::thread::scope(|scope| {
+        let asks: Vec<_> = (0..40).map(|_| scope.spawn(|| ask(folder, &[])[0].0)).collect();
+        asks.into_iter().map(|ask| ask.join().unwrap()).collect()
+    });
+    let mut sorted = trials.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..40).collect::<Vec<_>>(), "each trial is asked for once");
+    std::thread::scope(|scope| {
+        for trial in trials {
+            scope.spawn(move || {
+                let run = tell(folder, trial, &["--reward", &format!("0.{trial:02}")]);
+                assert_eq!(run.code, 0, "trial {trial}: {}", run.stderr);
+            });
+        }
+    });
+    assert!(ask(folder, &["--pending"]).is_empty());
+    let rows = rows(&folder.join("study/notebook.csv"));
+    assert_eq!(rows.len(), 40, "nothing is lost");
+}
+
+#[test]
+fn many_results_are_told_at_once_and_each_is_taken_or_refused_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    init(folder, "method = \"random\"\nsub_policies = 1\nopt_samples = 2");
+    ask(folder, &["--n", "4"]);
+    let lines = [
+        r#"{"trial": 0, "reward": 0.5}"#,
+        r#"{"trial": 1, "sample": 0, "reward": 0.6}"#,
+        r#"{"trial": 1, "sample": 1, "reward": 0.8}"#,
+        r#"{"trial": 2, "failed": "out of memory"}"#,
+        r#"{"trial": 9, "reward": 0.5}"#,
+        r#"{"trial": 0, "reward": 0.4}"#,
+    ];
+    fs::write(folder.join("results.jsonl"), lines.join("\n")).unwrap();
+    let run = deepaug(folder, &["tell", "--study", "study", "--from", "results.jsonl"]);
+    assert_eq!(run.code, 6, "{}", run.stderr);
+    assert!(run.stderr.contains("trial 9 has not been asked for"), "{}", run.stderr);
+    assert!(run.stderr.contains("trial 0 was told something else before"), "{}", run.stderr);
+    assert_eq!(ask(folder, &["--pending"]).iter().map(|(trial, _)| *trial).collect::<Vec<_>>(), [3]);
+    fs::write(folder.join("wrong.jsonl"), "{\"trial\": 3, \"reward\": 1}\n{\"trial\": 3}\n").unwrap();
+    let run = deepaug(folder, &["tell", "--study", "study", "--from", "wrong.jsonl"]);
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert!(run.stderr.contains("wrong.jsonl: line 2: trial 3 needs either"), "{}", run.stderr);
+    assert_eq!(ask(folder, &["--pending"]).len(), 1, "of a file with a wrong line nothing is told");
+}
+
+#[test]
+fn a_notebook_that_is_behind_is_brought_up_to_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    init(folder, "method = \"random\"\nsub_policies = 1");
+    ask(folder, &["--n", "3"]);
+    let notebook = folder.join("study/notebook.csv");
+    for trial in 0..2 {
+        assert_eq!(tell(folder, trial, &["--reward", "0.5"]).code, 0);
+    }
+    let whole = fs::read_to_string(&notebook).unwrap();
+    for torn in [whole.len() - 5, whole.len() - 80, 10, 0] {
+        fs::write(&notebook, &whole[..torn]).unwrap();
+        ask(folder, &["--pending"]);
+        assert_eq!(fs::read_to_string(&notebook).unwrap(), whole);
+    }
+    fs::remove_file(&notebook).unwrap();
+    assert_eq!(tell(folder, 2, &["--reward", "0.5"]).code, 0);
+    assert_eq!(rows(&notebook).len(), 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_answers_lines_on_its_input_and_at_a_socket() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    init(folder, "method = \"random\"\nsub_policies = 1");
+    let serve = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deepaug"));
+        command.current_dir(folder).args(["serve", "--study", "study"]).args(more);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut server = serve(&[]);
+    let requests = [
+        r#"{"id": "a", "ask": 2}"#,
+        r#"{"id": 2, "tell": {"trial": 0, "reward": 0.5}}"#,
+        r#"{"tell": {"trial": 7, "reward": 0.5}}"#,
+        r#"{"pending": true}"#,
+        "nonsense",
+        r#"{"ask": 0}"#,
+    ];
+    server.stdin.take().unwrap().write_all(requests.join("\n").as_bytes()).unwrap();
+    let output = server.wait_with_output().unwrap();
+    assert!(output.status.success(), "the end of the input ends it");
+    let answers: Vec<Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 6);
+    assert_eq!((&answers[0]["id"], answers[0]["trials"].as_array().unwrap().len()), (&Value::from("a"), 2));
+    assert_eq!(answers[1], serde_json::json!({ "id": 2, "told": 0 }));
+    assert_eq!(answers[2]["error"]["code"], 6);
+    assert_eq!(answers[3]["trials"][0]["trial"], 1);
+    assert_eq!((&answers[4]["error"]["code"], &answers[5]["error"]["code"]), (&Value::from(2), &Value::from(2)));
+
+    let mut server = serve(&["--socket", "my.sock"]);
+    let socket = folder.join("my.sock");
+    let connect = || loop {
+        match UnixStream::connect(&socket) {
+            Ok(stream) => return stream,
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    };
+    drop(connect());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut stream = connect();
+                let mut answers = BufReader::new(stream.try_clone().unwrap()).lines();
+                for _ in 0..5 {
+                    stream.write_all(b"{\"ask\": 1}\n").unwrap();
+                    let asked: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+                    let trial = asked["trials"][0]["trial"].as_u64().unwrap();
+                    stream
+                        .write_all(format!("{{\"tell\": {{\"trial\": {trial}, \"reward\": 0.4}}}}\n").as_bytes())
+                        .unwrap();
+                    let told: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+                    assert_eq!(told["told"], trial);
+                }
+            });
+        }
+    });
+    // Who comes meanwhile is told at once who serves it.
+    let run = deepaug(folder, &["ask", "--study", "study"]);
+    assert_eq!(run.code, 6, "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("process {} is running this study", server.id())), "{}", run.stderr);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    // What it had answered is there, and the note and socket of one that was killed are in nobody's way.
+    assert_eq!(ask(folder, &["--pending"]).len(), 1);
+    assert_eq!(rows(&folder.join("study/notebook.csv")).len(), 41);
+    let mut server = serve(&["--socket", "my.sock"]);
+    drop(connect());
+    server.kill().unwrap();
+    server.wait().unwrap();
+}

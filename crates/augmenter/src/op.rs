@@ -199,6 +199,10 @@ impl FromStr for Op {
 
     /// Reads a name in any case, with hyphens, underscores, spaces or nothing between its words.
     fn from_str(name: &str) -> Result<Self, UnknownOp> {
+        // As policies on disk have it.
+        if let Some(op) = Self::ALL.into_iter().find(|op| op.name() == name) {
+            return Ok(op);
+        }
         let wanted = letters(name);
         let distance = |op: &Op| edit_distance(&wanted, &letters(op.name()));
         let nearest = Op::ALL.into_iter().min_by_key(distance).expect("there are ops");

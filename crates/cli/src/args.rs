@@ -39,8 +39,22 @@ Trial 0 has no policy, to compare with.")]
   deepaug tell --study mine --trial 7 --reward 0.61
   deepaug tell --study mine --trial 8 --sample 0 --reward 0.58     one of opt_samples trainings
   deepaug tell --study mine --trial 9 --failed \"out of memory\"
+  my-trainer | deepaug tell --study mine --from -                  lines such as {\"trial\": 7, \"reward\": 0.61}
   deepaug notebook mine                                            the best until now")]
     Tell(Tell),
+    /// Keep such a study open for programs that ask and tell often: requests and answers as lines of JSON
+    #[command(after_help = "Examples:
+  deepaug serve --study mine                              requests on standard input, answers on standard output
+  deepaug serve --study mine --socket mine.sock           and from any number of programs, until it is stopped
+
+Requests, each on a line; an \"id\" is repeated in the answer:
+  {\"ask\": 2}                                              {\"trials\": [{\"trial\": 7, \"policy\": ...}, ...]}
+  {\"tell\": {\"trial\": 7, \"reward\": 0.61}}                {\"told\": 7}, once it is on disk
+  {\"tell\": {\"trial\": 8, \"failed\": \"out of memory\"}}     {\"told\": 8}
+  {\"pending\": true}                                       {\"trials\": [...]}
+  {\"result\": true}                                        {\"result\": ...}
+What cannot be done is answered by {\"error\": {\"code\": 6, \"message\": ...}}.")]
+    Serve(Serve),
     /// Write a study's tables anew from its journal: notebook.csv, top_policies.csv, best_policy.json, result.json
     #[command(after_help = "Example:\n  deepaug notebook reports/experiments/my-images-001")]
     Notebook(Notebook),
@@ -237,20 +251,39 @@ pub(crate) struct Ask {
     /// Print the trials that were asked for and not told, and propose none
     #[arg(long, conflicts_with = "n")]
     pub(crate) pending: bool,
+    /// Seconds to wait for other commands that use the study
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) wait: u64,
     /// Errors are JSON too; trials are in any case
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("told").required(true).args(["reward", "failed"]))]
+pub(crate) struct Serve {
+    /// A study that `deepaug init` made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) study: PathBuf,
+    /// A Unix socket to listen at, instead of standard input; it is made, and removed at the end
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Errors are JSON too; answers are in any case
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("told").required(true).args(["reward", "failed", "from"]))]
 pub(crate) struct Tell {
     /// A study that `deepaug init` made
     #[arg(long, value_name = "DIR")]
     pub(crate) study: PathBuf,
     /// The trial's number, as ask printed it
-    #[arg(long, value_name = "N")]
-    pub(crate) trial: u64,
+    #[arg(long, value_name = "N", required_unless_present = "from", conflicts_with = "from")]
+    pub(crate) trial: Option<u64>,
+    /// A file of many, a line of JSON each, with "trial", "reward" or "failed", and "sample" if it is one; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
     /// What it was worth, such as a validation accuracy; more is better
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub(crate) reward: Option<f64>,
@@ -258,8 +291,11 @@ pub(crate) struct Tell {
     #[arg(long, value_name = "WHY")]
     pub(crate) failed: Option<String>,
     /// Which of the trial's opt_samples trainings this is, counted from 0; their rewards are averaged
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", conflicts_with = "from")]
     pub(crate) sample: Option<usize>,
+    /// Seconds to wait for other commands that use the study
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) wait: u64,
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,5 +1,6 @@
 //! What a searcher knows: its trials, each with its point and, once told, its outcome.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -32,10 +33,19 @@ pub struct Trial {
 
 /// The trials of a search by number. Searchers read them in the order of their numbers, so it does not matter in which
 /// order they were told.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct History {
     trials: BTreeMap<u64, Trial>,
+    /// The keys of the points of so many trials: all, unless the history was read from somewhere.
+    #[serde(skip)]
+    keys: (usize, HashSet<Key>),
+}
+
+impl PartialEq for History {
+    fn eq(&self, other: &Self) -> bool {
+        self.trials == other.trials
+    }
 }
 
 impl History {
@@ -78,6 +88,11 @@ impl History {
     pub fn register(&mut self, space: &Space, trial: u64, point: Point) -> Result<(), SearchError> {
         self.check_new(trial)?;
         let point = space.canonical(&point)?;
+        if self.keys.0 < self.trials.len() {
+            self.keys = (self.trials.len(), self.known(space).into_owned());
+        }
+        self.keys.0 += 1;
+        self.keys.1.insert(space.key(&point));
         self.trials.insert(trial, Trial { point, outcome: None });
         Ok(())
     }
@@ -110,8 +125,11 @@ impl History {
     }
 
     /// The points that must not be proposed: evaluated, failed or pending.
-    pub(crate) fn known(&self, space: &Space) -> HashSet<Key> {
-        self.trials.values().map(|trial| space.key(&trial.point)).collect()
+    pub(crate) fn known(&self, space: &Space) -> Cow<'_, HashSet<Key>> {
+        match self.keys.0 == self.trials.len() {
+            true => Cow::Borrowed(&self.keys.1),
+            false => Cow::Owned(self.trials.values().map(|trial| space.key(&trial.point)).collect()),
+        }
     }
 }
 

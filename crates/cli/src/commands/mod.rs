@@ -13,6 +13,7 @@ mod notebook;
 mod optimize;
 mod preview;
 mod report;
+mod serve;
 mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +32,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Init(args) => args.json,
         Command::Ask(args) => args.json,
         Command::Tell(args) => args.json,
+        Command::Serve(args) => args.json,
         Command::Notebook(args) => args.json,
         Command::Apply(args) => args.json,
         Command::Preview(args) => args.json,
@@ -49,6 +51,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Init(args) => ask_tell::init(args),
         Command::Ask(args) => ask_tell::ask(args),
         Command::Tell(args) => ask_tell::tell(args),
+        Command::Serve(args) => serve::run(args),
         Command::Notebook(args) => notebook::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Preview(args) => preview::run(args),

@@ -33,7 +33,7 @@ use crate::error::{ConfigError, Error};
 use crate::files::write_json;
 use crate::layout;
 use crate::read::inspect::Inspection;
-use crate::study::journal::{Fingerprint, Journal, Line};
+use crate::study::journal::{Fingerprint, Holder, Journal, Line};
 use crate::train::final_training::{FinalOptions, FinalTraining};
 
 /// What a comparison is told.
@@ -85,6 +85,7 @@ impl Line for Entry {
     const SUBJECT: &'static str = "comparison";
     const REMEDY: &'static str = "give the same again, or another --name";
     const LOCK: &'static str = layout::COMPARE_LOCK;
+    const EVENTS: &'static [&'static str] = &["scheme", "trained", "failed"];
 }
 
 /// What came of a training: its history, or why it has none.
@@ -141,8 +142,8 @@ impl Comparison {
         let path = study.join(layout::comparison_journal(&name));
         let fingerprint = Fingerprint { data: training.data.clone(), config: training.fingerprint() };
         let (mut journal, entries) = match path.exists() {
-            true => Journal::open(&path, Some(&fingerprint))?,
-            false => (Journal::create(&path, fingerprint)?, Vec::new()),
+            true => Journal::open(&path, Some(&fingerprint), Holder::Long)?,
+            false => (Journal::create(&path, fingerprint, Holder::Long)?, Vec::new()),
         };
         let (mut known, mut digests) = (HashMap::new(), HashMap::new());
         for entry in entries {

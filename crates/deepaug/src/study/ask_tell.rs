@@ -1,7 +1,9 @@
 //! A study whose trials are judged by somebody else: any program that can train asks for policies and tells what they were
 //! worth. It needs no images.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use deepaug_augmenter::Policy;
 use serde::Serialize;
@@ -14,7 +16,7 @@ use crate::layout;
 use crate::policies::space::Proposal;
 use crate::study::core::Core;
 use crate::study::folder::{claim, frozen, read_frozen, unmake};
-use crate::study::journal::{Entry, Fingerprint, Journal, ReportedOutcome};
+use crate::study::journal::{Entry, Fingerprint, Holder, Journal, PATIENCE, ReportedOutcome};
 use crate::study::ledger::TrainingOutcome;
 use crate::study::result::SearchResult;
 
@@ -34,6 +36,17 @@ impl Asked {
     fn new(trial: u64, proposal: &Proposal) -> Self {
         Self { trial, policy: proposal.policy.clone(), scheme: proposal.scheme.clone() }
     }
+}
+
+/// What somebody says of a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// Which trial.
+    pub trial: u64,
+    /// Which of its `opt_samples` trainings, counted from 0; all of them together unless given.
+    pub sample: Option<usize>,
+    /// What it was worth.
+    pub outcome: ReportedOutcome,
 }
 
 /// A study, open for asking and telling.
@@ -71,26 +84,50 @@ impl AskTell {
         config.validate()?;
         let folder = claim(folder)?;
         let found = || {
-            let journal = Journal::create(&folder.join(layout::JOURNAL), Fingerprint::outside(config.fixed()))?;
+            let journal = Journal::create(
+                &folder.join(layout::JOURNAL),
+                Fingerprint::outside(config.fixed()),
+                Holder::Short(PATIENCE),
+            )?;
             write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
             Self::new(&config, folder.clone(), journal, Vec::new())
         };
         found().inspect_err(|_| unmake(&folder))
     }
 
-    /// Opens a study that [`create`](Self::create) made.
+    /// Opens a study that [`create`](Self::create) made, for a moment: others that do so too wait for one another.
     ///
     /// # Errors
-    /// [`Error::Study`]: there is none, another process has it open, or it is damaged.
+    /// [`Error::Study`]: there is none, another process has it open for long, or it is damaged.
     pub fn open(folder: &Path) -> Result<Self, Error> {
+        Self::open_within(folder, PATIENCE)
+    }
+
+    /// The same, waiting for others for so long at most.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_within(folder: &Path, patience: Duration) -> Result<Self, Error> {
+        Self::open_as(folder, Holder::Short(patience))
+    }
+
+    /// The same for long: others that come are told so at once.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to_serve(folder: &Path) -> Result<Self, Error> {
+        Self::open_as(folder, Holder::Long)
+    }
+
+    fn open_as(folder: &Path, holder: Holder) -> Result<Self, Error> {
         let config = read_frozen(folder)?;
-        let (journal, entries) =
-            Journal::open(&folder.join(layout::JOURNAL), Some(&Fingerprint::outside(config.fixed())))?;
+        let fingerprint = Fingerprint::outside(config.fixed());
+        let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&fingerprint), holder)?;
         Self::new(&config, folder.into(), journal, entries)
     }
 
     fn new(config: &Config, folder: PathBuf, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
-        let mut core = Core::new(config, &folder, journal, entries)?.without_pruning();
+        let mut core = Core::outside(config, &folder, journal, entries)?;
         while core.is_known(core.asked()) {
             core.ask()?;
         }
@@ -104,12 +141,8 @@ impl AskTell {
     /// # Errors
     /// [`Error::Study`] when no policy is left; [`Error::File`].
     pub fn ask(&mut self, count: usize) -> Result<Vec<Asked>, Error> {
-        let mut asked = Vec::new();
-        while asked.len() < count
-            && let Some((trial, proposal)) = self.core.ask()?
-        {
-            asked.push(Asked::new(trial, &proposal));
-        }
+        let asked: Vec<Asked> =
+            self.core.ask_several(count)?.iter().map(|(trial, proposal)| Asked::new(*trial, proposal)).collect();
         if asked.is_empty() && count > 0 {
             let pending = self.core.pending().count();
             let then = match pending {
@@ -133,37 +166,79 @@ impl AskTell {
     /// # Errors
     /// [`Error::Study`]: the trial was not asked for, or was told something else before.
     pub fn tell(&mut self, trial: u64, sample: Option<usize>, told: ReportedOutcome) -> Result<(), Error> {
+        self.tell_several(vec![Observation { trial, sample, outcome: told }]).pop().unwrap_or(Ok(()))
+    }
+
+    /// The same for several, which are on disk together; each is taken or refused by itself.
+    pub fn tell_several(&mut self, told: Vec<Observation>) -> Vec<Result<(), Error>> {
+        let mut answers: Vec<Result<(), Error>> = Vec::with_capacity(told.len());
+        let mut taken: Vec<(u64, usize, TrainingOutcome)> = Vec::new();
+        for Observation { trial, sample, outcome } in told {
+            let outcome = TrainingOutcome::Reported { told: outcome, whole: sample.is_none() };
+            let earlier =
+                |at: usize| taken.iter().find(|(t, s, _)| (*t, *s) == (trial, at)).map(|(.., outcome)| outcome);
+            let is_new = self.check(trial, sample, &outcome, &earlier);
+            if let Ok(true) = is_new {
+                taken.push((trial, sample.unwrap_or(0), outcome));
+            }
+            answers.push(is_new.map(drop));
+        }
+        let trials: BTreeSet<u64> = taken.iter().map(|(trial, ..)| *trial).collect();
+        let mut record = || {
+            if !taken.is_empty() {
+                self.core.record_several(std::mem::take(&mut taken))?;
+            }
+            let complete = |trial: &u64| self.core.wanted(*trial).is_empty();
+            let complete: Vec<u64> = trials.iter().copied().filter(complete).collect();
+            complete.into_iter().try_for_each(|trial| self.core.settle(trial).map(drop))
+        };
+        if let Err(error) = record() {
+            // None of them is known to be on disk.
+            let why = error.to_string();
+            let mut first = Some(error);
+            for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
+                *answer = Err(first.take().unwrap_or_else(|| Error::study(&self.folder, why.clone())));
+            }
+        }
+        answers
+    }
+
+    /// Whether what is told of a trial is news; `earlier` has what was taken of its samples and is not known yet.
+    fn check<'a>(
+        &'a self,
+        trial: u64,
+        sample: Option<usize>,
+        outcome: &TrainingOutcome,
+        earlier: &dyn Fn(usize) -> Option<&'a TrainingOutcome>,
+    ) -> Result<bool, Error> {
         let refuse = |why: String| Err(Error::study(&self.folder, why));
         let ledger = self.core.ledger();
         if ledger.proposal(trial).is_none() {
             return refuse(format!("trial {trial} has not been asked for; deepaug ask proposes one"));
         }
-        if let ReportedOutcome::Reward(reward) = told
+        if let TrainingOutcome::Reported { told: ReportedOutcome::Reward(reward), .. } = outcome
             && !reward.is_finite()
         {
             return refuse(format!("trial {trial}: a reward must be a finite number; tell what has none as failed"));
         }
-        if let Some(sample) = sample.filter(|&sample| sample >= self.core.config().opt_samples) {
-            let most = self.core.config().opt_samples;
-            return refuse(format!("trial {trial} has the samples 0 to {}, not {sample}; see opt_samples", most - 1));
+        let samples = self.core.config().opt_samples;
+        if let Some(sample) = sample.filter(|&sample| sample >= samples) {
+            return refuse(format!(
+                "trial {trial} has the samples 0 to {}, not {sample}; see opt_samples",
+                samples - 1
+            ));
         }
-        let ended = TrainingOutcome::ReportedOutcome { told, whole: sample.is_none() };
-        match ledger.ended(trial, sample.unwrap_or(0)) {
-            Some(known) if *known == ended => return Ok(()),
-            Some(_) => return refuse(format!("trial {trial} was told something else before; what is known stays")),
-            None if ledger.is_complete(trial, false) => return refuse(format!("trial {trial} is complete")),
-            None if sample.is_none()
-                && ledger.wanted(trial, false).any(|other| ledger.ended(trial, other).is_some()) =>
-            {
-                return refuse(format!("trial {trial} was told by samples before; go on with --sample"));
+        let ended = |sample: usize| ledger.ended(trial, sample).or_else(|| earlier(sample));
+        let is_whole = |outcome: &TrainingOutcome| matches!(outcome, TrainingOutcome::Reported { whole: true, .. });
+        match ended(sample.unwrap_or(0)) {
+            Some(known) if known == outcome => Ok(false),
+            Some(_) => refuse(format!("trial {trial} was told something else before; what is known stays")),
+            None if ended(0).is_some_and(is_whole) => refuse(format!("trial {trial} is complete")),
+            None if sample.is_none() && (0..samples).any(|other| ended(other).is_some()) => {
+                refuse(format!("trial {trial} was told by samples before; go on with --sample"))
             }
-            None => {}
+            None => Ok(true),
         }
-        self.core.record(trial, sample.unwrap_or(0), ended)?;
-        if self.core.wanted(trial).is_empty() {
-            self.core.settle(trial)?;
-        }
-        Ok(())
     }
 
     /// What has been found by now, which is also written into the study's folder; none before trial 0 and another have been
@@ -196,7 +271,7 @@ pub struct Rebuilt {
 /// [`Error::Study`]: there is none, a process is running it, or it is damaged; [`Error::File`].
 pub fn rebuild(folder: &Path) -> Result<Rebuilt, Error> {
     let config = read_frozen(folder)?;
-    let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), None)?;
+    let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), None, Holder::Short(PATIENCE))?;
     let core = Core::new(&config, folder, journal, entries)?;
     Ok(Rebuilt {
         notebook: folder.join(&config.notebook_path),

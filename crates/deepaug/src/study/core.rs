@@ -5,7 +5,7 @@
 //! numbers, whichever ends first, so that its proposals do not depend on timing; whoever judges trials elsewhere tells them as
 //! they come.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -62,22 +62,32 @@ pub(crate) struct Settled {
 impl Core {
     /// A search whose journal holds these entries. Trials are asked for and told anew; those that are known come out as they were.
     pub(crate) fn new(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
+        Self::of(config, folder, Recorder::new(config, folder, journal, entries)?)
+    }
+
+    /// The same for a study whose trials are judged elsewhere: whole, so that none is pruned.
+    pub(crate) fn outside(
+        config: &Config,
+        folder: &Path,
+        journal: Journal,
+        entries: Vec<Entry>,
+    ) -> Result<Self, Error> {
+        let core = Self::of(config, folder, Recorder::reopen(config, folder, journal, entries)?)?;
+        Ok(Self { rungs: None, ..core })
+    }
+
+    fn of(config: &Config, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
         Ok(Self {
             folder: folder.into(),
             policy_space: PolicySpace::new(config),
             rungs: Rungs::new(config),
             searcher: searcher(config)?,
-            recorder: Recorder::new(config, folder, journal, entries)?,
+            recorder,
             config: config.clone(),
             asked: 0,
             told: BTreeSet::new(),
             thresholds: BTreeMap::new(),
         })
-    }
-
-    /// The same without pruning: whoever judges trials elsewhere judges them whole.
-    pub(crate) fn without_pruning(self) -> Self {
-        Self { rungs: None, ..self }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -110,23 +120,37 @@ impl Core {
 
     /// Proposes the next trial, or takes what was proposed for it before; none if every policy has been proposed.
     pub(crate) fn ask(&mut self) -> Result<Option<(u64, Proposal)>, Error> {
-        let trial = self.asked;
+        Ok(self.ask_several(1)?.pop())
+    }
+
+    /// The same for so many, which are written down together; fewer if there are not so many policies left.
+    pub(crate) fn ask_several(&mut self, count: usize) -> Result<Vec<(u64, Proposal)>, Error> {
         let ledger = self.recorder.ledger();
-        let is_proposed = |policy: &Policy| ledger.has_proposed(policy);
-        let searcher = self.searcher.as_mut();
-        let proposal = match self.policy_space.propose(trial, ledger.proposal(trial), &is_proposed, searcher) {
-            Err(SearchError::Exhausted) => return Ok(None),
-            proposal => proposal?,
-        };
-        self.recorder.propose(trial, proposal.clone())?;
-        if let Some(rungs) = self.rungs.as_ref().filter(|_| trial > 0) {
-            let first_samples: Vec<&[EpochRecord]> =
-                self.told.iter().filter_map(|&told| Some(self.ledger().first_sample(told)?.0)).collect();
-            let thresholds = rungs.thresholds(&first_samples);
-            self.thresholds.insert(trial, thresholds);
+        let mut new: HashSet<u64> = HashSet::new();
+        let mut proposals: Vec<(u64, Proposal)> = Vec::new();
+        for trial in self.asked..self.asked + count as u64 {
+            let is_proposed = |policy: &Policy| ledger.has_proposed(policy) || new.contains(&policy.digest());
+            let searcher = self.searcher.as_mut();
+            match self.policy_space.propose(trial, ledger.proposal(trial), &is_proposed, searcher) {
+                Err(SearchError::Exhausted) => break,
+                proposal => {
+                    let proposal = proposal?;
+                    new.insert(proposal.policy.digest());
+                    proposals.push((trial, proposal));
+                }
+            }
         }
-        self.asked += 1;
-        Ok(Some((trial, proposal)))
+        self.recorder.propose(&proposals)?;
+        for &(trial, _) in &proposals {
+            if let Some(rungs) = self.rungs.as_ref().filter(|_| trial > 0) {
+                let first_samples: Vec<&[EpochRecord]> =
+                    self.told.iter().filter_map(|&told| Some(self.ledger().first_sample(told)?.0)).collect();
+                let thresholds = rungs.thresholds(&first_samples);
+                self.thresholds.insert(trial, thresholds);
+            }
+        }
+        self.asked += proposals.len() as u64;
+        Ok(proposals)
     }
 
     /// The samples of a trial's that are to be trained by now: its first decides whether the others are where trials are pruned.
@@ -145,7 +169,12 @@ impl Core {
 
     /// Writes down how a training ended.
     pub(crate) fn record(&mut self, trial: u64, sample: usize, outcome: TrainingOutcome) -> Result<(), Error> {
-        self.recorder.end(trial, sample, outcome)
+        self.record_several(vec![(trial, sample, outcome)])
+    }
+
+    /// The same for several, which are written down together.
+    pub(crate) fn record_several(&mut self, ended: Vec<(u64, usize, TrainingOutcome)>) -> Result<(), Error> {
+        self.recorder.end(ended)
     }
 
     /// Tells the searcher what a trial was worth that needs no other training.

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use deepaug_augmenter::Policy;
 use deepaug_child_model::History;
@@ -27,11 +28,21 @@ pub(crate) trait Line: Serialize + DeserializeOwned {
     const SUBJECT: &'static str = "study";
     /// What to do where something of it has changed.
     const REMEDY: &'static str = "restore that in study.toml or start a new study";
-    /// The file beside it that says who has it open.
+    /// The file beside it that says who has it open for long.
     const LOCK: &'static str = layout::LOCK;
+    /// The kinds of its lines.
+    const EVENTS: &'static [&'static str];
 }
 
-impl Line for Entry {}
+impl Line for Entry {
+    const EVENTS: &'static [&'static str] = &["proposed", "trained", "failed", "told"];
+}
+
+/// What every line says of itself.
+#[derive(Deserialize)]
+struct Kind {
+    event: String,
+}
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,7 +84,7 @@ pub(crate) enum Entry {
     /// A training failed.
     Failed { trial: u64, sample: usize, seed: u64, device: String, why: String },
     /// Somebody else judged a trial, or one sample of it.
-    ReportedOutcome { trial: u64, sample: Option<usize>, told: ReportedOutcome },
+    Told { trial: u64, sample: Option<usize>, told: ReportedOutcome },
 }
 
 /// What somebody else says of a trial.
@@ -129,6 +140,22 @@ impl Fingerprint {
     }
 }
 
+/// Who opens a journal, which one process at a time can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// A search, a comparison, a server: it keeps the journal for long, and others are told so at once.
+    Long,
+    /// A short command. Commands that come at the same time wait for one another, in order, for so long at most.
+    Short(Duration),
+}
+
+/// How long whoever finds the journal of a study in use waits for a short command to end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A note of who holds the journal for long may be left over from a process that was killed; it is believed when it stays as it is
+/// for as long as a short command takes to remove it.
+const BELIEVED_AFTER: Duration = Duration::from_millis(200);
+
 /// The file, open for appending and locked against other processes for as long as it is open. Its lines after the first
 /// are of one kind.
 #[derive(Debug)]
@@ -144,12 +171,16 @@ pub(crate) struct Journal<E = Entry> {
 
 impl<E: Line> Journal<E> {
     /// A new journal.
-    pub(crate) fn create(path: &Path, fingerprint: Fingerprint) -> Result<Self, Error> {
+    pub(crate) fn create(path: &Path, fingerprint: Fingerprint, holder: Holder) -> Result<Self, Error> {
         let file =
             OpenOptions::new().create_new(true).append(true).open(path).map_err(|error| Error::file(path, error))?;
         let mut journal = Self { file, path: path.into(), len: 0, written: 0, entries: PhantomData };
-        journal.lock()?;
-        journal.write(&First::Opened { format: FORMAT, program: env!("CARGO_PKG_VERSION").into(), fingerprint })?;
+        journal.lock(holder)?;
+        journal.write_first(&First::Opened {
+            format: FORMAT,
+            program: env!("CARGO_PKG_VERSION").into(),
+            fingerprint,
+        })?;
         // The file's name is on disk only when its folder is.
         #[cfg(unix)]
         if let Some(folder) = path.parent() {
@@ -160,14 +191,18 @@ impl<E: Line> Journal<E> {
 
     /// An existing journal and what it holds after its first line; with `fingerprint`, only if they are its own. A last line that a
     /// crash cut short is removed.
-    pub(crate) fn open(path: &Path, fingerprint: Option<&Fingerprint>) -> Result<(Self, Vec<E>), Error> {
+    pub(crate) fn open(
+        path: &Path,
+        fingerprint: Option<&Fingerprint>,
+        holder: Holder,
+    ) -> Result<(Self, Vec<E>), Error> {
         let file = OpenOptions::new()
             .read(true)
             .append(true)
             .open(path)
             .map_err(|error| Error::study(path, format!("not a study that can be resumed: {error}")))?;
         let mut journal = Self { file, path: path.into(), len: 0, written: 0, entries: PhantomData };
-        journal.lock()?;
+        journal.lock(holder)?;
         let mut text = String::new();
         journal.file.read_to_string(&mut text).map_err(|error| Error::file(path, error))?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
@@ -180,7 +215,7 @@ impl<E: Line> Journal<E> {
         };
         let mut lines = text[..whole].lines().enumerate();
         let first = lines.next().map(|(line, text)| serde_json::from_str(text).map_err(|error| damaged(line, error)));
-        let Some(First::Opened { format, fingerprint: known, .. }) = first.transpose()? else {
+        let Some(First::Opened { format, fingerprint: known, program }) = first.transpose()? else {
             return Err(Error::study(path, "its first line is not a journal's"));
         };
         if format > FORMAT {
@@ -190,31 +225,62 @@ impl<E: Line> Journal<E> {
         if let Some(change) = fingerprint.and_then(|fingerprint| known.changed::<E>(fingerprint)) {
             return Err(Error::study(path, change));
         }
-        let entries = lines.map(|(line, text)| serde_json::from_str(text).map_err(|error| damaged(line, error)));
+        let entry = |(line, text): (usize, &str)| {
+            serde_json::from_str(text).map_err(|error| match serde_json::from_str::<Kind>(text) {
+                Ok(Kind { event }) if !E::EVENTS.contains(&event.as_str()) => {
+                    let why = format!(
+                        "line {} is an event \"{event}\" that this deepaug ({}) does not know: a newer version wrote it into a {} \
+                         begun by {program}; go on with that version",
+                        line + 1,
+                        env!("CARGO_PKG_VERSION"),
+                        E::SUBJECT
+                    );
+                    Error::study(path, why)
+                }
+                _ => damaged(line, error),
+            })
+        };
+        let entries = lines.map(entry);
         Ok((journal, entries.collect::<Result<_, _>>()?))
     }
 
     /// Writes one event and waits until it is on disk. What cannot be written whole is not written at all.
     pub(crate) fn append(&mut self, entry: &E) -> Result<(), Error> {
-        self.write(entry)
+        self.append_all(std::slice::from_ref(entry))
     }
 
-    fn write(&mut self, line: &impl Serialize) -> Result<(), Error> {
-        let failed = |error| Error::file(&self.path, error);
-        let mut line = serde_json::to_string(line).map_err(|error| failed(error.into()))?;
+    /// The same for several, which are on disk together.
+    pub(crate) fn append_all(&mut self, entries: &[E]) -> Result<(), Error> {
+        let lines = entries.iter().map(|entry| self.line(entry)).collect::<Result<Vec<_>, _>>()?;
+        self.write(&lines)
+    }
+
+    fn write_first(&mut self, first: &First) -> Result<(), Error> {
+        let line = self.line(first)?;
+        self.write(&[line])
+    }
+
+    fn line(&self, value: &impl Serialize) -> Result<String, Error> {
+        let mut line = serde_json::to_string(value).map_err(|error| Error::file(&self.path, error.into()))?;
         line.push('\n');
+        Ok(line)
+    }
+
+    fn write(&mut self, lines: &[String]) -> Result<(), Error> {
+        let failed = |error| Error::file(&self.path, error);
         if !self.is_in_place() {
             let gone = "the study's folder has been moved or deleted while it was running";
             return Err(failed(std::io::Error::new(std::io::ErrorKind::NotFound, gone)));
         }
-        fault::before(self.written, &mut self.file, &line);
-        if let Err(error) = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data()) {
+        fault::within(self.written, &mut self.file, lines);
+        let text = lines.concat();
+        if let Err(error) = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data()) {
             // Should this fail as well, the torn line is cut off when the study is opened again.
             let _ = self.file.set_len(self.len);
             return Err(failed(error));
         }
-        self.len += line.len() as u64;
-        self.written += 1;
+        self.len += text.len() as u64;
+        self.written += lines.len() as u64;
         fault::after(self.written);
         Ok(())
     }
@@ -231,20 +297,63 @@ impl<E: Line> Journal<E> {
         self.path.exists()
     }
 
-    fn lock(&self) -> Result<(), Error> {
+    fn lock(&self, holder: Holder) -> Result<(), Error> {
         let note = self.path.with_file_name(E::LOCK);
+        let failed = |error| Error::file(&self.path, error);
+        if !self.try_lock()? {
+            let deadline = Instant::now() + BELIEVED_AFTER;
+            let who = || std::fs::read_to_string(&note).ok();
+            let first = who();
+            while let Some(now) = who().filter(|now| Some(now) == first.as_ref()) {
+                if self.try_lock()? {
+                    break;
+                }
+                if Instant::now() > deadline {
+                    let why = format!("{now} is running this {}; wait for it, or stop it", E::SUBJECT);
+                    return Err(Error::study(&self.path, why));
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let patience = match holder {
+                Holder::Long => PATIENCE,
+                Holder::Short(patience) => patience,
+            };
+            if !wait_for_lock(&self.file, patience).map_err(failed)? {
+                let (subject, seconds) = (E::SUBJECT, patience.as_secs());
+                let why = format!("other commands have been using this {subject} for {seconds} seconds; try again");
+                return Err(Error::study(&self.path, why));
+            }
+        }
+        // Only whoever holds it for long leaves a note; one that is found is of a process that was killed.
+        match holder {
+            Holder::Long => _ = std::fs::write(note, format!("process {}", std::process::id())),
+            Holder::Short(_) => _ = std::fs::remove_file(note),
+        }
+        Ok(())
+    }
+
+    fn try_lock(&self) -> Result<bool, Error> {
         match self.file.try_lock() {
-            Ok(()) => {
-                // Only read by a process that finds the file locked, so that it need not be removed.
-                let _ = std::fs::write(note, format!("process {}", std::process::id()));
-                Ok(())
-            }
-            Err(TryLockError::WouldBlock) => {
-                let who = std::fs::read_to_string(note).unwrap_or_else(|_| "another process".into());
-                Err(Error::study(&self.path, format!("{who} is running this {}; wait for it, or stop it", E::SUBJECT)))
-            }
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(Error::file(&self.path, error)),
         }
+    }
+}
+
+/// Waits for the lock of a file, behind those who wait already; false if it has not come within the time.
+fn wait_for_lock(file: &File, patience: Duration) -> std::io::Result<bool> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(0);
+    // The same open file: what one of the two holds, both hold.
+    let waiting = file.try_clone()?;
+    std::thread::spawn(move || {
+        let locked = waiting.lock();
+        // Nobody waits any more: the file is closed, and with it goes the lock.
+        let _ = sender.send(locked);
+    });
+    match receiver.recv_timeout(patience) {
+        Ok(locked) => locked.map(|()| true),
+        Err(_) => Ok(false),
     }
 }
 
@@ -261,9 +370,16 @@ mod fault {
         Some((kind == "torn", line.parse().ok()?))
     });
 
-    pub(super) fn before(written: u64, file: &mut File, line: &str) {
-        if *CRASH == Some((true, written)) {
-            let _ = file.write_all(&line.as_bytes()[..line.len() / 2]);
+    pub(super) fn within(written: u64, file: &mut File, lines: &[String]) {
+        let Some((is_torn, line)) = *CRASH else { return };
+        let Some(at) = line.checked_sub(written).map(|at| at as usize) else { return };
+        if is_torn && at < lines.len() {
+            let text = lines[..at].concat() + &lines[at][..lines[at].len() / 2];
+            let _ = file.write_all(text.as_bytes());
+            std::process::abort();
+        }
+        if !is_torn && (1..lines.len()).contains(&at) {
+            let _ = file.write_all(lines[..at].concat().as_bytes());
             std::process::abort();
         }
     }
@@ -291,17 +407,21 @@ mod tests {
     fn a_torn_last_line_is_cut_off_and_writing_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let mut journal = Journal::<Entry>::create(&path, fingerprint("d", 1)).unwrap();
+        let mut journal = Journal::<Entry>::create(&path, fingerprint("d", 1), Holder::Long).unwrap();
         journal.append(&failed(0)).unwrap();
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
         for torn in ["{", "{\"event\":\"failed\",\"trial\":1", "\u{0}\u{0}"] {
             std::fs::write(&path, [&whole, torn.as_bytes()].concat()).unwrap();
-            let (mut journal, entries) = Journal::<Entry>::open(&path, Some(&fingerprint("d", 1))).unwrap();
+            let (mut journal, entries) =
+                Journal::<Entry>::open(&path, Some(&fingerprint("d", 1)), Holder::Long).unwrap();
             assert_eq!(entries, [failed(0)]);
             journal.append(&failed(1)).unwrap();
             drop(journal);
-            assert_eq!(Journal::<Entry>::open(&path, Some(&fingerprint("d", 1))).unwrap().1, [failed(0), failed(1)]);
+            assert_eq!(
+                Journal::<Entry>::open(&path, Some(&fingerprint("d", 1)), Holder::Long).unwrap().1,
+                [failed(0), failed(1)]
+            );
         }
     }
 
@@ -309,23 +429,77 @@ mod tests {
     fn a_second_writer_other_data_and_damage_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let journal = Journal::<Entry>::create(&path, fingerprint("d", 1)).unwrap();
-        let refused =
-            |data, epochs| Journal::<Entry>::open(&path, Some(&fingerprint(data, epochs))).unwrap_err().to_string();
+        let journal = Journal::<Entry>::create(&path, fingerprint("d", 1), Holder::Long).unwrap();
+        let refused = |data, epochs| {
+            Journal::<Entry>::open(&path, Some(&fingerprint(data, epochs)), Holder::Long).unwrap_err().to_string()
+        };
         let refusal = |data| refused(data, 1);
         assert!(refusal("d").contains(&format!("process {} is running this study", std::process::id())));
         drop(journal);
         assert!(refusal("e").contains("the data set has changed"));
         assert!(refused("d", 2).contains("made with child_epochs = 1"));
         let newer = Fingerprint { data: "d".into(), config: serde_json::json!({ "child_epochs": 1, "pad": 4 }) };
-        let unknown = Journal::<Entry>::open(&path, Some(&newer)).unwrap_err().to_string();
+        let unknown = Journal::<Entry>::open(&path, Some(&newer), Holder::Long).unwrap_err().to_string();
         assert!(unknown.contains("a version of deepaug that does not know pad"), "{unknown}");
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}nonsense\n")).unwrap();
         assert!(refusal("d").contains("line 2 is damaged"));
+        std::fs::write(&path, format!("{whole}{{\"event\":\"dreamt\",\"trial\":3}}\n")).unwrap();
+        assert!(refusal("d").contains("an event \"dreamt\" that this deepaug"), "{}", refusal("d"));
         std::fs::write(&path, whole.replace("\"format\":1", "\"format\":9")).unwrap();
         assert!(refusal("d").contains("format 9 is newer"));
         std::fs::write(&path, "").unwrap();
         assert!(refusal("d").contains("first line"));
+    }
+
+    /// Lines as versions before this one wrote them.
+    #[test]
+    fn the_form_of_lines_stays() {
+        let lines = [
+            r#"{"event":"told","trial":1,"sample":null,"told":{"reward":0.5}}"#,
+            r#"{"event":"told","trial":2,"sample":1,"told":{"failed":"out of memory"}}"#,
+            r#"{"event":"failed","trial":1,"sample":0,"seed":7,"device":"cpu","why":"it broke"}"#,
+            r#"{"event":"trained","trial":1,"sample":0,"seed":7,"device":"cpu","history":{"epochs":[],"seconds":1.5},"behind":true}"#,
+        ];
+        for line in lines {
+            assert_eq!(serde_json::to_string(&serde_json::from_str::<Entry>(line).unwrap()).unwrap(), line);
+        }
+        let first = r#"{"event":"opened","format":1,"program":"0.1.0","pins":{"data":"none","config":{}}}"#;
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<First>(first).unwrap()).unwrap(), first);
+    }
+
+    #[test]
+    fn commands_that_come_at_once_wait_for_one_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        drop(Journal::<Entry>::create(&path, fingerprint("d", 1), Holder::Long).unwrap());
+        let short = Holder::Short(Duration::from_secs(60));
+        // The note of a process that was killed.
+        assert!(path.with_file_name(layout::LOCK).exists());
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    for _ in 0..4 {
+                        Journal::<Entry>::open(&path, None, short).unwrap().0.append(&failed(0)).unwrap();
+                    }
+                });
+            }
+        });
+        let (journal, entries) = Journal::<Entry>::open(&path, None, short).unwrap();
+        assert_eq!(entries.len(), 64);
+        let why = Journal::<Entry>::open(&path, None, Holder::Short(Duration::from_secs(0))).unwrap_err().to_string();
+        assert!(why.contains("other commands have been using this study"), "{why}");
+        drop(journal);
+    }
+
+    #[test]
+    fn several_lines_are_on_disk_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::<Entry>::create(&path, fingerprint("d", 1), Holder::Long).unwrap();
+        let lines: Vec<Entry> = (0..5).map(failed).collect();
+        journal.append_all(&lines).unwrap();
+        drop(journal);
+        assert_eq!(Journal::<Entry>::open(&path, None, Holder::Long).unwrap().1, lines);
     }
 }

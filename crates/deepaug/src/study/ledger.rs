@@ -29,7 +29,7 @@ pub(crate) enum TrainingOutcome {
         why: String,
     },
     /// What somebody else said of it; `whole` when it stands for all samples of its trial.
-    ReportedOutcome {
+    Reported {
         told: ReportedOutcome,
         whole: bool,
     },
@@ -43,9 +43,7 @@ impl TrainingOutcome {
                 Entry::Trained { trial, sample, seed, device, history, pruned }
             }
             Self::Failed { seed, device, why } => Entry::Failed { trial, sample, seed, device, why },
-            Self::ReportedOutcome { told, whole } => {
-                Entry::ReportedOutcome { trial, sample: (!whole).then_some(sample), told }
-            }
+            Self::Reported { told, whole } => Entry::Told { trial, sample: (!whole).then_some(sample), told },
         }
     }
 
@@ -62,7 +60,7 @@ impl TrainingOutcome {
     }
 
     fn has_failed(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::ReportedOutcome { told: ReportedOutcome::Failed(_), .. })
+        matches!(self, Self::Failed { .. } | Self::Reported { told: ReportedOutcome::Failed(_), .. })
     }
 }
 
@@ -78,6 +76,8 @@ pub(crate) struct Ledger {
     /// The digests of their policies.
     policies: HashSet<u64>,
     ended: BTreeMap<(u64, usize), TrainingOutcome>,
+    /// The one that ended last.
+    last: Option<(u64, usize)>,
 }
 
 impl Ledger {
@@ -91,6 +91,7 @@ impl Ledger {
             proposed: BTreeMap::new(),
             policies: HashSet::new(),
             ended: BTreeMap::new(),
+            last: None,
         };
         for entry in entries {
             match entry {
@@ -103,12 +104,8 @@ impl Ledger {
                 Entry::Failed { trial, sample, seed, device, why } => {
                     ledger.end(trial, sample, TrainingOutcome::Failed { seed, device, why });
                 }
-                Entry::ReportedOutcome { trial, sample, told } => {
-                    ledger.end(
-                        trial,
-                        sample.unwrap_or(0),
-                        TrainingOutcome::ReportedOutcome { told, whole: sample.is_none() },
-                    );
+                Entry::Told { trial, sample, told } => {
+                    ledger.end(trial, sample.unwrap_or(0), TrainingOutcome::Reported { told, whole: sample.is_none() });
                 }
             }
         }
@@ -122,6 +119,7 @@ impl Ledger {
 
     pub(crate) fn end(&mut self, trial: u64, sample: usize, ended: TrainingOutcome) {
         self.ended.insert((trial, sample), ended);
+        self.last = Some((trial, sample));
     }
 
     /// Whether the policy is that of some trial.
@@ -140,6 +138,11 @@ impl Ledger {
 
     pub(crate) fn ended(&self, trial: u64, sample: usize) -> Option<&TrainingOutcome> {
         self.ended.get(&(trial, sample))
+    }
+
+    /// The training that ended last.
+    pub(crate) fn last(&self) -> Option<(u64, usize)> {
+        self.last
     }
 
     /// All trainings that have ended: those of the search by trial and sample, then those with fresh seeds.
@@ -174,10 +177,10 @@ impl Ledger {
             TrainingOutcome::Trained { history, .. } => {
                 Some(reward(&history.epochs, self.last_n_epochs, self.measure, self.tolerance))
             }
-            TrainingOutcome::ReportedOutcome { told: ReportedOutcome::Reward(value), .. } => {
+            TrainingOutcome::Reported { told: ReportedOutcome::Reward(value), .. } => {
                 Some(Reward { value: *value, overfitted: false, top_k: *value })
             }
-            TrainingOutcome::Failed { .. } | TrainingOutcome::ReportedOutcome { .. } => None,
+            TrainingOutcome::Failed { .. } | TrainingOutcome::Reported { .. } => None,
         }
     }
 
@@ -229,13 +232,8 @@ impl Ledger {
         match self.ended(trial, 0) {
             None if first_samples => 0..1,
             Some(ended) if ended.is_pruned() => 0..1,
-            Some(TrainingOutcome::ReportedOutcome { whole: true, .. }) => 0..1,
+            Some(TrainingOutcome::Reported { whole: true, .. }) => 0..1,
             _ => 0..self.samples,
         }
-    }
-
-    /// Whether all that a trial needs has ended.
-    pub(crate) fn is_complete(&self, trial: u64, first_samples: bool) -> bool {
-        self.wanted(trial, first_samples).all(|sample| self.ended(trial, sample).is_some())
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod recorder;
 pub(crate) mod result;
 pub(crate) mod search;
 pub(crate) mod searcher;
+pub(crate) mod serve;
 pub(crate) mod sizing;
 
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ use crate::rng::{Purpose, derive};
 use crate::study::core::Core;
 use crate::study::event::Event;
 use crate::study::folder::{Changes, claim, frozen, next_free, thaw, unmake};
-use crate::study::journal::{Entry, Fingerprint, Journal};
+use crate::study::journal::{Entry, Fingerprint, Holder, Journal};
 use crate::study::objective::Objective;
 use crate::study::result::SearchResult;
 use crate::study::search::Search;
@@ -150,7 +151,7 @@ impl Study {
     }
 
     fn found(config: Config, folder: &Path, parts: Parts) -> Result<Self, Error> {
-        let journal = Journal::create(&folder.join(layout::JOURNAL), parts.fingerprint.clone())?;
+        let journal = Journal::create(&folder.join(layout::JOURNAL), parts.fingerprint.clone(), Holder::Long)?;
         write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
         Self::assemble(config, folder.into(), parts, journal, Vec::new())
     }
@@ -188,7 +189,7 @@ impl Study {
 
     fn reopen(mut config: Config, dataset: &Dataset, child: Arc<dyn ChildModel>, folder: &Path) -> Result<Self, Error> {
         let parts = Parts::new(&mut config, dataset, child)?;
-        let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&parts.fingerprint))?;
+        let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&parts.fingerprint), Holder::Long)?;
         write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
         Self::assemble(config, folder.into(), parts, journal, entries)
     }

@@ -31,7 +31,7 @@ pub(crate) struct Row<'a> {
     pub(crate) ended: &'a TrainingOutcome,
 }
 
-/// The file, written anew from its first line whenever a study is opened.
+/// The file. It is a view of the journal and can be written anew at any time, so that nobody waits until it is on disk.
 #[derive(Debug)]
 pub(crate) struct Notebook {
     file: File,
@@ -44,17 +44,40 @@ impl Notebook {
         Ok(Self { file: write_all(path, rows)?, path: path.into() })
     }
 
+    /// Opens the file for more rows where it holds as many as there are, one line each, and ends with the last; else writes it anew.
+    pub(crate) fn open<'a>(
+        path: &Path,
+        count: usize,
+        last: Option<&Row<'_>>,
+        rows: impl Iterator<Item = Row<'a>>,
+    ) -> Result<Self, Error> {
+        let failed = |error| Error::file(path, error);
+        let is_whole = || {
+            let bytes = std::fs::read(path).ok()?;
+            let tail = last.map_or_else(|| table([header()]), |last| table(cells(last))).ok()?;
+            let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+            (lines == count + 1 && bytes.ends_with(&tail)).then_some(())
+        };
+        match is_whole() {
+            Some(()) => {
+                let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
+                Ok(Self { file, path: path.into() })
+            }
+            None => Self::write(path, rows),
+        }
+    }
+
     /// Writes the file anew, whole or not at all.
     pub(crate) fn rewrite<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) -> Result<(), Error> {
         self.file = write_all(&self.path, rows)?;
         Ok(())
     }
 
-    /// Writes a training's rows, one an epoch, or one where no epochs are known, and waits until they are on disk.
+    /// Writes a training's rows, one an epoch, or one where no epochs are known.
     pub(crate) fn append(&mut self, row: &Row<'_>) -> Result<(), Error> {
         let failed = |error| Error::file(&self.path, error);
         let bytes = table(cells(row)).map_err(failed)?;
-        self.file.write_all(&bytes).and_then(|()| self.file.sync_data()).map_err(failed)
+        self.file.write_all(&bytes).map_err(failed)
     }
 }
 
@@ -96,8 +119,8 @@ fn cells(row: &Row<'_>) -> Vec<Vec<String>> {
             TrainingOutcome::Failed { seed: s, device: d, why } => {
                 (seed, device, failed) = (s.to_string(), d.clone(), why.clone())
             }
-            TrainingOutcome::ReportedOutcome { told: ReportedOutcome::Failed(why), .. } => failed = why.clone(),
-            TrainingOutcome::ReportedOutcome { told: ReportedOutcome::Reward(_), .. } => {}
+            TrainingOutcome::Reported { told: ReportedOutcome::Failed(why), .. } => failed = why.clone(),
+            TrainingOutcome::Reported { told: ReportedOutcome::Reward(_), .. } => {}
         }
         let train_acc = measured.train_acc;
         let [acc, loss, val_acc, val_loss] = measured.values;

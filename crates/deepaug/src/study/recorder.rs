@@ -28,6 +28,15 @@ impl Recorder {
         Ok(Self { journal, notebook, ledger, fresh: 0 })
     }
 
+    /// The same for a study whose trainings have a row each: the notebook is written anew only where it is not up to it.
+    pub(crate) fn reopen(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
+        let ledger = Ledger::new(config, entries);
+        let path = folder.join(&config.notebook_path);
+        let last = ledger.last().and_then(|(trial, sample)| row(&ledger, trial, sample, ledger.ended(trial, sample)?));
+        let notebook = Notebook::open(&path, ledger.counts().0, last.as_ref(), rows(&ledger))?;
+        Ok(Self { journal, notebook, ledger, fresh: 0 })
+    }
+
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -37,25 +46,39 @@ impl Recorder {
         self.fresh
     }
 
-    /// Writes a proposal down, unless it is known.
-    pub(crate) fn propose(&mut self, trial: u64, proposal: Proposal) -> Result<(), Error> {
-        if self.ledger.proposal(trial).is_none() {
+    /// Writes proposals down that are not known.
+    pub(crate) fn propose(&mut self, proposals: &[(u64, Proposal)]) -> Result<(), Error> {
+        let new = || proposals.iter().filter(|(trial, _)| self.ledger.proposal(*trial).is_none());
+        let entry = |(trial, proposal): &(u64, Proposal)| {
             let Proposal { point, policy, scheme } = proposal.clone();
-            self.journal.append(&Entry::Proposed { trial, point, policy, scheme })?;
-            self.ledger.propose(trial, proposal);
+            Entry::Proposed { trial: *trial, point, policy, scheme }
+        };
+        let entries: Vec<Entry> = new().map(entry).collect();
+        if !entries.is_empty() {
+            self.journal.append_all(&entries)?;
+        }
+        for (trial, proposal) in proposals {
+            if self.ledger.proposal(*trial).is_none() {
+                self.ledger.propose(*trial, proposal.clone());
+            }
         }
         Ok(())
     }
 
-    /// Writes a training down that has ended.
-    pub(crate) fn end(&mut self, trial: u64, sample: usize, ended: TrainingOutcome) -> Result<(), Error> {
-        self.journal.append(&ended.entry(trial, sample))?;
-        self.fresh += 1;
-        self.ledger.end(trial, sample, ended);
-        match self.ledger.ended(trial, sample).and_then(|ended| row(&self.ledger, trial, sample, ended)) {
-            Some(row) => self.notebook.append(&row),
-            None => Ok(()),
+    /// Writes trainings down that have ended.
+    pub(crate) fn end(&mut self, ended: Vec<(u64, usize, TrainingOutcome)>) -> Result<(), Error> {
+        let entries: Vec<Entry> = ended.iter().map(|(trial, sample, ended)| ended.entry(*trial, *sample)).collect();
+        self.journal.append_all(&entries)?;
+        for (trial, sample, ended) in ended {
+            self.fresh += 1;
+            self.ledger.end(trial, sample, ended);
+            if let Some(row) =
+                self.ledger.ended(trial, sample).and_then(|ended| row(&self.ledger, trial, sample, ended))
+            {
+                self.notebook.append(&row)?;
+            }
         }
+        Ok(())
     }
 
     /// Puts the notebook's rows, which came as trainings ended, into the order of their trials and samples.

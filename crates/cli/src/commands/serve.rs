@@ -1,0 +1,124 @@
+//! `deepaug serve`: a study kept open for programs that ask and tell often.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use deepaug::{Error, Server};
+
+use crate::{args, output};
+
+/// Requests that are answered together at most.
+const BATCH: usize = 1000;
+
+/// Bytes of a request; no one needs a part of them.
+const MAX_LINE: u64 = 1 << 20;
+
+/// How often a server at a socket looks whether it is to stop.
+const PULSE: Duration = Duration::from_millis(100);
+
+/// A request, and where its answer goes.
+struct Asked {
+    line: String,
+    answer: Sender<String>,
+}
+
+pub(crate) fn run(args: &args::Serve) -> Result<(), Error> {
+    let mut server = Server::open(&args.study)?;
+    let (sender, requests) = channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    match &args.socket {
+        None => {
+            std::thread::spawn(move || serve(std::io::stdin(), std::io::stdout(), &sender));
+            work(&mut server, &requests, &stop);
+            Ok(())
+        }
+        Some(path) => {
+            super::stop_on_ctrl_c(stop.clone());
+            listen(path, sender)?;
+            output::note(format_args!("serving {} at {}; Ctrl-C ends it", args.study.display(), path.display()));
+            work(&mut server, &requests, &stop);
+            let _ = std::fs::remove_file(path);
+            Ok(())
+        }
+    }
+}
+
+/// Answers requests until nobody can send any, or it is to stop. What comes while others are answered is answered together.
+fn work(server: &mut Server, requests: &Receiver<Asked>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let first = match requests.recv_timeout(PULSE) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let all: Vec<Asked> = std::iter::once(first).chain(requests.try_iter().take(BATCH - 1)).collect();
+        let (lines, places): (Vec<String>, Vec<Sender<String>>) =
+            all.into_iter().map(|asked| (asked.line, asked.answer)).unzip();
+        for (answer, place) in server.answer(&lines).into_iter().zip(places) {
+            // Whoever has gone away wants no answer; what was told is kept.
+            let _ = place.send(answer);
+        }
+    }
+}
+
+/// Reads requests from one end and writes their answers to the other, in their order.
+fn serve(from: impl Read, mut to: impl Write + Send + 'static, requests: &Sender<Asked>) {
+    let (answer, answers) = channel::<String>();
+    let writer = std::thread::spawn(move || {
+        for line in answers {
+            if to.write_all(format!("{line}\n").as_bytes()).and_then(|()| to.flush()).is_err() {
+                return;
+            }
+        }
+    });
+    let mut from = BufReader::new(from);
+    loop {
+        let mut bytes = Vec::new();
+        match (&mut from).take(MAX_LINE).read_until(b'\n', &mut bytes) {
+            Ok(0) | Err(_) => break,
+            Ok(_) if bytes.len() as u64 == MAX_LINE && !bytes.ends_with(b"\n") => break,
+            Ok(_) => {}
+        }
+        let line = String::from_utf8_lossy(&bytes).trim().to_owned();
+        if !line.is_empty() && requests.send(Asked { line, answer: answer.clone() }).is_err() {
+            break;
+        }
+    }
+    drop(answer);
+    let _ = writer.join();
+}
+
+#[cfg(unix)]
+fn listen(path: &Path, requests: Sender<Asked>) -> Result<(), Error> {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    let failed = |source| Error::File { path: path.into(), source };
+    // What a server that was killed has left.
+    if path.exists()
+        && UnixStream::connect(path).is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let requests = requests.clone();
+            std::thread::spawn(move || {
+                if let Ok(to) = stream.try_clone() {
+                    serve(stream, to, &requests);
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn listen(path: &Path, _requests: Sender<Asked>) -> Result<(), Error> {
+    let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "sockets are for Unix; leave --socket out");
+    Err(Error::File { path: path.into(), source })
+}
