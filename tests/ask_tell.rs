@@ -300,3 +300,39 @@ fn a_server_answers_lines_on_its_input_and_at_a_socket() {
     server.kill().unwrap();
     server.wait().unwrap();
 }
+
+#[test]
+fn rewards_of_any_kind_are_said_as_they_were_told() {
+    for (kind, better, worse, gain, words) in [
+        ("loss", "58", "61", "-3.000 in loss (one seed) over none", "58.00    61.00"),
+        ("score", "61", "58", "+3.000 (one seed) over none", "61.00    58.00"),
+        ("accuracy", "0.61", "0.58", "+3.00 points (one seed) over none", "61.00 %  58.00 %"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        init(folder, &format!("method = \"random\"\nopt_samples = 1\nreward = \"{kind}\""));
+        ask(folder, &["--n", "3"]);
+        for (trial, reward) in [(0, worse), (1, worse), (2, better)] {
+            assert_eq!(tell(folder, trial, &["--reward", reward]).code, 0);
+        }
+        let run = deepaug(folder, &["notebook", "study"]);
+        assert!(run.stdout.contains(&format!("Use the policy of trial 2: {gain}")), "{kind}: {}", run.stdout);
+        assert!(run.stdout.contains(words), "{kind}: {}", run.stdout);
+        let told = |text: &str| text.parse::<f64>().unwrap();
+        let found: Value = serde_json::from_slice(&fs::read(folder.join("study/result.json")).unwrap()).unwrap();
+        assert_eq!(found["best"]["reward"], told(better));
+        assert_eq!(rows(&folder.join("study/notebook.csv"))[2]["mean_late_val_acc"], better);
+        let run = deepaug(folder, &["inspect", "study", "--json"]);
+        let inspected: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(
+            (&inspected["ranked"][0]["trial"], &inspected["ranked"][0]["reward"]),
+            (&2.into(), &told(better).into())
+        );
+        assert_eq!(deepaug(folder, &["report", "study"]).code, 0);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = support::small_config(folder.path(), "iters = 1\nreward = \"loss\"");
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert!(run.stderr.contains("reward: must be \"accuracy\""), "{}", run.stderr);
+}

@@ -289,3 +289,28 @@ fn a_full_disk_stops_a_study_and_more_space_lets_it_go_on() {
     assert_eq!(resumed.code, 0, "{}", resumed.stderr);
     assert_eq!(notebook.unwrap(), finished(folder.path(), &config, "whole"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+fn a_study_that_cannot_be_made_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=8k", "tmpfs"]).arg(&disk).stderr(Stdio::null());
+    if !mount.status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: only root can mount the small file system that this test fills");
+        return;
+    }
+    let config = small_config(folder.path(), "iters = 1");
+    let made = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "disk/study"]);
+    let asked = deepaug(folder.path(), &["init", "--config", &config, "--study", "disk/asked"]);
+    let left: Vec<_> = fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    Command::new("umount").arg(&disk).status().unwrap();
+    for run in [made, asked] {
+        assert_eq!(run.code, 7, "{}", run.stderr);
+        assert!(run.stderr.contains("No space left on device"), "{}", run.stderr);
+    }
+    assert!(left.is_empty(), "{left:?}");
+}

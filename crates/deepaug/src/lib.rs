@@ -45,7 +45,8 @@ pub use bench::{ChildBench, ChildSpeed, OpBench, OpSpeed};
 pub use config::auto::Auto;
 pub use config::colour::Colour;
 pub use config::{
-    AugmentMode, Child, Config, EarlyStopping, EpochSize, Holdout, OverfitMeasure, Portion, SearchSpace, Sizes,
+    AugmentMode, Child, Config, EarlyStopping, EpochSize, Holdout, OverfitMeasure, Portion, RewardKind, SearchSpace,
+    Sizes,
 };
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{Online, Op, Policy, Published, RangeTable, Step, SubPolicy};

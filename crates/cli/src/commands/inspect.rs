@@ -1,7 +1,7 @@
 //! `deepaug inspect`.
 
 use deepaug::inspect::{Importance, Level, LevelValue, OpEffect};
-use deepaug::{Error, Gain, Inspection};
+use deepaug::{Error, Gain, Inspection, RewardKind};
 
 use crate::args::By;
 use crate::{args, output};
@@ -25,8 +25,8 @@ pub(crate) fn run(args: &args::Inspect) -> Result<(), Error> {
         describe(&found);
         match args.by {
             None | Some(By::Policy) => policies(&found, args.top),
-            Some(By::Op) => ops(&found.ops),
-            Some(By::Importance) => importance(&found.importance),
+            Some(By::Op) => ops(&found.ops, found.reward),
+            Some(By::Importance) => importance(&found.importance, found.reward),
         }
         course(&found);
         failures(&found);
@@ -45,15 +45,25 @@ fn describe(found: &Inspection) {
     output::line(format_args!("no policy: {reward:.4}{spread} ({samples} samples)"));
 }
 
+/// A gain, so that more is better: in points of accuracy, or as it is.
+fn scale(kind: RewardKind) -> impl Fn(f64) -> String {
+    move |gain: f64| match kind {
+        RewardKind::Accuracy => format!("{:+.2}", 100.0 * gain),
+        RewardKind::Score | RewardKind::Loss => format!("{gain:+.4}"),
+    }
+}
+
 fn policies(found: &Inspection, top: usize) {
-    output::line("\nrank  trial  reward  ± deviation  samples  gain, in points                  policy");
+    let scaled = scale(found.reward);
+    let of = if found.reward == RewardKind::Accuracy { "gain, in points" } else { "gain" };
+    output::line(format_args!("\nrank  trial  reward  ± deviation  samples  {of:<31}  policy"));
     for (index, trial) in found.ranked.iter().take(top).enumerate() {
         let deviation = trial.deviation.map(|deviation| format!("± {deviation:.4}")).unwrap_or_default();
         let gain = match (trial.confirmed, trial.increase) {
             (Some(Gain { mean, interval: Some((low, high)), .. }), _) => {
-                format!("{:+.2} ({:+.2} to {:+.2}), fresh", 100.0 * mean, 100.0 * low, 100.0 * high)
+                format!("{} ({} to {}), fresh", scaled(mean), scaled(low), scaled(high))
             }
-            (Some(gain), _) => format!("{:+.2}, fresh", 100.0 * gain.mean),
+            (Some(gain), _) => format!("{}, fresh", scaled(gain.mean)),
             (None, Some(increase)) => format!("{increase:+.2} in the search"),
             (None, None) => String::new(),
         };
@@ -66,14 +76,16 @@ fn policies(found: &Inspection, top: usize) {
     }
 }
 
-fn ops(ops: &[OpEffect]) {
-    output::line("\nop                         trials  mean    best    with it, in points     by magnitude");
+fn ops(ops: &[OpEffect], kind: RewardKind) {
+    let scaled = scale(kind);
+    let with = if kind == RewardKind::Accuracy { "with it, in points" } else { "gain with it" };
+    output::line(format_args!("\nop                         trials  mean    best    {with:<22} by magnitude"));
     for op in ops {
         let difference = match (op.difference, op.interval) {
             (Some(d), Some((low, high))) => {
-                format!("{:+.2} ({:+.2} to {:+.2})", 100.0 * d, 100.0 * low, 100.0 * high)
+                format!("{} ({} to {})", scaled(d), scaled(low), scaled(high))
             }
-            (Some(d), None) => format!("{:+.2}", 100.0 * d),
+            (Some(d), None) => scaled(d),
             (None, _) => String::new(),
         };
         let magnitude = match op.magnitude {
@@ -94,7 +106,7 @@ fn ops(ops: &[OpEffect]) {
 }
 
 /// Shares of what is predicted, and for each the values with the highest and the lowest reward.
-fn importance(importance: &[Importance]) {
+fn importance(importance: &[Importance], kind: RewardKind) {
     if importance.is_empty() {
         return output::line("\nToo few trials, or all of one reward: nothing has been learnt.");
     }
@@ -102,7 +114,8 @@ fn importance(importance: &[Importance]) {
         "\nshare   of                                      best value (reward predicted)             worst value",
     );
     for Importance { of, share, levels } in importance {
-        let by_reward = |a: &&Level, b: &&Level| a.reward.total_cmp(&b.reward);
+        let merit = |level: &Level| kind.merit(level.reward);
+        let by_reward = |a: &&Level, b: &&Level| merit(a).total_cmp(&merit(b));
         let show = |level: Option<&Level>| {
             let value = |level: &Level| match &level.value {
                 LevelValue::Number(number) => format!("{number:.2}"),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use deepaug::{Auto, Budget, Changes, Config, Error, Gain, SearchResult, Sizes, Study, Wanted};
+use deepaug::{Auto, Budget, Changes, Config, Error, Gain, RewardKind, SearchResult, Sizes, Study, Wanted};
 
 use crate::commands::data;
 use crate::progress::View;
@@ -81,11 +81,18 @@ fn shortened(policy: &str) -> String {
 
 pub(super) fn print(result: &SearchResult) {
     output::line(format_args!("\n{}\n{}", result.answer, result.verdict));
-    output::line("\nrank  trial  accuracy     none  gain over no policy");
+    let (what, whose) = match result.reward {
+        RewardKind::Accuracy => ("accuracy", "Accuracies are of validation images, equal seeds beside one another."),
+        RewardKind::Score => ("   score", "Scores are as they were told, equal samples beside one another."),
+        RewardKind::Loss => {
+            ("    loss", "Losses are as they were told, less is better, equal samples beside one another.")
+        }
+    };
+    output::line(format_args!("\nrank  trial  {what}     none  gain over no policy"));
     for (index, candidate) in result.top.iter().take(SHOWN).enumerate() {
         let shown = |gain: &Gain, of: &str| {
-            let [accuracy, none] = gain.percents().unwrap_or([f64::NAN; 2]);
-            format!("{accuracy:>6.2} %  {none:>5.2} %  {gain}, {of}")
+            let [own, none] = gain.rewards().unwrap_or_default();
+            format!("{own:>8}  {none:>7}  {gain}, {of}")
         };
         let gain = match (&candidate.fresh_gain, &candidate.search_gain) {
             (Some(gain), _) => shown(gain, "fresh seeds"),
@@ -107,7 +114,7 @@ pub(super) fn print(result: &SearchResult) {
         output::line(format_args!("{} trainings failed; journal.jsonl says why.", result.failed));
     }
     output::line(format_args!(
-        "Accuracies are of validation images, equal seeds beside one another. The study is {}: best_policy.json, top_policies.csv and more.",
+        "{whose} The study is {}: best_policy.json, top_policies.csv and more.",
         result.study.display()
     ));
 }

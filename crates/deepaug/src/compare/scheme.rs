@@ -195,7 +195,7 @@ fn together(mut policies: Vec<Policy>) -> Policy {
 }
 
 fn random_policies(config: &Config, count: usize) -> Result<Vec<Policy>, SpaceError> {
-    let policy_space = PolicySpace::new(config);
+    let policy_space = PolicySpace::of(config);
     let space = policy_space.space()?;
     let mut rng = ChaCha8Rng::seed_from_u64(derive(config.seed, Purpose::RandomPolicies, 0));
     Ok((0..count).map(|_| policy_space.decode(&space.sample(&mut rng))).collect())

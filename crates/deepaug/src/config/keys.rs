@@ -52,6 +52,11 @@ const KEYS: &[(&str, &str)] = &[
     ("iters", "Policies to try, besides trial 0 without one."),
     ("seed", "Decides everything random: the same seed, data and kind of device give the same notebook."),
     (
+        "reward",
+        "What is told of a trial where deepaug does not train: an \"accuracy\" in [0, 1], a \"score\", or a \"loss\", of which less is \
+         better.",
+    ),
+    (
         "opt_initial_points",
         "Policies tried before the first one that is proposed from what was learnt; of schemes, so many that need no search.",
     ),

@@ -123,6 +123,64 @@ pub enum SearchSpace {
     Schemes,
 }
 
+/// What a reward is, in a study whose trials are judged elsewhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RewardKind {
+    /// An accuracy in [0, 1], said in percent.
+    #[default]
+    Accuracy,
+    /// A number of any size; more is better.
+    Score,
+    /// A number of any size; less is better.
+    Loss,
+}
+
+impl RewardKind {
+    /// From a reward as it is told to one of which more is better, and back.
+    pub fn merit(self, told: f64) -> f64 {
+        match self {
+            Self::Accuracy | Self::Score => told,
+            Self::Loss => -told,
+        }
+    }
+
+    /// A reward as people read it.
+    pub fn words(self, merit: f64) -> String {
+        match self {
+            Self::Accuracy => format!("{:.2} %", 100.0 * merit),
+            Self::Score | Self::Loss => number(self.merit(merit)),
+        }
+    }
+
+    /// A difference of two rewards, in their own direction: that of losses is negative where it is a gain.
+    pub fn difference(self, gain: f64) -> String {
+        match self {
+            Self::Accuracy => format!("{:+.2}", 100.0 * gain),
+            Self::Score | Self::Loss => signed(self.merit(gain)),
+        }
+    }
+
+    /// What follows a difference, with a space before it.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Accuracy => " points",
+            Self::Score => "",
+            Self::Loss => " in loss",
+        }
+    }
+}
+
+/// To about four digits, whatever the size.
+fn number(value: f64) -> String {
+    let digits = (3.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 9.0) as usize;
+    format!("{value:.digits$}")
+}
+
+fn signed(value: f64) -> String {
+    if value < 0.0 { number(value) } else { format!("+{}", number(value)) }
+}
+
 /// Which images judge a policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -183,6 +241,7 @@ pub struct Config {
     pub method: Method,
     pub iters: u64,
     pub seed: u64,
+    pub reward: RewardKind,
     pub opt_initial_points: usize,
     pub opt_samples: usize,
     pub opt_last_n_epochs: usize,
@@ -273,6 +332,7 @@ impl Default for Config {
             method: Method::BayesianOptimization,
             iters: 300,
             seed: 0,
+            reward: RewardKind::Accuracy,
             opt_initial_points: 10,
             opt_samples: 3,
             opt_last_n_epochs: 3,
@@ -526,6 +586,10 @@ impl Config {
             values.retain(|key, _| !FREE_KEYS.contains(&key.as_str()));
             // The journal knows the images themselves; where they lie may change.
             values.remove("data");
+            // Studies of versions that did not know it have this.
+            if self.reward == RewardKind::Accuracy {
+                values.remove("reward");
+            }
         }
         values
     }

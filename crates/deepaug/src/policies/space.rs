@@ -5,6 +5,7 @@ use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value};
 
 use crate::config::{Config, Portion, SearchSpace};
+use crate::error::ConfigError;
 use crate::policies::schemes::{FreeScheme, Schemes};
 
 /// The least share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has measured, and
@@ -12,6 +13,14 @@ use crate::policies::schemes::{FreeScheme, Schemes};
 const MIN_PORTION: f64 = 0.1;
 
 /// Translates between [`Policy`] and [`Point`] for one configuration.
+///
+/// ```
+/// use deepaug::{Config, PolicySpace};
+///
+/// assert!(PolicySpace::new(&Config::default()).is_ok());
+/// let error = PolicySpace::new(&Config { ops: Vec::new(), ..Config::default() }).unwrap_err();
+/// assert_eq!(error.to_string(), "ops: must leave at least one op");
+/// ```
 #[derive(Debug, Clone)]
 pub struct PolicySpace {
     ops: Vec<Op>,
@@ -35,8 +44,17 @@ pub(crate) struct Proposal {
 }
 
 impl PolicySpace {
-    /// The codec of a configuration.
-    pub fn new(config: &Config) -> Self {
+    /// The space of a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key of a configuration that makes no sense.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self::of(config))
+    }
+
+    /// The space of a configuration that has been checked.
+    pub(crate) fn of(config: &Config) -> Self {
         let schemes = (config.space == SearchSpace::Schemes).then(|| Schemes::new(&config.ops));
         let none = FreeScheme {
             name: "none".into(),
@@ -193,7 +211,7 @@ mod tests {
     proptest! {
         #[test]
         fn points_become_policies_of_the_configured_shape(config in configs(), seed: u64) {
-            let policy_space = PolicySpace::new(&config);
+            let policy_space = PolicySpace::of(&config);
             let space = policy_space.space().unwrap();
             let point = space.sample(&mut ChaCha8Rng::seed_from_u64(seed));
             let policy = policy_space.decode(&point);

@@ -8,6 +8,7 @@ use deepaug_augmenter::{Policy, SubPolicy};
 use deepaug_controller::Point;
 use serde::{Deserialize, Serialize};
 
+use crate::config::RewardKind;
 use crate::reward::Reward;
 use crate::statistics::Paired;
 
@@ -26,6 +27,13 @@ pub struct Gain {
     /// The mean accuracy of the baseline in those pairs; absent in results of older versions.
     #[serde(default)]
     pub baseline: Option<f64>,
+    /// What rewards are.
+    #[serde(default, skip_serializing_if = "is_accuracy")]
+    pub kind: RewardKind,
+}
+
+fn is_accuracy(kind: &RewardKind) -> bool {
+    *kind == RewardKind::Accuracy
 }
 
 impl Gain {
@@ -35,26 +43,40 @@ impl Gain {
         let Paired { mean, interval, pairs, .. } = Paired::of_several(accuracies, baseline, comparisons)?;
         let of_pairs: Vec<Option<f64>> =
             accuracies.iter().zip(baseline).map(|(accuracy, &base)| accuracy.and(base)).collect();
-        Some(Self { mean, interval, pairs, baseline: mean_of_present(&of_pairs) })
+        Some(Self { mean, interval, pairs, baseline: mean_of_present(&of_pairs), kind: RewardKind::Accuracy })
     }
 
-    /// The accuracies that the gain is the difference of, its own and the baseline's, in percent to two digits, so that the three
-    /// add up as they are shown.
-    pub fn percents(&self) -> Option<[f64; 2]> {
-        let shown = |share: f64| (10_000.0 * share).round() / 100.0;
-        self.baseline.map(|baseline| [shown(baseline) + shown(self.mean), shown(baseline)])
+    /// The same for rewards of another kind.
+    pub fn of(self, kind: RewardKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The rewards that the gain is the difference of, its own and the baseline's, as people read them: those in percent add up as
+    /// they are shown.
+    pub fn rewards(&self) -> Option<[String; 2]> {
+        let shown = |share: f64| (10_000.0 * share).round() / 10_000.0;
+        let baseline = self.baseline?;
+        let own = match self.kind {
+            RewardKind::Accuracy => shown(baseline) + shown(self.mean),
+            RewardKind::Score | RewardKind::Loss => baseline + self.mean,
+        };
+        Some([self.kind.words(own), self.kind.words(baseline)])
     }
 }
 
 impl fmt::Display for Gain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:+.2} points", 100.0 * self.mean)?;
-        match self.interval {
+        let Self { mean, interval, pairs, kind, .. } = *self;
+        write!(f, "{}{}", kind.difference(mean), kind.unit())?;
+        match interval {
             Some((low, high)) => {
-                write!(f, " (95 %: {:+.2} to {:+.2}, {} seeds)", 100.0 * low, 100.0 * high, self.pairs)
+                // The ends of losses change places.
+                let ends = if kind == RewardKind::Loss { [high, low] } else { [low, high] };
+                let [low, high] = ends.map(|end| kind.difference(end));
+                write!(f, " (95 %: {low} to {high}, {pairs} seeds)")
             }
-            None if self.pairs == 1 => write!(f, " (one seed)"),
-            None => write!(f, " (the same with each of {} seeds, too few for an interval)", self.pairs),
+            None if pairs == 1 => write!(f, " (one seed)"),
+            None => write!(f, " (the same with each of {pairs} seeds, too few for an interval)"),
         }
     }
 }

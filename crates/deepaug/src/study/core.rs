@@ -79,7 +79,7 @@ impl Core {
     fn of(config: &Config, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
         Ok(Self {
             folder: folder.into(),
-            policy_space: PolicySpace::new(config),
+            policy_space: PolicySpace::of(config),
             rungs: Rungs::new(config),
             searcher: searcher(config)?,
             recorder,

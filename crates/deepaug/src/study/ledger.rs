@@ -7,7 +7,7 @@ use deepaug_augmenter::Policy;
 use deepaug_child_model::{EpochRecord, History};
 
 use crate::config::Config;
-use crate::config::OverfitMeasure;
+use crate::config::{OverfitMeasure, RewardKind};
 use crate::policies::space::Proposal;
 use crate::reward::{Reward, reward};
 use crate::study::candidate::{Candidate, mean_reward};
@@ -70,6 +70,7 @@ pub(crate) struct Ledger {
     samples: usize,
     epochs: usize,
     last_n_epochs: usize,
+    kind: RewardKind,
     measure: OverfitMeasure,
     tolerance: f64,
     proposed: BTreeMap<u64, Proposal>,
@@ -86,6 +87,7 @@ impl Ledger {
             samples: config.opt_samples,
             epochs: config.epochs(),
             last_n_epochs: config.opt_last_n_epochs,
+            kind: config.reward,
             measure: config.overfit_measure,
             tolerance: config.overfit_tolerance,
             proposed: BTreeMap::new(),
@@ -171,14 +173,20 @@ impl Ledger {
         if sample < self.samples { "search" } else { "confirm" }
     }
 
-    /// What a training was worth; none if it failed.
+    /// What rewards are.
+    pub(crate) fn kind(&self) -> RewardKind {
+        self.kind
+    }
+
+    /// What a training was worth, so that more is better; none if it failed.
     pub(crate) fn worth(&self, ended: &TrainingOutcome) -> Option<Reward> {
         match ended {
             TrainingOutcome::Trained { history, .. } => {
                 Some(reward(&history.epochs, self.last_n_epochs, self.measure, self.tolerance))
             }
             TrainingOutcome::Reported { told: ReportedOutcome::Reward(value), .. } => {
-                Some(Reward { value: *value, overfitted: false, top_k: *value })
+                let value = self.kind.merit(*value);
+                Some(Reward { value, overfitted: false, top_k: value })
             }
             TrainingOutcome::Failed { .. } | TrainingOutcome::Reported { .. } => None,
         }

@@ -29,7 +29,7 @@ use deepaug_dataset::{Dataset, Sample, Split};
 
 use crate::config::EarlyStopping;
 use crate::config::auto::Auto;
-use crate::config::{Config, Sizes};
+use crate::config::{Config, RewardKind, Sizes};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Executor, Local, Report, run_all};
 use crate::files::write_whole;
@@ -117,6 +117,11 @@ impl Study {
         out: Option<&Path>,
         wanted: Wanted,
     ) -> Result<Self, Error> {
+        if config.reward != RewardKind::Accuracy {
+            let why =
+                "reward: must be \"accuracy\" where deepaug trains; a study of deepaug init is told what you like";
+            return Err(ConfigError::new(why).into());
+        }
         // A study stays on the kind of device it began on, and can be resumed from any folder.
         config.device = if child.device_kind() == "wgpu" { DeviceChoice::Wgpu } else { DeviceChoice::Cpu };
         if Sample::named(&config.data).is_none()

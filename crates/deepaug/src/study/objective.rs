@@ -41,8 +41,9 @@ impl Objective {
     /// copied.
     ///
     /// # Errors
-    /// [`Error`], when other parts cannot be drawn for other samples.
+    /// [`Error`]: a configuration that makes no sense, or other parts that cannot be drawn for other samples.
     pub fn new(config: &Config, dataset: &Dataset, split: &Split, child: Arc<dyn ChildModel>) -> Result<Self, Error> {
+        config.validate()?;
         Ok(Self {
             fingerprint: fingerprint(dataset),
             images: Arc::new(StudyImages {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, RewardKind};
 use crate::error::Error;
 use crate::policies::space::Proposal;
+use crate::reward::Reward;
 use crate::study::journal::{Entry, Journal};
 use crate::study::ledger::{Ledger, TrainingOutcome};
 use crate::study::notebook::{Notebook, Row};
@@ -93,5 +94,16 @@ fn rows(ledger: &Ledger) -> impl Iterator<Item = Row<'_>> {
 
 fn row<'a>(ledger: &'a Ledger, trial: u64, sample: usize, ended: &'a TrainingOutcome) -> Option<Row<'a>> {
     let proposal = ledger.proposal(trial)?;
-    Some(Row { trial, proposal, sample, phase: ledger.phase(sample), reward: ledger.worth(ended), ended })
+    Some(Row {
+        trial,
+        proposal,
+        sample,
+        phase: ledger.phase(sample),
+        reward: ledger.worth(ended).map(|worth| as_told(worth, ledger.kind())),
+        ended,
+    })
+}
+
+fn as_told(worth: Reward, kind: RewardKind) -> Reward {
+    Reward { value: kind.merit(worth.value), top_k: kind.merit(worth.top_k), ..worth }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use deepaug_augmenter::Policy;
 use serde::{Deserialize, Serialize};
 
+use crate::config::RewardKind;
 use crate::error::Error;
 use crate::files::{write_json, write_whole};
 use crate::layout;
@@ -123,6 +124,8 @@ pub struct SearchResult {
     pub epochs_spared: usize,
     /// What ended the search, where that is known.
     pub ended_by: Option<Termination>,
+    /// What rewards are. Those of candidates are as they were told; of gains, more is better.
+    pub reward: RewardKind,
 }
 
 /// How many policies a result lists, as DeepAugment does.
@@ -156,6 +159,7 @@ impl SearchResult {
             epochs,
             epochs_spared,
             ended_by,
+            reward: ledger.kind(),
         }
         .ranked(others.collect())
     }
@@ -165,7 +169,9 @@ impl SearchResult {
         let baseline = &self.baseline;
         let confirmed = others.iter().filter(|candidate| !candidate.fresh.is_empty()).count();
         for candidate in &mut others {
-            let gain = |samples: &[_], base: &[_], n| Gain::paired(&accuracies(samples), &accuracies(base), n);
+            let gain = |samples: &[_], base: &[_], n| {
+                Some(Gain::paired(&accuracies(samples), &accuracies(base), n)?.of(self.reward))
+            };
             candidate.search_gain = gain(&candidate.samples, &baseline.samples, 1);
             candidate.fresh_gain = gain(&candidate.fresh, &baseline.fresh, confirmed);
         }
@@ -179,11 +185,25 @@ impl SearchResult {
             self.advice = if self.best.scheme.is_some() { Advice::Free } else { Advice::Policy };
         }
         if let Some(free) = self.free.as_ref().filter(|free| free.trial != self.best.trial) {
-            self.gain_over_free = Gain::paired(&accuracies(&self.best.fresh), &accuracies(&free.fresh), confirmed);
+            let gain = Gain::paired(&accuracies(&self.best.fresh), &accuracies(&free.fresh), confirmed);
+            self.gain_over_free = gain.map(|gain| gain.of(self.reward));
         }
         self.top = others;
         self.answer = self.answer();
-        Some(self)
+        Some(self.with_rewards_as_told())
+    }
+
+    /// The same with the rewards of candidates as they were told.
+    fn with_rewards_as_told(mut self) -> Self {
+        let kind = self.reward;
+        let candidates = [&mut self.baseline, &mut self.best].into_iter().chain(&mut self.top).chain(&mut self.free);
+        for candidate in candidates.filter(|_| kind == RewardKind::Loss) {
+            candidate.reward = kind.merit(candidate.reward);
+            for reward in candidate.samples.iter_mut().chain(&mut candidate.fresh).flatten() {
+                (reward.value, reward.top_k) = (kind.merit(reward.value), kind.merit(reward.top_k));
+            }
+        }
+        self
     }
 
     /// The best policy's gain over none: on fresh seeds where there are some.
@@ -233,13 +253,16 @@ impl SearchResult {
         );
         table.write_record(&header).map_err(failed)?;
         for candidate in &self.top {
-            let points = |gain: f64| format!("{:.4}", 100.0 * gain);
+            let points = |gain: f64| match self.reward {
+                RewardKind::Accuracy => format!("{:.4}", 100.0 * gain),
+                RewardKind::Score | RewardKind::Loss => gain.to_string(),
+            };
             let mut cells = vec![candidate.trial.to_string()];
             cells.extend(op_cells(&candidate.policy));
             cells.extend(policy_cells(&candidate.policy, candidate.scheme.as_deref()));
             cells.extend([
                 candidate.reward.to_string(),
-                points(candidate.reward - self.baseline.reward),
+                points(self.reward.merit(candidate.reward - self.baseline.reward)),
                 candidate.samples.iter().flatten().count().to_string(),
                 mean_of_present(&accuracies(&candidate.fresh)).map(|reward| reward.to_string()).unwrap_or_default(),
                 candidate.fresh_gain.map(|gain| points(gain.mean)).unwrap_or_default(),
@@ -343,6 +366,7 @@ mod tests {
                 epochs: 9,
                 epochs_spared: 0,
                 ended_by: None,
+                reward: RewardKind::Accuracy,
             };
             found.ranked(others).unwrap()
         };
@@ -350,8 +374,8 @@ mod tests {
         assert_eq!(better.top.iter().map(|c| c.trial).collect::<Vec<_>>(), [2, 1, 3]);
         assert_eq!(better.verdict, Verdict::Better);
         assert!(better.answer.starts_with("Use the policy of trial 2: +10.33 points (95 %: "), "{}", better.answer);
-        let [accuracy, none] = better.best.fresh_gain.unwrap().percents().unwrap();
-        assert_eq!((format!("{accuracy:.2}"), format!("{none:.2}")), ("70.33".into(), "60.00".into()));
+        let [accuracy, none] = better.best.fresh_gain.unwrap().rewards().unwrap();
+        assert_eq!([accuracy, none], ["70.33 %", "60.00 %"]);
         assert_eq!(result(&[0.55, 0.75, 0.6]).verdict, Verdict::NoDifference);
         assert_eq!(result(&[0.4, 0.41, 0.39]).verdict, Verdict::Worse);
         assert_eq!(

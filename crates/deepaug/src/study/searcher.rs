@@ -14,7 +14,7 @@ const NEAR: usize = 5;
 
 /// The controller of a configuration.
 pub(crate) fn searcher(config: &Config) -> Result<Box<dyn Searcher>, Error> {
-    let space = PolicySpace::new(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
+    let space = PolicySpace::of(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
     let settings = match config.space {
         SearchSpace::Policies => Settings { initial_points: config.opt_initial_points, ..Settings::default() },
         SearchSpace::Schemes => Settings {

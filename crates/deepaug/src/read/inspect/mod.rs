@@ -16,7 +16,7 @@ pub use effects::{MagnitudeEffect, OpEffect};
 pub use importance::{Importance, Level};
 pub use table::{NamedPolicy, NamedStep, Sample, Shape};
 
-use crate::config::Config;
+use crate::config::{Config, RewardKind};
 use crate::error::Error;
 use crate::layout;
 use crate::statistics::{deviation, mean};
@@ -85,6 +85,8 @@ pub struct Inspection {
     /// The trainings themselves.
     #[serde(skip)]
     pub samples: Vec<Sample>,
+    /// What rewards are: these are as they were told; of gains and differences, more is better.
+    pub reward: RewardKind,
 }
 
 /// A training that failed.
@@ -105,7 +107,7 @@ impl Inspection {
     /// [`Error::Study`] names the columns that the file lacks, or the line and the cell that is wrong; [`Error::File`].
     pub fn read(path: &Path) -> Result<Self, Error> {
         if !path.is_dir() {
-            return Self::of(path);
+            return Self::of(path, RewardKind::Accuracy);
         }
         let frozen = path.join(layout::CONFIG);
         if !frozen.is_file() {
@@ -114,11 +116,16 @@ impl Inspection {
                 format!("neither a notebook nor the folder of a study: no {}", layout::CONFIG),
             ));
         }
-        Self::of(&path.join(Config::read(&frozen)?.notebook_path))
+        let config = Config::read(&frozen)?;
+        Self::of(&path.join(config.notebook_path), config.reward)
     }
 
-    fn of(path: &Path) -> Result<Self, Error> {
+    fn of(path: &Path, kind: RewardKind) -> Result<Self, Error> {
         let (shape, mut samples) = table::read(path)?;
+        // More is better, until all is known.
+        for reward in samples.iter_mut().flat_map(|sample| [&mut sample.reward, &mut sample.top_k]).flatten() {
+            *reward = kind.merit(*reward);
+        }
         // While a study runs, trainings are written as they end.
         samples.sort_by_key(|sample| (sample.trial, sample.sample));
         let mut trials: BTreeMap<u64, Trial> = BTreeMap::new();
@@ -152,9 +159,10 @@ impl Inspection {
         let course = course(&ranked);
         let confirmed = ranked.iter().filter(|trial| !trial.fresh.is_empty()).count();
         for trial in &mut ranked {
-            trial.increase = base.zip(trial.reward).map(|(base, reward)| 100.0 * (reward - base));
-            trial.confirmed =
-                baseline.as_ref().and_then(|baseline| Gain::paired(&trial.fresh, &baseline.fresh, confirmed));
+            let scale = if kind == RewardKind::Accuracy { 100.0 } else { 1.0 };
+            trial.increase = base.zip(trial.reward).map(|(base, reward)| scale * (reward - base));
+            let gain = baseline.as_ref().and_then(|baseline| Gain::paired(&trial.fresh, &baseline.fresh, confirmed));
+            trial.confirmed = gain.map(|gain| gain.of(kind));
         }
         let standing = |trial: &Trial| (trial.fresh.len(), trial.confirmed, trial.reward.unwrap_or(0.0));
         ranked.sort_by(|a, b| best_first(standing(a), standing(b)));
@@ -173,7 +181,38 @@ impl Inspection {
             ranked,
             course,
             samples,
-        })
+            reward: kind,
+        }
+        .with_rewards_as_told())
+    }
+
+    /// The same with rewards as they were told, and not so that more is better.
+    fn with_rewards_as_told(mut self) -> Self {
+        let kind = self.reward;
+        if kind != RewardKind::Loss {
+            return self;
+        }
+        let turn = |reward: &mut f64| *reward = kind.merit(*reward);
+        for trial in self.ranked.iter_mut().chain(&mut self.baseline) {
+            let all = trial.samples.iter_mut().chain(&mut trial.fresh).flatten();
+            all.chain(&mut trial.reward).for_each(turn);
+        }
+        self.course.iter_mut().for_each(|step| turn(&mut step.reward));
+        for op in &mut self.ops {
+            [&mut op.reward, &mut op.best]
+                .into_iter()
+                .chain(op.uses.iter_mut().map(|(_, reward)| reward))
+                .for_each(turn);
+            if let Some(magnitude) = &mut op.magnitude {
+                magnitude.rho = -magnitude.rho;
+            }
+        }
+        self.importance
+            .iter_mut()
+            .flat_map(|importance| &mut importance.levels)
+            .for_each(|level| turn(&mut level.reward));
+        self.samples.iter_mut().flat_map(|sample| [&mut sample.reward, &mut sample.top_k]).flatten().for_each(turn);
+        self
     }
 
     /// The best `top` trials as a table: the policy's columns as in the notebook, rewards, and their spread.

@@ -75,8 +75,8 @@ pub(super) fn facts(material: &Material) -> Markup {
 pub(super) fn policies(material: &Material) -> Markup {
     let Some(found) = &material.found else { return html! {} };
     let shown = |gain: &Gain, of: &str| {
-        let words = |[accuracy, none]: [f64; 2]| format!("{accuracy:.2} % beside {none:.2} % of none, ");
-        format!("{}{gain}, {of}", gain.percents().map(words).unwrap_or_default())
+        let words = |[own, none]: [String; 2]| format!("{own} beside {none} of none, ");
+        format!("{}{gain}, {of}", gain.rewards().map(words).unwrap_or_default())
     };
     let gain = |candidate: &Candidate| match (&candidate.fresh_gain, &candidate.search_gain) {
         (Some(gain), _) => shown(gain, "with fresh seeds"),
