@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::DeviceError;
+use crate::engine::backend::Backend;
 
 /// Which device is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,13 @@ pub enum DeviceChoice {
     Cpu,
     /// The GPU through wgpu; a software adapter counts, since it was asked for.
     Wgpu,
+}
+
+impl DeviceChoice {
+    /// What opens a device of a [kind](Device::kind) again.
+    pub fn of_kind(kind: &str) -> Self {
+        kind.parse().unwrap_or(Self::Cpu)
+    }
 }
 
 impl FromStr for DeviceChoice {
@@ -46,15 +54,9 @@ impl fmt::Display for DeviceChoice {
 /// A device that trainings can run on. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Device {
-    /// Absent for the CPU.
-    pub(crate) gpu: Option<Gpu>,
+    pub(crate) backend: Backend,
     name: String,
 }
-
-#[cfg(feature = "gpu")]
-pub(crate) type Gpu = burn::tensor::Device;
-#[cfg(not(feature = "gpu"))]
-pub(crate) type Gpu = std::convert::Infallible;
 
 impl Device {
     /// Opens the device that is wanted.
@@ -74,17 +76,17 @@ impl Device {
     }
 
     fn cpu() -> Self {
-        Self { gpu: None, name: "cpu".into() }
+        Self { backend: Backend::Cpu, name: "cpu".into() }
     }
 
     /// Whether trainings run on the CPU, one thread each.
     pub fn is_cpu(&self) -> bool {
-        self.gpu.is_none()
+        !self.backend.stacks()
     }
 
     /// `cpu`, or `wgpu` for any GPU: the kind whose histories are comparable bit for bit.
     pub fn kind(&self) -> &'static str {
-        if self.is_cpu() { "cpu" } else { "wgpu" }
+        self.backend.kind()
     }
 
     /// What people call it.
@@ -116,6 +118,7 @@ mod gpu {
     use burn::tensor::wgpu::wgpu;
 
     use super::{Adapter, Device};
+    use crate::engine::backend::Backend;
     use crate::engine::tensor::Tensors;
     use crate::parallel::catch_panic;
     use crate::self_check::check;
@@ -144,7 +147,7 @@ mod gpu {
             check(&engine, &exact).map_err(|why| TrainError::Device { why })
         })
         .map_err(|error| DeviceError::Wrong { name: name.clone(), why: error.to_string() })?;
-        Ok(Device { gpu: Some(inner), name })
+        Ok(Device { backend: Backend::Wgpu(inner), name })
     }
 
     pub(super) fn adapters() -> Vec<Adapter> {

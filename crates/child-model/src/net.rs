@@ -9,7 +9,8 @@ use std::time::Duration;
 use deepaug_augmenter::Copies;
 use ndarray::Array4;
 
-use crate::engine::cpu::Cpu;
+use crate::engine::Engine;
+use crate::engine::backend::Work;
 use crate::fit::{Fitted, Stack, accuracy, copies, fit};
 use crate::network::{Plan, Weights, note};
 use crate::{
@@ -109,13 +110,8 @@ impl Net {
     ) -> Result<Fitted, TrainError> {
         let weights = trainings.iter().map(|training| first_weights(plan, training)).collect::<Result<_, _>>()?;
         let stack = Stack { plan, trainings, weights };
-        match &self.device.gpu {
-            None => fit(&Cpu, stack, copies, false, on_epoch),
-            #[cfg(feature = "gpu")]
-            Some(device) => fit(&crate::engine::tensor::Tensors::new(device.clone()), stack, copies, true, on_epoch),
-            #[cfg(not(feature = "gpu"))]
-            Some(never) => match *never {},
-        }
+        let ahead = self.device.backend.stacks();
+        self.device.backend.run(Fit { stack, copies, ahead, on_epoch })
     }
 
     fn one(
@@ -145,16 +141,7 @@ impl Net {
         others
             .map(|images| {
                 let set = TrainingSet { validation_images: images.view(), ..training.set.view() };
-                match &self.device.gpu {
-                    None => accuracy(&Cpu, &plan, &weights, &set, settings),
-                    #[cfg(feature = "gpu")]
-                    Some(device) => {
-                        let engine = crate::engine::tensor::Tensors::new(device.clone());
-                        accuracy(&engine, &plan, &weights, &set, settings)
-                    }
-                    #[cfg(not(feature = "gpu"))]
-                    Some(never) => match *never {},
-                }
+                self.device.backend.run(Accuracy { plan: &plan, weights: &weights, set: &set, settings })
             })
             .collect()
     }
@@ -216,6 +203,38 @@ impl Net {
                 Ok(self.stack(&plan, &trainings[range.clone()], made, &on_epoch)?.histories)
             })
         })
+    }
+}
+
+/// A stack to be trained.
+struct Fit<'a, 't> {
+    stack: Stack<'a, 't>,
+    copies: Vec<Copies>,
+    ahead: bool,
+    on_epoch: &'a dyn Fn(usize, &EpochRecord) -> bool,
+}
+
+impl Work for Fit<'_, '_> {
+    type Output = Result<Fitted, TrainError>;
+
+    fn on<E: Engine>(self, engine: &E) -> Self::Output {
+        fit(engine, self.stack, self.copies, self.ahead, self.on_epoch)
+    }
+}
+
+/// A net to be measured.
+struct Accuracy<'a> {
+    plan: &'a Plan,
+    weights: &'a Weights,
+    set: &'a TrainingSet<'a>,
+    settings: &'a Settings,
+}
+
+impl Work for Accuracy<'_> {
+    type Output = Result<f64, TrainError>;
+
+    fn on<E: Engine>(self, engine: &E) -> Self::Output {
+        accuracy(engine, self.plan, self.weights, self.set, self.settings)
     }
 }
 
@@ -371,6 +390,7 @@ mod tests {
 
     use super::*;
     use crate::TrainingSet;
+    use crate::engine::cpu::Cpu;
 
     #[derive(Default)]
     struct Log(Mutex<Vec<String>>);

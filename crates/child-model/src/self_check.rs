@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::engine::cpu::Cpu;
-use crate::engine::tensor::Tensors;
 use crate::engine::{Batch, Choices, Engine, lowbias32};
 use crate::geometry::{Activation, Padding};
 use crate::network::{Layer, Network, Plan, Training};
@@ -20,7 +19,7 @@ const TOLERANCE: f64 = 0.02;
 ///
 /// # Errors
 /// What differs.
-pub(crate) fn check(engine: &Tensors, name: &str) -> Result<(), String> {
+pub(crate) fn check<E: Engine>(engine: &E, name: &str) -> Result<(), String> {
     let key = format!("{name}, deepaug {}", env!("CARGO_PKG_VERSION"));
     let path = cache();
     let mut known = path.as_ref().map(read).unwrap_or_default();
@@ -59,7 +58,7 @@ fn write(path: &PathBuf, known: &Known) -> std::io::Result<()> {
     std::fs::rename(unfinished, path)
 }
 
-fn compare(engine: &Tensors) -> Result<(), String> {
+fn compare<E: Engine>(engine: &E) -> Result<(), String> {
     let plan = Plan::new(&layers(), [12, 12, 3], 5)?;
     let (ours, theirs) = (step(&plan, &Cpu)?, step(&plan, engine)?);
     for ((what, ours), (_, theirs)) in ours.iter().zip(&theirs) {
@@ -119,6 +118,6 @@ mod tests {
 
     #[test]
     fn a_right_engine_passes() {
-        assert_eq!(compare(&Tensors::new(burn::tensor::Device::flex())), Ok(()));
+        assert_eq!(compare(&crate::engine::tensor::Tensors::new(burn::tensor::Device::flex())), Ok(()));
     }
 }

@@ -4,6 +4,7 @@
 //! Everything is for K children at once, which share their shapes and nothing else: activations are
 //! `[K, B, height, width, channels]`, parameters `[K, ...]`, and every launch on a GPU serves all of them.
 
+pub(crate) mod backend;
 pub(crate) mod cpu;
 #[cfg(feature = "gpu")]
 pub(crate) mod tensor;

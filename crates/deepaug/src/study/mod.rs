@@ -123,7 +123,7 @@ impl Study {
             return Err(ConfigError::new(why).into());
         }
         // A study stays on the kind of device it began on, and can be resumed from any folder.
-        config.device = if child.device_kind() == "wgpu" { DeviceChoice::Wgpu } else { DeviceChoice::Cpu };
+        config.device = DeviceChoice::of_kind(child.device_kind());
         if Sample::named(&config.data).is_none()
             && let Ok(path) = Path::new(&config.data).canonicalize()
         {
