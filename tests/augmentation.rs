@@ -266,7 +266,8 @@ fn the_verb_writes_what_the_library_makes() {
     let written = |seed: u64| {
         let out = folder.path().join("out");
         let policies = vec![policy.clone()];
-        let apply = deepaug::Apply { policies, rounds: 1, one_each: false, originals: false, seed };
+        let apply =
+            deepaug::Apply { policies, rounds: 1, application: deepaug::Application::Once, originals: false, seed };
         apply.run(&folder.path().join("in"), &out, &|_, _| true).unwrap();
         let paths = files.iter().map(|(path, _)| path.replace("/in/", "/out/").replace(".png", "-aug1a.png"));
         let written: Vec<_> = paths.map(|path| pixels(Path::new(&path))).collect();

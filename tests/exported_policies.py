@@ -7,7 +7,8 @@
 - the functions of the modules with given numbers, and ops of which nothing is drawn: equal pixels (see `tolerance`);
 - all other ops, at two magnitudes under every table: the means of six measures over some hundred draws agree within five
   standard errors of their difference, the standard deviations within 15 %;
-- that the class augments the share of the images that `chance` says, and steps the share of their probability.
+- that the class augments the share of the images that `chance` says, and steps the share of their probability;
+- that what finishes every image shifts, mirrors and covers as evenly as it says.
 """
 
 import importlib.util
@@ -243,6 +244,41 @@ def check_chances(image):
     LIBRARY.extras(module, image)
 
 
+def check_finish(image, n=2000):
+    """Where each image has been shifted to, whether it is mirrored, and whether inverted before, is read off its middle."""
+    rows, columns = image.shape[:2]
+    margin = int(0.1 * min(rows, columns) + 0.5)
+    middle = np.s_[margin : rows - margin, margin : columns - margin]
+    found = []
+    for made in LIBRARY.augmented(load("finished"), [image] * n):
+        for inverted in (False, True):
+            before = 255 - image if inverted else image
+            for mirrored in (False, True):
+                back = made[:, ::-1] if mirrored else made
+                # A margin that came in is black, and a mirror image of what was shifted.
+                for x in range(-margin, margin + 1):
+                    for y in range(-margin, margin + 1):
+                        there = before[margin - y : rows - margin - y, margin - x : columns - margin - x]
+                        if np.array_equal(back[middle], there):
+                            found.append((inverted, mirrored, x, y))
+    check(len(found) == n, f"finished: {len(found)} of {n} images are what they should be")
+    if len(found) != n:
+        return
+    inverted, mirrored, x, y = np.array(found).T
+    for name, share, p in [("inverted", inverted.mean(), 0.25), ("mirrored", mirrored.mean(), 0.5)]:
+        check(abs(share - p) < 5 * np.sqrt(p * (1 - p) / n), f"finished: {share:.3f} {name}, expected {p}")
+    for name, shifts in [("x", x), ("y", y)]:
+        shares = np.bincount(shifts + margin, minlength=2 * margin + 1) / n
+        p = 1 / (2 * margin + 1)
+        check(np.all(np.abs(shares - p) < 5 * np.sqrt(p * (1 - p) / n)), f"finished: shifts along {name} {shares}")
+    side = int(0.25 * min(rows, columns) + 0.5)
+    for made in LIBRARY.augmented(load("covered"), [image] * 200):
+        rows_off, columns_off = np.nonzero((made != image).any(-1))
+        height, width = np.ptp(rows_off) + 1, np.ptp(columns_off) + 1
+        check(side // 2 <= height <= side and side // 2 <= width <= side, f"covered: a square of {height} x {width}")
+        check((made[rows_off, columns_off] == 128).all(), "covered: grey")
+
+
 def main():
     cases = json.loads((FOLDER / "cases.json").read_text())
     images = {
@@ -251,6 +287,7 @@ def main():
     functions = check_functions(cases["kernels"], images)
     fixed, drawn = check_draws(cases["draws"], images["colour"], images["grey"])
     check_chances(images["colour"][3])
+    check_finish(images["colour"][3])
     print(f"{functions} calls of functions, {fixed} fixed and {drawn} random cases, {len(FAILURES)} failures")
     print("\n".join(FAILURES))
     sys.exit(1 if FAILURES else 0)

@@ -25,6 +25,7 @@
 //! - [`export`]: policies as code for other libraries.
 //! - [`policy`]: steps, sub-policies and policies, and their JSON form.
 //! - [`copies`]: applying a policy to a batch, in parallel and reproducibly.
+//! - [`application`]: how a policy is applied while a model trains.
 //! - [`online`]: images augmented one by one while a final model trains.
 //! - [`published`]: policies that need no search.
 //! - [`measure`]: how fast they are applied.
@@ -37,6 +38,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+pub mod application;
 pub mod copies;
 pub mod distribution;
 pub mod export;
@@ -51,6 +53,7 @@ pub mod selection;
 pub mod sheet;
 pub mod transform;
 
+pub use application::{Application, Augmentation};
 pub use copies::{Copies, CopySpec};
 pub use online::Online;
 pub use op::{Category, Op, UnknownOp};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ndarray::{Array4, ArrayView4};
+use ndarray::{Array4, ArrayView4, ArrayViewMut3};
 use rand::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
@@ -79,6 +79,18 @@ impl Online {
     /// With which probability an image gets a sub-policy of this policy.
     pub fn chance_of(&self, policy: &Policy) -> f64 {
         if policy.in_place { policy.portion } else { self.chance }
+    }
+
+    /// What comes after the sub-policy alone, on one image of height x width x channels: that of the index `source` under a seed.
+    pub fn finish_one(&self, mut image: ArrayViewMut3<'_, u8>, source: usize, seed: u64) {
+        let (height, width, channels) = image.dim();
+        if image.is_empty() {
+            return;
+        }
+        let mut pixels: Vec<u8> = image.iter().copied().collect();
+        let rng = &mut generator(seed, CopySpec { sub_policy: FINISH, source });
+        self.finish(&mut Image::new(&mut pixels, height, width, channels), rng);
+        image.iter_mut().zip(pixels).for_each(|(to, from)| *to = from);
     }
 
     fn finish(&self, image: &mut Image<'_>, rng: &mut Xoshiro256PlusPlus) {

@@ -5,13 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::application::{Application, Augmentation};
 use crate::{op::Op, ranges::RangeTable};
 
 /// The version of the JSON form that this crate writes for policies that draw one sub-policy and nothing after it.
 const FORMAT: u64 = 1;
 
 /// The version of the JSON form of all others; the newest that is read.
-const FORMAT_OF_DRAWS: u64 = 2;
+const FORMAT_2: u64 = 2;
 
 /// The most sub-policies that an image gets in a row.
 pub const MAX_DRAWS: usize = 10;
@@ -292,7 +293,7 @@ impl fmt::Display for Policy {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Json {
+pub(crate) struct Json {
     format: Format,
     ranges: RangeTable,
     portion: f64,
@@ -303,6 +304,8 @@ struct Json {
     always: SubPolicy,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     in_place: bool,
+    #[serde(default, skip_serializing_if = "Application::is_once")]
+    application: Application,
 }
 
 fn one() -> usize {
@@ -330,10 +333,26 @@ impl TryFrom<Json> for Policy {
 }
 
 impl From<Policy> for Json {
-    fn from(Policy { ranges, portion, sub_policies, draws, always, in_place }: Policy) -> Self {
-        let is_first = is_one(&draws) && is_unchanged(&always) && !in_place;
-        let format = Format(if is_first { FORMAT } else { FORMAT_OF_DRAWS });
-        Self { format, ranges, portion, sub_policies, draws, always, in_place }
+    fn from(policy: Policy) -> Self {
+        Augmentation { policy, application: Application::Once }.into()
+    }
+}
+
+impl TryFrom<Json> for Augmentation {
+    type Error = PolicyError;
+
+    fn try_from(json: Json) -> Result<Self, PolicyError> {
+        let application = json.application;
+        Ok(Self { policy: json.try_into()?, application })
+    }
+}
+
+impl From<Augmentation> for Json {
+    fn from(Augmentation { policy, application }: Augmentation) -> Self {
+        let Policy { ranges, portion, sub_policies, draws, always, in_place } = policy;
+        let is_first = is_one(&draws) && is_unchanged(&always) && !in_place && application.is_once();
+        let format = Format(if is_first { FORMAT } else { FORMAT_2 });
+        Self { format, ranges, portion, sub_policies, draws, always, in_place, application }
     }
 }
 
@@ -349,11 +368,11 @@ impl Serialize for Format {
 impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u64::deserialize(deserializer)? {
-            format @ (FORMAT | FORMAT_OF_DRAWS) => Ok(Self(format)),
+            format @ (FORMAT | FORMAT_2) => Ok(Self(format)),
             0 => Err(de::Error::custom("format 0 does not exist; the first is 1")),
-            newer => Err(de::Error::custom(format_args!(
-                "format {newer} is newer than this program reads ({FORMAT_OF_DRAWS})"
-            ))),
+            newer => {
+                Err(de::Error::custom(format_args!("format {newer} is newer than this program reads ({FORMAT_2})")))
+            }
         }
     }
 }

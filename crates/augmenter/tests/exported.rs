@@ -15,7 +15,7 @@ use std::{
 };
 
 use deepaug_augmenter::{
-    Op, Policy, RangeTable, Step, SubPolicy,
+    Application, Online, Op, Policy, RangeTable, Step, SubPolicy,
     export::{Target, export},
     ops::{Image, affine, blur, colour, convolution, crop, enhance, flip, histogram, nearest},
 };
@@ -104,13 +104,23 @@ fn our_side() {
         Policy::none(RangeTable::Monotone),
     ];
     write_modules("several", &several);
+    let invert = policy(RangeTable::Monotone, 0.5, &[&[Step::new(Op::Invert, 1.0)]]);
+    let finish = Online { chance: 0.25, pad: 0.1, flip: true, cutout: 0.0 };
+    write_applied("finished", std::slice::from_ref(&invert), Application::Online(finish));
+    let cover = Online { chance: 0.0, pad: 0.0, flip: false, cutout: 0.25 };
+    write_applied("covered", &[invert], Application::Online(cover));
     let cases = json!({ "images": shapes, "kernels": kernels(&images), "draws": draws(&images[0].1, &images[1].1) });
     fs::write(folder().join("cases.json"), cases.to_string()).unwrap();
 }
 
 fn write_modules(name: &str, policies: &[Policy]) {
+    write_applied(name, policies, Application::Once);
+}
+
+fn write_applied(name: &str, policies: &[Policy], application: Application) {
     for target in [Target::Torchvision, Target::Albumentations, Target::Imgaug] {
-        fs::write(folder().join(format!("{name}_{target}.py")), export(policies, target).unwrap()).unwrap();
+        fs::write(folder().join(format!("{name}_{target}.py")), export(policies, application, target).unwrap())
+            .unwrap();
     }
 }
 

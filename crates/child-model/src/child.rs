@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Copies, Policy};
 use ndarray::ArrayView4;
+use rand::RngCore;
 
+use crate::rng::{Stream, generator};
 use crate::{EpochRecord, History, Settings, TrainError, parallel};
 
 /// The images a child learns from and is measured on. Images are u8 `[N, H, W, C]`, labels below `classes`.
@@ -44,6 +46,23 @@ pub struct Training<'a> {
     pub seed: u64,
     /// Weights to start from instead of fresh ones, as [`ChildModel::pretrain`] writes them.
     pub initial_weights: Option<&'a Path>,
+}
+
+impl Training<'_> {
+    /// The images that the policy makes for an epoch, counted from 0: to be learnt from beside the originals, or in their place, as
+    /// [`Application::keeps_originals`] of the settings says. Where they are made once, they are the same in every epoch.
+    ///
+    /// [`Application::keeps_originals`]: deepaug_augmenter::Application::keeps_originals
+    pub fn augmented(&self, epoch: usize) -> Copies {
+        let application = &self.settings.augment;
+        let seed_of_epoch = || {
+            let mut seeds = generator(self.seed, Stream::Augmentation);
+            (0..epoch).for_each(|_| _ = seeds.next_u64());
+            seeds.next_u64()
+        };
+        let seed = if application.is_once() { self.seed } else { seed_of_epoch() };
+        application.copies(self.policy, self.set.images, seed)
+    }
 }
 
 /// How many trainings a child model takes at once.

@@ -13,7 +13,7 @@ use crate::input::Input;
 use crate::network::{self, Network, Plan, Weights};
 use crate::rng::{Stream, generator};
 use crate::sampler::Sampler;
-use crate::{Augment, EpochRecord, History, Settings, TrainError, Training, TrainingSet};
+use crate::{EpochRecord, History, Settings, TrainError, Training, TrainingSet};
 
 /// Images evaluated at once, at most; about 100 keeps a batch's activations in cache (measured on two AVX-512 cores).
 const EVALUATION_BATCH: usize = 100;
@@ -31,27 +31,9 @@ pub(crate) struct Fitted {
     pub(crate) weights: Vec<Weights>,
 }
 
-/// The copies that a training's policy makes for an epoch, counted from 0.
-pub(crate) fn copies(training: &Training<'_>, epoch: usize) -> Copies {
-    let seed_of_epoch = || {
-        let mut seeds = generator(training.seed, Stream::Augmentation);
-        (0..epoch).for_each(|_| _ = seeds.next_u64());
-        seeds.next_u64()
-    };
-    let images = training.set.images;
-    match training.settings.augment {
-        Augment::Once => training.policy.copies(images, training.seed),
-        Augment::Epoch => training.policy.copies(images, seed_of_epoch()),
-        Augment::Online(online) => Copies {
-            sources: (0..images.dim().0).collect(),
-            images: online.images(training.policy, images, seed_of_epoch()),
-        },
-    }
-}
-
 /// The rows that are not learnt from, before those that are: the originals, where their copies take their place.
 fn skipped_originals(training: &Training<'_>) -> usize {
-    if matches!(training.settings.augment, Augment::Online(_)) { training.set.labels.len() } else { 0 }
+    if training.settings.augment.keeps_originals() { 0 } else { training.set.labels.len() }
 }
 
 /// Trains the stack. `on_epoch` is called for each child after each epoch and ends its training by returning false. With
@@ -109,8 +91,8 @@ pub(crate) fn fit<E: Engine>(
                 input,
             })
             .collect();
-        let next = (settings.augment != Augment::Once && epoch + 1 < settings.epochs)
-            .then_some(|| trainings.iter().map(|t| self::copies(t, epoch + 1)).collect::<Vec<_>>());
+        let next = (!settings.augment.is_once() && epoch + 1 < settings.epochs)
+            .then_some(|| trainings.iter().map(|t| t.augmented(epoch + 1)).collect::<Vec<_>>());
         let mut train = || {
             let data = engine.data(&rows);
             let plan_of_epoch = engine.plan(choices(&mut chance, settings, plan.dropouts, steps, images), batch);

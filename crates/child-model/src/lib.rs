@@ -70,4 +70,4 @@ pub use net::Net;
 pub use network::{KernelSize, Layer};
 pub use optimiser::{Optimiser, Rule, Schedule};
 pub use program::{Program, kill_programs};
-pub use settings::{Augment, Settings};
+pub use settings::Settings;

@@ -6,16 +6,16 @@ use std::sync::{Arc, OnceLock};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use deepaug_augmenter::Copies;
+use deepaug_augmenter::{Application, Copies};
 use ndarray::Array4;
 
 use crate::engine::Engine;
 use crate::engine::backend::Work;
-use crate::fit::{Fitted, Stack, accuracy, copies, fit};
+use crate::fit::{Fitted, Stack, accuracy, fit};
 use crate::network::{Plan, Weights, note};
 use crate::{
-    Augment, Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Settings, TrainError, Training,
-    TrainingSet, images_per_second, parallel,
+    Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Settings, TrainError, Training, TrainingSet,
+    images_per_second, parallel,
 };
 
 /// A net that is trained on a device.
@@ -86,7 +86,7 @@ impl Net {
         let settings = training.settings;
         let values: usize = plan.parameters.iter().map(|parameter| parameter.len()).sum();
         let copies = match settings.augment {
-            Augment::Online(_) => 1.0,
+            Application::Online(_) => 1.0,
             _ => training.policy.sub_policies.len() as f64 * training.policy.portion,
         };
         let images = training.set.images.len() as f64 * (1.0 + copies) + training.set.validation_images.len() as f64;
@@ -121,7 +121,7 @@ impl Net {
     ) -> Result<(History, Plan, Weights), TrainError> {
         let plan = self.plan(training)?;
         let on_epoch = |_: usize, record: &EpochRecord| on_epoch(record);
-        let mut fitted = self.stack(&plan, &[training], vec![copies(training, 0)], &on_epoch)?;
+        let mut fitted = self.stack(&plan, &[training], vec![training.augmented(0)], &on_epoch)?;
         let history = fitted.histories.remove(0)?;
         Ok((history, plan, fitted.weights.remove(0)))
     }
@@ -188,7 +188,7 @@ impl Net {
             Ok(size) => size,
             Err(error) => return vec![Err(error); trainings.len()],
         };
-        let make = |range: Range<usize>| trainings[range].iter().map(|training| copies(training, 0)).collect();
+        let make = |range: Range<usize>| trainings[range].iter().map(|training| training.augmented(0)).collect();
         std::thread::scope(|scope| {
             let mut ahead = None;
             in_stacks(trainings.len(), size, observer, |range, next| {
@@ -444,7 +444,7 @@ mod tests {
         let plan = model.plan([12, 12, 3], 3).unwrap();
         let fit = |trainings: &[&Training<'_>]| {
             let weights = trainings.iter().map(|t| plan.first_weights(t.seed)).collect();
-            let copies = trainings.iter().map(|t| copies(t, 0)).collect();
+            let copies = trainings.iter().map(|t| t.augmented(0)).collect();
             let fitted = fit(engine, Stack { plan: &plan, trainings, weights }, copies, false, &|_, _| true).unwrap();
             fitted.histories.into_iter().map(Result::unwrap).collect::<Vec<_>>()
         };

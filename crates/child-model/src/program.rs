@@ -11,11 +11,11 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Application, Policy};
 use ndarray::ArrayView4;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Augment, ChildModel, EpochRecord, History, TrainError, Training};
+use crate::{ChildModel, EpochRecord, History, TrainError, Training};
 
 /// The version of what is said between deepaug and the program.
 const FORMAT: u64 = 1;
@@ -136,7 +136,7 @@ impl ChildModel for Program {
 
     fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError> {
         let start = Instant::now();
-        if training.settings.augment != Augment::Once {
+        if training.settings.augment != Application::Once {
             return Err(failed(
                 "a program is given its augmented images once, before the first epoch; set augment to \"once\"",
             ));

@@ -1,23 +1,9 @@
 //! How children are trained.
 
-use deepaug_augmenter::Online;
+use deepaug_augmenter::Application;
 use serde::{Deserialize, Serialize};
 
 use crate::Optimiser;
-
-/// When the training images are augmented.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Augment {
-    /// Once, before the first epoch, as DeepAugment does.
-    #[default]
-    Once,
-    /// Afresh for every epoch.
-    Epoch,
-    /// Each image afresh for every epoch, in its own place instead of as copies beside the originals: how final models are
-    /// trained. The policy's portion has no say in it.
-    Online(Online),
-}
 
 /// What all trainings of a search share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,8 +23,8 @@ pub struct Settings {
     pub label_smoothing: f64,
     /// Images are mixed with others by shares from Beta(`mixup`, `mixup`) (Zhang et al. 2018); 0 for never.
     pub mixup: f64,
-    /// When images are augmented.
-    pub augment: Augment,
+    /// How the training's policy is applied.
+    pub augment: Application,
     /// Whether the mean of all values of the training images is taken out of what the net sees, and their deviation divided by.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standardize: bool,
@@ -57,7 +43,7 @@ impl Settings {
             optimiser,
             label_smoothing: 0.0,
             mixup: 0.0,
-            augment: Augment::Once,
+            augment: Application::Once,
             standardize: false,
             measured: 0,
         }

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::{Application, Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_child_model::{
-    Augment, ChildModel, EpochRecord, History, Model, Observer, Program, Settings, TrainError, Training, TrainingSet,
+    ChildModel, EpochRecord, History, Model, Observer, Program, Settings, TrainError, Training, TrainingSet,
 };
 use ndarray::Array4;
 
@@ -282,7 +282,7 @@ fn programs_are_told_to_use_one_core() {
 #[test]
 fn settings_that_a_program_cannot_follow_are_refused() {
     let mut toy = Toy::new(4, 1);
-    toy.settings.augment = Augment::Epoch;
+    toy.settings.augment = Application::Epoch;
     assert!(toy.train(&shell(EPOCH_1)).unwrap_err().to_string().contains("set augment to \"once\""));
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Mutex;
 
-use deepaug_augmenter::{Online, Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::{Application, Online, Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_child_model::{
-    Augment, ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer, Optimiser, Rule,
-    Schedule, Settings, TrainError, Training, TrainingSet,
+    ChildModel, Device, DeviceChoice, EpochRecord, History, Layer, Model, Net, Observer, Optimiser, Rule, Schedule,
+    Settings, TrainError, Training, TrainingSet,
 };
 use deepaug_dataset::{Dataset, Split, SplitSizes};
 use ndarray::{Array4, s};
@@ -210,8 +210,8 @@ fn optimisers_schedules_and_regularisation_learn() {
         optimiser(cosine),
         Settings { label_smoothing: 0.1, ..plain },
         Settings { mixup: 0.2, ..plain },
-        Settings { augment: Augment::Epoch, ..plain },
-        Settings { augment: Augment::Online(Online::STANDARD), ..plain },
+        Settings { augment: Application::Epoch, ..plain },
+        Settings { augment: Application::Online(Online::STANDARD), ..plain },
     ];
     let mut seen = Vec::new();
     for settings in &all {

@@ -49,11 +49,13 @@ pub use config::{
     Sizes,
 };
 pub use deepaug_augmenter::export::Target;
-pub use deepaug_augmenter::{Online, Op, Policy, Published, RangeTable, Step, SubPolicy};
+pub use deepaug_augmenter::{
+    Application, Augmentation, Copies, Online, Op, Policy, Published, RangeTable, Step, SubPolicy,
+};
 pub use deepaug_child_model::{
-    Activation, Adapter, Augment, Capacity, ChildModel, Device, DeviceChoice, EpochRecord, History, KernelSize, Layer,
-    Model, Net, Observer, Optimiser, Padding, Program, Rule, Schedule, Settings, TrainError, Training, TrainingSet,
-    adapters, kill_programs,
+    Activation, Adapter, Capacity, ChildModel, Device, DeviceChoice, EpochRecord, History, KernelSize, Layer, Model,
+    Net, Observer, Optimiser, Padding, Program, Rule, Schedule, Settings, TrainError, Training, TrainingSet, adapters,
+    kill_programs,
 };
 pub use deepaug_controller::Method;
 pub use deepaug_dataset::{

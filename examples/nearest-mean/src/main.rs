@@ -51,10 +51,20 @@ impl ChildModel for NearestMean {
 
     fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError> {
         let (start, set, settings) = (Instant::now(), &training.set, training.settings);
-        let copies = training.policy.copies(set.images, training.seed);
-        let images = concatenate![Axis(0), set.images, copies.images];
-        let labels: Vec<usize> =
-            set.labels.iter().copied().chain(copies.sources.iter().map(|&source| set.labels[source])).collect();
+        // Beside the images or in their place, once or every epoch: as the study applies its policies.
+        let application = &settings.augment;
+        let pool = |epoch: usize| {
+            let copies = training.augmented(epoch);
+            let copied = copies.sources.iter().map(|&source| set.labels[source]);
+            if application.keeps_originals() {
+                let labels = set.labels.iter().copied().chain(copied).collect();
+                (concatenate![Axis(0), set.images, copies.images], labels)
+            } else {
+                let labels: Vec<usize> = copied.collect();
+                (copies.images, labels)
+            }
+        };
+        let (mut images, mut labels) = pool(0);
         let drawn = settings.images_per_epoch.unwrap_or(labels.len());
 
         // All that is random comes from the training's seed, so that the same training gives the same history.
@@ -63,6 +73,9 @@ impl ChildModel for NearestMean {
         let mut means = Means { sums: Array2::zeros((set.classes, pixels)), counts: vec![0.0; set.classes] };
         let mut epochs = Vec::new();
         for epoch in 1..=settings.epochs {
+            if epoch > 1 && !application.is_once() {
+                (images, labels) = pool(epoch - 1);
+            }
             let (acc, loss) = mean((0..drawn).map(|_| {
                 let index = rng.random_range(0..labels.len());
                 let image = images.index_axis(Axis(0), index);

@@ -38,9 +38,12 @@ class DeepaugPolicy(A.ImageOnlyTransform):
         return {"sub_policy": chosen, "seed": int(self.random_generator.integers(2**63))}
 
     def apply(self, img, sub_policy=None, seed=0, **params):
-        if sub_policy is None:
+        rng = np.random.default_rng(seed)
+        if sub_policy is not None:
+            img = apply(img, sub_policy, rng)
+        if not FINISH:
             return img
-        return apply(img, sub_policy, np.random.default_rng(seed))
+        return np.ascontiguousarray(FINISH(img.reshape(img.shape[:2] + (-1,)), rng)).reshape(img.shape)
 
     def get_transform_init_args_names(self):
         return ("chance",)

@@ -3,6 +3,7 @@
 use super::python::{ends, number};
 use crate::{
     distribution::Distribution,
+    online::Online,
     policy::Step,
     transform::{Grid, Transform, Unit},
 };
@@ -34,7 +35,18 @@ pub(super) fn drawn(name: &str, functions: &[String], draws: usize, always: Opti
     }
 }
 
-/// With which probability a recipe changes an image, where that is its only parameter.
+/// A function that finishes an image.
+pub(super) fn finish(name: &str, online: &Online) -> String {
+    format!("def {name}(image, rng):\n    return {}", finish_call(online))
+}
+
+/// An expression of `image` and `rng`.
+pub(super) fn finish_call(Online { pad, flip, cutout, .. }: &Online) -> String {
+    let flip = if *flip { "True" } else { "False" };
+    format!("finish(image, {}, {flip}, {}, rng)", number(*pad), number(*cutout))
+}
+
+/// With which probability a transform changes an image, where that is its only parameter.
 pub(super) fn probability(transform: &Transform) -> f64 {
     match *transform {
         Transform::Invert(p)

@@ -35,6 +35,10 @@ POLICIES = [
 ]
 
 
+# What every image gets in the end, augmented or not.
+FINISH = None
+
+
 def apply(image, sub_policy, rng):
     """Applies one sub-policy, of those of all policies counted from 0, to a uint8 image."""
     flat = [function for _, functions in POLICIES for function in functions]
@@ -59,9 +63,12 @@ class DeepaugPolicy(A.ImageOnlyTransform):
         return {"sub_policy": chosen, "seed": int(self.random_generator.integers(2**63))}
 
     def apply(self, img, sub_policy=None, seed=0, **params):
-        if sub_policy is None:
+        rng = np.random.default_rng(seed)
+        if sub_policy is not None:
+            img = apply(img, sub_policy, rng)
+        if not FINISH:
             return img
-        return apply(img, sub_policy, np.random.default_rng(seed))
+        return np.ascontiguousarray(FINISH(img.reshape(img.shape[:2] + (-1,)), rng)).reshape(img.shape)
 
     def get_transform_init_args_names(self):
         return ("chance",)

@@ -31,14 +31,12 @@ def apply(image, sub_policy, seed=None):
     return augmenter.augment_image(image)
 
 
-class DeepaugPolicy(iaa.OneOf):
+class DeepaugPolicy(iaa.Sequential):
     """Applies the policy. `chance`: the probability of augmenting an image; by default each policy's own."""
 
     def __init__(self, chance=None, seed=None):
-        super().__init__(
-            [
-                iaa.Sometimes(own if chance is None else chance, iaa.OneOf([make() for make in functions]))
-                for own, functions in POLICIES
-            ],
-            seed=seed,
-        )
+        policies = [
+            iaa.Sometimes(own if chance is None else chance, iaa.OneOf([make() for make in functions]))
+            for own, functions in POLICIES
+        ]
+        super().__init__([iaa.OneOf(policies)] + ([FINISH()] if FINISH else []), seed=seed)

@@ -1,11 +1,12 @@
 //! Steps as augmenters of imgaug; where it has none that does the same, functions of `opencv.py` called for each image.
 
 use super::{
-    calls::{call, probability},
+    calls::{call, finish_call, probability},
     python::{WIDTH, ends, number},
 };
 use crate::{
     distribution::Distribution,
+    online::Online,
     policy::Step,
     transform::{Grid, Transform, Unit},
 };
@@ -19,6 +20,11 @@ pub(super) fn drawn(name: &str, functions: &[String], draws: usize, always: Opti
     code.push_str(&format!("        *[iaa.OneOf([make() for make in functions]) for _ in range({draws})],\n"));
     code.extend(always.map(|always| format!("        {always}(),\n")));
     code + "    ])"
+}
+
+/// A function that makes an augmenter which finishes an image.
+pub(super) fn finish(name: &str, online: &Online) -> String {
+    format!("def {name}():\n    return each(lambda image, rng: {})", finish_call(online))
 }
 
 /// A function that makes an augmenter of the steps.

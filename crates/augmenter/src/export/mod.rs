@@ -5,21 +5,21 @@
 //! library cannot express the same way is refused by name, never approximated.
 //!
 //! ```
-//! use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+//! use deepaug_augmenter::{Application, Op, Policy, RangeTable, Step, SubPolicy};
 //! use deepaug_augmenter::export::{Target, export};
 //!
 //! let sub_policies = vec![SubPolicy { ops: vec![Step::new(Op::Rotate, 0.31)] }];
 //! let policy = Policy::new(RangeTable::Monotone, 0.8, sub_policies);
-//! let code = export(&[policy], Target::Torchvision)?;
+//! let code = export(&[policy], Application::Once, Target::Torchvision)?;
 //! assert!(code.contains("rotate(image, rng.uniform(-13.95, 13.95))"));
 //! # Ok::<(), deepaug_augmenter::export::ExportError>(())
 //! ```
 //!
-//! In training, each sub-policy makes one copy of a `portion` of the images, and batches are drawn from originals and copies
-//! in their proportion. On the fly that means: of S sub-policies, an image stays as it is with probability
+//! Where a policy is applied as copies, each sub-policy makes one of a `portion` of the images, and batches are drawn from originals
+//! and copies in their proportion. On the fly that means: of S sub-policies, an image stays as it is with probability
 //! `1 / (1 + S portion)`, and otherwise gets one of them, all equally likely. A policy that is used in place changes an image with
-//! the probability `portion`. With several policies, one is chosen for each
-//! image first.
+//! the probability `portion`, and online with that of the [application](Application), after which come its shift, mirror image and
+//! square. With several policies, one is chosen for each image first.
 
 mod calls;
 mod imgaug;
@@ -29,6 +29,7 @@ use std::{fmt, str::FromStr};
 
 use self::python::Writer;
 use crate::{
+    application::{Application, Augmentation},
     op::Op,
     policy::{Policy, PolicyError},
 };
@@ -122,12 +123,12 @@ fn reasons(target: Target, ops: &[Op]) -> String {
     ops.iter().map(reason).collect::<Vec<_>>().join(", ")
 }
 
-/// Writes policies as code. Of several, one is chosen at random for each image.
+/// Writes policies as code, applied in one way. Of several, one is chosen at random for each image.
 ///
 /// # Errors
 ///
 /// If there is no policy, if one is not [valid](Policy::validate), or if the target cannot express an op.
-pub fn export(policies: &[Policy], target: Target) -> Result<String, ExportError> {
+pub fn export(policies: &[Policy], application: Application, target: Target) -> Result<String, ExportError> {
     if policies.is_empty() {
         return Err(ExportError::NoPolicy);
     }
@@ -141,21 +142,23 @@ pub fn export(policies: &[Policy], target: Target) -> Result<String, ExportError
     if !ops.is_empty() {
         return Err(ExportError::Ops { target, ops });
     }
-    let calls = Writer { sub_policy: calls::sub_policy, drawn: calls::drawn };
-    let imgaug = Writer { sub_policy: imgaug::sub_policy, drawn: imgaug::drawn };
+    let calls = Writer { sub_policy: calls::sub_policy, drawn: calls::drawn, finish: calls::finish };
+    let imgaug = Writer { sub_policy: imgaug::sub_policy, drawn: imgaug::drawn, finish: imgaug::finish };
     Ok(match target {
-        Target::Torchvision => python::module(policies, &[include_str!("torchvision.py")], calls),
+        Target::Torchvision => python::module(policies, application, &[include_str!("torchvision.py")], calls),
         Target::Albumentations => {
             let sources = [include_str!("albumentations.py"), include_str!("opencv.py")];
-            python::module(policies, &sources, calls)
+            python::module(policies, application, &sources, calls)
         }
         Target::Imgaug => {
             let sources = [include_str!("imgaug.py"), include_str!("opencv.py")];
-            python::module(policies, &sources, imgaug)
+            python::module(policies, application, &sources, imgaug)
         }
         Target::Json => {
-            let json = match policies {
-                [policy] => serde_json::to_string_pretty(policy),
+            let whole: Vec<Augmentation> =
+                policies.iter().map(|policy| Augmentation { policy: policy.clone(), application }).collect();
+            let json = match whole.as_slice() {
+                [one] => serde_json::to_string_pretty(one),
                 several => serde_json::to_string_pretty(several),
             };
             json.expect("a valid policy has a JSON form") + "\n"
@@ -167,6 +170,7 @@ pub fn export(policies: &[Policy], target: Target) -> Result<String, ExportError
 mod tests {
     use super::*;
     use crate::{
+        online::Online,
         policy::{Step, SubPolicy},
         ranges::RangeTable,
     };
@@ -191,24 +195,24 @@ mod tests {
         let steps = [Step::new(Op::Rotate, 0.5), Step::new(Op::SamplePairing, 0.5), Step::new(Op::SamplePairing, 0.1)];
         let pairing = policy(RangeTable::Monotone, &steps);
         for target in LIBRARIES {
-            let error = export(std::slice::from_ref(&pairing), target).unwrap_err();
+            let error = export(std::slice::from_ref(&pairing), Application::Once, target).unwrap_err();
             assert_eq!(error, ExportError::Ops { target, ops: vec![Op::SamplePairing] });
             let message = error.to_string();
             let reason = "sample-pairing (it blends with a second image, and a transform sees one; json can)";
             assert_eq!(message, format!("{target} cannot express {reason}"));
         }
-        assert!(export(&[pairing], Target::Json).is_ok());
-        assert_eq!(export(&[], Target::Json), Err(ExportError::NoPolicy));
+        assert!(export(&[pairing], Application::Once, Target::Json).is_ok());
+        assert_eq!(export(&[], Application::Once, Target::Json), Err(ExportError::NoPolicy));
         let wrong = policy(RangeTable::Monotone, &[Step::new(Op::Rotate, 1.5)]);
-        assert!(export(&[wrong], Target::Imgaug).unwrap_err().to_string().contains("magnitude 1.5"));
+        assert!(export(&[wrong], Application::Once, Target::Imgaug).unwrap_err().to_string().contains("magnitude 1.5"));
     }
 
     #[test]
     fn json_is_the_policy_or_a_list() {
         let one = policy(RangeTable::Monotone, &[Step::new(Op::Rotate, 0.5)]);
-        let json = export(std::slice::from_ref(&one), Target::Json).unwrap();
+        let json = export(std::slice::from_ref(&one), Application::Once, Target::Json).unwrap();
         assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), one);
-        let json = export(&[one.clone(), one.clone()], Target::Json).unwrap();
+        let json = export(&[one.clone(), one.clone()], Application::Once, Target::Json).unwrap();
         assert_eq!(serde_json::from_str::<Vec<Policy>>(&json).unwrap(), [one.clone(), one]);
     }
 
@@ -217,7 +221,7 @@ mod tests {
         let mut steps = [Step::new(Op::Cutout, 0.5), Step::new(Op::Invert, 0.2)];
         steps[1].probability = 0.5;
         for target in LIBRARIES {
-            let code = export(&[policy(RangeTable::Monotone, &steps)], target).unwrap();
+            let code = export(&[policy(RangeTable::Monotone, &steps)], Application::Once, target).unwrap();
             for part in ["cutout 0.50 + invert 0.20 (p 0.50) on 80 %", "rng.uniform(0.0, 0.3)", "0.1", "0.4444"] {
                 assert!(code.contains(part), "{target}: {part}\n{code}");
             }
@@ -239,7 +243,7 @@ mod tests {
                 }
                 let step = Step { op, magnitude, probability: 0.123_456_789 };
                 for target in LIBRARIES {
-                    let code = export(&[policy(ranges, &[step; 9])], target).unwrap();
+                    let code = export(&[policy(ranges, &[step; 9])], Application::Once, target).unwrap();
                     for line in code.lines() {
                         assert!(line.chars().count() <= 110, "{line}");
                     }
@@ -258,7 +262,7 @@ mod tests {
         policies[1].portion = 0.25;
         policies[1].sub_policies.push(SubPolicy::default());
         for target in LIBRARIES {
-            let code = export(&policies, target).unwrap();
+            let code = export(&policies, Application::Once, target).unwrap();
             let (_, data) = code.split_once("\nPOLICIES = [\n").unwrap();
             let (data, _) = data.split_once("\n]\n").unwrap();
             let expected = "    (0.4444, [sub_policy_1]),\n    (0.3333, [sub_policy_2, sub_policy_3]),\n    (0.0, [sub_policy_4]),";
@@ -275,7 +279,7 @@ mod tests {
         let policy =
             Policy { draws: 2, always, in_place: true, ..Policy::new(RangeTable::RandAugment, 1.0, sub_policies) };
         for target in LIBRARIES {
-            let code = export(std::slice::from_ref(&policy), target).unwrap();
+            let code = export(std::slice::from_ref(&policy), Application::Once, target).unwrap();
             assert!(code.contains("POLICIES = [\n    (1.0, [drawn_4]),\n]"), "{code}");
             assert!(code.contains("range(2)") && code.contains("sub_policy_3("), "{code}");
             assert!(code.contains("as many of the sub-policies"), "{code}");
@@ -284,8 +288,33 @@ mod tests {
 
     #[test]
     fn a_small_module_is_short() {
-        let code = export(&[policy(RangeTable::Monotone, &[Step::new(Op::Solarize, 0.5)])], Target::Albumentations);
+        let code = export(
+            &[policy(RangeTable::Monotone, &[Step::new(Op::Solarize, 0.5)])],
+            Application::Once,
+            Target::Albumentations,
+        );
         let expected = include_str!("example.py");
         assert_eq!(code.unwrap(), expected);
+    }
+
+    #[test]
+    fn a_policy_is_exported_as_it_is_applied() {
+        let policy = policy(RangeTable::Monotone, &[Step::new(Op::Rotate, 0.5)]);
+        let finished = Application::Online(Online { chance: 0.6, pad: 0.125, flip: true, cutout: 0.0 });
+        let alone = Application::Online(Online { chance: 0.6, ..Online::NOTHING });
+        for target in LIBRARIES {
+            let code = export(std::slice::from_ref(&policy), finished, target).unwrap();
+            assert!(code.contains("    (0.6, [sub_policy_1]),") && code.contains("\nFINISH = finished\n"), "{code}");
+            assert!(code.contains("finish(image, 0.125, True, 0.0, rng)"), "{code}");
+            assert!(code.contains("\ndef translate_nearest(") && code.contains("\ndef horizontal_flip("), "{code}");
+            let words = code.replace('\n', " ");
+            assert!(words.contains("finished in the end: shifted by up to 12.5 %, half of them mirrored."), "{code}");
+            let code = export(std::slice::from_ref(&policy), alone, target).unwrap();
+            assert!(code.contains("    (0.6, [sub_policy_1]),") && code.contains("\nFINISH = None\n"), "{code}");
+        }
+        let json = export(std::slice::from_ref(&policy), finished, Target::Json).unwrap();
+        let read: Augmentation = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, Augmentation { policy: policy.clone(), application: finished });
+        assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
     }
 }

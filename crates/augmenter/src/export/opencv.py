@@ -403,3 +403,13 @@ def cutout(image, part, rng):
     top, left = max(y - side // 2, 0), max(x - side // 2, 0)
     image[top : y + (side + 1) // 2, left : x + (side + 1) // 2] = 128
     return image
+
+
+def finish(image, pad, flip, square, rng):
+    """Shifts into a black margin, mirrors half of the images, covers a square: parts of the shorter side."""
+    margin = half_away(pad * shorter_side(image))
+    x, y = rng.integers(-margin, margin + 1), rng.integers(-margin, margin + 1)
+    image = translate_nearest(image, pixels_x=x, pixels_y=y)
+    if flip and rng.random() < 0.5:
+        image = horizontal_flip(image)
+    return cutout(image, square, rng) if square else image

@@ -1,7 +1,9 @@
 //! Python modules made of parts of the files beside this one.
 
 use crate::{
+    application::Application,
     distribution::Distribution,
+    online::Online,
     policy::{Policy, Step, SubPolicy},
     ranges::RangeTable,
     transform::Transform,
@@ -14,6 +16,8 @@ pub(super) struct Writer {
     pub(super) sub_policy: fn(&str, &[(Step, Transform)]) -> String,
     /// A function of a name that applies so many of the functions, drawn at random, and one that always follows.
     pub(super) drawn: fn(&str, &[String], usize, Option<&str>) -> String,
+    /// A function of a name for what every image gets in the end.
+    pub(super) finish: fn(&str, &Online) -> String,
 }
 
 /// The longest line that is written.
@@ -52,7 +56,7 @@ fn uses(text: &str, name: &str, end: &str) -> bool {
 
 /// Writes a module. The first of `sources` has the docstring to fill in and ends with `apply` and the class; they call what
 /// stands above them and in the other sources. `write` writes the function for a sub-policy.
-pub(super) fn module(policies: &[Policy], sources: &[&str], write: Writer) -> String {
+pub(super) fn module(policies: &[Policy], application: Application, sources: &[&str], write: Writer) -> String {
     let parts: Vec<(&str, Vec<Block<'_>>)> = sources
         .iter()
         .map(|source| {
@@ -64,7 +68,7 @@ pub(super) fn module(policies: &[Policy], sources: &[&str], write: Writer) -> St
     let is_root = |block: &Block<'_>| matches!(block.name, "apply" | "DeepaugPolicy");
     let (roots, helpers): (Vec<_>, Vec<_>) = blocks.into_iter().flatten().partition(is_root);
 
-    let mut data = policy_data(policies, write);
+    let mut data = policy_data(policies, application, write);
     data.extend(roots.iter().map(|block| block.text.to_owned()));
     let mut needed = vec![false; helpers.len()];
     let mut uses_of = data.join("\n");
@@ -75,7 +79,8 @@ pub(super) fn module(policies: &[Policy], sources: &[&str], write: Writer) -> St
     let helpers = helpers.iter().zip(needed).filter(|(_, needed)| *needed).map(|(block, _)| block.text.to_owned());
 
     let (docstring, _) = heads[0].split_once("\n\nimport ").unwrap_or((heads[0], ""));
-    let docstring = docstring.replace("<policy>", &words(policies)).replace("<meaning>", &meaning(policies));
+    let docstring =
+        docstring.replace("<policy>", &words(policies)).replace("<meaning>", &meaning(policies, application));
     let mut all = vec![format!("{docstring}\n\n{}", imports(&heads, &uses_of))];
     all.extend(helpers);
     all.extend(data);
@@ -109,14 +114,28 @@ fn words(policies: &[Policy]) -> String {
     }
 }
 
-fn meaning(policies: &[Policy]) -> String {
+fn meaning(policies: &[Policy], application: Application) -> String {
     let first =
         if policies.len() > 1 { "For each image one of the policies is chosen, all equally likely. " } else { "" };
+    if let Some(online) = application.online().filter(|_| !policies.iter().all(|policy| policy.in_place)) {
+        let finish = match finish_of(application) {
+            Some(_) => format!(" Every image is finished in the end: {}.", Online { chance: 0.0, ..online }),
+            None => String::new(),
+        };
+        return wrapped(&format!(
+            "{first}An image stays as it is with probability 1 - chance; otherwise it gets one of the sub-policies, all equally \
+             likely, whose ops are applied in order, with numbers drawn afresh for each image. The chance is that of the search's \
+             trainings; another can be given: DeepaugPolicy(chance=0.9).{finish}"
+        ));
+    }
     if policies.iter().all(|policy| policy.in_place) {
         return wrapped(&format!(
             "{first}An image stays as it is with probability 1 - chance; otherwise it gets as many of the sub-policies in a row as the \
              policy draws, all equally likely, and then what always comes, with numbers drawn afresh for each image. The chance stands \
-             with the functions in POLICIES below; another can be given: DeepaugPolicy(chance=0.9)."
+             with the functions in POLICIES below; another can be given: DeepaugPolicy(chance=0.9).{}",
+            finish_of(application)
+                .map(|online| format!(" Every image is finished in the end: {online}."))
+                .unwrap_or_default()
         ));
     }
     wrapped(&format!(
@@ -146,7 +165,7 @@ fn wrapped(text: &str) -> String {
 }
 
 /// The functions of the sub-policies, and the list of the policies.
-fn policy_data(policies: &[Policy], write: Writer) -> Vec<String> {
+fn policy_data(policies: &[Policy], application: Application, write: Writer) -> Vec<String> {
     let unchanged = [SubPolicy::default()];
     let mut blocks = Vec::new();
     let mut list = String::from(
@@ -154,9 +173,7 @@ fn policy_data(policies: &[Policy], write: Writer) -> Vec<String> {
     );
     for policy in policies {
         let sub_policies = if policy.sub_policies.is_empty() { &unchanged } else { policy.sub_policies.as_slice() };
-        let copies = policy.sub_policies.len() as f64 * policy.portion;
-        let chance = if policy.in_place { policy.portion } else { copies / (1.0 + copies) };
-        let chance = number((chance * 1e4).round() / 1e4);
+        let chance = number((application.chance(policy) * 1e4).round() / 1e4);
         let always = Some(&policy.always).filter(|always| !always.ops.is_empty());
         let mut names = Vec::new();
         for (i, sub_policy) in sub_policies.iter().chain(always).enumerate() {
@@ -181,7 +198,17 @@ fn policy_data(policies: &[Policy], write: Writer) -> Vec<String> {
         }
     }
     blocks.push(list + "]");
+    let finish = finish_of(application).map(|online| (write.finish)("finished", &online));
+    let name = if finish.is_some() { "finished" } else { "None" };
+    blocks.extend(finish);
+    blocks.push(format!("# What every image gets in the end, augmented or not.\nFINISH = {name}"));
     blocks
+}
+
+/// What every image gets in the end, if it is anything.
+fn finish_of(application: Application) -> Option<Online> {
+    let finish = Online { chance: 0.0, ..application.online()? };
+    (finish != Online::NOTHING).then_some(finish)
 }
 
 /// A Python float with eight significant digits: those that count in the kernels, which compute in 32 bits.
@@ -228,9 +255,14 @@ mod tests {
             Policy { portion: 0.1, sub_policies: vec![SubPolicy::default(); 12], ..Policy::none(Default::default()) };
         let blocks = policy_data(
             &[policy],
-            Writer { sub_policy: |name, _| name.to_owned(), drawn: |name, _, _, _| name.to_owned() },
+            Application::Once,
+            Writer {
+                sub_policy: |name, _| name.to_owned(),
+                drawn: |name, _, _, _| name.to_owned(),
+                finish: |name, _| name.to_owned(),
+            },
         );
-        assert_eq!(blocks.len(), 13);
+        assert_eq!(blocks.len(), 14);
         assert!(blocks[12].contains("        0.5455,\n        [\n            sub_policy_1,\n"), "{}", blocks[12]);
     }
 }

@@ -514,6 +514,16 @@ def cutout(image, part, rng):
     return image
 
 
+def finish(image, pad, flip, square, rng):
+    """Shifts into a black margin, mirrors half of the images, covers a square: parts of the shorter side."""
+    margin = half_away(pad * shorter_side(image))
+    x, y = rng.integers(-margin, margin + 1), rng.integers(-margin, margin + 1)
+    image = translate_nearest(image, pixels_x=x, pixels_y=y)
+    if flip and rng.random() < 0.5:
+        image = horizontal_flip(image)
+    return cutout(image, square, rng) if square else image
+
+
 def apply(image, sub_policy, rng=None):
     """Applies one sub-policy, of those of all policies counted from 0, to a uint8 tensor."""
     flat = [function for _, functions in POLICIES for function in functions]
@@ -535,6 +545,6 @@ class DeepaugPolicy(torch.nn.Module):
         if not isinstance(image, torch.Tensor):
             return TF.to_pil_image(self(TF.pil_to_tensor(image)))
         chance, functions = self.rng.choice(POLICIES)
-        if self.rng.random() >= (chance if self.chance is None else self.chance):
-            return image
-        return self.rng.choice(functions)(image, self.rng)
+        if self.rng.random() < (chance if self.chance is None else self.chance):
+            image = self.rng.choice(functions)(image, self.rng)
+        return FINISH(image, self.rng) if FINISH else image

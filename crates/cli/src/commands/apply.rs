@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deepaug::{Apply, Error, Policies};
+use deepaug::{Application, Apply, Error, Online, Policies};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
-    let Policies { policies, is_published, .. } = Policies::read(&args.found.policy, args.found.top)?;
-    let one_each = args.one_each || is_published;
-    let apply = Apply { policies, rounds: args.copies, one_each, originals: args.originals, seed: args.seed };
+    let Policies { policies, application, .. } = Policies::read(&args.found.policy, args.found.top)?;
+    let application = if args.one_each && application.online().is_none() {
+        Application::Online(Online { chance: 1.0, ..Online::NOTHING })
+    } else {
+        application
+    };
+    let apply = Apply { policies, rounds: args.copies, application, originals: args.originals, seed: args.seed };
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     if let Err(error) = ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)) {

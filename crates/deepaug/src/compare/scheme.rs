@@ -5,8 +5,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use deepaug_augmenter::published::{Published, UnknownPublished};
-use deepaug_augmenter::{Online, Policy};
-use deepaug_child_model::{Augment, Settings};
+use deepaug_augmenter::{Application, Online, Policy};
+use deepaug_child_model::Settings;
 use deepaug_controller::SpaceError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -164,7 +164,7 @@ impl Scheme {
     fn online(name: &str, policies: &str, policy: Policy, online: Online, training: &FinalTraining) -> Self {
         // As it is used, for whoever reads the result.
         let online = Online { chance: online.chance_of(&policy), ..online };
-        let settings = Settings { augment: Augment::Online(online), ..training.settings() };
+        let settings = Settings { augment: Application::Online(online), ..training.settings() };
         let what = if policies.is_empty() { online.to_string() } else { format!("{policies}, {online}") };
         Self { name: name.into(), what, policy, settings, needs_search: false }
     }
@@ -172,8 +172,8 @@ impl Scheme {
     /// What it does to each image in its own place; none for a trial that is trained as in a search with copies.
     pub(crate) fn online_augmentation(&self) -> Option<Online> {
         match self.settings.augment {
-            Augment::Online(online) => Some(online),
-            Augment::Once | Augment::Epoch => None,
+            Application::Online(online) => Some(online),
+            Application::Once | Application::Epoch => None,
         }
     }
 

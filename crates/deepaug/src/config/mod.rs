@@ -7,10 +7,9 @@ mod keys;
 
 use std::path::Path;
 
-use deepaug_augmenter::{Online, Op, RangeTable, selection};
+use deepaug_augmenter::{Application, Online, Op, RangeTable, selection};
 use deepaug_child_model::{
-    Augment, ChildModel, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule,
-    Settings,
+    ChildModel, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule, Settings,
 };
 use deepaug_controller::Method;
 use deepaug_dataset::{
@@ -475,11 +474,16 @@ impl Config {
             label_smoothing: self.label_smoothing,
             mixup: self.mixup,
             standardize: self.standardize,
-            augment: match self.augment {
-                AugmentMode::Once => Augment::Once,
-                AugmentMode::Epoch => Augment::Epoch,
-                AugmentMode::Online => Augment::Online(self.online()),
-            },
+            augment: self.application(),
+        }
+    }
+
+    /// How policies are applied while children are trained.
+    pub fn application(&self) -> Application {
+        match self.augment {
+            AugmentMode::Once => Application::Once,
+            AugmentMode::Epoch => Application::Epoch,
+            AugmentMode::Online => Application::Online(self.online()),
         }
     }
 

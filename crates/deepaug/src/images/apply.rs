@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use deepaug_augmenter::{CopySpec, Op, Policy};
+use deepaug_augmenter::{Application, CopySpec, Op, Policy};
 use deepaug_dataset::DataError;
 use deepaug_dataset::files::{image_files, png, read_image};
 use ndarray::{Array4, Axis};
@@ -22,9 +22,9 @@ pub struct Apply {
     pub policies: Vec<Policy>,
     /// How often the policies make their copies.
     pub rounds: usize,
-    /// Whether each round makes one copy of every image, by a sub-policy drawn at random, instead of a copy by each
-    /// sub-policy of its portion.
-    pub one_each: bool,
+    /// How: online, each round makes one copy of every image, by a sub-policy drawn at random and then finished, instead of a copy by
+    /// each sub-policy of its portion.
+    pub application: Application,
     /// Whether the images themselves are written too.
     pub originals: bool,
     /// Decides everything random.
@@ -72,8 +72,10 @@ impl Apply {
         let mut copies: Vec<Vec<(usize, CopySpec)>> = vec![Vec::new(); files.len()];
         for round in 0..self.rounds {
             let (policy, seed) = (self.policy(round), Self::seed_of_round(self.seed, round));
-            let plan =
-                if self.one_each { policy.plan_one_each(files.len(), seed) } else { policy.plan(files.len(), seed) };
+            let plan = match self.application {
+                Application::Online(_) => policy.plan_one_each(files.len(), seed),
+                Application::Once | Application::Epoch => policy.plan(files.len(), seed),
+            };
             for copy in plan {
                 copies[copy.source].push((round, copy));
             }
@@ -137,10 +139,14 @@ impl Apply {
                 let why = format!("not of the size of {}; sample-pairing needs images of one size", other.display());
                 return Err(DataError::Unusable { path: file.into(), why }.into());
             }
-            policy.apply(copy, copied.view_mut(), others.view(), Self::seed_of_round(self.seed, round));
+            let seed = Self::seed_of_round(self.seed, round);
+            policy.apply(copy, copied.view_mut(), others.view(), seed);
+            if let Application::Online(online) = self.application {
+                online.finish_one(copied.view_mut(), copy.source, seed);
+            }
             let mut name = stem.clone();
             // One copy a round needs no letter to tell it from others.
-            let sub_policy = if self.one_each { 0 } else { copy.sub_policy };
+            let sub_policy = if self.application.keeps_originals() { copy.sub_policy } else { 0 };
             let letter = char::from(b'a' + (sub_policy % 26) as u8);
             name.push(format!("-aug{}{letter}.png", round + 1));
             let path = folder.join(name);

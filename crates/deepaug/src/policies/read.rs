@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use deepaug_augmenter::export::{Target, export};
-use deepaug_augmenter::{Op, Policy, Published, selection};
+use deepaug_augmenter::{Application, Augmentation, Online, Op, Policy, Published, selection};
 use serde::Deserialize;
 
 use crate::config::{Config, SearchSpace};
@@ -18,8 +18,8 @@ pub struct Policies {
     pub policies: Vec<Policy>,
     /// The configuration of the study that found them, if one did.
     pub config: Option<Config>,
-    /// Whether it is a published policy, of which one sub-policy is drawn for each image.
-    pub is_published: bool,
+    /// How they are applied: as the search did, as the file says, or a published one in the place of each image.
+    pub application: Application,
 }
 
 impl Policies {
@@ -35,15 +35,21 @@ impl Policies {
         if !path.exists()
             && let Some(published) = path.to_str().and_then(|name| name.parse::<Published>().ok())
         {
-            return Ok(Self { policies: vec![published.policy()], config: None, is_published: true });
+            let application = Application::Online(Online { chance: 1.0, ..Online::NOTHING });
+            return Ok(Self { policies: vec![published.policy()], config: None, application });
         }
         let text = std::fs::read_to_string(path).map_err(|source| Error::file(path, source))?;
-        let OneOrMore { mut policies } = parse(path, &text)?;
-        policies.truncate(top);
-        if policies.is_empty() {
+        let OneOrMore { mut all } = parse(path, &text)?;
+        all.truncate(top);
+        let Some(application) = all.first().map(|first| first.application) else {
             return Err(wrong(path, None, "there is no policy in it".into()));
+        };
+        if all.iter().any(|other| other.application != application) {
+            let why = "its policies are applied in different ways, so that they cannot be used together";
+            return Err(wrong(path, None, why.into()));
         }
-        Ok(Self { policies, config: None, is_published: false })
+        let policies = all.into_iter().map(|one| one.policy).collect();
+        Ok(Self { policies, config: None, application })
     }
 
     /// The policies as code for another library.
@@ -51,7 +57,7 @@ impl Policies {
     /// # Errors
     /// [`Error::Config`] names the ops that the library cannot express.
     pub fn export(&self, target: Target) -> Result<String, Error> {
-        export(&self.policies, target).map_err(|error| ConfigError::new(error.to_string()).into())
+        export(&self.policies, self.application, target).map_err(|error| ConfigError::new(error.to_string()).into())
     }
 
     fn of_study(folder: &Path, top: usize) -> Result<Self, Error> {
@@ -86,25 +92,25 @@ impl Policies {
             let text = std::fs::read_to_string(&path).map_err(|source| Error::file(&path, source))?;
             policies = vec![parse(&path, &text)?];
         }
-        let config = Some(config);
-        Ok(Self { policies, config, is_published: false })
+        let application = config.application();
+        Ok(Self { policies, config: Some(config), application })
     }
 }
 
 /// A policy, or a list of them.
 struct OneOrMore {
-    policies: Vec<Policy>,
+    all: Vec<Augmentation>,
 }
 
 impl<'de> Deserialize<'de> for OneOrMore {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Read as what it looks like, so that an error speaks of what is wrong with it.
         let value = serde_json::Value::deserialize(deserializer)?;
-        let policies = match value {
+        let all = match value {
             serde_json::Value::Array(all) => all.into_iter().map(serde_json::from_value).collect::<Result<_, _>>(),
-            one => serde_json::from_value(one).map(|policy| vec![policy]),
+            one => serde_json::from_value(one).map(|one| vec![one]),
         };
-        Ok(Self { policies: policies.map_err(serde::de::Error::custom)? })
+        Ok(Self { all: all.map_err(serde::de::Error::custom)? })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Application, Policy};
 use deepaug_child_model::{EpochRecord, History};
 
 use crate::config::Config;
@@ -71,6 +71,7 @@ pub(crate) struct Ledger {
     epochs: usize,
     last_n_epochs: usize,
     kind: RewardKind,
+    application: Application,
     measure: OverfitMeasure,
     tolerance: f64,
     proposed: BTreeMap<u64, Proposal>,
@@ -88,6 +89,7 @@ impl Ledger {
             epochs: config.epochs(),
             last_n_epochs: config.opt_last_n_epochs,
             kind: config.reward,
+            application: config.application(),
             measure: config.overfit_measure,
             tolerance: config.overfit_tolerance,
             proposed: BTreeMap::new(),
@@ -171,6 +173,11 @@ impl Ledger {
     /// `search`, or `confirm` for the trainings with fresh seeds after it.
     pub(crate) fn phase(&self, sample: usize) -> &'static str {
         if sample < self.samples { "search" } else { "confirm" }
+    }
+
+    /// How policies are applied.
+    pub(crate) fn application(&self) -> Application {
+        self.application
     }
 
     /// What rewards are.

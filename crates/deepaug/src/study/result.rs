@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Application, Augmentation, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::config::RewardKind;
@@ -124,6 +124,8 @@ pub struct SearchResult {
     pub epochs_spared: usize,
     /// What ended the search, where that is known.
     pub ended_by: Option<Termination>,
+    /// How policies are applied.
+    pub application: Application,
     /// What rewards are. Those of candidates are as they were told; of gains, more is better.
     pub reward: RewardKind,
 }
@@ -159,6 +161,7 @@ impl SearchResult {
             epochs,
             epochs_spared,
             ended_by,
+            application: ledger.application(),
             reward: ledger.kind(),
         }
         .ranked(others.collect())
@@ -240,7 +243,8 @@ impl SearchResult {
     /// Writes `top_policies.csv`, `best_policy.json` and `result.json` into the study's folder, each whole or not at
     /// all.
     pub(crate) fn write(&self) -> Result<(), Error> {
-        write_json(&self.study.join(layout::BEST_POLICY), &self.policy())?;
+        let best = Augmentation { policy: self.policy(), application: self.application };
+        write_json(&self.study.join(layout::BEST_POLICY), &best)?;
         write_json(&self.study.join(layout::RESULT), self)?;
         let path = self.study.join(layout::TOP_POLICIES);
         let failed = |error: csv::Error| Error::file(&path, error.into());
@@ -366,6 +370,7 @@ mod tests {
                 epochs: 9,
                 epochs_spared: 0,
                 ended_by: None,
+                application: Application::Once,
                 reward: RewardKind::Accuracy,
             };
             found.ranked(others).unwrap()

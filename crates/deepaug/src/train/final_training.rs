@@ -8,9 +8,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deepaug_augmenter::{Online, Policy};
+use deepaug_augmenter::{Application, Online, Policy};
 use deepaug_child_model::{
-    Augment, ChildModel, DeviceChoice, Model, Settings, TrainError, Training, images_per_second, standard_values,
+    ChildModel, DeviceChoice, Model, Settings, TrainError, Training, images_per_second, standard_values,
 };
 use deepaug_dataset::{Dataset, Split};
 use rand::SeedableRng;
@@ -224,7 +224,7 @@ impl FinalTraining {
     /// [`TrainError`].
     pub(crate) fn executor(&self) -> Result<Local, TrainError> {
         let policy = Policy::none(self.config.ranges);
-        let settings = Settings { augment: Augment::Online(Online::NOTHING), ..self.settings };
+        let settings = Settings { augment: Application::Online(Online::NOTHING), ..self.settings };
         let capacity = self.child.capacity(&self.training(&policy, &settings), self.config.threads())?;
         Ok(Local::new(self.child.clone(), self.images.clone(), capacity))
     }

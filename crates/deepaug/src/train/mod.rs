@@ -162,7 +162,7 @@ impl Trained {
             None => String::new(),
         };
         let augment = match settings.augment {
-            deepaug_child_model::Augment::Online(online) => format!(
+            deepaug_augmenter::Application::Online(online) => format!(
                 "every epoch afresh, one sub-policy for {:.0} % of the images, shifted by up to {:.1} % of the side{}, a square of \
                  {:.1} % of the side covered",
                 100.0 * online.chance,

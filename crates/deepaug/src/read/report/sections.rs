@@ -215,7 +215,8 @@ pub(super) fn usage(material: &Material) -> Markup {
     let Some(found) = &material.found else { return html! {} };
     let study = material.study.display();
     let policies: Vec<_> = found.top.iter().take(1).map(|candidate| candidate.policy.clone()).collect();
-    let code = Policies { policies, config: None, is_published: false }.export(Target::Torchvision);
+    let code =
+        Policies { policies, config: None, application: material.config.application() }.export(Target::Torchvision);
     html! {
         h2 { "How to use it" }
         pre {

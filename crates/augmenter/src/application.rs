@@ -1,0 +1,104 @@
+//! How a policy is applied to the images that a model trains on: when, to which of them, and what follows.
+
+use std::fmt;
+
+use ndarray::ArrayView4;
+use serde::{Deserialize, Serialize};
+
+use crate::copies::Copies;
+use crate::online::Online;
+use crate::policy::Policy;
+
+/// When a policy is applied, and whether what it makes stands beside the images or in their place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Application {
+    /// Copies beside the images, made once, before the first epoch, as DeepAugment does.
+    #[default]
+    Once,
+    /// Copies beside the images, made afresh for every epoch.
+    Epoch,
+    /// Each image afresh for every epoch, in its own place. The policy's portion has no say in it, unless it is used
+    /// [in place](Policy::in_place).
+    Online(Online),
+}
+
+impl Application {
+    /// Whether what it makes is the same in every epoch.
+    pub fn is_once(&self) -> bool {
+        *self == Self::Once
+    }
+
+    /// Whether the images themselves are learnt from, beside their copies.
+    pub fn keeps_originals(&self) -> bool {
+        !matches!(self, Self::Online(_))
+    }
+
+    /// What happens to every image in the end, in an application that changes images in their own place.
+    pub fn online(&self) -> Option<Online> {
+        match self {
+            Self::Online(online) => Some(*online),
+            Self::Once | Self::Epoch => None,
+        }
+    }
+
+    /// With which probability an image that is learnt from is an augmented one.
+    pub fn chance(&self, policy: &Policy) -> f64 {
+        match self {
+            _ if policy.in_place => policy.portion,
+            Self::Online(_) if policy.sub_policies.is_empty() => 0.0,
+            Self::Online(online) => online.chance_of(policy),
+            Self::Once | Self::Epoch => {
+                let copies = policy.sub_policies.len() as f64 * policy.portion;
+                copies / (1.0 + copies)
+            }
+        }
+    }
+
+    /// What an epoch's images are, under a seed of the epoch (of the training, where they are made once): copies, and which image
+    /// each is of. They stand beside the images or take their places, as [`keeps_originals`](Self::keeps_originals) says.
+    pub fn copies(&self, policy: &Policy, images: ArrayView4<'_, u8>, seed: u64) -> Copies {
+        match self {
+            Self::Once | Self::Epoch => policy.copies(images, seed),
+            Self::Online(online) => {
+                Copies { sources: (0..images.dim().0).collect(), images: online.images(policy, images, seed) }
+            }
+        }
+    }
+}
+
+/// In words: `copies beside the images, made once`, or what happens to an image in its place.
+impl fmt::Display for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Once => f.write_str("copies beside the images, made once"),
+            Self::Epoch => f.write_str("copies beside the images, made afresh every epoch"),
+            Self::Online(online) => write!(f, "afresh every epoch, {online}"),
+        }
+    }
+}
+
+/// A policy, and how it is applied: what a search found and a training needs.
+///
+/// The JSON form is the policy's with `application` beside it; a policy without that is applied once, as format 1 means it.
+///
+/// ```
+/// use deepaug_augmenter::{Application, Augmentation, Online, Policy, RangeTable};
+///
+/// let policy = Policy::none(RangeTable::Monotone);
+/// let shifted = Augmentation { policy, application: Application::Online(Online::STANDARD) };
+/// let json = serde_json::to_string(&shifted)?;
+/// assert!(json.starts_with(r#"{"format":2,"#) && json.contains(r#""application":{"online":{"chance":0.8,"#));
+/// assert_eq!(serde_json::from_str::<Augmentation>(&json)?, shifted);
+/// let json = r#"{"format":1,"ranges":"monotone","portion":1.0,"sub_policies":[]}"#;
+/// assert_eq!(serde_json::from_str::<Augmentation>(json)?.application, Application::Once);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "crate::policy::Json", into = "crate::policy::Json")]
+pub struct Augmentation {
+    /// What is applied.
+    pub policy: Policy,
+    /// How.
+    pub application: Application,
+}
