@@ -524,3 +524,31 @@ fn the_speed_of_children_is_measured() {
     assert_eq!(small.code, 4);
     assert!(small.stderr.contains("at least 75x75"), "{}", small.stderr);
 }
+
+/// A spreadsheet may have changed the tables, and a program of the user's the policy.
+#[test]
+fn what_a_study_found_is_read_from_its_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let config =
+        small_config(folder, "iters = 3\nportion = 1.0\naugment = \"online\"\nchance = 0.6\npad = 2.0\ncutout = 0.0");
+    assert_eq!(deepaug(folder, &["optimize", "--config", &config, "--out", "study"]).code, 0);
+    let shown = || {
+        deepaug(folder, &["report", "study"]);
+        let page = fs::read_to_string(folder.join("study/report.html")).unwrap();
+        let of = |verb: &[&str]| deepaug(folder, verb).stdout;
+        [of(&["inspect", "study"]), of(&["export", "--policy", "study", "--to", "json"]), page]
+    };
+    let before = shown();
+    let applied: serde_json::Value = serde_json::from_str(&before[1]).unwrap();
+    let flip = deepaug::Config::default().flip;
+    let online = serde_json::json!({ "chance": 0.6, "pad": 0.0625, "flip": flip, "cutout": 0.0 });
+    assert_eq!(applied[0].get("application").or(applied.get("application")).unwrap()["online"], online);
+    let best: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("study/best_policy.json")).unwrap()).unwrap();
+    assert_eq!(best["application"]["online"], online);
+    for view in ["notebook.csv", "top_policies.csv", "best_policy.json", "result.json"] {
+        fs::write(folder.join("study").join(view), "changed").unwrap();
+    }
+    assert_eq!(shown(), before);
+}

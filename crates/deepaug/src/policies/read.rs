@@ -10,6 +10,8 @@ use crate::config::{Config, SearchSpace};
 use crate::error::{ConfigError, Error};
 use crate::layout;
 use crate::study::candidate::distinct;
+use crate::study::folder::read_ledger;
+use crate::study::result::SearchResult;
 
 /// Policies, and where they come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,37 +63,25 @@ impl Policies {
     }
 
     fn of_study(folder: &Path, top: usize) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Found {
-            top: Vec<Candidate>,
+        if !folder.join(layout::CONFIG).exists() {
+            return Err(Error::study(folder, "neither a policy nor the folder of a study"));
         }
-        #[derive(Deserialize)]
-        struct Candidate {
-            policy: Policy,
+        if !folder.join(layout::RESULT).exists() {
+            let resume = format!("deepaug optimize --resume \"{}\"", folder.display());
+            let why = format!("the search has not finished, so it has no result; go on with: {resume}");
+            return Err(Error::study(folder, why));
         }
-        let path = folder.join(layout::RESULT);
-        let text = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound if folder.join(layout::CONFIG).exists() => {
-                let resume = format!("deepaug optimize --resume \"{}\"", folder.display());
-                Error::study(folder, format!("the search has not finished, so it has no result; go on with: {resume}"))
-            }
-            std::io::ErrorKind::NotFound => Error::study(folder, "neither a policy nor the folder of a study"),
-            _ => Error::file(&path, source),
-        })?;
-        let found: Found = parse(&path, &text)?;
-        let found: Vec<Policy> = found.top.into_iter().map(|candidate| candidate.policy).collect();
-        let mut policies = distinct(found, |policy| policy);
-        policies.truncate(top);
-        if policies.is_empty() {
-            return Err(Error::study(folder, "it found no policy"));
-        }
-        let config = Config::read(&folder.join(layout::CONFIG))?;
-        if config.space == SearchSpace::Schemes {
+        let (config, ledger) = read_ledger(folder)?;
+        let found =
+            SearchResult::new(folder, &ledger, None).ok_or_else(|| Error::study(folder, "it found no policy"))?;
+        let policies = if config.space == SearchSpace::Schemes {
             // What is to be used is one of them, or none.
-            let path = folder.join(layout::BEST_POLICY);
-            let text = std::fs::read_to_string(&path).map_err(|source| Error::file(&path, source))?;
-            policies = vec![parse(&path, &text)?];
-        }
+            vec![found.policy()]
+        } else {
+            let mut policies = distinct(found.top, |candidate| &candidate.policy);
+            policies.truncate(top);
+            policies.into_iter().map(|candidate| candidate.policy).collect()
+        };
         let application = config.application();
         Ok(Self { policies, config: Some(config), application })
     }

@@ -7,6 +7,8 @@ use deepaug_child_model::DeviceChoice;
 use crate::config::Config;
 use crate::error::Error;
 use crate::layout;
+use crate::study::journal::Journal;
+use crate::study::ledger::Ledger;
 
 /// Where studies go unless told otherwise.
 const STUDIES: &str = "reports/experiments";
@@ -34,7 +36,14 @@ pub(crate) fn read_frozen(folder: &Path) -> Result<Config, Error> {
     Ok(Config::read(&path)?)
 }
 
-/// The same with changes.
+/// What a study knows by now, from its journal, for whoever only reads.
+pub(crate) fn read_ledger(folder: &Path) -> Result<(Config, Ledger), Error> {
+    let config = read_frozen(folder)?;
+    let ledger = Ledger::new(&config, Journal::read(&folder.join(layout::JOURNAL))?);
+    Ok((config, ledger))
+}
+
+/// The configuration of a study on disk, with changes.
 pub(crate) fn thaw(folder: &Path, changes: &Changes) -> Result<Config, Error> {
     let mut config = read_frozen(folder)?;
     if let Some(iters) = changes.iters {

@@ -205,15 +205,26 @@ impl<E: Line> Journal<E> {
         journal.lock(holder)?;
         let mut text = String::new();
         journal.file.read_to_string(&mut text).map_err(|error| Error::file(path, error))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        journal.len = whole as u64;
-        if whole < text.len() {
+        let whole = whole_lines(&text);
+        journal.len = whole.len() as u64;
+        if whole.len() < text.len() {
             journal.file.set_len(journal.len).map_err(|error| Error::file(path, error))?;
         }
+        let entries = Self::parse(path, whole, fingerprint)?;
+        Ok((journal, entries))
+    }
+
+    /// What a journal holds by now, for whoever only reads: a process that writes meanwhile is not disturbed.
+    pub(crate) fn read(path: &Path) -> Result<Vec<E>, Error> {
+        let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
+        Self::parse(path, whole_lines(&text), None)
+    }
+
+    fn parse(path: &Path, text: &str, fingerprint: Option<&Fingerprint>) -> Result<Vec<E>, Error> {
         let damaged = |line: usize, error: serde_json::Error| {
             Error::study(path, format!("line {} is damaged: {error}", line + 1))
         };
-        let mut lines = text[..whole].lines().enumerate();
+        let mut lines = text.lines().enumerate();
         let first = lines.next().map(|(line, text)| serde_json::from_str(text).map_err(|error| damaged(line, error)));
         let Some(First::Opened { format, fingerprint: known, program }) = first.transpose()? else {
             return Err(Error::study(path, "its first line is not a journal's"));
@@ -240,8 +251,7 @@ impl<E: Line> Journal<E> {
                 _ => damaged(line, error),
             })
         };
-        let entries = lines.map(entry);
-        Ok((journal, entries.collect::<Result<_, _>>()?))
+        lines.map(entry).collect()
     }
 
     /// Writes one event and waits until it is on disk. What cannot be written whole is not written at all.
@@ -339,6 +349,11 @@ impl<E: Line> Journal<E> {
             Err(TryLockError::Error(error)) => Err(Error::file(&self.path, error)),
         }
     }
+}
+
+/// All but a last line that is being written, or was when its writer was killed.
+fn whole_lines(text: &str) -> &str {
+    &text[..text.rfind('\n').map_or(0, |end| end + 1)]
 }
 
 /// Waits for the lock of a file, behind those who wait already; false if it has not come within the time.

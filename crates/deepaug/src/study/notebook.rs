@@ -83,9 +83,13 @@ impl Notebook {
 
 fn write_all<'a>(path: &Path, rows: impl Iterator<Item = Row<'a>>) -> Result<File, Error> {
     let failed = |error| Error::file(path, error);
-    let all = std::iter::once(header()).chain(rows.flat_map(|row| cells(&row)));
-    write_whole(path, &table(all).map_err(failed)?)?;
+    write_whole(path, &contents(rows).map_err(failed)?)?;
     OpenOptions::new().append(true).open(path).map_err(failed)
+}
+
+/// The file's contents.
+pub(crate) fn contents<'a>(rows: impl Iterator<Item = Row<'a>>) -> std::io::Result<Vec<u8>> {
+    table(std::iter::once(header()).chain(rows.flat_map(|row| cells(&row))))
 }
 
 fn table(rows: impl IntoIterator<Item = Vec<String>>) -> std::io::Result<Vec<u8>> {

@@ -88,7 +88,8 @@ impl Recorder {
     }
 }
 
-fn rows(ledger: &Ledger) -> impl Iterator<Item = Row<'_>> {
+/// All rows of the notebook, in the order of their trials and samples.
+pub(crate) fn rows(ledger: &Ledger) -> impl Iterator<Item = Row<'_>> {
     ledger.trainings().filter_map(|(trial, sample, ended)| row(ledger, trial, sample, ended))
 }
 

@@ -16,12 +16,15 @@ pub use effects::{MagnitudeEffect, OpEffect};
 pub use importance::{Importance, Level};
 pub use table::{NamedPolicy, NamedStep, Sample, Shape};
 
-use crate::config::{Config, RewardKind};
+use crate::config::RewardKind;
 use crate::error::Error;
 use crate::layout;
 use crate::statistics::{deviation, mean};
 use crate::study::candidate::Gain;
 use crate::study::candidate::best_first;
+use crate::study::folder::read_ledger;
+use crate::study::notebook;
+use crate::study::recorder::rows;
 
 /// A trial of a notebook.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -107,21 +110,23 @@ impl Inspection {
     /// [`Error::Study`] names the columns that the file lacks, or the line and the cell that is wrong; [`Error::File`].
     pub fn read(path: &Path) -> Result<Self, Error> {
         if !path.is_dir() {
-            return Self::of(path, RewardKind::Accuracy);
+            return Ok(Self::of(path, table::read(path)?, RewardKind::Accuracy));
         }
-        let frozen = path.join(layout::CONFIG);
-        if !frozen.is_file() {
+        if !path.join(layout::CONFIG).is_file() {
             return Err(Error::study(
                 path,
                 format!("neither a notebook nor the folder of a study: no {}", layout::CONFIG),
             ));
         }
-        let config = Config::read(&frozen)?;
-        Self::of(&path.join(config.notebook_path), config.reward)
+        // What the study's own notebook has in it, whatever has become of the file.
+        let (config, ledger) = read_ledger(path)?;
+        let notebook = path.join(&config.notebook_path);
+        let contents = notebook::contents(rows(&ledger)).map_err(|error| Error::file(&notebook, error))?;
+        let found = table::parse(&contents).map_err(|why| Error::study(path, why))?;
+        Ok(Self::of(&notebook, found, config.reward))
     }
 
-    fn of(path: &Path, kind: RewardKind) -> Result<Self, Error> {
-        let (shape, mut samples) = table::read(path)?;
+    fn of(path: &Path, (shape, mut samples): (Shape, Vec<Sample>), kind: RewardKind) -> Self {
         // More is better, until all is known.
         for reward in samples.iter_mut().flat_map(|sample| [&mut sample.reward, &mut sample.top_k]).flatten() {
             *reward = kind.merit(*reward);
@@ -167,7 +172,7 @@ impl Inspection {
         let standing = |trial: &Trial| (trial.fresh.len(), trial.confirmed, trial.reward.unwrap_or(0.0));
         ranked.sort_by(|a, b| best_first(standing(a), standing(b)));
         let seconds: Vec<f64> = samples.iter().filter_map(|sample| sample.seconds).collect();
-        Ok(Self {
+        Self {
             notebook: path.into(),
             shape,
             trainings: samples.len(),
@@ -183,7 +188,7 @@ impl Inspection {
             samples,
             reward: kind,
         }
-        .with_rewards_as_told())
+        .with_rewards_as_told()
     }
 
     /// The same with rewards as they were told, and not so that more is better.

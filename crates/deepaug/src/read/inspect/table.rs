@@ -249,7 +249,7 @@ pub(super) fn read(path: &Path) -> Result<(Shape, Vec<Sample>), Error> {
     parse(&bytes).map_err(|why| Error::study(path, why))
 }
 
-fn parse(bytes: &[u8]) -> Result<(Shape, Vec<Sample>), String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<(Shape, Vec<Sample>), String> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
     let columns = Columns::of(reader.headers().map_err(|error| format!("not a table: {error}"))?)?;
     let mut samples: Vec<Sample> = Vec::new();

@@ -24,7 +24,7 @@ impl Answer {
                     crate::study::result::Verdict::NoDifference | crate::study::result::Verdict::Unconfirmed => "none",
                 };
                 let why = format!("{} Not yet tested on unseen images: deepaug compare does.", found.verdict);
-                Self { head: found.answer.clone().unwrap_or_else(|| found.verdict.to_string()), why, class }
+                Self { head: found.answer.clone(), why, class }
             }
             (None, None) => Self {
                 head: "The search has not finished.".into(),

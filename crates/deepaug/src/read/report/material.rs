@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use deepaug_augmenter::Policy;
 use ndarray::Array4;
 use serde::Deserialize;
 
@@ -13,30 +12,8 @@ use crate::images::data::read;
 use crate::images::preview::of_each_class;
 use crate::layout;
 use crate::read::inspect::Inspection;
-use crate::study::candidate::Gain;
-use crate::study::result::Verdict;
-
-/// The part of `result.json` that a page shows.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Found {
-    /// What to use, in words; absent in results of older versions.
-    #[serde(default)]
-    pub(super) answer: Option<String>,
-    /// The best first.
-    pub(super) top: Vec<Candidate>,
-    pub(super) verdict: Verdict,
-}
-
-/// A policy that a search found.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Candidate {
-    pub(super) trial: u64,
-    #[serde(default)]
-    pub(super) scheme: Option<String>,
-    pub(super) policy: Policy,
-    pub(super) search_gain: Option<Gain>,
-    pub(super) fresh_gain: Option<Gain>,
-}
+use crate::study::folder::read_ledger;
+use crate::study::result::SearchResult;
 
 /// Everything.
 #[derive(Debug)]
@@ -45,7 +22,7 @@ pub(super) struct Material {
     pub(super) config: Config,
     pub(super) notebook: Inspection,
     /// Absent until the search has finished.
-    pub(super) found: Option<Found>,
+    pub(super) found: Option<SearchResult>,
     /// The comparisons in the study's folder, the one with the most seeds first.
     pub(super) comparisons: Vec<ComparisonResult>,
     /// An image of each class, or why there is none.
@@ -59,13 +36,13 @@ impl Material {
         if !path.is_file() {
             return Err(Error::study(study, format!("not a study: there is no {} in it", layout::CONFIG)));
         }
-        let config = Config::read(&path)?;
+        let (config, ledger) = read_ledger(study)?;
         let dataset = read(&config);
         let sizes = dataset.as_ref().ok().map(|dataset| (dataset.len(), dataset.classes().len()));
         let result = study.join(layout::RESULT);
         Ok(Self {
             notebook: Inspection::read(study)?,
-            found: result.is_file().then(|| parse(&result)).transpose()?,
+            found: SearchResult::new(study, &ledger, None).filter(|_| result.is_file()),
             comparisons: comparisons(study)?,
             images: dataset.map(|dataset| of_each_class(&dataset)).map_err(|error| error.to_string()),
             sizes,

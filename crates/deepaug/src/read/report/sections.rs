@@ -6,14 +6,14 @@ use ndarray::{Array4, ArrayView4, s};
 
 use super::answer::best_baseline;
 use super::chart::{self, Line};
-use super::material::{Candidate, Material};
+use super::material::Material;
 use super::pictures;
 use super::words::{between, points, time_of};
 use crate::compare::SEARCHED;
 use crate::policies::read::Policies;
 use crate::read::inspect::Sample;
 use crate::statistics::mean;
-use crate::study::candidate::Gain;
+use crate::study::candidate::{Candidate, Gain};
 
 /// Policies that are shown as pictures.
 const SHOWN: usize = 5;
