@@ -268,7 +268,7 @@ fn the_verb_writes_what_the_library_makes() {
         let policies = vec![policy.clone()];
         let apply =
             deepaug::Apply { policies, rounds: 1, application: deepaug::Application::Once, originals: false, seed };
-        apply.run(&folder.path().join("in"), &out, &|_, _| true).unwrap();
+        apply.run(&folder.path().join("in"), &out, &deepaug::Cancel::new(), &|_, _| ()).unwrap();
         let paths = files.iter().map(|(path, _)| path.replace("/in/", "/out/").replace(".png", "-aug1a.png"));
         let written: Vec<_> = paths.map(|path| pixels(Path::new(&path))).collect();
         fs::remove_dir_all(out).unwrap();

@@ -111,6 +111,7 @@ pub struct Policy {
 
 /// The error of a policy whose numbers are out of range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// The portion is not in 0..=1.
     #[error("portion {0} is not between 0 and 1")]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// Why a device cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeviceError {
     /// The GPU was asked for and there is none.
     #[error("no GPU can be used through wgpu: {why}. Use --device cpu, or --device auto to take whatever there is")]
@@ -28,6 +29,7 @@ pub enum DeviceError {
 
 /// Why a training gave no history.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// Images smaller than the model's layers can take.
     #[error("{model} needs images of at least {least}x{least} pixels, these are {height}x{width}; set image_size")]

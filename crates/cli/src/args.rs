@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use deepaug::compare::Baseline;
-use deepaug::{Auto, DeviceChoice, Model, OnBadImage, RangeTable, Target, TrainSize};
+use deepaug::{Auto, DeviceChoice, ExitCode, Model, OnBadImage, RangeTable, Target, TrainSize};
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 2 wrong arguments, 3 configuration, 4 data, 5 device, 6 study, \
-                          7 file system, 8 a child failed, 70 a defect of deepaug, 130 interrupted";
+fn exit_codes() -> String {
+    let all = ExitCode::ALL.map(|code| format!("{} {}", code as u8, code.words()));
+    format!("Exit codes: {}", all.join(", "))
+}
 
 /// Finds the image augmentation that is right for your images, and says whether it helps.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, after_help = exit_codes())]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -21,7 +23,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Search augmentation policies for a labelled image set
-    #[command(after_help = format!("{OPTIMIZE_EXAMPLES}\n\n{EXIT_CODES}"))]
+    #[command(after_help = format!("{OPTIMIZE_EXAMPLES}\n\n{}", exit_codes()))]
     Optimize(Optimize),
     /// Make a study whose policies a program of yours judges, by ask and tell
     #[command(after_help = "Examples:
@@ -59,7 +61,7 @@ What cannot be done is answered by {\"error\": {\"code\": 6, \"message\": ...}}.
     #[command(after_help = "Example:\n  deepaug notebook reports/experiments/my-images-001")]
     Notebook(Notebook),
     /// Say whether the policies help: train a final model under each way of augmenting, measured on unseen test images
-    #[command(after_help = format!("{COMPARE_EXAMPLES}\n\n{EXIT_CODES}"))]
+    #[command(after_help = format!("{COMPARE_EXAMPLES}\n\n{}", exit_codes()))]
     Compare(Compare),
     /// Train a final model with the policies found; saves weights, history and a model card
     #[command(after_help = "Examples:

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Why an image set could not be read or split. Every message says what is wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// Nothing lies at the path.
     #[error("{}: no such file or folder", path.display())]

@@ -16,7 +16,7 @@ fn main() -> Result<(), Error> {
         data: "in-memory".into(),
         ..Config::default()
     };
-    let study = Study::create_with(config, &dataset, None)?;
+    let study = Study::builder(config).dataset(&dataset).create()?;
     let result = study.run(&|event| eprintln!("{event}"))?;
     println!("{}\n{}", result.best.policy, result.verdict);
     Ok(())

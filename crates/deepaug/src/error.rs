@@ -25,8 +25,67 @@ impl ConfigError {
     }
 }
 
+/// How the command ends, for whoever starts it: one code for each kind of error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// All went well.
+    Done = 0,
+    /// The command line is wrong.
+    Arguments = 2,
+    /// The configuration is wrong.
+    Configuration = 3,
+    /// The images cannot be used.
+    Data = 4,
+    /// The device cannot be used.
+    Device = 5,
+    /// The study cannot be used: it is locked, does not match, or is damaged.
+    Study = 6,
+    /// A file or folder cannot be read or written.
+    FileSystem = 7,
+    /// A child model, or a program of the user's, failed.
+    Child = 8,
+    /// What should never happen.
+    Defect = 70,
+    /// Somebody stopped it.
+    Interrupted = 130,
+}
+
+impl ExitCode {
+    /// Every code.
+    pub const ALL: [Self; 10] = [
+        Self::Done,
+        Self::Arguments,
+        Self::Configuration,
+        Self::Data,
+        Self::Device,
+        Self::Study,
+        Self::FileSystem,
+        Self::Child,
+        Self::Defect,
+        Self::Interrupted,
+    ];
+
+    /// In a word or two, as the help of every command has it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Arguments => "wrong arguments",
+            Self::Configuration => "configuration",
+            Self::Data => "data",
+            Self::Device => "device",
+            Self::Study => "study",
+            Self::FileSystem => "file system",
+            Self::Child => "a child failed",
+            Self::Defect => "a defect of deepaug",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// Why a study could not be made, run or read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The configuration is wrong.
     #[error(transparent)]
@@ -79,15 +138,20 @@ pub enum Error {
 impl Error {
     /// The process exit code documented in the README.
     pub fn code(&self) -> u8 {
+        self.exit_code() as u8
+    }
+
+    /// How a command that fails by it ends.
+    pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Data(_) | Self::Child(TrainError::TooSmall { .. }) => 4,
-            Self::Device(_) | Self::Child(TrainError::Device { .. }) => 5,
-            Self::Config(_) | Self::Child(TrainError::Layers { .. }) => 3,
-            Self::Study { .. } | Self::Child(TrainError::Weights { .. }) => 6,
-            Self::File { .. } => 7,
-            Self::Child(_) => 8,
-            Self::Search(_) => 70,
-            Self::Interrupted { .. } | Self::Paused { .. } | Self::Stopped => 130,
+            Self::Data(_) | Self::Child(TrainError::TooSmall { .. }) => ExitCode::Data,
+            Self::Device(_) | Self::Child(TrainError::Device { .. }) => ExitCode::Device,
+            Self::Config(_) | Self::Child(TrainError::Layers { .. }) => ExitCode::Configuration,
+            Self::Study { .. } | Self::Child(TrainError::Weights { .. }) => ExitCode::Study,
+            Self::File { .. } => ExitCode::FileSystem,
+            Self::Child(_) => ExitCode::Child,
+            Self::Search(_) => ExitCode::Defect,
+            Self::Interrupted { .. } | Self::Paused { .. } | Self::Stopped => ExitCode::Interrupted,
         }
     }
 
@@ -110,5 +174,17 @@ impl Error {
 
     pub(crate) fn study(path: &Path, why: impl Into<String>) -> Self {
         Self::Study { path: path.into(), why: why.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_every_exit_code() {
+        let readme = include_str!("../../../README.md").replace('\n', " ");
+        let all = ExitCode::ALL.map(|code| format!("{} {}", code as u8, code.words())).join(" · ");
+        assert!(readme.contains(&format!("Exit codes: {all}.")), "{all}");
     }
 }

@@ -26,6 +26,7 @@
 //! [`LabelCheck`] show what a policy does, [`ChildBench`] and [`OpBench`] how fast. The policies, data sets and children of the other crates are re-exported.
 
 mod bench;
+mod cancel;
 pub mod compare;
 mod config;
 mod error;
@@ -34,6 +35,7 @@ mod files;
 mod images;
 mod layout;
 mod policies;
+pub mod prelude;
 mod read;
 pub mod reward;
 mod rng;
@@ -42,6 +44,7 @@ mod study;
 mod train;
 
 pub use bench::{ChildBench, ChildSpeed, OpBench, OpSpeed};
+pub use cancel::Cancel;
 pub use config::auto::Auto;
 pub use config::colour::Colour;
 pub use config::{
@@ -61,7 +64,7 @@ pub use deepaug_controller::Method;
 pub use deepaug_dataset::{
     Amount, Channels, ClassCounts, DataError, Dataset, Fit, OnBadImage, ReadOptions, Split, SplitSizes, Summary,
 };
-pub use error::{ConfigError, Error};
+pub use error::{ConfigError, Error, ExitCode};
 pub use images::apply::{Applied, Apply};
 pub use images::data::{DataReport, data_sheet, read_data};
 pub use images::preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images, write_sheet};
@@ -70,6 +73,7 @@ pub use policies::space::PolicySpace;
 pub use read::inspect::{self, Inspection};
 pub use read::report::write_report;
 pub use study::ask_tell::{AskTell, Asked, Observation, Rebuilt, rebuild};
+pub use study::builder::StudyBuilder;
 pub use study::candidate::{Candidate, Gain};
 pub use study::event::{Event, Progress};
 pub use study::folder::Changes;

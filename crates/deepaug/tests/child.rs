@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use deepaug::{Changes, ChildModel, Config, EpochRecord, Error, History, Portion, Study, TrainError, Training};
+use deepaug::{
+    Changes, ChildModel, Config, EpochRecord, Error, History, Portion, Study, StudyBuilder, TrainError, Training,
+};
 
 /// Learns nothing: its accuracy is a number made of the seed and of how much is augmented. After `trainings` trainings
 /// its device is gone.
@@ -61,6 +63,14 @@ fn config() -> Config {
     }
 }
 
+fn boxed(child: Box<dyn ChildModel>) -> Arc<dyn ChildModel> {
+    child.into()
+}
+
+fn made(child: Box<dyn ChildModel>, out: &Path) -> Result<Study, Error> {
+    Study::builder(config()).child(child).folder(out).create()
+}
+
 fn notebook(study: &Path) -> String {
     std::fs::read_to_string(study.join("notebook.csv")).unwrap()
 }
@@ -69,17 +79,17 @@ fn notebook(study: &Path) -> String {
 fn a_lost_device_stops_the_study_and_what_is_left_is_trained_on_another() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
-    let study = Study::create_with_child(config(), Made::lasting(usize::MAX), Some(&whole)).unwrap();
+    let study = made(Made::lasting(usize::MAX), &whole).unwrap();
     let best = study.run(&|_| {}).unwrap().best;
     assert!(best.reward > 0.5);
 
-    let study = Study::create_with_child(config(), Made::lasting(5), Some(&broken)).unwrap();
+    let study = made(Made::lasting(5), &broken).unwrap();
     let error = study.run(&|_| {}).unwrap_err();
     assert_eq!(error.code(), 5, "{error}");
     assert!(matches!(error, Error::Child(TrainError::Device { .. })) && error.to_string().contains("it is gone"));
     assert_eq!(notebook(&broken).lines().count(), 1 + 5 * 2, "what was trained is kept, what failed is not a result");
 
-    let study = Study::resume_with_child(&broken, Made::lasting(usize::MAX), &Changes::default()).unwrap();
+    let study = StudyBuilder::default().child(boxed(Made::lasting(usize::MAX))).folder(&broken).resume().unwrap();
     study.run(&|_| {}).unwrap();
     assert_eq!(notebook(&broken), notebook(&whole));
 }
@@ -88,7 +98,7 @@ fn a_lost_device_stops_the_study_and_what_is_left_is_trained_on_another() {
 fn a_study_is_resumed_with_the_child_it_began_with() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("study");
-    drop(Study::create_with_child(config(), Made::lasting(9), Some(&out)).unwrap());
+    drop(made(Made::lasting(9), &out).unwrap());
     let error = Study::resume(&out, &Changes::default()).unwrap_err().to_string();
     assert!(error.contains("child_model = \"made\""), "{error}");
 }
@@ -124,7 +134,7 @@ fn a_worker_that_panics_costs_its_training_one_more_try_and_nothing_else() {
     let run = |out: &str, child: Box<dyn ChildModel>| {
         let out = folder.path().join(out);
         let repeated = AtomicUsize::new(0);
-        let study = Study::create_with_child(config(), child, Some(&out)).unwrap();
+        let study = made(child, &out).unwrap();
         let result = study.run(&|event| {
             if let deepaug::Event::TrainingRepeated { why, .. } = event {
                 assert!(why.contains("a fragile child"), "{why}");

@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it found")]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use deepaug::{ChildModel, Config, EpochRecord, Error, History, Study, TrainError, Training};
@@ -108,7 +109,7 @@ fn mean(judged: impl ExactSizeIterator<Item = (f64, f64)>) -> (f64, f64) {
 
 fn main() -> Result<(), Error> {
     let config = Config { iters: 20, child_epochs: 3.into(), ..Config::quickstart() };
-    let study = Study::create_with_child(config, Box::new(NearestMean), None)?;
+    let study = Study::builder(config).child(Arc::new(NearestMean) as Arc<dyn ChildModel>).create()?;
     let result = study.run(&|event| eprintln!("{event}"))?;
     println!("{}\n{}", result.best.policy, result.verdict);
     Ok(())

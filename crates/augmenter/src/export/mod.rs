@@ -97,6 +97,7 @@ impl FromStr for Target {
 
 /// Why policies could not be exported.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExportError {
     /// There is none.
     #[error("there is no policy to export")]

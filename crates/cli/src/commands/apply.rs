@@ -1,9 +1,6 @@
 //! `deepaug apply`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use deepaug::{Application, Apply, Error, Online, Policies};
+use deepaug::{Application, Apply, Cancel, Error, Online, Policies};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{args, output};
@@ -16,19 +13,18 @@ pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
         application
     };
     let apply = Apply { policies, rounds: args.copies, application, originals: args.originals, seed: args.seed };
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    if let Err(error) = ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)) {
+    let cancel = Cancel::new();
+    let asked = cancel.clone();
+    if let Err(error) = ctrlc::set_handler(move || _ = asked.cancel()) {
         output::note(format_args!("Ctrl-C will leave a hidden folder behind: {error}"));
     }
     // Hidden by itself where there is no terminal.
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let applied = apply.run(&args.from, &args.to, &|done, all| {
+    let applied = apply.run(&args.from, &args.to, &cancel, &|done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
-        !stop.load(Ordering::Relaxed)
     });
     bar.finish_and_clear();
     let applied = applied?;

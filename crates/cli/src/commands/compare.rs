@@ -18,7 +18,7 @@ pub(crate) fn run(args: &args::Compare) -> Result<(), Error> {
         name: args.name.clone(),
     };
     let comparison = Comparison::open(&args.study, compare)?;
-    stop_on_ctrl_c(comparison.stop_flag());
+    stop_on_ctrl_c(comparison.cancel());
     let view = Trainings::new(args.json);
     let result = comparison.run(&|event| view.show(event));
     view.close();

@@ -18,9 +18,9 @@ mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use deepaug::{Cancel, ExitCode as codes};
 
 use crate::args::{Args, Command};
 use crate::output;
@@ -84,14 +84,14 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 /// Asks work to stop on Ctrl-C, and ends the program when it is pressed again: what had finished is on disk.
-fn stop_on_ctrl_c(stop: Arc<AtomicBool>) {
+fn stop_on_ctrl_c(cancel: Cancel) {
     let handler = ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::Relaxed) {
+        if cancel.cancel() {
             // Asked twice: at once. Nothing is lost but the trainings under way.
             deepaug::kill_programs();
             // Their trainings end now, and take their temporary files away.
             std::thread::sleep(Duration::from_millis(300));
-            std::process::exit(130);
+            std::process::exit(i32::from(codes::Interrupted as u8));
         }
         output::note("stopping; what is nearly done is finished. Press Ctrl-C again to stop at once");
     });
@@ -101,10 +101,10 @@ fn stop_on_ctrl_c(stop: Arc<AtomicBool>) {
 }
 
 /// The exit code for what should never happen.
-const DEFECT: u8 = 70;
+const DEFECT: u8 = codes::Defect as u8;
 
 /// The exit code for wrong arguments, as clap has it.
-const ARGUMENTS: u8 = 2;
+const ARGUMENTS: u8 = codes::Arguments as u8;
 
 /// Says what is wrong with the arguments; `--help` and `--version` come this way too.
 pub(crate) fn refuse(error: &clap::Error) -> ExitCode {

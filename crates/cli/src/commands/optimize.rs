@@ -25,12 +25,13 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
                 output::note("choosing sizes by a few trainings without augmentation");
             }
             let wanted = Wanted { time: args.time, iters: args.iters };
-            Study::create_for(config, &dataset, args.out.as_deref(), wanted)?
+            let new = Study::builder(config).dataset(&dataset).wanted(wanted);
+            args.out.iter().fold(new, |new, out| new.folder(out)).create()?
         }
     };
     let study = study.within(Budget { time: args.time, trainings: args.trainings });
     log_to(&study.log_path());
-    super::stop_on_ctrl_c(study.stop_flag());
+    super::stop_on_ctrl_c(study.cancel());
     let view = View::new(args.json);
     let result = study.run(&|event| view.show(event));
     view.close();

@@ -2,12 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use deepaug::{Error, Server};
+use deepaug::{Cancel, Error, Server};
 
 use crate::{args, output};
 
@@ -29,18 +27,18 @@ struct Asked {
 pub(crate) fn run(args: &args::Serve) -> Result<(), Error> {
     let mut server = Server::open(&args.study)?;
     let (sender, requests) = channel();
-    let stop = Arc::new(AtomicBool::new(false));
+    let cancel = Cancel::new();
     match &args.socket {
         None => {
             std::thread::spawn(move || serve(std::io::stdin(), std::io::stdout(), &sender));
-            work(&mut server, &requests, &stop);
+            work(&mut server, &requests, &cancel);
             Ok(())
         }
         Some(path) => {
-            super::stop_on_ctrl_c(stop.clone());
+            super::stop_on_ctrl_c(cancel.clone());
             listen(path, sender)?;
             output::note(format_args!("serving {} at {}; Ctrl-C ends it", args.study.display(), path.display()));
-            work(&mut server, &requests, &stop);
+            work(&mut server, &requests, &cancel);
             let _ = std::fs::remove_file(path);
             Ok(())
         }
@@ -48,8 +46,8 @@ pub(crate) fn run(args: &args::Serve) -> Result<(), Error> {
 }
 
 /// Answers requests until nobody can send any, or it is to stop. What comes while others are answered is answered together.
-fn work(server: &mut Server, requests: &Receiver<Asked>, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
+fn work(server: &mut Server, requests: &Receiver<Asked>, cancel: &Cancel) {
+    while !cancel.is_cancelled() {
         let first = match requests.recv_timeout(PULSE) {
             Ok(first) => first,
             Err(RecvTimeoutError::Timeout) => continue,

@@ -1,9 +1,6 @@
 //! `deepaug train`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use deepaug::{EpochRecord, Error, Train};
+use deepaug::{Cancel, EpochRecord, Error, Train};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{compare, stop_on_ctrl_c};
@@ -17,13 +14,13 @@ pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
         sample: args.sample,
         out: args.out.clone(),
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_ctrl_c(stop.clone());
+    let cancel = Cancel::new();
+    stop_on_ctrl_c(cancel.clone());
     // Hidden by itself where there is no terminal.
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} epochs, {eta} left  {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let trained = train.run(&args.study, &|record: &EpochRecord, epochs| {
+    let trained = train.run(&args.study, &cancel, &|record: &EpochRecord, epochs| {
         let words = format!("accuracy {:.3}, test {:.3}", record.acc, record.val_acc);
         if args.json {
             output::json(&serde_json::json!({ "event": "epoch", "epochs": epochs, "record": record }));
@@ -33,7 +30,6 @@ pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
         bar.set_length(epochs as u64);
         bar.set_position(record.epoch as u64);
         bar.set_message(words);
-        !stop.load(Ordering::Relaxed)
     });
     bar.finish_and_clear();
     let trained = trained?;

@@ -17,8 +17,6 @@ mod scheme;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use deepaug_child_model::History;
 use serde::{Deserialize, Serialize};
@@ -29,6 +27,7 @@ pub(crate) use result::{FORMAT, best_free};
 pub use scheme::Baseline;
 pub(crate) use scheme::{SEARCHED, Scheme};
 
+use crate::cancel::Cancel;
 use crate::error::{ConfigError, Error};
 use crate::files::write_json;
 use crate::layout;
@@ -103,7 +102,7 @@ pub struct Comparison {
     search: Inspection,
     journal: Journal<Entry>,
     known: HashMap<(String, usize), Outcome>,
-    stop: Arc<AtomicBool>,
+    cancel: Cancel,
 }
 
 impl Comparison {
@@ -160,13 +159,13 @@ impl Comparison {
                 None => journal.append(&Entry::Scheme { name: scheme.name.clone(), digest: scheme.digest() })?,
             }
         }
-        let (study, stop) = (study.to_path_buf(), Arc::default());
-        Ok(Self { study, name, compare, training, schemes, trials, search, journal, known, stop })
+        let (study, cancel) = (study.to_path_buf(), Cancel::new());
+        Ok(Self { study, name, compare, training, schemes, trials, search, journal, known, cancel })
     }
 
-    /// Set to true, from any thread, this ends [`run`](Self::run) with [`Error::Paused`] after the epochs under way.
-    pub fn stop_flag(&self) -> Arc<AtomicBool> {
-        self.stop.clone()
+    /// Ends [`run`](Self::run) with [`Error::Paused`].
+    pub fn cancel(&self) -> Cancel {
+        self.cancel.clone()
     }
 
     /// The comparison's journal.

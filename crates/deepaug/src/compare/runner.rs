@@ -1,6 +1,5 @@
 //! A comparison's trainings, written down as they end.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{CompareEvent, Comparison, Entry, Scheme};
@@ -16,7 +15,7 @@ pub(super) fn train(
     if todo.is_empty() {
         return Ok(true);
     }
-    let Comparison { training, schemes, journal, known, stop, compare, .. } = comparison;
+    let Comparison { training, schemes, journal, known, cancel, compare, .. } = comparison;
     // In the order given, which is by sample: a job's place in it is what an executor goes by.
     let job = |(place, &(scheme, sample)): (usize, &(usize, usize))| {
         let Scheme { policy, settings, .. } = &schemes[scheme];
@@ -76,5 +75,5 @@ pub(super) fn train(
         Ok(())
     };
     let mut executor = training.executor()?;
-    run_all(&mut executor, jobs, &|| stop.load(Ordering::Relaxed), &mut hear)
+    run_all(&mut executor, jobs, &|| cancel.is_cancelled(), &mut hear)
 }

@@ -12,6 +12,7 @@ use ndarray::{Array4, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::rng::{Purpose, derive};
 
@@ -43,7 +44,7 @@ pub struct Applied {
 impl Apply {
     /// Writes the copies of all images below `from` into the same folders below `to`, which is new or empty, as PNG files
     /// whose names tell round and sub-policy: `cat.jpg` becomes `cat-aug1a.png`. The folder appears when it is complete.
-    /// `progress` hears how many images are done, and how many there are; an answer of `false` stops the work.
+    /// `progress` hears how many images are done, and how many there are.
     ///
     /// # Errors
     /// [`Error::Data`] names an image that cannot be read, [`Error::File`] what cannot be written,
@@ -52,7 +53,8 @@ impl Apply {
         &self,
         from: &Path,
         to: &Path,
-        progress: &(dyn Fn(usize, usize) -> bool + Sync),
+        cancel: &Cancel,
+        progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Applied, Error> {
         let files = image_files(from)?;
         if std::fs::read_dir(to).is_ok_and(|mut inside| inside.next().is_some()) {
@@ -93,7 +95,8 @@ impl Apply {
             self.write(file, &copies[i], &files, &folder, &stems[i])?;
             let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             *done += 1;
-            if progress(*done, files.len()) { Ok(()) } else { Err(Error::Stopped) }
+            progress(*done, files.len());
+            if cancel.is_cancelled() { Err(Error::Stopped) } else { Ok(()) }
         })?;
 
         let draft = draft.keep();

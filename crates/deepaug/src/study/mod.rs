@@ -1,6 +1,7 @@
 //! One search, from its first training to its result, in one folder.
 
 pub(crate) mod ask_tell;
+pub(crate) mod builder;
 pub(crate) mod candidate;
 mod core;
 pub(crate) mod event;
@@ -20,25 +21,25 @@ pub(crate) mod sizing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deepaug_augmenter::{Op, Policy};
 use deepaug_child_model::{Capacity, ChildModel, DeviceChoice, TrainError};
 use deepaug_dataset::{Dataset, Sample, Split};
 
+use crate::cancel::Cancel;
 use crate::config::EarlyStopping;
 use crate::config::auto::Auto;
 use crate::config::{Config, RewardKind, Sizes};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Executor, Local, Report, run_all};
 use crate::files::write_whole;
-use crate::images::data::read;
 use crate::layout;
 use crate::rng::{Purpose, derive};
+use crate::study::builder::StudyBuilder;
 use crate::study::core::Core;
 use crate::study::event::Event;
-use crate::study::folder::{Changes, claim, frozen, next_free, thaw, unmake};
+use crate::study::folder::{Changes, claim, frozen, next_free, unmake};
 use crate::study::journal::{Entry, Fingerprint, Holder, Journal};
 use crate::study::objective::Objective;
 use crate::study::result::SearchResult;
@@ -55,7 +56,7 @@ pub struct Study {
     classes: usize,
     objective: Objective,
     core: Core,
-    stop: Arc<AtomicBool>,
+    cancel: Cancel,
     budget: Budget,
     /// What was chosen for it, when it was made in this process.
     sizing: Option<Sizing>,
@@ -79,38 +80,25 @@ impl Study {
     /// # Errors
     /// [`Error`]; nothing is left behind by a wrong configuration, data set or device.
     pub fn create(config: Config, out: Option<&Path>) -> Result<Self, Error> {
-        let dataset = read(&config)?;
-        Self::create_with(config, &dataset, out)
+        let new = Self::builder(config);
+        out.into_iter().fold(new, StudyBuilder::folder).create()
     }
 
-    /// Makes a new study on images that are already in memory; `config.data` only names it.
+    /// Opens a study that was stopped, killed or finished, with more iterations or on another device if `changes` say
+    /// so. What it has finished is not done again, and what is left comes out as if it had never stopped.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
-    pub fn create_with(config: Config, dataset: &Dataset, out: Option<&Path>) -> Result<Self, Error> {
-        let child = config.child_model()?.into();
-        Self::create_from(config, dataset, child, out, Wanted::default())
+    /// [`Error`]: no study there, one that another process is running, a damaged journal, or changed images.
+    pub fn resume(folder: &Path, changes: &Changes) -> Result<Self, Error> {
+        StudyBuilder::default().folder(folder).changes(*changes).resume()
     }
 
-    /// The same; sizes that the configuration leaves open are chosen for what is wanted.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create).
-    pub fn create_for(config: Config, dataset: &Dataset, out: Option<&Path>, wanted: Wanted) -> Result<Self, Error> {
-        let child = config.child_model()?.into();
-        Self::create_from(config, dataset, child, out, wanted)
+    /// A new study of images, a child model or sizes of the caller's own, in any combination.
+    pub fn builder<'a>(config: Config) -> StudyBuilder<'a> {
+        StudyBuilder::new(config)
     }
 
-    /// Makes a new study of a child model of the caller's own, which takes the place of what the configuration says.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create).
-    pub fn create_with_child(config: Config, child: Box<dyn ChildModel>, out: Option<&Path>) -> Result<Self, Error> {
-        let dataset = read(&config)?;
-        Self::create_from(config, &dataset, child.into(), out, Wanted::default())
-    }
-
-    fn create_from(
+    pub(crate) fn create_from(
         mut config: Config,
         dataset: &Dataset,
         child: Arc<dyn ChildModel>,
@@ -161,38 +149,12 @@ impl Study {
         Self::assemble(config, folder.into(), parts, journal, Vec::new())
     }
 
-    /// Opens a study that was stopped, killed or finished, with more iterations or on another device if `changes` say
-    /// so. What it has finished is not done again, and what is left comes out as if it had never stopped.
-    ///
-    /// # Errors
-    /// [`Error`]: no study there, one that another process is running, a damaged journal, or changed images.
-    pub fn resume(folder: &Path, changes: &Changes) -> Result<Self, Error> {
-        let config = thaw(folder, changes)?;
-        let (dataset, child) = (read(&config)?, config.child_model()?.into());
-        Self::reopen(config, &dataset, child, folder)
-    }
-
-    /// Opens a study made by [`create_with`](Self::create_with).
-    ///
-    /// # Errors
-    /// As [`resume`](Self::resume).
-    pub fn resume_with(folder: &Path, dataset: &Dataset, changes: &Changes) -> Result<Self, Error> {
-        let config = thaw(folder, changes)?;
-        let child = config.child_model()?.into();
-        Self::reopen(config, dataset, child, folder)
-    }
-
-    /// Opens a study made by [`create_with_child`](Self::create_with_child), with the same child.
-    ///
-    /// # Errors
-    /// As [`resume`](Self::resume).
-    pub fn resume_with_child(folder: &Path, child: Box<dyn ChildModel>, changes: &Changes) -> Result<Self, Error> {
-        let config = thaw(folder, changes)?;
-        let dataset = read(&config)?;
-        Self::reopen(config, &dataset, child.into(), folder)
-    }
-
-    fn reopen(mut config: Config, dataset: &Dataset, child: Arc<dyn ChildModel>, folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn reopen(
+        mut config: Config,
+        dataset: &Dataset,
+        child: Arc<dyn ChildModel>,
+        folder: &Path,
+    ) -> Result<Self, Error> {
         let parts = Parts::new(&mut config, dataset, child)?;
         let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&parts.fingerprint), Holder::Long)?;
         write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
@@ -208,8 +170,8 @@ impl Study {
     ) -> Result<Self, Error> {
         let core = Core::new(&config, &folder, journal, entries)?;
         let Parts { split, classes, objective, .. } = parts;
-        let (stop, budget, sizing, left_out) = Default::default();
-        Ok(Self { config, folder, split, classes, objective, core, stop, budget, sizing, left_out })
+        let (cancel, budget, sizing, left_out) = Default::default();
+        Ok(Self { config, folder, split, classes, objective, core, cancel, budget, sizing, left_out })
     }
 
     /// The study's folder.
@@ -232,10 +194,9 @@ impl Study {
         Self { budget, ..self }
     }
 
-    /// Set to true, from any thread, this ends [`run`](Self::run) with [`Error::Interrupted`] after the epochs under
-    /// way; trainings that are nearly done are finished.
-    pub fn stop_flag(&self) -> Arc<AtomicBool> {
-        self.stop.clone()
+    /// Ends [`run`](Self::run) with [`Error::Interrupted`]; trainings that are nearly done are finished.
+    pub fn cancel(&self) -> Cancel {
+        self.cancel.clone()
     }
 
     /// What trains in this process.
@@ -292,8 +253,8 @@ impl Study {
             emit(&Event::Estimated { images_per_second, left: Some(left) });
         }
         self.pretrain(executor, &emit)?;
-        let Self { folder, core, objective, stop, budget, .. } = &mut self;
-        let ended_by = Search::new(folder, core, objective, executor, stop, *budget, &emit).run();
+        let Self { folder, core, objective, cancel, budget, .. } = &mut self;
+        let ended_by = Search::new(folder, core, objective, executor, cancel, *budget, &emit).run();
         if let Err(error) = &ended_by {
             tracing::error!("{error}");
         }
@@ -308,7 +269,7 @@ impl Study {
 
     /// Trains the weights that every child starts from, where that is wanted and has not been done.
     fn pretrain(&mut self, executor: &mut dyn Executor, emit: &dyn Fn(&Event)) -> Result<(), Error> {
-        let (epochs, stop) = (self.config.child_first_train_epochs, &self.stop);
+        let (epochs, cancel) = (self.config.child_first_train_epochs, &self.cancel);
         if epochs == 0 {
             return Ok(());
         }
@@ -322,7 +283,7 @@ impl Study {
             Report::Ended { result: Err(why), .. } => Err(Error::Child(TrainError::Failed { why })),
             _ => Ok(()),
         };
-        if !run_all(executor, vec![job], &|| stop.load(Ordering::Relaxed), &mut hear)? {
+        if !run_all(executor, vec![job], &|| cancel.is_cancelled(), &mut hear)? {
             return Err(Error::Interrupted { path: self.folder.clone() });
         }
         self.objective.start_from(weights);

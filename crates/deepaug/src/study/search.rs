@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use deepaug_child_model::TrainError;
 
+use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::execute::{Executor, JobId, PULSE, Report, Trained};
 use crate::study::Budget;
@@ -25,7 +25,7 @@ pub(crate) struct Search<'a> {
     core: &'a mut Core,
     objective: &'a Objective,
     executor: &'a mut dyn Executor,
-    stop: &'a AtomicBool,
+    cancel: &'a Cancel,
     budget: Budget,
     emit: &'a dyn Fn(&Event),
     /// Trainings that the executor has been given and has not reported.
@@ -43,12 +43,12 @@ impl<'a> Search<'a> {
         core: &'a mut Core,
         objective: &'a Objective,
         executor: &'a mut dyn Executor,
-        stop: &'a AtomicBool,
+        cancel: &'a Cancel,
         budget: Budget,
         emit: &'a dyn Fn(&Event),
     ) -> Self {
         let (under_way, told, hopeless, meter) = (BTreeSet::new(), 0, 0, Meter::new());
-        Self { folder, core, objective, executor, stop, budget, emit, under_way, told, hopeless, meter }
+        Self { folder, core, objective, executor, cancel, budget, emit, under_way, told, hopeless, meter }
     }
 
     /// Runs the search and the confirmation to their end, and says what ended the search. What has ended by then, or was
@@ -169,7 +169,7 @@ impl<'a> Search<'a> {
     /// Waits until a training has ended, and writes it down.
     fn listen(&mut self) -> Result<(), Error> {
         loop {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted { path: self.folder.into() });
             }
             if let Some(report) = self.executor.next(PULSE)?

@@ -2,7 +2,6 @@
 
 pub(crate) mod final_training;
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,6 +9,7 @@ use deepaug_augmenter::Policy;
 use deepaug_child_model::{EpochRecord, History, Settings, TrainError};
 use serde::Serialize;
 
+use crate::cancel::Cancel;
 use crate::compare::{Baseline, Scheme};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Job, JobId, Report, run_all};
@@ -70,13 +70,13 @@ pub struct Trained {
 }
 
 impl Train {
-    /// Trains, and writes weights, history and card; nothing if it is stopped. `on_epoch` hears each epoch and how many there
-    /// are, and stops the training by answering false.
+    /// Trains, and writes weights, history and card; nothing if it is cancelled. `on_epoch` hears each epoch and how many there
+    /// are.
     ///
     /// # Errors
     /// [`Error`]: a study without a result, images or a device that cannot be used, a training that failed, files that cannot be
     /// written.
-    pub fn run(&self, study: &Path, on_epoch: &(dyn Fn(&EpochRecord, usize) -> bool + Sync)) -> Result<Trained, Error> {
+    pub fn run(&self, study: &Path, cancel: &Cancel, on_epoch: &dyn Fn(&EpochRecord, usize)) -> Result<Trained, Error> {
         let training = FinalTraining::new(study, &self.training)?;
         let scheme = match self.instead {
             Some(baseline) => Scheme::baseline(baseline, self.top, &training)?,
@@ -94,18 +94,18 @@ impl Train {
         let unfinished = draft.path().join("model.safetensors");
         let id = JobId { trial: 0, sample: self.sample };
         let job = Job { keep: Some(unfinished.clone()), ..training.job(id, &scheme.policy, scheme.settings) };
-        let (start, is_stopped, mut result) = (Instant::now(), Cell::new(false), None);
+        let (start, mut result) = (Instant::now(), None);
         let mut hear = |report: Report| {
             match report {
-                Report::Epoch { record, .. } if !on_epoch(&record, scheme.settings.epochs) => is_stopped.set(true),
+                Report::Epoch { record, .. } => on_epoch(&record, scheme.settings.epochs),
                 Report::Ended { result: ended, .. } => result = Some(ended),
                 _ => {}
             }
             Ok(())
         };
-        run_all(&mut training.executor()?, vec![job], &|| is_stopped.get(), &mut hear)?;
+        run_all(&mut training.executor()?, vec![job], &|| cancel.is_cancelled(), &mut hear)?;
         let History { epochs, .. } = match result {
-            Some(Ok(trained)) if !is_stopped.get() => trained.history,
+            Some(Ok(trained)) if !cancel.is_cancelled() => trained.history,
             Some(Err(why)) => return Err(Error::Child(TrainError::Failed { why })),
             _ => return Err(Error::Stopped),
         };
