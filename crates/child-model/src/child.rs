@@ -108,7 +108,7 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
     fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError>;
 
     /// Trains every child and returns the histories in the order given; no history may depend on the other trainings.
-    /// As it is given here, `threads` children train at once.
+    /// By default, `threads` children train at once.
     fn train_all(
         &self,
         trainings: &[Training<'_>],
@@ -119,7 +119,7 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
     }
 
     /// How many trainings like this one it takes at once when it may use so many threads: passes side by side, and children
-    /// in each. As it is given here, a pass of one child on each thread.
+    /// in each. By default, a pass of one child on each thread.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -131,7 +131,7 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
     /// from. Weights that were saved there by the same training are left as they are, and no epoch is reported.
     ///
     /// # Errors
-    /// [`TrainError`]; as it is given here, that this model cannot.
+    /// [`TrainError`]; by default, that this model cannot.
     fn pretrain(
         &self,
         _training: &Training<'_>,
@@ -149,12 +149,12 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// What people call the thing it trains on.
+    /// The name of the device it trains on.
     fn device(&self) -> String {
         "cpu".into()
     }
 
-    /// The kind of that thing, as the notebook has it: histories of the same kind are the same bit for bit.
+    /// The kind of that device, as the notebook has it: histories of the same kind are the same bit for bit.
     fn device_kind(&self) -> &'static str {
         "cpu"
     }

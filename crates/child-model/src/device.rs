@@ -89,7 +89,7 @@ impl Device {
         self.backend.kind()
     }
 
-    /// What people call it.
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }

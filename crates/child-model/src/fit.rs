@@ -315,7 +315,7 @@ fn merge(children: Vec<Weights>) -> Vec<Vec<f32>> {
     })
 }
 
-/// The way back of [`merge`].
+/// The inverse of [`merge`].
 fn split(parameters: Vec<Vec<f32>>, children: usize) -> Vec<Weights> {
     let part = |all: &Vec<f32>, child: usize| {
         let length = all.len() / children;

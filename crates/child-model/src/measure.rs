@@ -41,7 +41,7 @@ pub fn images_per_second(
         Ok(start.elapsed())
     };
     let first = run(2)?;
-    // A net this slow is not worth more of anybody's time than one more step, which no longer tunes or warms up.
+    // Of a net this slow one more step is enough, which no longer tunes or warms up.
     if first > 4 * enough {
         return Ok((children * batch) as f64 / run(1)?.as_secs_f64());
     }
@@ -83,7 +83,7 @@ impl LayerBench {
         Ok(Self { weights: plan.first_weights(1), plan, images, x, dy })
     }
 
-    /// The way there and the way back.
+    /// A forward and a backward pass.
     pub fn step(&mut self) {
         let optimiser = Optimiser::plain(Rule::Sgd, 1.0);
         let mut network = Network::new(&self.plan, &Cpu, 1, self.weights.clone(), &optimiser);

@@ -76,7 +76,7 @@ impl Net {
     }
 
     /// The most bytes that a child takes on the device: weights, gradients and the optimiser's memories; what a step
-    /// keeps for its way back, four times over for gradients, unrolled patches and transformed tiles (the basic CNN's
+    /// keeps for its backward pass, four times over for gradients, unrolled patches and transformed tiles (the basic CNN's
     /// process grows by 1.1 times what three times would be); and its images.
     ///
     /// # Errors

@@ -150,7 +150,7 @@ impl ChildModel for Program {
             .map_err(|error| failed(format!("there is no place for its images: {error}. TMPDIR can name one")))?;
         let mut program = self.start(files.path(), training)?;
         let mut epochs = Vec::new();
-        let mut last_words = VecDeque::new();
+        let mut last_output = VecDeque::new();
         while let Some(said) = program.next() {
             match said {
                 Said::Output(line) => {
@@ -162,19 +162,19 @@ impl ChildModel for Program {
                 }
                 Said::Error(line) => {
                     // Of a progress bar, what it showed last.
-                    last_words.push_back(short(line.rsplit('\r').next().unwrap_or_default()));
-                    last_words.drain(..last_words.len().saturating_sub(LAST_WORDS));
+                    last_output.push_back(short(line.rsplit('\r').next().unwrap_or_default()));
+                    last_output.drain(..last_output.len().saturating_sub(LAST_WORDS));
                 }
             }
         }
-        let end = program.child.wait().map_err(|error| failed(format!("its end was not heard of: {error}")))?;
+        let end = program.child.wait().map_err(|error| failed(format!("waiting for it failed: {error}")))?;
         if end.success() && epochs.len() == training.settings.epochs {
             return Ok(History { epochs, seconds: start.elapsed().as_secs_f64() });
         }
         let (had, due) = (epochs.len(), training.settings.epochs);
-        let words = match last_words.is_empty() {
+        let words = match last_output.is_empty() {
             true => ". It wrote nothing to its standard error".into(),
-            false => format!(". Its last words:\n{}", Vec::from(last_words).join("\n")),
+            false => format!(". Its last output:\n{}", Vec::from(last_output).join("\n")),
         };
         let why = format!("it {} after {had} of {due} epochs{words}", describe(end));
         Err(if is_killed(end) { TrainError::Killed { why } } else { failed(why) })

@@ -181,14 +181,14 @@ fn the_files_are_gone_afterwards() {
 }
 
 #[test]
-fn a_failure_shows_the_last_words() {
+fn a_failure_shows_the_last_output() {
     let why = failure("seq 1 30 >&2; exit 3");
-    assert!(why.starts_with("it ended with exit code 3 after 0 of 2 epochs. Its last words:\n11\n12\n"), "{why}");
+    assert!(why.starts_with("it ended with exit code 3 after 0 of 2 epochs. Its last output:\n11\n12\n"), "{why}");
     assert!(why.ends_with("\n30"), "{why}");
     assert!(failure("kill -9 $$").starts_with("it was killed by signal 9, as the system does when memory is short"));
     assert!(failure(&format!("{EPOCH_1}; {EPOCH_2}; exit 1")).contains("exit code 1 after 2 of 2 epochs"));
     let why = failure(r"printf 'step 1\rstep 2\rstep 3' >&2; exit 1");
-    assert!(why.ends_with("words:\nstep 3"), "{why}");
+    assert!(why.ends_with("output:\nstep 3"), "{why}");
 }
 
 #[test]

@@ -342,7 +342,7 @@ pub(crate) struct Online {
     /// How many of the best policies are used together, one drawn for each image
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = in_range(1, 1000))]
     pub(crate) top: usize,
-    /// With which chance an image gets one of them [default: the study's]
+    /// Probability that an image is augmented by one of them [default: the study's]
     #[arg(long, value_name = "P", value_parser = share)]
     pub(crate) chance: Option<f64>,
     /// Whether all policies, the searched and the published, are followed by a shift, a mirror image and a covered square: "full"

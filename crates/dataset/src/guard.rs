@@ -24,7 +24,7 @@ pub(crate) fn catch_panic<T>(decode: impl FnOnce() -> Result<T, String>) -> Resu
     // What the decoder was building is dropped with the panic.
     let result = catch_unwind(AssertUnwindSafe(decode));
     GUARDED.set(outer);
-    result.unwrap_or_else(|_| Err("damaged in a way that its decoder did not expect; mend or remove it".into()))
+    result.unwrap_or_else(|_| Err("damaged in a way that its decoder did not expect; repair or remove it".into()))
 }
 
 #[cfg(test)]

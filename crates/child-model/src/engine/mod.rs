@@ -186,12 +186,12 @@ pub(crate) trait Engine {
     fn global_average_backward(&self, dy: Self::Array, pixels: usize, channels: usize, batch: Batch) -> Self::Array;
 
     /// Drops values and scales the rest up, by a mask that is a function of the key of the step, layer and child alone:
-    /// the way back is the same call on the gradient.
+    /// the backward pass is the same call on the gradient.
     fn dropout(&self, x: Self::Array, rate: f32, plan: &Self::Plan, key: DropoutKey, batch: Batch) -> Self::Array;
     fn add(&self, a: Self::Array, b: &Self::Array) -> Self::Array;
     /// Puts channels one after another.
     fn concat(&self, parts: &[Self::Array], pixels: usize, channels: &[usize], batch: Batch) -> Self::Array;
-    /// The way back of [`concat`](Self::concat).
+    /// The backward pass of [`concat`](Self::concat).
     fn split(&self, whole: &Self::Array, pixels: usize, channels: &[usize], batch: Batch) -> Vec<Self::Array>;
 
     /// Cross-entropy of softmax against class weights.

@@ -1,4 +1,4 @@
-//! The way through a net. Forwards, each step leaves on the tape what its way back needs; backwards, it takes that off
+//! Forward and backward passes of a net. Forwards, each step leaves on the tape what its backward pass needs; backwards, it takes that off
 //! again, so that a tape is a stack and needs no names.
 
 use super::plan::{Norm, Plan, Step};
@@ -84,7 +84,7 @@ impl<'a, E: Engine> Network<'a, E> {
         self.forward(&self.plan.steps, x, Pass { batch, training: Some(training) }, tape)
     }
 
-    /// The gradients by the parameters; absent for those that are not learnt. Nobody needs the one by the images, unless
+    /// The gradients by the parameters; absent for those that are not learnt. The one by the images is not computed, unless
     /// `wants_x` says that its time shall be taken too.
     pub(crate) fn gradients(
         &mut self,

@@ -5,7 +5,7 @@ use super::layers::Layer;
 use crate::geometry::{Activation, Conv, Padding, Window};
 
 /// The most channels or units, and pixels of a window or between windows, that a layer may ask for; and values of a net,
-/// its own and those it makes of one image. Far beyond use: a slip of the finger must not ask for all memory there is.
+/// its own and those it makes of one image. Far beyond use: a typing error must not exhaust memory.
 const MAX_CHANNELS: usize = 1 << 16;
 const MAX_PIXELS: usize = 1 << 10;
 const MAX_VALUES: usize = 1 << 30;
@@ -121,7 +121,7 @@ pub(crate) struct Plan {
     pub(crate) image: [usize; 3],
     pub(crate) classes: usize,
     pub(crate) dropouts: usize,
-    /// Floats that one image leaves behind for the way back, at most.
+    /// Floats that one image leaves behind for the backward pass, at most.
     pub(crate) activations: usize,
 }
 

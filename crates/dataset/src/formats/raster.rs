@@ -14,7 +14,7 @@ use crate::error::DataError;
 /// Decodes the bytes of a PNG or JPEG file; `name` is what an error calls it.
 pub(crate) fn decode(name: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
     image::load_from_memory(bytes)
-        .map_err(|error| DataError::damaged(name, format!("not a readable image ({error}); mend or remove it")))
+        .map_err(|error| DataError::damaged(name, format!("not a readable image ({error}); repair or remove it")))
 }
 
 /// Decodes many images at once, in the order given, and brings each to the side that `options` ask for; `load` returns

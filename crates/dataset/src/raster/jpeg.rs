@@ -60,5 +60,5 @@ fn has_end(bytes: &[u8]) -> bool {
 }
 
 fn unreadable(error: impl std::fmt::Display) -> String {
-    format!("not a readable image ({error}); mend or remove it")
+    format!("not a readable image ({error}); repair or remove it")
 }

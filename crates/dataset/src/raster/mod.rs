@@ -141,7 +141,7 @@ pub(crate) fn affordable(width: u64, height: u64) -> Result<(), String> {
 }
 
 fn unreadable(error: ImageError) -> String {
-    format!("not a readable image ({error}); mend or remove it")
+    format!("not a readable image ({error}); repair or remove it")
 }
 
 /// Whether width and height change places.

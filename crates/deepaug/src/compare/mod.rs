@@ -201,7 +201,7 @@ impl Comparison {
         let speed =
             (todo > 0 && self.training.child.is_quick()).then(|| self.training.speed(policy, with).ok()).flatten();
         let seconds = speed.map(|speed| {
-            // An evaluation is the way there without the way back.
+            // An evaluation is a forward pass: a third of a training step.
             let images = settings.epochs as f64 * (train_images as f64 + test_images as f64 / 3.0);
             todo as f64 * images / speed
         });

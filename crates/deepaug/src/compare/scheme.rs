@@ -150,7 +150,7 @@ impl Scheme {
     /// A trial's policy, used as in the search.
     pub(crate) fn trial(trial: &Trial, training: &FinalTraining) -> Result<Self, Error> {
         let policy = policy(&trial.policy, &training.config)
-            .ok_or_else(|| ConfigError::new(format!("trial {} has a policy that is none", trial.trial)))?;
+            .ok_or_else(|| ConfigError::new(format!("trial {} has no valid policy", trial.trial)))?;
         let settings = training.as_in_the_search();
         Ok(Self {
             name: format!("trial-{}", trial.trial),

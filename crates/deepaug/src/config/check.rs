@@ -29,7 +29,7 @@ impl Config {
             let why = "must be \"given\" with a program of your own, and with early_stopping \"median\" or \"halving\"";
             return Err(("sizes", why.into()));
         }
-        // The upper limits are far beyond use; they keep a slip of the finger from asking for all memory there is.
+        // The upper limits are far beyond use; they keep a typing error from exhausting memory.
         let counts = [
             ("image_size", self.image_size.unwrap_or(0) as usize, 0, 1024),
             ("iters", usize::try_from(self.iters).unwrap_or(usize::MAX), 1, 1_000_000),

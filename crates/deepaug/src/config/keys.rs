@@ -108,7 +108,7 @@ const KEYS: &[(&str, &str)] = &[
         "Copies beside the originals, made \"once\" a training as DeepAugment does, or afresh each \"epoch\"; or \"online\": each \
          image in its own place, as compare and train do.",
     ),
-    ("chance", "With which chance an image gets a sequence, online."),
+    ("chance", "Probability that an image is augmented by a sequence, online."),
     (
         "finish",
         "Whether images are shifted, mirrored and covered too, online; false for policies alone, which may have to find that.",

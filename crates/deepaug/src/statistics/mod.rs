@@ -17,7 +17,7 @@ pub use paired::{Paired, ratio_interval};
 pub use power::{detectable, pairs_needed, power};
 pub use rank::{RankCorrelation, ranks};
 
-/// How sure an interval is, unless told otherwise.
+/// The default confidence level of intervals.
 pub const LEVEL: f64 = 0.95;
 /// How often a difference that is there should be shown, in [`pairs_needed`] and [`detectable`] (Cohen 1988, section 2.4).
 pub const POWER: f64 = 0.8;

@@ -123,7 +123,7 @@ impl Objective {
         let fold = self.images.images.of(0);
         let speed = images_per_second(self.child(), &self.training(&policy, 0, &fold), [at_once, passes], PROBE)?;
         let learnt = self.images_per_epoch() as f64;
-        // An evaluation is the way there without the way back.
+        // An evaluation is a forward pass: a third of a training step.
         let measured = (fold.validation_labels.len() + self.settings.measured) as f64 / 3.0;
         let images = trainings as f64 * self.settings.epochs as f64 * (learnt + measured);
         Ok(Some((speed, Duration::try_from_secs_f64(images / speed).unwrap_or(Duration::MAX))))

@@ -95,7 +95,7 @@ pub struct FinalOptions {
     pub test_size: Option<usize>,
     /// Where to train.
     pub device: Option<DeviceChoice>,
-    /// With which chance an image gets a policy's sequence.
+    /// Probability that an image is augmented by one of a policy's sequences.
     pub chance: Option<f64>,
     /// Whether every policy, the searched and the published, is followed by the shift, the mirror image and the square.
     pub finish: Option<bool>,

@@ -3,7 +3,7 @@
 //!
 //! Tiles are taken in blocks that stay in the second-level cache, and for each of the 36 places a block is one matrix
 //! product over the channels. Each transform is applied to the columns, then to the rows; the transforms of the way
-//! back are the transposes of those of the way there, so that the transformed gradient serves both the weights'
+//! back are the transposes of those of the forward pass, so that the transformed gradient serves both the weights'
 //! gradient and the input's.
 
 #![expect(clippy::needless_range_loop, reason = "rows and columns of a tile are clearer by number than by iterator")]
