@@ -4,7 +4,7 @@
 use deepaug_child_model::EpochRecord;
 use serde::{Deserialize, Serialize};
 
-use crate::config::OverfitMeasure;
+use crate::config::{OverfitMeasure, RewardKind};
 
 /// What one training was worth. Accuracies in [0, 1], never NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,13 @@ pub struct Reward {
     /// The mean of the highest validation accuracies of all epochs, for comparison: a strongly augmented training
     /// looks less overfitted than it is.
     pub top_k: f64,
+}
+
+impl Reward {
+    /// The same in the direction in which it was told.
+    pub(crate) fn as_told(self, kind: RewardKind) -> Self {
+        Self { value: kind.merit(self.value), top_k: kind.merit(self.top_k), ..self }
+    }
 }
 
 impl OverfitMeasure {

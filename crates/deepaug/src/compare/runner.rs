@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::{CompareEvent, Comparison, Entry, Scheme};
+use super::{CompareEvent, Comparison, Entry, Outcome, Scheme};
 use crate::error::Error;
-use crate::execute::{Job, JobId, Report, Trained, run_all};
+use crate::execute::{JobId, Report, run_all};
 
 /// Trains, of each (scheme, sample). Returns whether all have ended: false if it was stopped.
 pub(super) fn train(
@@ -16,64 +16,56 @@ pub(super) fn train(
         return Ok(true);
     }
     let Comparison { training, schemes, journal, known, cancel, compare, .. } = comparison;
-    // In the order given, which is by sample: a job's place in it is what an executor goes by.
+    // An executor begins with the lowest ids: those are places in the order given, which is by sample.
     let job = |(place, &(scheme, sample)): (usize, &(usize, usize))| {
         let Scheme { policy, settings, .. } = &schemes[scheme];
-        let job = training.job(JobId { trial: place as u64, sample }, policy, *settings);
-        Job { id: JobId { trial: place as u64, sample }, ..job }
+        training.job(JobId { trial: place as u64, sample }, policy, *settings)
     };
     let jobs = todo.iter().enumerate().map(job).collect();
-    let (trainings, start, mut ended) = (compare.seeds * schemes.len(), Instant::now(), 0);
+    let (trainings, start, mut left) = (compare.seeds * schemes.len(), Instant::now(), todo.len());
     let name = |id: JobId| (schemes[todo[id.trial as usize].0].name.clone(), id.sample);
     let mut hear = |report: Report| {
-        let (scheme, sample, event, entry, outcome) = match report {
+        let event = match report {
             Report::Epoch { id, record } => {
                 let (scheme, sample) = name(id);
-                let epochs = training.settings().epochs;
-                on_event(&CompareEvent::Epoch { scheme, sample, epochs, record });
-                return Ok(());
+                CompareEvent::Epoch { scheme, sample, epochs: training.settings().epochs, record }
             }
             Report::Repeated { id, why } => {
                 let (scheme, sample) = name(id);
-                on_event(&CompareEvent::TrainingRepeated { scheme, sample, why });
-                return Ok(());
+                CompareEvent::TrainingRepeated { scheme, sample, why }
             }
             Report::Ended { id, device, result } => {
                 let (scheme, sample) = name(id);
-                let seed = training.seed(sample);
-                ended += 1;
-                let left = todo.len() - ended;
-                let seconds_left = start.elapsed().as_secs_f64() / ended as f64 * left as f64;
-                match result {
-                    Ok(Trained { history, .. }) => {
-                        let accuracy = super::result::accuracy(&history);
-                        let done = trainings - left;
-                        let (s, h) = (scheme.clone(), history.clone());
-                        let event = CompareEvent::Trained {
-                            scheme: s.clone(),
-                            sample,
-                            accuracy,
-                            done,
-                            trainings,
-                            seconds_left,
-                        };
-                        (scheme, sample, event, Entry::Trained { scheme: s, sample, seed, device, history }, Ok(h))
-                    }
-                    Err(why) => {
-                        let s = scheme.clone();
-                        let event = CompareEvent::TrainingFailed { scheme: s.clone(), sample, why: why.clone() };
-                        let entry = Entry::Failed { scheme: s, sample, seed, device, why: why.clone() };
-                        (scheme, sample, event, entry, Err(why))
-                    }
+                left -= 1;
+                let outcome = result.map(|completed| completed.history);
+                journal.append(&entry(scheme.clone(), sample, training.seed(sample), device, &outcome))?;
+                known.insert((scheme.clone(), sample), outcome.clone());
+                let ended = (todo.len() - left) as f64;
+                let seconds_left = start.elapsed().as_secs_f64() / ended * left as f64;
+                match outcome {
+                    Ok(history) => CompareEvent::Trained {
+                        scheme,
+                        sample,
+                        accuracy: super::result::accuracy(&history),
+                        done: trainings - left,
+                        trainings,
+                        seconds_left,
+                    },
+                    Err(why) => CompareEvent::TrainingFailed { scheme, sample, why },
                 }
             }
             Report::Cancelled { .. } | Report::Broken { .. } => return Ok(()),
         };
-        journal.append(&entry)?;
-        known.insert((scheme, sample), outcome);
         on_event(&event);
         Ok(())
     };
     let mut executor = training.executor()?;
     run_all(&mut executor, jobs, &|| cancel.is_cancelled(), &mut hear)
+}
+
+fn entry(scheme: String, sample: usize, seed: u64, device: String, outcome: &Outcome) -> Entry {
+    match outcome.clone() {
+        Ok(history) => Entry::Trained { scheme, sample, seed, device, history },
+        Err(why) => Entry::Failed { scheme, sample, seed, device, why },
+    }
 }

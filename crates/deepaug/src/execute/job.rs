@@ -126,14 +126,14 @@ pub enum Report {
         /// The kind of device it was trained on.
         device: String,
         /// What came of it, or why nothing did.
-        result: Result<Trained, String>,
+        result: Result<Completed, String>,
     },
     /// A job was cancelled before it had ended.
     Cancelled {
         /// Which.
         id: JobId,
     },
-    /// No job can succeed any more.
+    /// No job can succeed any more. What is under way is still reported, or [`Executor::next`](super::Executor::next) fails.
     Broken {
         /// Why.
         error: Error,
@@ -142,7 +142,7 @@ pub enum Report {
 
 /// What a training gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Trained {
+pub struct Completed {
     /// Its epochs; those until it was pruned, if it was.
     pub history: History,
     /// Whether it failed to reach a threshold.

@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 
 use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, TrainError, Training};
 
-use super::{Executor, ImagesPart, Job, JobId, Report, Trained};
+use super::{Completed, Executor, Job, JobId, Report};
 use crate::error::Error;
 use crate::study::objective::Fold;
 
 /// Has the images that jobs name.
 pub(crate) trait Folds: fmt::Debug + Send + Sync {
-    /// Those of a part.
-    fn fold(&self, part: ImagesPart) -> Cow<'_, Fold>;
+    /// Those of a sample.
+    fn fold(&self, sample: usize) -> Cow<'_, Fold>;
 
     /// Number of classes.
     fn classes(&self) -> usize;
@@ -80,7 +80,11 @@ impl Executor for Local {
     }
 
     fn submit(&mut self, job: Job) -> Result<(), Error> {
-        self.shared.queue().waiting.insert(job.id, Pending { job, again: false });
+        let mut queue = self.shared.queue();
+        // It may have been cancelled when it was given before.
+        queue.cancelled.remove(&job.id);
+        queue.waiting.insert(job.id, Pending { job, again: false });
+        drop(queue);
         self.shared.wake.notify_one();
         Ok(())
     }
@@ -156,7 +160,7 @@ impl Shared {
     }
 
     fn train(&self, jobs: &[Pending], reports: &Sender<Report>) {
-        let folds: Vec<Cow<'_, Fold>> = jobs.iter().map(|pending| self.folds.fold(pending.job.images.part)).collect();
+        let folds: Vec<Cow<'_, Fold>> = jobs.iter().map(|pending| self.folds.fold(pending.job.id.sample)).collect();
         let trainings: Vec<Training<'_>> = jobs
             .iter()
             .zip(&folds)
@@ -255,11 +259,11 @@ impl Observer for Watch<'_> {
         run.is_reported = true;
         let is_cancelled = shared.is_cancelled(id);
         let result = match result {
-            Ok(history) => Ok(Trained { history: history.clone(), pruned: run.pruned }),
+            Ok(history) => Ok(Completed { history: history.clone(), pruned: run.pruned }),
             Err(TrainError::Stopped) if run.pruned => {
                 let seconds = run.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
                 let history = History { epochs: std::mem::take(&mut run.epochs), seconds };
-                Ok(Trained { history, pruned: true })
+                Ok(Completed { history, pruned: true })
             }
             Err(TrainError::Stopped) => return send(reports, Report::Cancelled { id }),
             // What a program of the user's does while it is being stopped may be the stop's doing.

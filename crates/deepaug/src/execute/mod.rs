@@ -26,7 +26,7 @@ mod local;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub use job::{ImagesPart, ImagesRef, Job, JobId, Report, Thresholds, Trained};
+pub use job::{Completed, ImagesPart, ImagesRef, Job, JobId, Report, Thresholds};
 pub(crate) use local::Folds;
 pub use local::Local;
 

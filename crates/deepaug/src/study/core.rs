@@ -141,13 +141,13 @@ impl Core {
             }
         }
         self.recorder.propose(&proposals)?;
-        for &(trial, _) in &proposals {
-            if let Some(rungs) = self.rungs.as_ref().filter(|_| trial > 0) {
-                let first_samples: Vec<&[EpochRecord]> =
-                    self.told.iter().filter_map(|&told| Some(self.ledger().first_sample(told)?.0)).collect();
-                let thresholds = rungs.thresholds(&first_samples);
-                self.thresholds.insert(trial, thresholds);
-            }
+        if let Some(rungs) = &self.rungs {
+            let first_sample = |&told: &u64| Some(self.ledger().first_sample(told)?.0);
+            let first_samples: Vec<&[EpochRecord]> = self.told.iter().filter_map(first_sample).collect();
+            let thresholds = rungs.thresholds(&first_samples);
+            // No policy is what others are compared with.
+            let trials = proposals.iter().map(|(trial, _)| *trial).filter(|&trial| trial > 0);
+            self.thresholds.extend(trials.map(|trial| (trial, thresholds.clone())));
         }
         self.asked += proposals.len() as u64;
         Ok(proposals)

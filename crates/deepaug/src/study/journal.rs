@@ -91,7 +91,7 @@ pub(crate) enum Entry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportedOutcome {
-    /// What it was worth; more is better.
+    /// What it was worth: an accuracy, a score or a loss, as the study's `reward` says.
     Reward(f64),
     /// That it failed, and why.
     Failed(String),

@@ -182,12 +182,8 @@ struct StudyImages {
 }
 
 impl Folds for StudyImages {
-    fn fold(&self, part: ImagesPart) -> Cow<'_, Fold> {
-        match part {
-            ImagesPart::Search { sample } => self.images.of(sample),
-            // No job of a search names them.
-            ImagesPart::Final { .. } => self.images.of(0),
-        }
+    fn fold(&self, sample: usize) -> Cow<'_, Fold> {
+        self.images.of(sample)
     }
 
     fn classes(&self) -> usize {

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use crate::config::{Config, RewardKind};
+use crate::config::Config;
 use crate::error::Error;
 use crate::policies::space::Proposal;
-use crate::reward::Reward;
 use crate::study::journal::{Entry, Journal};
 use crate::study::ledger::{Ledger, TrainingOutcome};
 use crate::study::notebook::{Notebook, Row};
@@ -49,20 +48,17 @@ impl Recorder {
 
     /// Writes proposals down that are not known.
     pub(crate) fn propose(&mut self, proposals: &[(u64, Proposal)]) -> Result<(), Error> {
-        let new = || proposals.iter().filter(|(trial, _)| self.ledger.proposal(*trial).is_none());
+        let is_new = |(trial, _): &&(u64, Proposal)| self.ledger.proposal(*trial).is_none();
+        let new: Vec<(u64, Proposal)> = proposals.iter().filter(is_new).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
         let entry = |(trial, proposal): &(u64, Proposal)| {
             let Proposal { point, policy, scheme } = proposal.clone();
             Entry::Proposed { trial: *trial, point, policy, scheme }
         };
-        let entries: Vec<Entry> = new().map(entry).collect();
-        if !entries.is_empty() {
-            self.journal.append_all(&entries)?;
-        }
-        for (trial, proposal) in proposals {
-            if self.ledger.proposal(*trial).is_none() {
-                self.ledger.propose(*trial, proposal.clone());
-            }
-        }
+        self.journal.append_all(&new.iter().map(entry).collect::<Vec<_>>())?;
+        new.into_iter().for_each(|(trial, proposal)| self.ledger.propose(trial, proposal));
         Ok(())
     }
 
@@ -70,16 +66,12 @@ impl Recorder {
     pub(crate) fn end(&mut self, ended: Vec<(u64, usize, TrainingOutcome)>) -> Result<(), Error> {
         let entries: Vec<Entry> = ended.iter().map(|(trial, sample, ended)| ended.entry(*trial, *sample)).collect();
         self.journal.append_all(&entries)?;
-        for (trial, sample, ended) in ended {
-            self.fresh += 1;
-            self.ledger.end(trial, sample, ended);
-            if let Some(row) =
-                self.ledger.ended(trial, sample).and_then(|ended| row(&self.ledger, trial, sample, ended))
-            {
-                self.notebook.append(&row)?;
-            }
-        }
-        Ok(())
+        // What is on disk is known, also where its row cannot be written.
+        let ids: Vec<(u64, usize)> = ended.iter().map(|(trial, sample, _)| (*trial, *sample)).collect();
+        self.fresh += ended.len();
+        ended.into_iter().for_each(|(trial, sample, ended)| self.ledger.end(trial, sample, ended));
+        let row = |(trial, sample)| row(&self.ledger, trial, sample, self.ledger.ended(trial, sample)?);
+        ids.into_iter().filter_map(row).try_for_each(|row| self.notebook.append(&row))
     }
 
     /// Puts the notebook's rows, which came as trainings ended, into the order of their trials and samples.
@@ -100,11 +92,7 @@ fn row<'a>(ledger: &'a Ledger, trial: u64, sample: usize, ended: &'a TrainingOut
         proposal,
         sample,
         phase: ledger.phase(sample),
-        reward: ledger.worth(ended).map(|worth| as_told(worth, ledger.kind())),
+        reward: ledger.worth(ended).map(|worth| worth.as_told(ledger.kind())),
         ended,
     })
-}
-
-fn as_told(worth: Reward, kind: RewardKind) -> Reward {
-    Reward { value: kind.merit(worth.value), top_k: kind.merit(worth.top_k), ..worth }
 }

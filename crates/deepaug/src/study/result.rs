@@ -203,7 +203,7 @@ impl SearchResult {
         for candidate in candidates.filter(|_| kind == RewardKind::Loss) {
             candidate.reward = kind.merit(candidate.reward);
             for reward in candidate.samples.iter_mut().chain(&mut candidate.fresh).flatten() {
-                (reward.value, reward.top_k) = (kind.merit(reward.value), kind.merit(reward.top_k));
+                *reward = reward.as_told(kind);
             }
         }
         self

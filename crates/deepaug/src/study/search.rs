@@ -11,7 +11,7 @@ use deepaug_child_model::TrainError;
 
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::execute::{Executor, JobId, PULSE, Report, Trained};
+use crate::execute::{Completed, Executor, JobId, PULSE, Report};
 use crate::study::Budget;
 use crate::study::core::{Core, Settled};
 use crate::study::event::{Event, Progress};
@@ -205,11 +205,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn end(&mut self, id: JobId, device: String, result: Result<Trained, String>) -> Result<(), Error> {
+    fn end(&mut self, id: JobId, device: String, result: Result<Completed, String>) -> Result<(), Error> {
         let JobId { trial, sample } = id;
         let seed = self.objective.sample_seed(sample);
         let outcome = match result {
-            Ok(Trained { history, pruned }) => TrainingOutcome::Trained { seed, device, history, pruned },
+            Ok(Completed { history, pruned }) => TrainingOutcome::Trained { seed, device, history, pruned },
             Err(why) => TrainingOutcome::Failed { seed, device, why },
         };
         let ledger = self.core.ledger();

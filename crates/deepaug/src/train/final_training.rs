@@ -131,7 +131,7 @@ struct FinalImages {
 }
 
 impl Folds for FinalImages {
-    fn fold(&self, _part: ImagesPart) -> Cow<'_, Fold> {
+    fn fold(&self, _sample: usize) -> Cow<'_, Fold> {
         Cow::Borrowed(&self.fold)
     }
 
