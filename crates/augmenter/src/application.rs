@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::copies::Copies;
 use crate::online::Online;
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyError};
 
 /// When a policy is applied, and whether what it makes stands beside the images or in their place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,17 @@ impl Application {
     /// Whether the images themselves are learnt from, beside their copies.
     pub fn keeps_originals(&self) -> bool {
         !matches!(self, Self::Online(_))
+    }
+
+    /// Checks that its numbers are in 0..=1.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub fn validate(&self) -> Result<(), PolicyError> {
+        let Self::Online(Online { chance, pad, cutout, .. }) = *self else { return Ok(()) };
+        let wrong =
+            [("chance", chance), ("pad", pad), ("cutout", cutout)].into_iter().find(|(_, n)| !(0.0..=1.0).contains(n));
+        wrong.map_or(Ok(()), |(what, value)| Err(PolicyError::Application { what, value }))
     }
 
     /// What happens to every image in the end, in an application that changes images in their own place.
@@ -92,6 +103,12 @@ impl fmt::Display for Application {
 /// assert_eq!(serde_json::from_str::<Augmentation>(&json)?, shifted);
 /// let json = r#"{"format":1,"ranges":"monotone","portion":1.0,"sub_policies":[]}"#;
 /// assert_eq!(serde_json::from_str::<Augmentation>(json)?.application, Application::Once);
+///
+/// let error = serde_json::from_value::<Augmentation>(serde_json::json!({
+///     "format": 2, "ranges": "monotone", "portion": 1.0, "sub_policies": [],
+///     "application": { "online": { "chance": 0.5, "pad": -1.0, "flip": true, "cutout": 0.0 } },
+/// })).unwrap_err();
+/// assert_eq!(error.to_string(), "application: pad -1 is not between 0 and 1");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -116,6 +116,14 @@ pub enum PolicyError {
     /// The portion is not in 0..=1.
     #[error("portion {0} is not between 0 and 1")]
     Portion(f64),
+    /// A number of the way in which it is applied is not in 0..=1.
+    #[error("application: {what} {value} is not between 0 and 1")]
+    Application {
+        /// `chance`, `pad` or `cutout`.
+        what: &'static str,
+        /// The number.
+        value: f64,
+    },
     /// The number of draws is out of range.
     #[error("draws {0} is not between 1 and {MAX_DRAWS}")]
     Draws(usize),
@@ -344,6 +352,7 @@ impl TryFrom<Json> for Augmentation {
 
     fn try_from(json: Json) -> Result<Self, PolicyError> {
         let application = json.application;
+        application.validate()?;
         Ok(Self { policy: json.try_into()?, application })
     }
 }

@@ -50,11 +50,11 @@ Trial 0 has no policy, to compare with.")]
   deepaug serve --study mine --socket mine.sock           and from any number of programs, until it is stopped
 
 Requests, each on a line; an \"id\" is repeated in the answer:
-  {\"ask\": 2}                                              {\"trials\": [{\"trial\": 7, \"policy\": ...}, ...]}
+  {\"ask\": 2}                                            {\"trials\": [{\"trial\": 7, \"policy\": ...}, ...]}
   {\"tell\": {\"trial\": 7, \"reward\": 0.61}}                {\"told\": 7}, once it is on disk
   {\"tell\": {\"trial\": 8, \"failed\": \"out of memory\"}}     {\"told\": 8}
-  {\"pending\": true}                                       {\"trials\": [...]}
-  {\"result\": true}                                        {\"result\": ...}
+  {\"pending\": true}                                     {\"trials\": [...]}
+  {\"result\": true}                                      {\"result\": ...}
 What cannot be done is answered by {\"error\": {\"code\": 6, \"message\": ...}}.")]
     Serve(Serve),
     /// Write a study's tables anew from its journal: notebook.csv, top_policies.csv, best_policy.json, result.json
@@ -286,7 +286,7 @@ pub(crate) struct Tell {
     /// A file of many, a line of JSON each, with "trial", "reward" or "failed", and "sample" if it is one; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
-    /// What it was worth, such as a validation accuracy; more is better
+    /// What it was worth, such as a validation accuracy; more is better, unless the study's reward is a loss
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub(crate) reward: Option<f64>,
     /// That it has no reward, and why

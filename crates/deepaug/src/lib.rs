@@ -21,7 +21,7 @@
 //!
 //! Modules: [`Config`] is what a search is told; [`Study`] runs it, by [`Objective`] and [`reward`]; the `journal` and
 //! the `notebook` keep it; [`SearchResult`] is what it found; [`Event`] is what it says meanwhile; [`Error`] is what
-//! can go wrong. [`AskTell`] is a search whose trials somebody else judges. [`read_data`] and [`DataReport`] read and
+//! can go wrong. [`AskTell`] is a search whose trials somebody else judges, [`Server`] one that answers lines of JSON; [`execute`] is who trains. [`read_data`] and [`DataReport`] read and
 //! describe images, [`Policies`] reads what was found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
 //! [`LabelCheck`] show what a policy does, [`ChildBench`] and [`OpBench`] how fast. The policies, data sets and children of the other crates are re-exported.
 

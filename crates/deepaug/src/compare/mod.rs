@@ -32,7 +32,8 @@ use crate::error::{ConfigError, Error};
 use crate::files::write_json;
 use crate::layout;
 use crate::read::inspect::Inspection;
-use crate::study::journal::{Fingerprint, Holder, Journal, Line};
+use crate::study::journal::{Fingerprint, Journal, Line};
+use crate::study::lock::Holder;
 use crate::train::final_training::{FinalOptions, FinalTraining};
 
 /// What a comparison is told.

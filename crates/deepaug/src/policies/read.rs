@@ -67,8 +67,11 @@ impl Policies {
             return Err(Error::study(folder, "neither a policy nor the folder of a study"));
         }
         if !folder.join(layout::RESULT).exists() {
-            let resume = format!("deepaug optimize --resume \"{}\"", folder.display());
-            let why = format!("the search has not finished, so it has no result; go on with: {resume}");
+            let study = folder.display();
+            let why = format!(
+                "the search has not finished, so it has no result; go on with: deepaug optimize --resume \"{study}\", or, if other \
+                 programs judge its trials, deepaug notebook \"{study}\""
+            );
             return Err(Error::study(folder, why));
         }
         let (config, ledger) = read_ledger(folder)?;

@@ -16,8 +16,9 @@ use crate::layout;
 use crate::policies::space::Proposal;
 use crate::study::core::Core;
 use crate::study::folder::{claim, frozen, read_frozen, unmake};
-use crate::study::journal::{Entry, Fingerprint, Holder, Journal, PATIENCE, ReportedOutcome};
+use crate::study::journal::{Entry, Fingerprint, Journal, ReportedOutcome};
 use crate::study::ledger::TrainingOutcome;
+use crate::study::lock::{Holder, PATIENCE};
 use crate::study::result::SearchResult;
 
 /// A trial to be judged.

@@ -1,11 +1,10 @@
 //! A memory that survives being killed: an append-only file, one event a line, synced before anything depends on it.
 //! Everything else in a study's folder can be rebuilt from its journals.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use deepaug_augmenter::Policy;
 use deepaug_child_model::History;
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::layout;
+use crate::study::lock::{Holder, lock};
 
 /// The version of the file's form.
 const FORMAT: u32 = 1;
@@ -140,22 +140,6 @@ impl Fingerprint {
     }
 }
 
-/// Who opens a journal, which one process at a time can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Holder {
-    /// A search, a comparison, a server: it keeps the journal for long, and others are told so at once.
-    Long,
-    /// A short command. Commands that come at the same time wait for one another, in order, for so long at most.
-    Short(Duration),
-}
-
-/// How long whoever finds the journal of a study in use waits for a short command to end.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A note of who holds the journal for long may be left over from a process that was killed; it is believed when it stays as it is
-/// for as long as a short command takes to remove it.
-const BELIEVED_AFTER: Duration = Duration::from_millis(200);
-
 /// The file, open for appending and locked against other processes for as long as it is open. Its lines after the first
 /// are of one kind.
 #[derive(Debug)]
@@ -175,7 +159,7 @@ impl<E: Line> Journal<E> {
         let file =
             OpenOptions::new().create_new(true).append(true).open(path).map_err(|error| Error::file(path, error))?;
         let mut journal = Self { file, path: path.into(), len: 0, written: 0, entries: PhantomData };
-        journal.lock(holder)?;
+        lock(&journal.file, path, E::LOCK, E::SUBJECT, holder)?;
         journal.write_first(&First::Opened {
             format: FORMAT,
             program: env!("CARGO_PKG_VERSION").into(),
@@ -202,7 +186,7 @@ impl<E: Line> Journal<E> {
             .open(path)
             .map_err(|error| Error::study(path, format!("not a study that can be resumed: {error}")))?;
         let mut journal = Self { file, path: path.into(), len: 0, written: 0, entries: PhantomData };
-        journal.lock(holder)?;
+        lock(&journal.file, path, E::LOCK, E::SUBJECT, holder)?;
         let mut text = String::new();
         journal.file.read_to_string(&mut text).map_err(|error| Error::file(path, error))?;
         let whole = whole_lines(&text);
@@ -306,70 +290,11 @@ impl<E: Line> Journal<E> {
         #[cfg(not(unix))]
         self.path.exists()
     }
-
-    fn lock(&self, holder: Holder) -> Result<(), Error> {
-        let note = self.path.with_file_name(E::LOCK);
-        let failed = |error| Error::file(&self.path, error);
-        if !self.try_lock()? {
-            let deadline = Instant::now() + BELIEVED_AFTER;
-            let who = || std::fs::read_to_string(&note).ok();
-            let first = who();
-            while let Some(now) = who().filter(|now| Some(now) == first.as_ref()) {
-                if self.try_lock()? {
-                    break;
-                }
-                if Instant::now() > deadline {
-                    let why = format!("{now} is running this {}; wait for it, or stop it", E::SUBJECT);
-                    return Err(Error::study(&self.path, why));
-                }
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            let patience = match holder {
-                Holder::Long => PATIENCE,
-                Holder::Short(patience) => patience,
-            };
-            if !wait_for_lock(&self.file, patience).map_err(failed)? {
-                let (subject, seconds) = (E::SUBJECT, patience.as_secs());
-                let why = format!("other commands have been using this {subject} for {seconds} seconds; try again");
-                return Err(Error::study(&self.path, why));
-            }
-        }
-        // Only whoever holds it for long leaves a note; one that is found is of a process that was killed.
-        match holder {
-            Holder::Long => _ = std::fs::write(note, format!("process {}", std::process::id())),
-            Holder::Short(_) => _ = std::fs::remove_file(note),
-        }
-        Ok(())
-    }
-
-    fn try_lock(&self) -> Result<bool, Error> {
-        match self.file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(Error::file(&self.path, error)),
-        }
-    }
 }
 
 /// All but a last line that is being written, or was when its writer was killed.
 fn whole_lines(text: &str) -> &str {
     &text[..text.rfind('\n').map_or(0, |end| end + 1)]
-}
-
-/// Waits for the lock of a file, behind those who wait already; false if it has not come within the time.
-fn wait_for_lock(file: &File, patience: Duration) -> std::io::Result<bool> {
-    let (sender, receiver) = std::sync::mpsc::sync_channel(0);
-    // The same open file: what one of the two holds, both hold.
-    let waiting = file.try_clone()?;
-    std::thread::spawn(move || {
-        let locked = waiting.lock();
-        // Nobody waits any more: the file is closed, and with it goes the lock.
-        let _ = sender.send(locked);
-    });
-    match receiver.recv_timeout(patience) {
-        Ok(locked) => locked.map(|()| true),
-        Err(_) => Ok(false),
-    }
 }
 
 /// Crashes on purpose, for tests that the binary survives them: `DEEPAUG_CRASH=torn:N` ends the process in the middle of
@@ -408,6 +333,8 @@ mod fault {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn fingerprint(data: &str, epochs: usize) -> Fingerprint {
