@@ -55,7 +55,7 @@ pub enum AugmentMode {
     Once,
     /// Copies beside the originals, made afresh for every epoch.
     Epoch,
-    /// Each image in its own place, as in a final training: see [`Online`].
+    /// Each image in its own place, as in a final training: see [`Online`](deepaug_augmenter::Online).
     Online,
 }
 
