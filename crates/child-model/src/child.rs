@@ -8,7 +8,7 @@ use ndarray::ArrayView4;
 use rand::RngCore;
 
 use crate::rng::{Stream, generator};
-use crate::{EpochRecord, History, Settings, TrainError, parallel};
+use crate::{EpochRecord, History, Session, Settings, TrainError, parallel};
 
 /// The images a child learns from and is measured on. Images are u8 `[N, H, W, C]`, labels below `classes`.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +139,19 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         _on_epoch: &dyn Fn(&EpochRecord) -> bool,
     ) -> Result<(), TrainError> {
         Err(TrainError::Program { why: "this child model keeps no weights; set child_first_train_epochs to 0".into() })
+    }
+
+    /// Starts to train children side by side, an epoch at a time, for callers that look into trainings; each with its first
+    /// copies, as [`Training::augmented`] makes them. The trainings share their settings, and the shape and number of their images.
+    ///
+    /// # Errors
+    /// [`TrainError`]; by default, that this model cannot.
+    fn session<'a>(
+        &self,
+        _trainings: &[Training<'a>],
+        _copies: Vec<Copies>,
+    ) -> Result<Box<dyn Session + 'a>, TrainError> {
+        Err(TrainError::Session { why: "this child model cannot be looked into while it is trained".into() })
     }
 
     /// Whether the model can learn from images of `[height, width, channels]`.

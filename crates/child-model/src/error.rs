@@ -69,6 +69,12 @@ pub enum TrainError {
         /// What it said.
         why: String,
     },
+    /// A session was given what does not fit it.
+    #[error("a training session cannot take this: {why}")]
+    Session {
+        /// What does not fit.
+        why: String,
+    },
     /// The trainings that everything is compared with failed.
     #[error("{why}")]
     Failed {

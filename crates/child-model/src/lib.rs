@@ -30,8 +30,8 @@
 //!
 //! [`ChildModel`] is anything that can be trained; [`Net`] trains the nets of this crate ([`Model`] names them, one file
 //! each in `models`), [`Program`] a program of the user's. `network` turns a list of [`Layer`]s into steps and walks
-//! them forwards and backwards, `engine` computes them on a [`Device`], `fit` is the loop around them, and [`History`]
-//! what it returns.
+//! them forwards and backwards, `engine` computes them on a [`Device`], [`Session`] trains them epoch by epoch, and [`History`]
+//! is what comes of it.
 
 #![recursion_limit = "256"]
 
@@ -39,7 +39,6 @@ mod child;
 mod device;
 mod engine;
 mod error;
-mod fit;
 mod geometry;
 mod history;
 mod input;
@@ -54,6 +53,7 @@ mod rng;
 mod sampler;
 #[cfg(feature = "gpu")]
 mod self_check;
+mod session;
 mod settings;
 
 pub use child::{Capacity, ChildModel, Observer, Training, TrainingSet};
@@ -70,4 +70,5 @@ pub use net::Net;
 pub use network::{KernelSize, Layer};
 pub use optimiser::{Optimiser, Rule, Schedule};
 pub use program::{Program, kill_programs};
+pub use session::{ParameterState, RowLoss, Session, State};
 pub use settings::Settings;

@@ -1,5 +1,6 @@
 //! How fast children are trained here.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deepaug_augmenter::{Policy, RangeTable};
@@ -63,7 +64,7 @@ pub fn images_per_second(
 /// by its input as if there were a layer before.
 #[doc(hidden)]
 pub struct LayerBench {
-    plan: Plan,
+    plan: Arc<Plan>,
     images: usize,
     x: <Cpu as Engine>::Array,
     dy: <Cpu as Engine>::Array,
@@ -80,7 +81,7 @@ impl LayerBench {
         let rng = |count: usize| (0..count as u32).map(|i| lowbias32(i) as f32 / u32::MAX as f32 - 0.5).collect();
         let size = |shape: [usize; 3]| images * shape.iter().product::<usize>();
         let (x, dy) = (Cpu.upload(rng(size(image))), Cpu.upload(rng(size(out))));
-        Ok(Self { weights: plan.first_weights(1), plan, images, x, dy })
+        Ok(Self { weights: plan.first_weights(1), plan: plan.into(), images, x, dy })
     }
 
     /// A forward and a backward pass.

@@ -4,18 +4,18 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::ScopedJoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deepaug_augmenter::{Application, Copies};
 use ndarray::Array4;
 
 use crate::engine::Engine;
 use crate::engine::backend::Work;
-use crate::fit::{Fitted, Stack, accuracy, fit};
-use crate::network::{Plan, Weights, note};
+use crate::network::{self, Plan, Tensor, Weights, made_for};
+use crate::session::{Stack, run};
 use crate::{
-    Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Settings, TrainError, Training, TrainingSet,
-    images_per_second, parallel,
+    Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Session, Settings, State, TrainError,
+    Training, images_per_second, parallel,
 };
 
 /// A net that is trained on a device.
@@ -90,40 +90,42 @@ impl Net {
             _ => training.policy.sub_policies.len() as f64 * training.policy.portion,
         };
         let images = training.set.images.len() as f64 * (1.0 + copies) + training.set.validation_images.len() as f64;
-        let floats =
-            values * (2 + settings.optimiser.slots()) + 4 * settings.batch_size * plan.activations + images as usize;
-        Ok(4 * floats as u64)
+        let floats = values * (2 + settings.optimiser.slots()) + 4 * settings.batch_size * plan.activations;
+        Ok(4 * floats as u64 + images as u64)
     }
 
-    fn plan(&self, training: &Training<'_>) -> Result<Plan, TrainError> {
+    fn plan(&self, training: &Training<'_>) -> Result<Arc<Plan>, TrainError> {
         let (_, height, width, channels) = training.set.images.dim();
-        self.model.plan([height, width, channels], training.set.classes)
+        self.model.plan([height, width, channels], training.set.classes).map(Arc::new)
     }
 
-    /// Trains the trainings in one pass.
-    fn stack(
+    fn start<'a>(&self, trainings: &[&Training<'a>], copies: Vec<Copies>) -> Result<Box<dyn Session + 'a>, TrainError> {
+        let plan = self.plan(trainings[0])?;
+        let weights = trainings.iter().map(|training| first_weights(&plan, training)).collect::<Result<_, _>>()?;
+        self.device.backend.run(Start { plan: &plan, trainings, copies, weights })
+    }
+
+    /// Trains the trainings in one pass, and keeps the session.
+    fn stack<'a>(
         &self,
-        plan: &Plan,
-        trainings: &[&Training<'_>],
+        trainings: &[&Training<'a>],
         copies: Vec<Copies>,
         on_epoch: &dyn Fn(usize, &EpochRecord) -> bool,
-    ) -> Result<Fitted, TrainError> {
-        let weights = trainings.iter().map(|training| first_weights(plan, training)).collect::<Result<_, _>>()?;
-        let stack = Stack { plan, trainings, weights };
-        let ahead = self.device.backend.stacks();
-        self.device.backend.run(Fit { stack, copies, ahead, on_epoch })
+    ) -> Result<Stacked<'a>, TrainError> {
+        let since = Instant::now();
+        let mut session = self.start(trainings, copies)?;
+        let histories = run(session.as_mut(), trainings, self.device.backend.stacks(), since, on_epoch)?;
+        Ok((session, histories))
     }
 
-    fn one(
+    fn one<'a>(
         &self,
-        training: &Training<'_>,
+        training: &Training<'a>,
         on_epoch: &dyn Fn(&EpochRecord) -> bool,
-    ) -> Result<(History, Plan, Weights), TrainError> {
-        let plan = self.plan(training)?;
+    ) -> Result<(Box<dyn Session + 'a>, History), TrainError> {
         let on_epoch = |_: usize, record: &EpochRecord| on_epoch(record);
-        let mut fitted = self.stack(&plan, &[training], vec![training.augmented(0)], &on_epoch)?;
-        let history = fitted.histories.remove(0)?;
-        Ok((history, plan, fitted.weights.remove(0)))
+        let (session, mut histories) = self.stack(&[training], vec![training.augmented(0)], &on_epoch)?;
+        Ok((session, histories.remove(0)?))
     }
 
     /// Trains a child, and says which share of each of `others`, versions of the validation images in the same order, it
@@ -136,29 +138,22 @@ impl Net {
         training: &Training<'_>,
         others: impl Iterator<Item = Array4<u8>>,
     ) -> Result<Vec<f64>, TrainError> {
-        let (_, plan, weights) = self.one(training, &|_| true)?;
-        let settings = training.settings;
-        others
-            .map(|images| {
-                let set = TrainingSet { validation_images: images.view(), ..training.set.view() };
-                self.device.backend.run(Accuracy { plan: &plan, weights: &weights, set: &set, settings })
-            })
-            .collect()
+        let (mut session, _) = self.one(training, &|_| true)?;
+        let labels = training.set.validation_labels;
+        let accuracy = |images: Array4<u8>| {
+            let losses = session.evaluate(images.view(), labels)?.remove(0);
+            let right = losses.iter().filter(|image| image.right).count();
+            Ok(right as f64 / losses.len() as f64)
+        };
+        others.map(accuracy).collect()
     }
 
     /// How many of the trainings are trained in one pass.
     fn children(&self, trainings: &[&Training<'_>]) -> Result<usize, TrainError> {
         // Passes of their own length, and trainings that differ in more than policy and seed, cannot go side by side.
         let first = trainings[0];
-        let alike = |other: &&Training<'_>| {
-            let (a, b) = (&first.set, &other.set);
-            let kind = |training: &Training<'_>| std::mem::discriminant(&training.settings.augment);
-            kind(first) == kind(other)
-                && *first.settings == Settings { augment: first.settings.augment, ..*other.settings }
-                && (a.images.dim(), a.classes) == (b.images.dim(), b.classes)
-                && a.validation_images.dim() == b.validation_images.dim()
-        };
-        if first.settings.images_per_epoch.is_none() || !trainings.iter().all(alike) {
+        let together = trainings.iter().all(|training| alike(first, training));
+        if first.settings.images_per_epoch.is_none() || !together {
             return Ok(1);
         }
         let most = self.fitting(trainings)?.min(trainings.len());
@@ -199,42 +194,28 @@ impl Net {
                 let made = made.unwrap_or_else(|| make(range.clone()));
                 ahead = (!next.is_empty()).then(|| (next.clone(), scope.spawn(move || make(next))));
                 let on_epoch = |child: usize, record: &EpochRecord| observer.epoch(range.start + child, record);
-                let plan = self.plan(trainings[range.start])?;
-                Ok(self.stack(&plan, &trainings[range.clone()], made, &on_epoch)?.histories)
+                Ok(self.stack(&trainings[range.clone()], made, &on_epoch)?.1)
             })
         })
     }
 }
 
-/// A stack to be trained.
-struct Fit<'a, 't> {
-    stack: Stack<'a, 't>,
+/// A session and the histories of its trainings.
+type Stacked<'a> = (Box<dyn Session + 'a>, Vec<Result<History, TrainError>>);
+
+/// A session to be started.
+struct Start<'s, 'a> {
+    plan: &'s Arc<Plan>,
+    trainings: &'s [&'s Training<'a>],
     copies: Vec<Copies>,
-    ahead: bool,
-    on_epoch: &'a dyn Fn(usize, &EpochRecord) -> bool,
+    weights: Vec<Weights>,
 }
 
-impl Work for Fit<'_, '_> {
-    type Output = Result<Fitted, TrainError>;
+impl<'a> Work for Start<'_, 'a> {
+    type Output = Result<Box<dyn Session + 'a>, TrainError>;
 
     fn on<E: Engine>(self, engine: &E) -> Self::Output {
-        fit(engine, self.stack, self.copies, self.ahead, self.on_epoch)
-    }
-}
-
-/// A net to be measured.
-struct Accuracy<'a> {
-    plan: &'a Plan,
-    weights: &'a Weights,
-    set: &'a TrainingSet<'a>,
-    settings: &'a Settings,
-}
-
-impl Work for Accuracy<'_> {
-    type Output = Result<f64, TrainError>;
-
-    fn on<E: Engine>(self, engine: &E) -> Self::Output {
-        accuracy(engine, self.plan, self.weights, self.set, self.settings)
+        Ok(Box::new(Stack::start(engine, self.plan, self.trainings, self.copies, self.weights)?))
     }
 }
 
@@ -292,6 +273,16 @@ fn in_stacks(
     results
 }
 
+/// Whether two trainings can be trained in one pass.
+fn alike(first: &Training<'_>, other: &Training<'_>) -> bool {
+    let (a, b) = (&first.set, &other.set);
+    let kind = |training: &Training<'_>| std::mem::discriminant(&training.settings.augment);
+    kind(first) == kind(other)
+        && *first.settings == Settings { augment: first.settings.augment, ..*other.settings }
+        && (a.images.dim(), a.classes) == (b.images.dim(), b.classes)
+        && a.validation_images.dim() == b.validation_images.dim()
+}
+
 fn first_weights(plan: &Plan, training: &Training<'_>) -> Result<Weights, TrainError> {
     match training.initial_weights {
         None => Ok(plan.first_weights(training.seed)),
@@ -305,7 +296,7 @@ impl ChildModel for Net {
     }
 
     fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError> {
-        Ok(self.one(training, on_epoch)?.0)
+        Ok(self.one(training, on_epoch)?.1)
     }
 
     fn train_all(
@@ -340,11 +331,26 @@ impl ChildModel for Net {
         on_epoch: &dyn Fn(&EpochRecord) -> bool,
     ) -> Result<(), TrainError> {
         let content = content(&self.model, training);
-        if note(path).is_some_and(|note| note == content) {
+        if made_for(path).is_some_and(|note| note == content) {
             return Ok(());
         }
-        let (_, plan, weights) = self.one(training, on_epoch)?;
-        plan.save(&weights, path, &content).map_err(|why| TrainError::Weights { path: path.into(), why })
+        let State { parameters, .. } = self.one(training, on_epoch)?.0.state(0)?;
+        let tensors = parameters.iter().map(|p| Tensor { name: p.name.clone(), shape: &p.shape, values: &p.values });
+        network::save(tensors, path, ["made_for", &content])
+            .map_err(|why| TrainError::Weights { path: path.into(), why })
+    }
+
+    fn session<'a>(
+        &self,
+        trainings: &[Training<'a>],
+        copies: Vec<Copies>,
+    ) -> Result<Box<dyn Session + 'a>, TrainError> {
+        let all: Vec<&Training<'a>> = trainings.iter().collect();
+        if all.is_empty() || copies.len() != all.len() || !all.iter().all(|training| alike(all[0], training)) {
+            let why = "trainings must share their settings and the shape of their images, and each have copies".into();
+            return Err(TrainError::Session { why });
+        }
+        self.start(&all, copies)
     }
 
     fn check(&self, image: [usize; 3], classes: usize) -> Result<(), TrainError> {
@@ -441,12 +447,13 @@ mod tests {
             initial_weights: None,
         };
         let trainings = [training(0), training(1)];
-        let plan = model.plan([12, 12, 3], 3).unwrap();
+        let plan = Arc::new(model.plan([12, 12, 3], 3).unwrap());
         let fit = |trainings: &[&Training<'_>]| {
             let weights = trainings.iter().map(|t| plan.first_weights(t.seed)).collect();
             let copies = trainings.iter().map(|t| t.augmented(0)).collect();
-            let fitted = fit(engine, Stack { plan: &plan, trainings, weights }, copies, false, &|_, _| true).unwrap();
-            fitted.histories.into_iter().map(Result::unwrap).collect::<Vec<_>>()
+            let mut session = Stack::start(engine, &plan, trainings, copies, weights).unwrap();
+            let histories = run(&mut session, trainings, false, Instant::now(), &|_, _| true).unwrap();
+            histories.into_iter().map(Result::unwrap).collect::<Vec<_>>()
         };
         [fit(&[&trainings[0], &trainings[1]]), [fit(&[&trainings[0]]), fit(&[&trainings[1]])].concat()]
     }

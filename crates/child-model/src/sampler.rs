@@ -17,6 +17,18 @@ impl Sampler {
         Self { rng, pass: (0..images as u32).collect(), next: images }
     }
 
+    /// How many images a pass has.
+    pub(crate) fn images(&self) -> usize {
+        self.pass.len()
+    }
+
+    /// Draws from so many images from now on; a pass over another number is given up.
+    pub(crate) fn set_images(&mut self, images: usize) {
+        if images != self.pass.len() {
+            (self.pass, self.next) = ((0..images as u32).collect(), images);
+        }
+    }
+
     pub(crate) fn next(&mut self) -> u32 {
         if self.next == self.pass.len() {
             self.pass.shuffle(&mut self.rng);

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::engine::cpu::Cpu;
-use crate::engine::{Batch, Choices, Engine, lowbias32};
+use crate::engine::{Batch, Choices, Engine, Rows, lowbias32};
 use crate::geometry::{Activation, Padding};
+use crate::input::Input;
 use crate::network::{Layer, Network, Plan, Training};
 use crate::{Optimiser, Rule};
 
@@ -59,7 +61,7 @@ fn write(path: &PathBuf, known: &Known) -> std::io::Result<()> {
 }
 
 fn compare<E: Engine>(engine: &E) -> Result<(), String> {
-    let plan = Plan::new(&layers(), [12, 12, 3], 5)?;
+    let plan = Arc::new(Plan::new(&layers(), [12, 12, 3], 5)?);
     let (ours, theirs) = (step(&plan, &Cpu)?, step(&plan, engine)?);
     for ((what, ours), (_, theirs)) in ours.iter().zip(&theirs) {
         let square = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
@@ -86,19 +88,24 @@ fn layers() -> Vec<Layer> {
 }
 
 /// A step of two children: their logits, gradients, and logits after the step.
-fn step<E: Engine>(plan: &Plan, engine: &E) -> Result<Vec<(String, Vec<f32>)>, String> {
+fn step<E: Engine>(plan: &Arc<Plan>, engine: &E) -> Result<Vec<(String, Vec<f32>)>, String> {
     let batch = Batch { children: 2, images: 4 };
     let optimiser = Optimiser::plain(Rule::Adam, 1e-2);
     let (first, second) = (plan.first_weights(1), plan.first_weights(2));
     let weights = first.into_iter().zip(second).map(|(first, second)| [first, second].concat()).collect();
     let mut network = Network::new(plan, engine, batch.children, weights, &optimiser);
-    let rng = |count: usize| (0..count as u32).map(|i| lowbias32(i) as f32 / u32::MAX as f32).collect();
-    let images = || engine.upload(rng(8 * 12 * 12 * 3));
-    let targets = engine.upload((0..40).map(|i| f32::from(u8::from(i % 5 == i / 5 % 5))).collect());
-    let choices = engine.plan(Choices { rows: vec![0; 8], dropout: vec![7, 8], ..Choices::default() }, batch);
+    let images = ndarray::Array4::from_shape_fn((6, 12, 12, 3), |(n, r, c, k)| {
+        lowbias32((((n * 12 + r) * 12 + c) * 3 + k) as u32) as u8
+    });
+    let pixels = engine.pixels(images.into());
+    let targets = engine.upload((0..30).map(|i| f32::from(u8::from(i % 5 == i / 5 % 5))).collect());
+    let data = engine.data(vec![Rows { parts: vec![pixels], targets, input: Input::UNIT }]);
+    let choices = Choices { rows: vec![0, 1, 2, 3, 3, 4, 5, 0], dropout: vec![7, 8], ..Choices::default() };
+    let choices = engine.plan(&data, choices, batch);
     let training = Training { plan: &choices, step: 0, dropout: true };
+    let [images, targets] = engine.batch(&data, &choices, 0, batch);
     let mut tape = Vec::new();
-    let logits = network.train(images(), batch.images, &training, &mut tape);
+    let logits = network.train(images.clone(), batch.images, &training, &mut tape);
     let loss = engine.cross_entropy(&logits, &targets, plan.classes, batch);
     let gradients = network.gradients(loss.gradient, batch.images, false, &training, &mut tape);
     let mut found = vec![("logits".to_string(), engine.download(&logits)?)];
@@ -108,7 +115,7 @@ fn step<E: Engine>(plan: &Plan, engine: &E) -> Result<Vec<(String, Vec<f32>)>, S
         }
     }
     network.update(gradients, &optimiser.update(0, 1, 1));
-    found.push(("logits after a step".into(), engine.download(&network.evaluate(images(), batch.images))?));
+    found.push(("logits after a step".into(), engine.download(&network.evaluate(images, batch.images))?));
     Ok(found)
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod tensor;
 #[cfg(test)]
 mod tests;
 
-use ndarray::ArrayView4;
+use ndarray::{CowArray, Ix4};
 
 use crate::geometry::{Activation, Conv, Window};
 use crate::input::Input;
@@ -47,14 +47,12 @@ pub(crate) struct NormGradients<A> {
     pub(crate) beta: A,
 }
 
-/// What one child learns from or is measured on: images `[N, H, W, C]` of its own and copies of them, one after the
-/// other, and for each a row of class weights.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) images: ArrayView4<'a, u8>,
-    pub(crate) copies: ArrayView4<'a, u8>,
+/// What one child learns from or is measured on: images of one size, part after part, and for each a row of class
+/// weights.
+pub(crate) struct Rows<'a, E: Engine> {
+    pub(crate) parts: Vec<E::Pixels<'a>>,
     /// `[rows, classes]`; a row of zeros counts for nothing.
-    pub(crate) targets: &'a [f32],
+    pub(crate) targets: E::Array,
     pub(crate) input: Input,
 }
 
@@ -75,14 +73,19 @@ pub(crate) struct Loss<A> {
     pub(crate) gradient: A,
     /// `[K, 2]`: the sum of the losses, and the number of images whose heaviest class has the greatest logit.
     pub(crate) sums: A,
+    /// `[K, B, 2]`: of each image the loss, its targets brought to a sum of 1, and 1 where its heaviest class has the greatest
+    /// logit; 0 where it counts for nothing.
+    pub(crate) rows: A,
 }
 
 /// The operations that nets and their training are made of.
-pub(crate) trait Engine {
+pub(crate) trait Engine: Clone + 'static {
     /// Numbers on the device. Clones share them.
     type Array: Clone;
-    /// Images and targets on the device.
-    type Data<'a>;
+    /// Images on the device, a byte a value. Clones share them.
+    type Pixels<'a>: Clone + 'a;
+    /// The rows of all children, ready to be drawn from.
+    type Data<'a>: 'a;
     /// An epoch's choices on the device.
     type Plan;
 
@@ -90,10 +93,12 @@ pub(crate) trait Engine {
     /// Waits for the device.
     fn download(&self, array: &Self::Array) -> Result<Vec<f32>, String>;
 
-    /// Puts the rows of each child on the device.
-    fn data<'a>(&self, rows: &[Rows<'a>]) -> Self::Data<'a>;
-    fn plan(&self, choices: Choices, batch: Batch) -> Self::Plan;
-    /// Images in [0, 1] and targets `[K, B, classes]` of a step.
+    /// Puts images `[N, H, W, C]` on the device; N above 0.
+    fn pixels<'a>(&self, images: CowArray<'a, u8, Ix4>) -> Self::Pixels<'a>;
+    /// Joins what each child draws from; or, given one of them, all children. Nothing goes to the device again.
+    fn data<'a>(&self, rows: Vec<Rows<'a, Self>>) -> Self::Data<'a>;
+    fn plan(&self, data: &Self::Data<'_>, choices: Choices, batch: Batch) -> Self::Plan;
+    /// Images as their [`Input`] says and targets `[K, B, classes]` of a step.
     fn batch(&self, data: &Self::Data<'_>, plan: &Self::Plan, step: usize, batch: Batch) -> [Self::Array; 2];
 
     fn conv(

@@ -5,36 +5,76 @@
 //! batched product: what f32 on Vulkan does best. Gradients are written out, so that nothing is differentiated through
 //! an unrolling, whose general gradient loops over its windows.
 
+use std::rc::Rc;
+
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use ndarray::{CowArray, Ix4};
 
 use super::{Batch, Choices, DropoutKey, Engine, Gradients, Loss, NormGradients, NormShape, Rows, dropout_threshold};
 use crate::geometry::{Activation, Conv, Window};
 use crate::optimiser::{BETA1, BETA2, EPSILON, RHO, Update, UpdateRule};
 
 /// The engine on a device.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tensors {
     device: Device,
 }
 
 type Array = Tensor<5>;
 
-/// Images `[rows, pixels]` and targets `[rows, classes]` of all children, and where each child's begin.
-pub(crate) struct Data {
-    images: Tensor<2>,
-    targets: Tensor<2>,
-    /// `[K, 1]`.
-    first: Tensor<2, Int>,
+/// Images, four values to a number, since graphics interfaces have no smaller ones.
+pub(crate) struct Packed {
+    /// `[N, values / 4]`, rounded up.
+    words: Tensor<2, Int>,
+    /// Height, width and channels of an image.
     shape: [usize; 3],
+}
+
+/// Images and targets of all children, and where those of each child lie.
+pub(crate) struct Data {
+    /// As of [`Packed`].
+    words: Tensor<2, Int>,
+    /// `[rows, classes]`.
+    targets: Tensor<2>,
+    /// Of each child, or of all.
+    places: Vec<Places>,
+    /// Factor and summand of pixels, `[K, 1, 1]` each.
+    line: [Tensor<3>; 2],
+    shape: [usize; 3],
+}
+
+/// Where the rows of a child lie among all.
+struct Places {
+    /// Of each part the number of its rows and the first of its images.
+    parts: Vec<[usize; 2]>,
+    first_target: usize,
+}
+
+impl Places {
+    fn image(&self, row: u32) -> i32 {
+        let mut row = row as usize;
+        for &[count, first] in &self.parts {
+            match row.checked_sub(count) {
+                None => return (first + row) as i32,
+                Some(left) => row = left,
+            }
+        }
+        unreachable!("rows are drawn from those that there are")
+    }
+}
+
+/// Rows of an epoch's steps, `[steps, K, B]` each.
+struct Drawn {
+    images: Tensor<3, Int>,
+    targets: Tensor<3, Int>,
 }
 
 /// An epoch's choices.
 pub(crate) struct Plan {
-    /// `[steps, K, B]`.
-    rows: Tensor<3, Int>,
+    rows: Drawn,
     /// Rows to mix with, and the share of the first.
-    partners: Option<(Tensor<3, Int>, Tensor<3>)>,
+    partners: Option<(Drawn, Tensor<3>)>,
     dropout: Option<Tensor<1, Int>>,
 }
 
@@ -207,6 +247,7 @@ fn shares(window: &Window) -> Vec<f32> {
 
 impl Engine for Tensors {
     type Array = Array;
+    type Pixels<'a> = Rc<Packed>;
     type Data<'a> = Data;
     type Plan = Plan;
 
@@ -221,67 +262,99 @@ impl Engine for Tensors {
         data.try_into_vec::<f32>().map_err(|error| format!("{error:?}"))
     }
 
-    fn data<'a>(&self, rows: &[Rows<'a>]) -> Data {
-        let (_, height, width, channels) = rows[0].images.dim();
-        let (pixels, first) = (height * width * channels, &rows[0]);
-        let count = |rows: &Rows<'_>| rows.images.dim().0 + rows.copies.dim().0;
-        let classes = first.targets.len() / count(first);
-        let same = |other: &Rows<'_>| {
-            other.images.as_ptr() == first.images.as_ptr()
-                && other.copies.as_ptr() == first.copies.as_ptr()
-                && other.targets.as_ptr() == first.targets.as_ptr()
-                && other.input == first.input
+    fn pixels<'a>(&self, images: CowArray<'a, u8, Ix4>) -> Rc<Packed> {
+        let (count, height, width, channels) = images.dim();
+        let bytes = images.as_standard_layout();
+        let bytes = bytes.as_slice().expect("this layout has no gaps");
+        let values = height * width * channels;
+        let word = |four: &[u8]| {
+            let mut bytes = [0; 4];
+            bytes[..four.len()].copy_from_slice(four);
+            i32::from_le_bytes(bytes)
         };
-        let distinct = if rows.iter().all(same) { 1 } else { rows.len() };
-        let (mut images, mut targets, mut starts) = (Vec::new(), Vec::new(), Vec::new());
-        for rows in &rows[..distinct] {
-            starts.push((images.len() / pixels) as i32);
-            let [factor, summand] = rows.input.line(1.0);
-            let pixels = rows.images.iter().chain(&rows.copies);
-            images.extend(pixels.map(|&pixel| f32::from(pixel) * factor + summand));
-            targets.extend_from_slice(rows.targets);
+        let words = bytes.chunks_exact(values).flat_map(|image| image.chunks(4).map(word)).collect();
+        let words = self.ints(words, [count, values.div_ceil(4)]);
+        Rc::new(Packed { words, shape: [height, width, channels] })
+    }
+
+    fn data<'a>(&self, rows: Vec<Rows<'a, Self>>) -> Data {
+        let shape = rows[0].parts[0].shape;
+        // What children share is there once.
+        let (mut distinct, mut first_rows): (Vec<Rc<Packed>>, Vec<usize>) = (Vec::new(), vec![0]);
+        let (mut places, mut first_target) = (Vec::new(), 0);
+        for rows in &rows {
+            let part = |part: &Rc<Packed>| {
+                let known = distinct.iter().position(|other| Rc::ptr_eq(other, part)).unwrap_or_else(|| {
+                    distinct.push(part.clone());
+                    first_rows.push(first_rows[distinct.len() - 1] + part.words.dims()[0]);
+                    distinct.len() - 1
+                });
+                [part.words.dims()[0], first_rows[known]]
+            };
+            let parts: Vec<_> = rows.parts.iter().map(part).collect();
+            let count: usize = parts.iter().map(|[count, _]| count).sum();
+            places.push(Places { parts, first_target });
+            first_target += count;
         }
-        starts.resize(rows.len(), 0);
-        let total = targets.len() / classes;
+        let lines: Vec<[f32; 2]> = rows.iter().map(|rows| rows.input.line(1.0)).collect();
+        let of_rows = rows.iter().zip(&places).map(|(rows, places)| {
+            let count: usize = places.parts.iter().map(|[count, _]| count).sum();
+            rows.targets.clone().reshape([count, rows.targets.dims().iter().product::<usize>() / count])
+        });
         Data {
-            images: self.floats(images, [total, pixels]),
-            targets: self.floats(targets, [total, classes]),
-            first: self.ints(starts, [rows.len(), 1]),
-            shape: [height, width, channels],
+            words: Tensor::cat(distinct.iter().map(|part| part.words.clone()).collect(), 0),
+            targets: Tensor::cat(of_rows.collect(), 0),
+            line: [0, 1].map(|which| self.floats(lines.iter().map(|line| line[which]).collect(), [lines.len(), 1, 1])),
+            places,
+            shape,
         }
     }
 
-    fn plan(&self, choices: Choices, Batch { children, images }: Batch) -> Plan {
+    fn plan(&self, data: &Data, choices: Choices, Batch { children, images }: Batch) -> Plan {
         let steps = choices.rows.len() / (children * images);
         let shape = [steps, children, images];
-        let rows = |rows: Vec<u32>| self.ints(rows.into_iter().map(|row| row as i32).collect(), shape);
+        let drawn = |rows: Vec<u32>| {
+            let of = |place: usize| &data.places[place / images % children % data.places.len()];
+            let rows = || rows.iter().enumerate().map(|(place, &row)| (of(place), row));
+            let images = rows().map(|(places, row)| places.image(row)).collect();
+            let targets = rows().map(|(places, row)| (places.first_target + row as usize) as i32).collect();
+            Drawn { images: self.ints(images, shape), targets: self.ints(targets, shape) }
+        };
         let partners = (!choices.partners.is_empty()).then(|| {
             let (partners, shares) = choices.partners.iter().copied().unzip();
-            (rows(partners), self.floats(shares, shape))
+            (drawn(partners), self.floats(shares, shape))
         });
         let keys: Vec<i32> = choices.dropout.iter().map(|&key| key as i32).collect();
         let dropout = (!keys.is_empty()).then(|| {
             let count = keys.len();
             self.ints(keys, [count])
         });
-        Plan { rows: rows(choices.rows), partners, dropout }
+        Plan { rows: drawn(choices.rows), partners, dropout }
     }
 
     fn batch(&self, data: &Data, plan: &Plan, step: usize, batch: Batch) -> [Array; 2] {
         let Batch { children, images } = batch;
         let [height, width, channels] = data.shape;
+        let values = height * width * channels;
+        let words = values.div_ceil(4);
         let [_, classes] = data.targets.dims();
         let of_step = [step..step + 1, 0..children, 0..images];
-        let pick = |rows: &Tensor<3, Int>| {
-            let rows = rows.clone().slice(of_step.clone()).reshape([children, images]) + data.first.clone();
-            let rows = rows.reshape([children * images]);
-            (data.images.clone().select(0, rows.clone()), data.targets.clone().select(0, rows))
+        let [factor, summand] = &data.line;
+        let pick = |drawn: &Drawn| {
+            let [rows, targets] = [&drawn.images, &drawn.targets]
+                .map(|rows| rows.clone().slice(of_step.clone()).reshape([children * images]));
+            let packed = data.words.clone().select(0, rows).reshape([children * images, words, 1]);
+            let byte = |n: i32| packed.clone().bitwise_right_shift_scalar(8 * n).bitwise_and_scalar(255);
+            let pixels = Tensor::cat((0..4).map(byte).collect(), 2).reshape([children, images, 4 * words]);
+            let pixels = pixels.narrow(2, 0, values).float() * factor.clone() + summand.clone();
+            (pixels, data.targets.clone().select(0, targets))
         };
         let (mut x, mut targets) = pick(&plan.rows);
         if let Some((partners, shares)) = &plan.partners {
             let (other_x, other_targets) = pick(partners);
-            let share = shares.clone().slice(of_step.clone()).reshape([children * images, 1]);
+            let share = shares.clone().slice(of_step.clone()).reshape([children, images, 1]);
             x = x * share.clone() + other_x * (share.clone() * -1.0 + 1.0);
+            let share = share.reshape([children * images, 1]);
             targets = targets * share.clone() + other_targets * (share * -1.0 + 1.0);
         }
         [x.reshape([children, images, height, width, channels]), targets.reshape([children, images, 1, 1, classes])]
@@ -540,11 +613,14 @@ impl Engine for Tensors {
         let loss = (targets.clone() * (log_total - logits.clone())).sum_dim(2);
         let gradient = (powers / total * weight.clone() - targets.clone()) * (1.0 / batch.images as f32);
         let gradient = gradient.mask_fill(weight.clone().equal_elem(0.0).expand(shape), 0.0);
-        let right = logits.argmax(2).equal(targets.argmax(2)).float().mask_fill(weight.equal_elem(0.0), 0.0);
-        let sums = Tensor::cat(vec![loss.sum_dim(1), right.sum_dim(1)], 2);
+        let filler = weight.clone().equal_elem(0.0);
+        let right = logits.argmax(2).equal(targets.argmax(2)).float().mask_fill(filler.clone(), 0.0);
+        let sums = Tensor::cat(vec![loss.clone().sum_dim(1), right.clone().sum_dim(1)], 2);
+        let rows = Tensor::cat(vec![(loss / weight).mask_fill(filler, 0.0), right], 2);
         Loss {
             gradient: gradient.reshape([batch.children, batch.images, 1, 1, classes]),
             sums: sums.reshape([1, 1, 1, 1, 2 * batch.children]),
+            rows: rows.reshape([batch.children, batch.images, 1, 1, 2]),
         }
     }
 

@@ -299,6 +299,12 @@ mod against_burn {
         }};
     }
 
+    /// For plans of random choices alone.
+    fn any_data<E: Engine>(engine: &E) -> E::Data<'static> {
+        let parts = vec![engine.pixels(ndarray::Array4::zeros((1, 1, 1, 1)).into())];
+        engine.data(vec![Rows { parts, targets: engine.upload(vec![1.0]), input: Input::UNIT }])
+    }
+
     fn read<E: Engine, const N: usize>(engine: &E, arrays: [E::Array; N]) -> [Vec<f32>; N] {
         arrays.map(|array| engine.download(&array).unwrap())
     }
@@ -368,7 +374,8 @@ mod against_burn {
         let key = DropoutKey { step: 1, layer: 0, layers: 1 };
         let x = numbers(BATCH.children * BATCH.images * 4 * 5, 1);
         agree!("dropout, sums and cuts", 1e-6, |engine| {
-            let plan = engine.plan(Choices { rows: vec![0; 12], ..choices() }, BATCH);
+            let data = any_data(engine);
+            let plan = engine.plan(&data, Choices { rows: vec![0; 12], ..choices() }, BATCH);
             let uploaded = engine.upload(x.clone());
             let dropped = engine.dropout(uploaded.clone(), 0.4, &plan, key, BATCH);
             let whole = engine.global_average_backward(engine.global_average(&uploaded, 4, 5, BATCH), 4, 5, BATCH);
@@ -383,7 +390,7 @@ mod against_burn {
         agree!("cross-entropy", 1e-5, |engine| {
             let [logits, targets] = [&logits, &targets].map(|values| engine.upload(values.clone()));
             let loss = engine.cross_entropy(&logits, &targets, 10, BATCH);
-            read(engine, [loss.gradient, loss.sums])
+            read(engine, [loss.gradient, loss.sums, loss.rows])
         });
         let rules = [UpdateRule::RmsProp, UpdateRule::Adam, UpdateRule::Sgd { momentum: 0.9 }];
         for rule in rules {
@@ -403,26 +410,27 @@ mod against_burn {
         let image = |n: usize, salt: usize| {
             ndarray::Array4::from_shape_fn((n, 2, 3, 1), |(n, r, c, _)| (salt + 31 * n + 7 * r + 3 * c) as u8)
         };
-        let (a, b, more, none) = (image(4, 0), image(4, 100), image(3, 200), image(0, 0));
-        let targets = [numbers(14, 1), numbers(8, 2)];
+        let (a, b, more) = (image(4, 0), image(4, 100), image(3, 200));
+        let targets = [numbers(14, 1), numbers(14, 2)];
         let choices = || Choices {
-            rows: vec![0, 6, 3, 3, 1, 2, 5, 4, 0, 0, 2, 1],
+            rows: vec![0, 6, 3, 3, 1, 2, 5, 4, 0, 0, 6, 1],
             partners: (0..12).map(|i| (i % 4, 0.09 * i as f32)).collect(),
             dropout: Vec::new(),
         };
         for mixed in [false, true] {
             agree!("batch", 1e-6, |engine| {
                 let input = Input { mean: 0.6, deviation: 0.2 };
-                let rows = [
-                    Rows { images: a.view(), copies: more.view(), targets: &targets[0], input: Input::UNIT },
-                    Rows { images: b.view(), copies: none.view(), targets: &targets[1], input },
-                ];
-                let data = engine.data(&rows);
+                let [a, b, more] = [&a, &b, &more].map(|images| engine.pixels(images.view().into()));
+                let [first, second] = [&targets[0], &targets[1]].map(|targets| engine.upload(targets.clone()));
+                let data = engine.data(vec![
+                    Rows { parts: vec![a, more.clone()], targets: first, input: Input::UNIT },
+                    Rows { parts: vec![b, more], targets: second, input },
+                ]);
                 let mut choices = choices();
                 if !mixed {
                     choices.partners.clear();
                 }
-                let plan = engine.plan(choices, BATCH);
+                let plan = engine.plan(&data, choices, BATCH);
                 let [x0, t0] = engine.batch(&data, &plan, 0, BATCH);
                 let [x1, t1] = engine.batch(&data, &plan, 1, BATCH);
                 read(engine, [x0, t0, x1, t1])

@@ -1,18 +1,28 @@
 //! Forward and backward passes of a net. Forwards, each step leaves on the tape what its backward pass needs; backwards, it takes that off
 //! again, so that a tape is a stack and needs no names.
 
+use std::sync::Arc;
+
 use super::plan::{Norm, Plan, Step};
 use crate::engine::{Batch, DropoutKey, Engine, NormShape};
 use crate::optimiser::{Optimiser, Update};
 
 /// A net of K children with its parameters and the optimiser's memories of them.
-pub(crate) struct Network<'a, E: Engine> {
-    plan: &'a Plan,
-    engine: &'a E,
+pub(crate) struct Network<E: Engine> {
+    plan: Arc<Plan>,
+    engine: E,
     children: usize,
     /// Absent only while they are updated in place.
     parameters: Vec<Option<E::Array>>,
     slots: Vec<Vec<E::Array>>,
+}
+
+/// A parameter of one child.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ParameterState {
+    pub(crate) values: Vec<f32>,
+    /// What the optimiser remembers of each value: a list for each of its memories, empty where nothing is learnt.
+    pub(crate) memories: Vec<Vec<f32>>,
 }
 
 /// A step of training: where its random choices are.
@@ -38,11 +48,11 @@ impl<E: Engine> Clone for Pass<'_, E> {
 
 impl<E: Engine> Copy for Pass<'_, E> {}
 
-impl<'a, E: Engine> Network<'a, E> {
+impl<E: Engine> Network<E> {
     /// `parameters` holds, in the plan's order, the values of all children one after another.
     pub(crate) fn new(
-        plan: &'a Plan,
-        engine: &'a E,
+        plan: &Arc<Plan>,
+        engine: &E,
         children: usize,
         parameters: Vec<Vec<f32>>,
         optimiser: &Optimiser,
@@ -54,22 +64,52 @@ impl<'a, E: Engine> Network<'a, E> {
         });
         let slots = slots.collect();
         let parameters = parameters.into_iter().map(|values| Some(engine.upload(values))).collect();
-        Self { plan, engine, children, parameters, slots }
+        Self { plan: plan.clone(), engine: engine.clone(), children, parameters, slots }
     }
 
     pub(crate) fn children(&self) -> usize {
         self.children
     }
 
-    /// The parameters' values, in the plan's order, child after child.
-    pub(crate) fn parameters(&self) -> Result<Vec<Vec<f32>>, String> {
-        (0..self.parameters.len()).map(|number| self.engine.download(self.parameter(number))).collect()
+    /// A child's values of each parameter, in the plan's order, and the optimiser's memories of it.
+    pub(crate) fn state(&self, child: usize) -> Result<Vec<ParameterState>, String> {
+        let part = |array: &E::Array| {
+            let all = self.engine.download(array)?;
+            let length = all.len() / self.children;
+            Ok(all[child * length..(child + 1) * length].to_vec())
+        };
+        let parameters = (0..self.parameters.len()).map(|number| {
+            let memories = self.slots[number].iter().map(part).collect::<Result<_, String>>()?;
+            Ok(ParameterState { values: part(self.parameter(number))?, memories })
+        });
+        parameters.collect()
+    }
+
+    /// Puts a [`state`](Self::state) of a net like this one in the place of a child's.
+    pub(crate) fn load(&mut self, child: usize, state: &[ParameterState]) -> Result<(), String> {
+        let replaced = |array: &E::Array, values: &[f32]| {
+            let mut all = self.engine.download(array)?;
+            let length = all.len() / self.children;
+            all[child * length..(child + 1) * length].copy_from_slice(values);
+            Ok::<_, String>(self.engine.upload(all))
+        };
+        let mut loaded = Vec::new();
+        for (number, state) in state.iter().enumerate() {
+            let memories = self.slots[number].iter().zip(&state.memories);
+            let memories = memories.map(|(slot, values)| replaced(slot, values)).collect::<Result<Vec<_>, _>>()?;
+            loaded.push((replaced(self.parameter(number), &state.values)?, memories));
+        }
+        for (number, (values, memories)) in loaded.into_iter().enumerate() {
+            (self.parameters[number], self.slots[number]) = (Some(values), memories);
+        }
+        Ok(())
     }
 
     /// Logits `[K, B, classes]`.
     pub(crate) fn evaluate(&mut self, x: E::Array, images: usize) -> E::Array {
         let batch = Batch { children: self.children, images };
-        self.forward(&self.plan.steps, x, Pass { batch, training: None }, &mut Vec::new())
+        let plan = self.plan.clone();
+        self.forward(&plan.steps, x, Pass { batch, training: None }, &mut Vec::new())
     }
 
     /// Logits `[K, B, classes]`, and on the tape what [`backward`](Self::backward) needs.
@@ -81,7 +121,8 @@ impl<'a, E: Engine> Network<'a, E> {
         tape: &mut Vec<E::Array>,
     ) -> E::Array {
         let batch = Batch { children: self.children, images };
-        self.forward(&self.plan.steps, x, Pass { batch, training: Some(training) }, tape)
+        let plan = self.plan.clone();
+        self.forward(&plan.steps, x, Pass { batch, training: Some(training) }, tape)
     }
 
     /// The gradients by the parameters; absent for those that are not learnt. The one by the images is not computed, unless
@@ -118,15 +159,15 @@ impl<'a, E: Engine> Network<'a, E> {
         self.parameters[number].as_ref().expect("no pass is under way while parameters are updated")
     }
 
-    fn forward(&mut self, steps: &'a [Step], mut x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
+    fn forward(&mut self, steps: &[Step], mut x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
         for step in steps {
             x = self.step(step, x, pass, tape);
         }
         x
     }
 
-    fn step(&mut self, step: &'a Step, x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
-        let (engine, batch) = (self.engine, pass.batch);
+    fn step(&mut self, step: &Step, x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
+        let (engine, batch) = (self.engine.clone(), pass.batch);
         // An evaluation keeps nothing.
         let mut keep = |array: &E::Array| {
             if pass.training.is_some() {
@@ -198,7 +239,7 @@ impl<'a, E: Engine> Network<'a, E> {
     /// The gradient by what went in; absent when it was not asked for and the first step does not give it for nothing.
     fn backward(
         &self,
-        steps: &'a [Step],
+        steps: &[Step],
         mut dy: E::Array,
         wants_x: bool,
         pass: Pass<'_, E>,
@@ -213,14 +254,14 @@ impl<'a, E: Engine> Network<'a, E> {
 
     fn step_back(
         &self,
-        step: &'a Step,
+        step: &Step,
         dy: E::Array,
         wants_x: bool,
         pass: Pass<'_, E>,
         tape: &mut Vec<E::Array>,
         gradients: &mut Vec<Option<E::Array>>,
     ) -> Option<E::Array> {
-        let (engine, batch) = (self.engine, pass.batch);
+        let (engine, batch) = (&self.engine, pass.batch);
         let mut kept = || tape.pop().expect("each step takes as much off the tape as it put there");
         match step {
             Step::Conv { conv, weights, bias, activation } => {

@@ -1,11 +1,14 @@
 //! Whole nets at fixed weights against PyTorch and Keras, whose values benches/peers/child_reference.py writes.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::{Network, Plan, Training};
 use crate::Model;
 use crate::engine::cpu::Cpu;
-use crate::engine::{Batch, Choices, Engine, lowbias32};
+use crate::engine::{Batch, Choices, Engine, Rows, lowbias32};
+use crate::input::Input;
 
 #[derive(Deserialize)]
 struct Reference {
@@ -76,7 +79,7 @@ fn close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
 fn check<E: Engine>(model: &Model, engine: &E, children: usize, [tolerance, slack]: [f64; 2]) {
     let reference = reference(model);
     let [images, height, width, channels] = reference.input;
-    let plan = model.plan([height, width, channels], reference.classes).unwrap();
+    let plan = Arc::new(model.plan([height, width, channels], reference.classes).unwrap());
     assert_eq!(plan.trainable(), reference.trainable);
     let all: usize = plan.parameters.iter().map(|parameter| parameter.len()).sum();
     assert_eq!(all, reference.trainable + reference.non_trainable);
@@ -94,7 +97,10 @@ fn check<E: Engine>(model: &Model, engine: &E, children: usize, [tolerance, slac
         .map(|i| f32::from(u8::from(i % reference.classes == i / reference.classes % reference.classes)))
         .collect();
     let targets = engine.upload(repeated(targets));
-    let choices = engine.plan(Choices { rows: vec![0; children * images], ..Choices::default() }, batch);
+    let any = engine.pixels(ndarray::Array4::zeros((1, height, width, channels)).into());
+    let rows = Rows { parts: vec![any], targets: engine.upload(vec![0.0; reference.classes]), input: Input::UNIT };
+    let data = engine.data(vec![rows]);
+    let choices = engine.plan(&data, Choices { rows: vec![0; children * images], ..Choices::default() }, batch);
     let training = Training { plan: &choices, step: 0, dropout: false };
     let mut tape = Vec::new();
     let logits = network.train(x(), images, &training, &mut tape);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rand::Rng;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 
 use super::plan::{Plan, Start};
 use crate::rng::{Stream, generator};
@@ -26,45 +26,85 @@ impl Plan {
         values.collect()
     }
 
-    /// Writes weights as safetensors: convolutions as `[rows, columns, input, output]`, dense layers as
-    /// `[input, output]`. The file appears whole or not at all.
-    pub(crate) fn save(&self, weights: &Weights, path: &Path, note: &str) -> Result<(), String> {
-        let bytes: Vec<Vec<u8>> =
-            weights.iter().map(|values| values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
-        let tensors = self.parameters.iter().zip(&bytes).map(|(parameter, bytes)| {
-            let view = TensorView::new(Dtype::F32, parameter.shape.clone(), bytes);
-            view.map(|view| (parameter.name.as_str(), view)).map_err(|error| error.to_string())
-        });
-        let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-        // One entry: the order of several is not the same from run to run.
-        let metadata = [("made_for".to_string(), note.to_string())];
-        let whole = safetensors::serialize(tensors, Some(metadata.into())).map_err(|error| error.to_string())?;
-        let unfinished = path.with_extension("unfinished");
-        std::fs::write(&unfinished, whole).map_err(|error| error.to_string())?;
-        std::fs::rename(&unfinished, path).map_err(|error| error.to_string())
-    }
-
-    /// Reads weights that [`save`](Self::save), or anything else, wrote under these names and shapes.
+    /// Reads weights that [`save`], or anything else, wrote under these names and shapes.
     pub(crate) fn load(&self, path: &Path) -> Result<Weights, String> {
-        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| error.to_string())?;
+        let file = File::read(path)?;
         let values = self.parameters.iter().map(|parameter| {
-            let name = &parameter.name;
-            let tensor = file.tensor(name).map_err(|_| format!("there is no tensor \"{name}\" in it"))?;
-            if tensor.shape() != parameter.shape || tensor.dtype() != Dtype::F32 {
-                let (shape, wanted) = (tensor.shape(), &parameter.shape);
-                return Err(format!("\"{name}\" is {:?} {shape:?}, the model has F32 {wanted:?}", tensor.dtype()));
+            let (name, wanted) = (&parameter.name, &parameter.shape);
+            let (shape, values) = file.tensor(name)?;
+            match shape == *wanted {
+                true => Ok(values),
+                false => Err(format!("\"{name}\" is F32 {shape:?}, the model has F32 {wanted:?}")),
             }
-            let floats = tensor.data().chunks_exact(4);
-            Ok(floats.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
         });
         values.collect()
     }
 }
 
-/// What a file of weights was made for, as [`Plan::save`] noted it.
-pub(crate) fn note(path: &Path) -> Option<String> {
-    let bytes = std::fs::read(path).ok()?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).ok()?;
-    header.metadata().as_ref()?.get("made_for").cloned()
+/// Numbers with a name and a shape.
+pub(crate) struct Tensor<'a> {
+    pub(crate) name: String,
+    pub(crate) shape: &'a [usize],
+    pub(crate) values: &'a [f32],
+}
+
+/// Writes tensors as safetensors, with one note. The file appears whole or not at all.
+pub(crate) fn save<'a>(
+    tensors: impl Iterator<Item = Tensor<'a>>,
+    path: &Path,
+    [key, note]: [&str; 2],
+) -> Result<(), String> {
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let tensors: Vec<_> = tensors.map(|tensor| (tensor.name, tensor.shape, bytes(tensor.values))).collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
+        view.map(|view| (name.as_str(), view)).map_err(|error| error.to_string())
+    });
+    let views = views.collect::<Result<Vec<_>, _>>()?;
+    // One entry: the order of several is not the same from run to run.
+    let metadata = [(key.to_string(), note.to_string())];
+    let whole = safetensors::serialize(views, Some(metadata.into())).map_err(|error| error.to_string())?;
+    let unfinished = path.with_extension("unfinished");
+    std::fs::write(&unfinished, whole).map_err(|error| error.to_string())?;
+    std::fs::rename(&unfinished, path).map_err(|error| error.to_string())
+}
+
+/// What a file of weights was made for, as a pre-training noted it.
+pub(crate) fn made_for(path: &Path) -> Option<String> {
+    File::read(path).ok()?.note("made_for").map(String::from)
+}
+
+/// A file of tensors.
+pub(crate) struct File {
+    bytes: Vec<u8>,
+    header: Metadata,
+}
+
+impl File {
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| error.to_string())?;
+        Ok(Self { bytes, header })
+    }
+
+    pub(crate) fn note(&self, key: &str) -> Option<&str> {
+        self.header.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The names of all tensors, in the order of the alphabet.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.header.tensors().into_keys().collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
+        let file = SafeTensors::deserialize(&self.bytes).map_err(|error| error.to_string())?;
+        let tensor = file.tensor(name).map_err(|_| format!("there is no tensor \"{name}\" in it"))?;
+        if tensor.dtype() != Dtype::F32 {
+            return Err(format!("\"{name}\" is {:?}, not F32", tensor.dtype()));
+        }
+        let floats = tensor.data().chunks_exact(4);
+        Ok((tensor.shape().into(), floats.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()))
+    }
 }

@@ -15,6 +15,8 @@ mod winograd;
 
 use std::rc::Rc;
 
+use ndarray::{Axis, CowArray, Ix4};
+
 pub(crate) use buffer::Buffer;
 
 use self::shape::{ConvGradients, Shape};
@@ -67,7 +69,8 @@ impl Cpu {
 
 impl Engine for Cpu {
     type Array = Array;
-    type Data<'a> = Vec<Rows<'a>>;
+    type Pixels<'a> = Rc<CowArray<'a, u8, Ix4>>;
+    type Data<'a> = Vec<Rows<'a, Cpu>>;
     type Plan = Choices;
 
     fn upload(&self, values: Vec<f32>) -> Array {
@@ -78,31 +81,38 @@ impl Engine for Cpu {
         Ok(array.to_vec())
     }
 
-    fn data<'a>(&self, rows: &[Rows<'a>]) -> Vec<Rows<'a>> {
-        rows.to_vec()
+    fn pixels<'a>(&self, images: CowArray<'a, u8, Ix4>) -> Rc<CowArray<'a, u8, Ix4>> {
+        Rc::new(if images.is_standard_layout() { images } else { images.as_standard_layout().into_owned().into() })
     }
 
-    fn plan(&self, choices: Choices, _: Batch) -> Choices {
+    fn data<'a>(&self, rows: Vec<Rows<'a, Cpu>>) -> Vec<Rows<'a, Cpu>> {
+        rows
+    }
+
+    fn plan(&self, _: &Vec<Rows<'_, Cpu>>, choices: Choices, _: Batch) -> Choices {
         choices
     }
 
-    fn batch(&self, data: &Vec<Rows<'_>>, plan: &Choices, step: usize, batch: Batch) -> [Array; 2] {
-        let (_, height, width, channels) = data[0].images.dim();
+    fn batch(&self, data: &Vec<Rows<'_, Cpu>>, plan: &Choices, step: usize, batch: Batch) -> [Array; 2] {
+        let (_, height, width, channels) = data[0].parts[0].dim();
         let size = height * width * channels;
-        let classes = data[0].targets.len() / (data[0].images.dim().0 + data[0].copies.dim().0);
+        let classes = data[0].targets.len() / data[0].parts.iter().map(|part| part.dim().0).sum::<usize>();
         let mut images = Buffer::uninit(batch.children * batch.images * size);
         let mut targets = Buffer::zeros(batch.children * batch.images * classes);
         let first = step * batch.children * batch.images;
         let places = images.chunks_exact_mut(size).zip(targets.chunks_exact_mut(classes));
         for (place, (image, target)) in places.enumerate() {
-            let rows = &data[place / batch.images];
+            let rows = &data[place / batch.images % data.len()];
             let mut mix = |row: u32, share: f32, write: fn(&[u8], [f32; 2], &mut [f32])| {
                 let row = row as usize;
-                let pixels = match row.checked_sub(rows.images.dim().0) {
-                    None => rows.images.index_axis(ndarray::Axis(0), row),
-                    Some(copy) => rows.copies.index_axis(ndarray::Axis(0), copy),
-                };
-                write(pixels.as_slice().expect("a data set's images are stored whole"), rows.input.line(share), image);
+                let (mut part, mut at) = (0, row);
+                while at >= rows.parts[part].dim().0 {
+                    at -= rows.parts[part].dim().0;
+                    part += 1;
+                }
+                let pixels = rows.parts[part].index_axis(Axis(0), at);
+                let pixels = pixels.to_slice().expect("images are stored whole, one after another");
+                write(pixels, rows.input.line(share), image);
                 let weights = &rows.targets[row * classes..][..classes];
                 target.iter_mut().zip(weights).for_each(|(target, weight)| *target += share * weight);
             };
@@ -343,13 +353,14 @@ impl Engine for Cpu {
     fn cross_entropy(&self, logits: &Array, targets: &Array, classes: usize, batch: Batch) -> Loss<Array> {
         let mut gradient = Buffer::uninit(logits.len());
         let mut sums = Buffer::uninit(2 * batch.children);
+        let mut rows = Buffer::zeros(2 * batch.children * batch.images);
         for child in 0..batch.children {
             let [logits, targets] = [logits, targets].map(|array| part(array, child, batch.children));
-            let gradient = part_mut(&mut gradient, child, batch.children);
-            let found = elementwise::cross_entropy(logits, targets, classes, gradient);
+            let [gradient, rows] = [&mut gradient, &mut rows].map(|array| part_mut(array, child, batch.children));
+            let found = elementwise::cross_entropy(logits, targets, classes, gradient, rows);
             sums[2 * child..2 * child + 2].copy_from_slice(&found);
         }
-        Loss { gradient: Rc::new(gradient), sums: Rc::new(sums) }
+        Loss { gradient: Rc::new(gradient), sums: Rc::new(sums), rows: Rc::new(rows) }
     }
 
     fn update(

@@ -1,0 +1,58 @@
+//! The random choices of each child.
+
+use rand::{Rng, RngCore};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution};
+
+use crate::Settings;
+use crate::engine::Choices;
+use crate::rng::{Stream, generator};
+use crate::sampler::Sampler;
+
+/// A child's own random choices.
+pub(super) struct ChildRng {
+    order: Sampler,
+    dropout: ChaCha8Rng,
+    mixup: ChaCha8Rng,
+}
+
+impl ChildRng {
+    pub(super) fn new(seed: u64, pool: usize) -> Self {
+        Self {
+            order: Sampler::new(pool, generator(seed, Stream::Order)),
+            dropout: generator(seed, Stream::Dropout),
+            mixup: generator(seed, Stream::Mixup),
+        }
+    }
+
+    pub(super) fn set_pool(&mut self, pool: usize) {
+        self.order.set_images(pool);
+    }
+}
+
+/// The choices of an epoch of so many steps, each of so many images of each child.
+pub(super) fn choices(
+    children: &mut [&mut ChildRng],
+    settings: &Settings,
+    dropouts: usize,
+    [steps, images]: [usize; 2],
+) -> Choices {
+    let mut choices = Choices::default();
+    // No share is mixed where the parameter is out of the distribution's range.
+    let beta = (settings.mixup > 0.0).then(|| Beta::new(settings.mixup, settings.mixup).ok()).flatten();
+    for _ in 0..steps {
+        for child in children.iter_mut() {
+            choices.rows.extend((0..images).map(|_| child.order.next()));
+            if let Some(beta) = &beta {
+                // One share for the batch, as in the paper's code.
+                let share = beta.sample(&mut child.mixup) as f32;
+                let rows = 0..child.order.images() as u32;
+                choices.partners.extend((0..images).map(|_| (child.mixup.random_range(rows.clone()), share)));
+            }
+        }
+        for _ in 0..dropouts {
+            choices.dropout.extend(children.iter_mut().map(|child| child.dropout.next_u32()));
+        }
+    }
+    choices
+}

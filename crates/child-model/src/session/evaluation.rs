@@ -1,0 +1,107 @@
+//! Images that children are measured on.
+
+use ndarray::{ArrayView4, Axis, CowArray, Ix4};
+
+use super::RowLoss;
+use crate::engine::{Batch, Choices, Engine, Loss, Rows};
+use crate::input::Input;
+use crate::network::Network;
+
+/// Images evaluated at once, at most; about 100 keeps a batch's activations in cache (measured on two AVX-512 cores).
+const EVALUATION_BATCH: usize = 100;
+
+/// Images on the device that all children, or each of them, are measured on: as many for each, in batches of one size, the last
+/// filled with rows that count for nothing.
+pub(super) struct Evaluation<'a, E: Engine> {
+    data: E::Data<'a>,
+    count: usize,
+    classes: usize,
+    /// Of a batch.
+    images: usize,
+    batches: usize,
+}
+
+/// A set to be measured on, with how its pixels are seen.
+pub(super) type Measured<'a, 'l> = (CowArray<'a, u8, Ix4>, &'l [usize], Input);
+
+impl<'a, E: Engine> Evaluation<'a, E> {
+    /// A set for all children, or one for each. Nothing where there is no image.
+    pub(super) fn new(engine: &E, sets: Vec<Measured<'a, '_>>, classes: usize) -> Option<Self> {
+        let count = sets.first().map_or(0, |(_, labels, _)| labels.len());
+        if count == 0 {
+            return None;
+        }
+        let one_hot = |&label: &usize| (0..classes).map(move |c| f32::from(u8::from(c == label)));
+        let rows = sets.into_iter().map(|(images, labels, input)| {
+            let targets = labels.iter().flat_map(one_hot).chain(std::iter::repeat_n(0.0, classes)).collect();
+            let filler = images.view().split_at(Axis(0), 1).0.to_owned();
+            let parts = vec![engine.pixels(images), engine.pixels(filler.into())];
+            Rows { parts, targets: engine.upload(targets), input }
+        });
+        let data = engine.data(rows.collect());
+        let batches = count.div_ceil(EVALUATION_BATCH).max(1);
+        Some(Self { data, count, classes, images: count.div_ceil(batches), batches })
+    }
+
+    /// Calls `each` with the loss of every batch.
+    fn batches(&self, network: &mut Network<E>, engine: &E, mut each: impl FnMut(Loss<E::Array>)) {
+        let children = network.children();
+        let batch = Batch { children, images: self.images };
+        let last = self.count as u32;
+        let rows = (0..self.batches * children).flat_map(|place| {
+            let first = (place / children * self.images) as u32;
+            (first..first + self.images as u32).map(move |row| row.min(last))
+        });
+        let order = engine.plan(&self.data, Choices { rows: rows.collect(), ..Choices::default() }, batch);
+        for step in 0..self.batches {
+            let [x, targets] = engine.batch(&self.data, &order, step, batch);
+            let logits = network.evaluate(x, self.images);
+            each(engine.cross_entropy(&logits, &targets, self.classes, batch));
+        }
+    }
+
+    /// Mean loss and accuracy of each child.
+    pub(super) fn means(&self, network: &mut Network<E>, engine: &E) -> Result<Vec<[f64; 2]>, String> {
+        let mut sums = engine.upload(vec![0.0; 2 * network.children()]);
+        self.batches(network, engine, |loss| sums = engine.add(sums.clone(), &loss.sums));
+        Ok(means(&engine.download(&sums)?, self.count))
+    }
+
+    /// The loss of each image for each child.
+    pub(super) fn losses(&self, network: &mut Network<E>, engine: &E) -> Result<Vec<Vec<RowLoss>>, String> {
+        let children = network.children();
+        let mut found = Vec::new();
+        self.batches(network, engine, |loss| found.push(loss.rows));
+        let mut losses = vec![Vec::with_capacity(self.count); children];
+        for rows in found {
+            let rows = engine.download(&rows)?;
+            for (losses, rows) in losses.iter_mut().zip(rows.chunks_exact(2 * self.images)) {
+                let left = self.count - losses.len();
+                losses.extend(row_losses(losses.len().., rows).take(left));
+            }
+        }
+        Ok(losses)
+    }
+}
+
+/// Losses `[images, 2]` with the rows that they are of.
+pub(super) fn row_losses<'l>(
+    rows: impl IntoIterator<Item = usize> + 'l,
+    losses: &'l [f32],
+) -> impl Iterator<Item = RowLoss> + 'l {
+    rows.into_iter().zip(losses.chunks_exact(2)).map(|(row, of_row)| RowLoss {
+        row,
+        loss: of_row[0],
+        right: of_row[1] > 0.5,
+    })
+}
+
+/// Mean loss and accuracy of each child, from sums over so many images.
+pub(super) fn means(sums: &[f32], count: usize) -> Vec<[f64; 2]> {
+    sums.chunks_exact(2).map(|sums| [0, 1].map(|which| f64::from(sums[which]) / count as f64)).collect()
+}
+
+/// The images as they lie in memory, if without gaps, else a copy.
+pub(super) fn whole(images: ArrayView4<'_, u8>) -> CowArray<'_, u8, Ix4> {
+    if images.is_standard_layout() { images.into() } else { images.as_standard_layout().into_owned().into() }
+}

@@ -1,0 +1,371 @@
+//! The session of this crate's nets: K children in one pass, on any engine.
+
+use std::sync::Arc;
+
+use deepaug_augmenter::Copies;
+use ndarray::{Array4, ArrayView4, Axis};
+
+use super::choices::{ChildRng, choices};
+use super::evaluation::{Evaluation, means, row_losses, whole};
+use super::{RowLoss, Session, State};
+use crate::engine::{Batch, Choices, Engine, Rows};
+use crate::input::Input;
+use crate::network::{self, Network, Plan, Weights};
+use crate::{EpochRecord, ParameterState, Settings, TrainError, Training, TrainingSet};
+
+/// Trainings that share their settings and the shape of their images.
+pub(crate) struct Stack<'a, E: Engine> {
+    engine: E,
+    plan: Arc<Plan>,
+    settings: Settings,
+    network: Network<E>,
+    children: Vec<Child<'a, E>>,
+    /// The rows of all children; absent when some have changed.
+    data: Option<E::Data<'a>>,
+    validation: Option<Evaluation<'a, E>>,
+    /// Original training images.
+    measured: Option<Evaluation<'a, E>>,
+    epochs_done: usize,
+    /// The losses of each child in the last epoch; absent when they are not kept.
+    losses: Option<Vec<Vec<RowLoss>>>,
+    uploaded: u64,
+    tape: Vec<E::Array>,
+}
+
+/// What a child learns from.
+struct Child<'a, E: Engine> {
+    rng: ChildRng,
+    labels: &'a [usize],
+    /// Absent where copies take their place.
+    originals: Option<E::Pixels<'a>>,
+    /// Absent where there are none.
+    copies: Option<E::Pixels<'a>>,
+    /// The label of each row of the pool.
+    pool: Vec<usize>,
+    targets: E::Array,
+    input: Input,
+}
+
+impl<'a, E: Engine> Stack<'a, E> {
+    /// Trainings with their first copies and weights.
+    pub(crate) fn start(
+        engine: &E,
+        plan: &Arc<Plan>,
+        trainings: &[&Training<'a>],
+        copies: Vec<Copies>,
+        weights: Vec<Weights>,
+    ) -> Result<Self, TrainError> {
+        let settings = *trainings[0].settings;
+        let network = Network::new(plan, engine, trainings.len(), merge(weights), &settings.optimiser);
+        let mut uploaded = 0;
+        // What children share is kept once.
+        let mut known: Vec<(ArrayView4<'a, u8>, E::Pixels<'a>)> = Vec::new();
+        let children = trainings.iter().map(|training| {
+            let images = training.set.images;
+            let originals = settings.augment.keeps_originals().then(|| {
+                let same = known.iter().find(|(other, _)| is_same(other, &images)).map(|(_, pixels)| pixels.clone());
+                same.unwrap_or_else(|| {
+                    uploaded += images.len() as u64;
+                    let pixels = engine.pixels(whole(images));
+                    known.push((images, pixels.clone()));
+                    pixels
+                })
+            });
+            Child {
+                rng: ChildRng::new(training.seed, 0),
+                labels: training.set.labels,
+                originals,
+                copies: None,
+                pool: Vec::new(),
+                targets: engine.upload(Vec::new()),
+                input: Input::of(&training.set, &settings),
+            }
+        });
+        let children: Vec<_> = children.collect();
+
+        let first = &trainings[0].set;
+        let of_all = trainings.iter().all(|training| is_same_set(&training.set, first));
+        let judged = if of_all { &trainings[..1] } else { trainings };
+        let inputs = || children.iter().map(|child| child.input);
+        let validation = judged.iter().zip(inputs()).map(|(training, input)| {
+            let set = &training.set;
+            uploaded += set.validation_images.len() as u64;
+            (whole(set.validation_images), set.validation_labels, input)
+        });
+        let validation = Evaluation::new(engine, validation.collect(), plan.classes);
+        let parts: Vec<_> = judged.iter().map(|training| part(&training.set, settings.measured)).collect();
+        let measured = parts.iter().zip(inputs()).map(|((images, labels), input)| {
+            uploaded += images.len() as u64;
+            (images.clone().into(), &labels[..], input)
+        });
+        let measured = Evaluation::new(engine, measured.collect(), plan.classes);
+
+        let mut stack = Self {
+            engine: engine.clone(),
+            plan: plan.clone(),
+            settings,
+            network,
+            children,
+            data: None,
+            validation,
+            measured,
+            epochs_done: 0,
+            losses: None,
+            uploaded,
+            tape: Vec::new(),
+        };
+        for (child, copies) in copies.into_iter().enumerate() {
+            stack.set_copies(child, copies)?;
+        }
+        Ok(stack)
+    }
+
+    /// Class weights of a child's rows, `[rows, classes]`, times the weight of each row.
+    fn targets(&self, child: usize, weight: impl Fn(usize) -> f32) -> E::Array {
+        let classes = self.plan.classes;
+        let smoothing = self.settings.label_smoothing as f32;
+        let others = smoothing / classes as f32;
+        let rows = self.children[child].pool.iter().enumerate();
+        let targets = rows.flat_map(|(row, &label)| {
+            let weight = weight(row);
+            (0..classes).map(move |c| weight * if c == label { 1.0 - smoothing + others } else { others })
+        });
+        self.engine.upload(targets.collect())
+    }
+
+    /// Steps of an epoch, and images of each child in each.
+    fn steps(&self) -> [usize; 2] {
+        let drawn = self.settings.images_per_epoch.unwrap_or(self.children[0].pool.len());
+        let images = self.settings.batch_size.min(drawn).max(1);
+        [drawn.div_ceil(images).max(1), images]
+    }
+
+    fn choices(&mut self) -> Choices {
+        let steps = self.steps();
+        let mut rngs: Vec<_> = self.children.iter_mut().map(|child| &mut child.rng).collect();
+        choices(&mut rngs, &self.settings, self.plan.dropouts, steps)
+    }
+
+    fn child(&self, child: usize) -> Result<&Child<'a, E>, TrainError> {
+        let count = self.children.len();
+        self.children.get(child).ok_or_else(|| misused(format!("there is no child {child}, there are {count}")))
+    }
+}
+
+fn misused(why: String) -> TrainError {
+    TrainError::Session { why }
+}
+
+fn device(why: String) -> TrainError {
+    TrainError::Device { why }
+}
+
+impl<'a, E: Engine> Session for Stack<'a, E> {
+    fn children(&self) -> usize {
+        self.children.len()
+    }
+
+    fn epochs_done(&self) -> usize {
+        self.epochs_done
+    }
+
+    fn set_copies(&mut self, child: usize, copies: Copies) -> Result<(), TrainError> {
+        let of_child = self.child(child)?;
+        let (count, height, width, channels) = copies.images.dim();
+        let wanted = self.plan.image;
+        if count > 0 && [height, width, channels] != wanted {
+            return Err(misused(format!("copies are {:?}, images {wanted:?}", [height, width, channels])));
+        }
+        if count != copies.sources.len() || copies.sources.iter().any(|&source| source >= of_child.labels.len()) {
+            return Err(misused("copies must each have a source among the training images".into()));
+        }
+        let labels = of_child.labels;
+        let originals = if of_child.originals.is_some() { labels } else { &[] };
+        let pool: Vec<usize> =
+            originals.iter().copied().chain(copies.sources.iter().map(|&source| labels[source])).collect();
+        if pool.is_empty() {
+            return Err(misused("there is nothing to learn from".into()));
+        }
+        self.uploaded += copies.images.len() as u64;
+        let pixels = (count > 0).then(|| self.engine.pixels(copies.images.into()));
+        let of_child = &mut self.children[child];
+        of_child.rng.set_pool(pool.len());
+        (of_child.copies, of_child.pool) = (pixels, pool);
+        self.children[child].targets = self.targets(child, |_| 1.0);
+        self.data = None;
+        Ok(())
+    }
+
+    fn set_weights(&mut self, child: usize, weights: &[f32]) -> Result<(), TrainError> {
+        let rows = self.child(child)?.pool.len();
+        if weights.len() != rows {
+            return Err(misused(format!("{} weights for {rows} rows", weights.len())));
+        }
+        if let Some(weight) = weights.iter().find(|weight| !(**weight >= 0.0 && weight.is_finite())) {
+            return Err(misused(format!("the weight {weight} is not a number of at least 0")));
+        }
+        self.children[child].targets = self.targets(child, |row| weights[row]);
+        self.data = None;
+        Ok(())
+    }
+
+    fn epoch(&mut self) -> Result<Vec<Result<EpochRecord, TrainError>>, TrainError> {
+        let children = self.children.len();
+        let [steps, images] = self.steps();
+        let batch = Batch { children, images };
+        let choices = self.choices();
+        let drawn = self.losses.is_some().then(|| choices.rows.clone());
+        let rows = |child: &Child<'a, E>| Rows {
+            parts: child.originals.iter().chain(&child.copies).cloned().collect(),
+            targets: child.targets.clone(),
+            input: child.input,
+        };
+        let engine = &self.engine;
+        let data = self.data.get_or_insert_with(|| engine.data(self.children.iter().map(rows).collect()));
+        let order = engine.plan(data, choices, batch);
+        let mut sums = engine.upload(vec![0.0; 2 * children]);
+        let mut losses = Vec::new();
+        for step in 0..steps {
+            let [x, targets] = engine.batch(data, &order, step, batch);
+            let training = network::Training { plan: &order, step, dropout: true };
+            let logits = self.network.train(x, images, &training, &mut self.tape);
+            let loss = engine.cross_entropy(&logits, &targets, self.plan.classes, batch);
+            sums = engine.add(sums, &loss.sums);
+            if drawn.is_some() {
+                losses.push(loss.rows);
+            }
+            let gradients = self.network.gradients(loss.gradient, images, false, &training, &mut self.tape);
+            let (done, all) = (self.epochs_done * steps + step, self.settings.epochs * steps);
+            self.network.update(gradients, &self.settings.optimiser.update(done, all, steps));
+        }
+        let trained = means(&engine.download(&sums).map_err(device)?, steps * images);
+        if let Some(drawn) = drawn {
+            let mut of_children = vec![Vec::with_capacity(steps * images); children];
+            for (losses, rows) in losses.iter().zip(drawn.chunks_exact(children * images)) {
+                let losses = engine.download(losses).map_err(device)?;
+                let of_step = losses.chunks_exact(2 * images).zip(rows.chunks_exact(images));
+                for (of_child, (losses, rows)) in of_children.iter_mut().zip(of_step) {
+                    of_child.extend(row_losses(rows.iter().map(|&row| row as usize), losses));
+                }
+            }
+            self.losses = Some(of_children);
+        }
+        let mut measure = |set: &Option<Evaluation<'a, E>>| {
+            let means = set.as_ref().map(|set| set.means(&mut self.network, engine));
+            means.transpose().map_err(device)
+        };
+        let (validated, measured) = (measure(&self.validation)?, measure(&self.measured)?);
+        self.epochs_done += 1;
+        let epoch = self.epochs_done;
+        let records = (0..children).map(|child| {
+            let [loss, acc] = trained[child];
+            let [val_loss, val_acc] = validated.as_ref().map_or([f64::NAN; 2], |means| means[child]);
+            if !loss.is_finite() || !val_loss.is_finite() {
+                return Err(TrainError::Diverged { epoch });
+            }
+            let train_acc = measured.as_ref().map(|means| means[child][1]);
+            Ok(EpochRecord { epoch, acc, loss, val_acc, val_loss, train_acc })
+        });
+        Ok(records.collect())
+    }
+
+    fn keep_losses(&mut self, keep: bool) {
+        self.losses = keep.then(|| self.losses.take().unwrap_or_default());
+    }
+
+    fn losses(&self, child: usize) -> &[RowLoss] {
+        self.losses.as_ref().and_then(|losses| losses.get(child)).map_or(&[], Vec::as_slice)
+    }
+
+    fn evaluate(&mut self, images: ArrayView4<'_, u8>, labels: &[usize]) -> Result<Vec<Vec<RowLoss>>, TrainError> {
+        let (count, height, width, channels) = images.dim();
+        let (wanted, classes) = (self.plan.image, self.plan.classes);
+        if count > 0 && [height, width, channels] != wanted {
+            return Err(misused(format!("images are {:?}, not {wanted:?}", [height, width, channels])));
+        }
+        if count != labels.len() || labels.iter().any(|&label| label >= classes) {
+            return Err(misused(format!("images must each have a label below {classes}")));
+        }
+        // Children see pixels as their own images are seen.
+        let sets = self.children.iter().map(|child| (whole(images), labels, child.input));
+        let all_alike = self.children.iter().all(|child| child.input == self.children[0].input);
+        let sets: Vec<_> = sets.take(if all_alike { 1 } else { usize::MAX }).collect();
+        let uploaded = (sets.len() * images.len()) as u64;
+        let Some(evaluation) = Evaluation::new(&self.engine, sets, classes) else {
+            return Ok(vec![Vec::new(); self.children.len()]);
+        };
+        self.uploaded += uploaded;
+        evaluation.losses(&mut self.network, &self.engine).map_err(device)
+    }
+
+    fn state(&self, child: usize) -> Result<State, TrainError> {
+        self.child(child)?;
+        let states = self.network.state(child).map_err(device)?;
+        let parameters = self.plan.parameters.iter().zip(states).map(|(parameter, state)| ParameterState {
+            name: parameter.name.clone(),
+            shape: parameter.shape.clone(),
+            values: state.values,
+            memories: state.memories,
+        });
+        Ok(State { epochs: self.epochs_done, parameters: parameters.collect() })
+    }
+
+    fn load(&mut self, child: usize, state: &State) -> Result<(), TrainError> {
+        self.child(child)?;
+        let optimiser = &self.settings.optimiser;
+        let parameters = self.plan.parameters.iter().map(|parameter| {
+            let (name, length) = (&parameter.name, parameter.len());
+            let found = state.parameter(name).ok_or_else(|| misused(format!("the state has no \"{name}\"")))?;
+            let memories = if parameter.trainable { optimiser.slots() } else { 0 };
+            let fits = found.values.len() == length
+                && found.memories.len() == memories
+                && found.memories.iter().all(|memory| memory.len() == length);
+            if !fits || found.shape != parameter.shape {
+                return Err(misused(format!("\"{name}\" of the state is not of this model and optimiser")));
+            }
+            Ok(network::ParameterState { values: found.values.clone(), memories: found.memories.clone() })
+        });
+        let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
+        self.network.load(child, &parameters).map_err(device)
+    }
+
+    fn skip(&mut self, epochs: usize) {
+        for _ in 0..epochs {
+            let _ = self.choices();
+            self.epochs_done += 1;
+        }
+    }
+
+    fn uploaded(&self) -> u64 {
+        self.uploaded
+    }
+}
+
+/// So many of the training images, in even steps through all, and their labels.
+fn part(set: &TrainingSet<'_>, count: usize) -> (Array4<u8>, Vec<usize>) {
+    let all = set.labels.len();
+    let chosen: Vec<usize> = (0..count.min(all)).map(|i| i * all / count.min(all)).collect();
+    (set.images.select(Axis(0), &chosen), chosen.iter().map(|&image| set.labels[image]).collect())
+}
+
+/// Whether two views are of the same images.
+fn is_same(a: &ArrayView4<'_, u8>, b: &ArrayView4<'_, u8>) -> bool {
+    std::ptr::eq(a.as_ptr(), b.as_ptr()) && a.dim() == b.dim() && a.strides() == b.strides()
+}
+
+/// Whether children of two sets are judged by the same.
+fn is_same_set(a: &TrainingSet<'_>, b: &TrainingSet<'_>) -> bool {
+    is_same(&a.images, &b.images)
+        && is_same(&a.validation_images, &b.validation_images)
+        && std::ptr::eq(a.validation_labels, b.validation_labels)
+}
+
+/// From the weights of each child to those of all, parameter by parameter.
+fn merge(children: Vec<Weights>) -> Vec<Vec<f32>> {
+    let mut children = children.into_iter();
+    let first = children.next().unwrap_or_default();
+    children.fold(first, |mut all, child| {
+        all.iter_mut().zip(child).for_each(|(all, values)| all.extend(values));
+        all
+    })
+}

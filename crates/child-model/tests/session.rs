@@ -1,0 +1,290 @@
+//! Looking into trainings between their epochs, and changing them.
+
+use deepaug_augmenter::{Application, Online, Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_child_model::{
+    ChildModel, Device, DeviceChoice, EpochRecord, Model, Net, Optimiser, Rule, Session, Settings, State, TrainError,
+    Training, TrainingSet,
+};
+use ndarray::{Array4, Axis};
+
+const CLASSES: usize = 3;
+
+/// Images of three classes: bright where their class says, and noisy.
+fn images(count: usize, salt: usize) -> (Array4<u8>, Vec<usize>) {
+    let labels: Vec<usize> = (0..count).map(|n| (n * 7 + salt) % CLASSES).collect();
+    let images = Array4::from_shape_fn((count, 11, 13, 3), |(n, r, c, k)| {
+        let noise = (n * 31 + r * 17 + c * 23 + k * 5 + salt * 101).wrapping_mul(2_654_435_761) >> 7 & 63;
+        let bright = if r / 4 == labels[n] { 150 } else { 20 };
+        (bright + noise) as u8
+    });
+    (images, labels)
+}
+
+struct Case {
+    images: (Array4<u8>, Vec<usize>),
+    validation: (Array4<u8>, Vec<usize>),
+    policies: [Policy; 2],
+    settings: Settings,
+    net: Net,
+}
+
+impl Case {
+    fn new(augment: Application, rule: Rule) -> Self {
+        let layers = r#"[{ "kind": "conv", "filters": 8 }, { "kind": "batch-norm", "momentum": 0.9, "activation": "relu" },
+            { "kind": "max-pool" }, { "kind": "dropout", "rate": 0.2 }]"#;
+        let model = Model::Layers(serde_json::from_str(layers).unwrap());
+        let policy = |op, magnitude, portion| {
+            Policy::new(RangeTable::Monotone, portion, vec![SubPolicy { ops: vec![Step::new(op, magnitude)] }])
+        };
+        Self {
+            images: images(50, 1),
+            validation: images(123, 2),
+            policies: [policy(Op::Rotate, 0.3, 0.5), policy(Op::Brighten, 0.6, 0.5)],
+            settings: Settings {
+                batch_size: 16,
+                images_per_epoch: Some(60),
+                mixup: 0.3,
+                augment,
+                measured: 20,
+                ..Settings::plain(6, Optimiser::plain(rule, 3e-3))
+            },
+            net: Net::new(model, Device::open(DeviceChoice::Cpu).unwrap()),
+        }
+    }
+
+    fn training(&self, policy: usize, seed: u64) -> Training<'_> {
+        let set = TrainingSet {
+            images: self.images.0.view(),
+            labels: &self.images.1,
+            validation_images: self.validation.0.view(),
+            validation_labels: &self.validation.1,
+            classes: CLASSES,
+        };
+        let (policy, settings) = (&self.policies[policy], &self.settings);
+        Training { set, policy, settings, seed, initial_weights: None }
+    }
+
+    fn session<'a>(&self, trainings: &[Training<'a>]) -> Box<dyn Session + 'a> {
+        let copies = trainings.iter().map(|training| training.augmented(0)).collect();
+        self.net.session(trainings, copies).unwrap()
+    }
+}
+
+/// Epochs until so many are done, with the copies that each is to have.
+fn train(session: &mut dyn Session, trainings: &[Training<'_>], until: usize) -> Vec<Vec<EpochRecord>> {
+    let mut records = vec![Vec::new(); trainings.len()];
+    while session.epochs_done() < until {
+        for (child, training) in trainings.iter().enumerate() {
+            if !training.settings.augment.is_once() {
+                session.set_copies(child, training.augmented(session.epochs_done())).unwrap();
+            }
+        }
+        for (records, record) in records.iter_mut().zip(session.epoch().unwrap()) {
+            records.push(record.unwrap());
+        }
+    }
+    records
+}
+
+fn augments() -> [Application; 3] {
+    [Application::Once, Application::Epoch, Application::Online(Online::STANDARD)]
+}
+
+#[test]
+fn epoch_by_epoch_is_the_training_as_a_whole() {
+    for augment in augments() {
+        let case = Case::new(augment, Rule::Adam);
+        let trainings = [case.training(0, 5), case.training(1, 6)];
+        let records = train(&mut *case.session(&trainings), &trainings, 6);
+        for (training, records) in trainings.iter().zip(records) {
+            assert_eq!(case.net.train(training, &|_| true).unwrap().epochs, records, "{augment}");
+        }
+    }
+}
+
+#[test]
+fn a_state_goes_on_from_a_file_as_if_nothing_had_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    for rule in [Rule::RmsProp, Rule::Adam, Rule::Sgd] {
+        for augment in augments() {
+            let case = Case::new(augment, rule);
+            let trainings = [case.training(0, 5), case.training(1, 6)];
+            let mut whole = case.session(&trainings);
+            let first = train(&mut *whole, &trainings, 2);
+            let path = |child: usize| folder.path().join(format!("{child}.safetensors"));
+            (0..2).for_each(|child| whole.state(child).unwrap().save(&path(child)).unwrap());
+            let rest = train(&mut *whole, &trainings, 6);
+            assert_eq!((first[0].len(), rest[0].len()), (2, 4));
+
+            let mut resumed = case.session(&trainings);
+            resumed.skip(2);
+            for child in 0..2 {
+                let state = State::read(&path(child)).unwrap();
+                assert_eq!(state.epochs, 2);
+                resumed.load(child, &state).unwrap();
+            }
+            assert_eq!(train(&mut *resumed, &trainings, 6), rest, "{rule:?}, {augment}");
+        }
+    }
+}
+
+#[test]
+fn a_child_that_takes_anothers_net_over_goes_on_as_the_other() {
+    let case = Case::new(Application::Epoch, Rule::Adam);
+    // The same images, policy and seed from the third epoch on: only the nets differ.
+    let trainings = [case.training(0, 5), case.training(0, 5)];
+    let other = [case.training(1, 9)];
+    let mut session = case.session(&trainings);
+    let mut donor = case.session(&other);
+    train(&mut *session, &trainings, 2);
+    train(&mut *donor, &other, 2);
+    session.load(1, &donor.state(0).unwrap()).unwrap();
+    let apart = train(&mut *session, &trainings, 3);
+    assert_ne!(apart[0], apart[1]);
+    session.load(1, &session.state(0).unwrap()).unwrap();
+    let together = train(&mut *session, &trainings, 5);
+    assert_eq!(together[0], together[1]);
+}
+
+#[test]
+fn losses_of_rows_are_those_that_the_records_sum_up() {
+    let case = Case::new(Application::Once, Rule::Adam);
+    let trainings = [case.training(0, 5), case.training(1, 6)];
+    let mut session = case.session(&trainings);
+    assert!(session.epoch().unwrap().iter().all(Result::is_ok) && session.losses(0).is_empty());
+    session.keep_losses(true);
+    let records: Vec<EpochRecord> = session.epoch().unwrap().into_iter().map(Result::unwrap).collect();
+    let evaluated = session.evaluate(case.validation.0.view(), &case.validation.1).unwrap();
+    for (child, record) in records.iter().enumerate() {
+        // Whole batches: 60 images in 4 of 16 and 15 of 15.
+        let trained = session.losses(child);
+        assert!(trained.len() == 64 && trained.iter().all(|row| row.row < 75));
+        let mean = |rows: &[deepaug_child_model::RowLoss]| {
+            let sum: f64 = rows.iter().map(|row| f64::from(row.loss)).sum();
+            let right = rows.iter().filter(|row| row.right).count();
+            [sum / rows.len() as f64, right as f64 / rows.len() as f64]
+        };
+        let near = |found: [f64; 2], loss: f64, accuracy: f64| {
+            assert!(
+                (found[0] - loss).abs() < 1e-5 && (found[1] - accuracy).abs() < 1e-9,
+                "{found:?} {loss} {accuracy}"
+            );
+        };
+        near(mean(trained), record.loss, record.acc);
+        assert_eq!(evaluated[child].iter().map(|row| row.row).collect::<Vec<_>>(), (0..123).collect::<Vec<_>>());
+        near(mean(&evaluated[child]), record.val_loss, record.val_acc);
+    }
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let case = Case::new(Application::Once, Rule::Adam);
+    let trainings = [case.training(0, 5)];
+    let mut looked_at = case.session(&trainings);
+    looked_at.keep_losses(true);
+    let mut records = Vec::new();
+    for until in 1..=6 {
+        records.extend(train(&mut *looked_at, &trainings, until).remove(0));
+        looked_at.evaluate(case.images.0.view(), &case.images.1).unwrap();
+        let state = looked_at.state(0).unwrap();
+        looked_at.load(0, &state).unwrap();
+    }
+    assert_eq!(records, train(&mut *case.session(&trainings), &trainings, 6)[0]);
+}
+
+#[test]
+fn rows_count_as_much_as_they_weigh() {
+    let case = Case::new(Application::Once, Rule::Sgd);
+    let case = Case { settings: Settings { mixup: 0.0, ..case.settings }, ..case };
+    let trainings = [case.training(0, 5), case.training(0, 5), case.training(0, 5)];
+    let mut session = case.session(&trainings);
+    let copies = trainings[0].augmented(0);
+    let labels: Vec<usize> =
+        case.images.1.iter().copied().chain(copies.sources.iter().map(|&source| case.images.1[source])).collect();
+    let ones = vec![1.0; labels.len()];
+    let without_class_2: Vec<f32> = labels.iter().map(|&label| if label == 2 { 0.0 } else { 1.0 }).collect();
+    session.set_weights(1, &ones).unwrap();
+    session.set_weights(2, &without_class_2).unwrap();
+    session.keep_losses(true);
+    let records = train(&mut *session, &trainings, 6);
+    assert_eq!(records[0], records[1], "weights of 1 are no weights");
+    // What does not count has no loss; what counts has the loss it would have.
+    let learnt = session.losses(2);
+    assert!(learnt.iter().all(|row| (row.loss == 0.0) == (labels[row.row] == 2)));
+    let rows = session.evaluate(case.validation.0.view(), &case.validation.1).unwrap();
+    let right_of_class_2 =
+        |child: usize| rows[child].iter().filter(|row| case.validation.1[row.row] == 2 && row.right).count();
+    assert!(right_of_class_2(0) > 20, "{}", right_of_class_2(0));
+    assert_eq!(right_of_class_2(2), 0);
+    // Half the weight is half the loss in the mean, and the same loss of the row.
+    let mut session = case.session(&trainings[..2]);
+    session.keep_losses(true);
+    session.set_weights(1, &vec![0.5; labels.len()]).unwrap();
+    let records: Vec<_> = session.epoch().unwrap().into_iter().map(Result::unwrap).collect();
+    let first: Vec<f32> = (0..2).map(|child| session.losses(child)[0].loss).collect();
+    assert_eq!(first[0], first[1]);
+    assert!(records[1].loss < 0.7 * records[0].loss, "{records:?}");
+}
+
+#[test]
+fn only_what_has_changed_is_uploaded() {
+    let image = 11 * 13 * 3;
+    for (augment, [at_first, each]) in
+        augments().into_iter().zip([[50 + 2 * 25, 0], [50 + 2 * 25, 2 * 25], [2 * 50, 2 * 50]])
+    {
+        let case = Case::new(augment, Rule::Adam);
+        let trainings = [case.training(0, 5), case.training(1, 6)];
+        let mut session = case.session(&trainings);
+        // Validation images and measured training images are shared by both.
+        let mut expected = image * (at_first + 123 + 20);
+        assert_eq!(session.uploaded(), expected, "{augment}");
+        for epoch in 1..=3 {
+            session.epoch().unwrap();
+            for (child, training) in trainings.iter().enumerate().filter(|_| !augment.is_once()) {
+                session.set_copies(child, training.augmented(epoch)).unwrap();
+            }
+            expected += image * each;
+            assert_eq!(session.uploaded(), expected, "{augment}");
+        }
+        session.set_weights(0, &vec![0.5; if augment.keeps_originals() { 75 } else { 50 }]).unwrap();
+        session.epoch().unwrap();
+        assert_eq!(session.uploaded(), expected, "{augment}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_changes_nothing() {
+    let case = Case::new(Application::Once, Rule::Adam);
+    let short = Settings { epochs: 1, ..case.settings };
+    let trainings = [case.training(0, 5)];
+    let mut session = case.session(&trainings);
+    let refused = |result: Result<(), TrainError>, why: &str| match result {
+        Err(error @ TrainError::Session { .. }) => assert!(error.to_string().contains(why), "{error}"),
+        other => panic!("{other:?}"),
+    };
+    let copies = || trainings[0].augmented(0);
+    refused(session.set_copies(1, copies()), "there is no child 1");
+    let mut wrong = copies();
+    wrong.sources[3] = 50;
+    refused(session.set_copies(0, wrong), "a source among the training images");
+    let mut wrong = copies();
+    wrong.images = Array4::zeros((25, 11, 12, 3));
+    refused(session.set_copies(0, wrong), "[11, 12, 3], images [11, 13, 3]");
+    refused(session.set_weights(0, &[1.0; 74]), "74 weights for 75 rows");
+    refused(session.set_weights(0, &[f32::NAN; 75]), "NaN");
+    refused(session.evaluate(case.validation.0.view(), &[3; 123]).map(drop), "label below 3");
+    refused(session.evaluate(case.validation.0.view(), &[0; 122]).map(drop), "label below 3");
+    assert_eq!(session.evaluate(case.validation.0.view().split_at(Axis(0), 0).0, &[]).unwrap(), [vec![]]);
+
+    let mut state = session.state(0).unwrap();
+    state.parameters[0].memories.pop();
+    refused(session.load(0, &state), "not of this model and optimiser");
+    state.parameters.remove(0);
+    refused(session.load(0, &state), "has no");
+    assert_eq!(train(&mut *session, &trainings, 6), train(&mut *case.session(&trainings), &trainings, 6));
+
+    let unlike = [trainings[0], Training { settings: &short, ..trainings[0] }];
+    let copies = unlike.iter().map(|training| training.augmented(0)).collect();
+    refused(case.net.session(&unlike, copies).map(drop), "share their settings");
+    refused(case.net.session(&[], Vec::new()).map(drop), "share their settings");
+}
