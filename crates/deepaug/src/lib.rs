@@ -57,9 +57,10 @@ pub use deepaug_augmenter::{
 };
 pub use deepaug_child_model::{
     Activation, Adapter, Capacity, ChildModel, Device, DeviceChoice, EpochRecord, History, KernelSize, Layer, Model,
-    Net, Observer, Optimiser, Padding, Program, Rule, Schedule, Settings, TrainError, Training, TrainingSet, adapters,
-    kill_programs,
+    Net, Observer, Optimiser, Padding, Program, RowLoss, Rule, Schedule, Session, Settings, State, TrainError,
+    Training, TrainingSet, adapters, kill_programs,
 };
+pub use deepaug_controller as controller;
 pub use deepaug_controller::Method;
 pub use deepaug_dataset::{
     Amount, Channels, ClassCounts, DataError, Dataset, Fit, OnBadImage, ReadOptions, Split, SplitSizes, Summary,
@@ -80,6 +81,8 @@ pub use study::folder::Changes;
 pub use study::journal::ReportedOutcome;
 pub use study::objective::{Fold, Objective};
 pub use study::result::{Advice, SearchResult, Termination, Verdict};
+pub use study::scheduler::population::{Member, Population};
+pub use study::scheduler::{Decision, Finished, Scheduler, TrialProgress};
 pub use study::serve::{Server, Tell};
 pub use study::sizing::{Sizing, Wanted};
 pub use study::{Budget, Study};

@@ -34,10 +34,9 @@ pub(super) fn train(
                 let (scheme, sample) = name(id);
                 CompareEvent::TrainingRepeated { scheme, sample, why }
             }
-            Report::Ended { id, device, result } => {
+            Report::Ended { id, device, result: outcome } => {
                 let (scheme, sample) = name(id);
                 left -= 1;
-                let outcome = result.map(|completed| completed.history);
                 journal.append(&entry(scheme.clone(), sample, training.seed(sample), device, &outcome))?;
                 known.insert((scheme.clone(), sample), outcome.clone());
                 let ended = (todo.len() - left) as f64;

@@ -9,7 +9,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::reward::mean_of_highest;
 use crate::train::final_training::TrainSize;
 
 /// Names a training among those of one study, or of one comparison, whose schemes count as trials.
@@ -40,9 +39,6 @@ pub struct Job {
     /// Where the last weights go, if they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<PathBuf>,
-    /// Where it has to be good enough to go on.
-    #[serde(default)]
-    pub thresholds: Thresholds,
 }
 
 /// Images by name, never by pixel.
@@ -83,24 +79,6 @@ pub enum ImagesPart {
     },
 }
 
-/// What a training has to reach to go on, at some of its epochs.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Thresholds {
-    /// So many of the highest validation accuracies are averaged.
-    pub top_k: usize,
-    /// After so many epochs, that mean.
-    pub at: Vec<(usize, f64)>,
-}
-
-impl Thresholds {
-    /// Whether a training with these epochs has just failed to reach one.
-    pub fn is_pruned(&self, epochs: &[EpochRecord]) -> bool {
-        let least = self.at.iter().find(|(epoch, _)| *epoch == epochs.len()).map(|(_, least)| *least);
-        let value = || mean_of_highest(epochs.iter().map(|epoch| epoch.val_acc).collect(), self.top_k);
-        least.is_some_and(|least| value() < least)
-    }
-}
-
 /// What an executor says of its jobs.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -125,8 +103,8 @@ pub enum Report {
         id: JobId,
         /// The kind of device it was trained on.
         device: String,
-        /// What came of it, or why nothing did.
-        result: Result<Completed, String>,
+        /// Its epochs, or why there are none.
+        result: Result<History, String>,
     },
     /// A job was cancelled before it had ended.
     Cancelled {
@@ -138,13 +116,4 @@ pub enum Report {
         /// Why.
         error: Error,
     },
-}
-
-/// What a training gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Completed {
-    /// Its epochs; those until it was pruned, if it was.
-    pub history: History,
-    /// Whether it failed to reach a threshold.
-    pub pruned: bool,
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, TrainError, Training};
 
-use super::{Completed, Executor, Job, JobId, Report};
+use super::{Executor, Job, JobId, Report};
 use crate::error::Error;
 use crate::study::objective::Fold;
 
@@ -50,6 +50,8 @@ struct Queue {
     waiting: BTreeMap<JobId, Pending>,
     /// Jobs that are under way and are to end.
     cancelled: HashSet<JobId>,
+    /// Jobs that are under way and need no more epochs.
+    stopped: HashSet<JobId>,
     closed: bool,
 }
 
@@ -83,6 +85,7 @@ impl Executor for Local {
         let mut queue = self.shared.queue();
         // It may have been cancelled when it was given before.
         queue.cancelled.remove(&job.id);
+        queue.stopped.remove(&job.id);
         queue.waiting.insert(job.id, Pending { job, again: false });
         drop(queue);
         self.shared.wake.notify_one();
@@ -98,6 +101,10 @@ impl Executor for Local {
                 Err(Error::Child(TrainError::Panicked { why }))
             }
         }
+    }
+
+    fn stop(&mut self, jobs: &[JobId]) {
+        self.shared.queue().stopped.extend(jobs);
     }
 
     fn cancel(&mut self, jobs: &[JobId]) {
@@ -199,6 +206,10 @@ impl Shared {
         Ok(History { epochs, seconds: begun.elapsed().as_secs_f64() })
     }
 
+    fn is_stopped(&self, id: JobId) -> bool {
+        self.queue().stopped.contains(&id)
+    }
+
     fn is_cancelled(&self, id: JobId) -> bool {
         let queue = self.queue();
         queue.closed || queue.cancelled.contains(&id) || self.broken.load(Ordering::Relaxed)
@@ -220,7 +231,6 @@ fn send(reports: &Sender<Report>, report: Report) {
 struct Run {
     begun: Option<Instant>,
     epochs: Vec<EpochRecord>,
-    pruned: bool,
     is_reported: bool,
 }
 
@@ -239,16 +249,15 @@ impl Observer for Watch<'_> {
     }
 
     fn epoch(&self, index: usize, record: &EpochRecord) -> bool {
-        let Job { id, thresholds, settings, .. } = &self.jobs[index].job;
+        let Job { id, settings, .. } = &self.jobs[index].job;
         send(self.reports, Report::Epoch { id: *id, record: *record });
         let mut run = locked(&self.runs[index]);
         // A pass that is tried again begins anew.
         run.epochs.truncate(record.epoch - 1);
         run.epochs.push(*record);
-        run.pruned = thresholds.is_pruned(&run.epochs);
         // What is nearly done is finished, also when everything is to end.
         let is_nearly_done = 4 * record.epoch >= 3 * settings.epochs;
-        !run.pruned && (is_nearly_done || !self.shared.is_cancelled(*id))
+        !self.shared.is_stopped(*id) && (is_nearly_done || !self.shared.is_cancelled(*id))
     }
 
     fn finished(&self, index: usize, result: &Result<History, TrainError>) {
@@ -259,13 +268,7 @@ impl Observer for Watch<'_> {
         run.is_reported = true;
         let is_cancelled = shared.is_cancelled(id);
         let result = match result {
-            Ok(history) => Ok(Completed { history: history.clone(), pruned: run.pruned }),
-            Err(TrainError::Stopped) if run.pruned => {
-                let seconds = run.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
-                let history = History { epochs: std::mem::take(&mut run.epochs), seconds };
-                Ok(Completed { history, pruned: true })
-            }
-            Err(TrainError::Stopped) => return send(reports, Report::Cancelled { id }),
+            Ok(history) => Ok(history.clone()),
             // What a program of the user's does while it is being stopped may be the stop's doing.
             Err(TrainError::Program { .. } | TrainError::Killed { .. }) if is_cancelled => {
                 return send(reports, Report::Cancelled { id });
@@ -276,6 +279,12 @@ impl Observer for Watch<'_> {
                 shared.wake.notify_all();
                 return send(reports, Report::Broken { error: Error::Child(error.clone()) });
             }
+            // Whatever ended it, it needed no more.
+            Err(_) if shared.is_stopped(id) && !run.epochs.is_empty() => {
+                let seconds = run.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+                Ok(History { epochs: std::mem::take(&mut run.epochs), seconds })
+            }
+            Err(TrainError::Stopped) => return send(reports, Report::Cancelled { id }),
             Err(error) if error.may_pass() && !again => {
                 send(reports, Report::Repeated { id, why: error.to_string() });
                 shared.queue().waiting.insert(id, Pending { job: job.clone(), again: true });
@@ -283,7 +292,10 @@ impl Observer for Watch<'_> {
             }
             Err(error) => Err(error.to_string()),
         };
-        shared.queue().cancelled.remove(&id);
+        let mut queue = shared.queue();
+        queue.cancelled.remove(&id);
+        queue.stopped.remove(&id);
+        drop(queue);
         send(reports, Report::Ended { id, device: shared.child.device_kind().into(), result });
     }
 }

@@ -26,7 +26,7 @@ mod local;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub use job::{Completed, ImagesPart, ImagesRef, Job, JobId, Report, Thresholds};
+pub use job::{ImagesPart, ImagesRef, Job, JobId, Report};
 pub(crate) use local::Folds;
 pub use local::Local;
 
@@ -91,6 +91,10 @@ pub trait Executor {
     /// # Errors
     /// [`Error`], if no more can come.
     fn next(&mut self, timeout: Duration) -> Result<Option<Report>, Error>;
+
+    /// Ends jobs after the epoch that they are in, because they need no more: each is then reported as ended, with the epochs that it
+    /// has. A job that waits may be cancelled.
+    fn stop(&mut self, jobs: &[JobId]);
 
     /// Ends jobs as soon as it can: those that wait at once, those under way after an epoch. Each is then reported as cancelled,
     /// or as ended if it was faster; what has come through three quarters of its epochs is finished.

@@ -19,6 +19,7 @@ use crate::study::folder::{claim, frozen, read_frozen, unmake};
 use crate::study::journal::{Entry, Fingerprint, Journal, ReportedOutcome};
 use crate::study::ledger::TrainingOutcome;
 use crate::study::lock::{Holder, PATIENCE};
+use crate::study::methods::Methods;
 use crate::study::result::SearchResult;
 
 /// A trial to be judged.
@@ -273,7 +274,7 @@ pub struct Rebuilt {
 pub fn rebuild(folder: &Path) -> Result<Rebuilt, Error> {
     let config = read_frozen(folder)?;
     let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), None, Holder::Short(PATIENCE))?;
-    let core = Core::new(&config, folder, journal, entries)?;
+    let core = Core::new(&config, &Methods::default(), folder, journal, entries)?;
     Ok(Rebuilt {
         notebook: folder.join(&config.notebook_path),
         trials: core.ledger().proposals().count(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deepaug_child_model::ChildModel;
+use deepaug_controller::{SearchError, Searcher, Space};
 use deepaug_dataset::Dataset;
 
 use crate::config::Config;
@@ -11,6 +12,8 @@ use crate::error::Error;
 use crate::images::data::read;
 use crate::study::Study;
 use crate::study::folder::{Changes, thaw};
+use crate::study::methods::Methods;
+use crate::study::scheduler::Scheduler;
 use crate::study::sizing::Wanted;
 
 /// What a study is made of, or opened with. What is not given is as the configuration says.
@@ -36,6 +39,7 @@ pub struct StudyBuilder<'a> {
     config: Config,
     dataset: Option<&'a Dataset>,
     child: Option<Arc<dyn ChildModel>>,
+    methods: Methods,
     folder: Option<PathBuf>,
     wanted: Wanted,
     changes: Changes,
@@ -55,6 +59,22 @@ impl<'a> StudyBuilder<'a> {
     /// A child model of the caller's own, in place of the configuration's. A study is only resumed with one of the same name.
     pub fn child(self, child: impl Into<Arc<dyn ChildModel>>) -> Self {
         Self { child: Some(child.into()), ..self }
+    }
+
+    /// A search method of the caller's own, in place of the configuration's: from the space of the policies and a seed to a searcher.
+    /// A study is only resumed with one of the same name.
+    pub fn searcher(
+        self,
+        name: &str,
+        make: impl Fn(Space, u64) -> Result<Box<dyn Searcher>, SearchError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { methods: self.methods.with_searcher(name, Arc::new(make)), ..self }
+    }
+
+    /// A [`Scheduler`] of the caller's own, in place of the configuration's `early_stopping`. A study is only resumed with one of
+    /// the same name.
+    pub fn scheduler(self, name: &str, make: impl Fn() -> Box<dyn Scheduler> + Send + Sync + 'static) -> Self {
+        Self { methods: self.methods.with_scheduler(name, Arc::new(make)), ..self }
     }
 
     /// The study's folder; a new one must not exist, or be empty. The next free one under `reports/experiments` unless given.
@@ -77,9 +97,9 @@ impl<'a> StudyBuilder<'a> {
     /// # Errors
     /// As [`Study::create`].
     pub fn create(self) -> Result<Study, Error> {
-        let Self { config, dataset, child, folder, wanted, .. } = self;
+        let Self { config, dataset, child, methods, folder, wanted, .. } = self;
         with(&config, dataset, child, |dataset, child| {
-            Study::create_from(config.clone(), dataset, child, folder.as_deref(), wanted)
+            Study::create_from(config.clone(), dataset, child, &methods, folder.as_deref(), wanted)
         })
     }
 
@@ -88,10 +108,10 @@ impl<'a> StudyBuilder<'a> {
     /// # Errors
     /// As [`Study::resume`].
     pub fn resume(self) -> Result<Study, Error> {
-        let Self { dataset, child, folder, changes, .. } = self;
+        let Self { dataset, child, methods, folder, changes, .. } = self;
         let folder = folder.unwrap_or_default();
         let config = thaw(&folder, &changes)?;
-        with(&config, dataset, child, |dataset, child| Study::reopen(config.clone(), dataset, child, &folder))
+        with(&config, dataset, child, |dataset, child| Study::reopen(config.clone(), dataset, child, &methods, &folder))
     }
 }
 

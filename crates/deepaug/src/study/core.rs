@@ -5,7 +5,7 @@
 //! numbers, whichever ends first, so that its proposals do not depend on timing; whoever judges trials elsewhere tells them as
 //! they come.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,31 +16,28 @@ use deepaug_controller::{Outcome, SearchError, Searcher};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::execute::Thresholds;
 use crate::policies::space::{PolicySpace, Proposal};
 use crate::study::candidate::Candidate;
 use crate::study::journal::{Entry, Journal};
 use crate::study::ledger::{Ledger, TrainingOutcome};
-use crate::study::pruning::Rungs;
+use crate::study::methods::Methods;
 use crate::study::race::Race;
 use crate::study::recorder::Recorder;
 use crate::study::result::{SearchResult, Termination};
-use crate::study::searcher::searcher;
+use crate::study::scheduler::{Decision, Finished, Scheduler, TrialProgress};
 
 /// A search without anybody who trains.
 pub(crate) struct Core {
     folder: PathBuf,
     config: Config,
     policy_space: PolicySpace,
-    rungs: Option<Rungs>,
+    scheduler: Option<Box<dyn Scheduler>>,
     searcher: Box<dyn Searcher>,
     recorder: Recorder,
     /// Trials 0 to this have been asked for.
     asked: u64,
     /// Trials that the searcher has been told of, or that it need not be.
     told: BTreeSet<u64>,
-    /// What each trial has to reach.
-    thresholds: BTreeMap<u64, Thresholds>,
 }
 
 impl fmt::Debug for Core {
@@ -61,8 +58,14 @@ pub(crate) struct Settled {
 
 impl Core {
     /// A search whose journal holds these entries. Trials are asked for and told anew; those that are known come out as they were.
-    pub(crate) fn new(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
-        Self::of(config, folder, Recorder::new(config, folder, journal, entries)?)
+    pub(crate) fn new(
+        config: &Config,
+        methods: &Methods,
+        folder: &Path,
+        journal: Journal,
+        entries: Vec<Entry>,
+    ) -> Result<Self, Error> {
+        Self::of(config, methods, folder, Recorder::new(config, folder, journal, entries)?)
     }
 
     /// The same for a study whose trials are judged elsewhere: whole, so that none is pruned.
@@ -72,21 +75,20 @@ impl Core {
         journal: Journal,
         entries: Vec<Entry>,
     ) -> Result<Self, Error> {
-        let core = Self::of(config, folder, Recorder::reopen(config, folder, journal, entries)?)?;
-        Ok(Self { rungs: None, ..core })
+        let recorder = Recorder::reopen(config, folder, journal, entries)?;
+        Ok(Self { scheduler: None, ..Self::of(config, &Methods::default(), folder, recorder)? })
     }
 
-    fn of(config: &Config, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
+    fn of(config: &Config, methods: &Methods, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
         Ok(Self {
             folder: folder.into(),
             policy_space: PolicySpace::of(config),
-            rungs: Rungs::new(config),
-            searcher: searcher(config)?,
+            scheduler: methods.scheduler(config),
+            searcher: methods.searcher(config)?,
             recorder,
             config: config.clone(),
             asked: 0,
             told: BTreeSet::new(),
-            thresholds: BTreeMap::new(),
         })
     }
 
@@ -141,13 +143,11 @@ impl Core {
             }
         }
         self.recorder.propose(&proposals)?;
-        if let Some(rungs) = &self.rungs {
-            let first_sample = |&told: &u64| Some(self.ledger().first_sample(told)?.0);
-            let first_samples: Vec<&[EpochRecord]> = self.told.iter().filter_map(first_sample).collect();
-            let thresholds = rungs.thresholds(&first_samples);
+        if let Some(scheduler) = &mut self.scheduler {
+            let known = finished(self.recorder.ledger(), self.told.iter().copied());
             // No policy is what others are compared with.
             let trials = proposals.iter().map(|(trial, _)| *trial).filter(|&trial| trial > 0);
-            self.thresholds.extend(trials.map(|trial| (trial, thresholds.clone())));
+            trials.for_each(|trial| scheduler.begin(trial, &known));
         }
         self.asked += proposals.len() as u64;
         Ok(proposals)
@@ -155,16 +155,26 @@ impl Core {
 
     /// The samples of a trial's that are to be trained by now: its first decides whether the others are where trials are pruned.
     pub(crate) fn wanted(&self, trial: u64) -> Vec<usize> {
-        self.of_range(trial, self.ledger().wanted(trial, self.rungs.is_some() && trial > 0))
+        self.of_range(trial, self.ledger().wanted(trial, self.scheduler.is_some() && trial > 0))
     }
 
     fn of_range(&self, trial: u64, samples: Range<usize>) -> Vec<usize> {
         samples.filter(|&sample| self.ledger().ended(trial, sample).is_none()).collect()
     }
 
-    /// What a training of a trial has to reach.
-    pub(crate) fn thresholds(&self, trial: u64, sample: usize) -> Thresholds {
-        self.thresholds.get(&trial).filter(|_| sample == 0).cloned().unwrap_or_default()
+    /// Whether a training ends after these epochs.
+    pub(crate) fn is_stopped(&mut self, trial: u64, sample: usize, epochs: &[EpochRecord]) -> Result<bool, Error> {
+        let Some(scheduler) = self.scheduler.as_mut().filter(|_| sample == 0 && trial > 0) else { return Ok(false) };
+        match scheduler.report(&[TrialProgress { trial, epochs }]).pop().unwrap_or_default() {
+            Decision::Continue => Ok(false),
+            Decision::Stop => Ok(true),
+            Decision::TakeOver { from, .. } => {
+                let why = format!(
+                    "the scheduler lets trial {trial} take trial {from} over, but trials of a search are independent"
+                );
+                Err(Error::study(&self.folder, why))
+            }
+        }
     }
 
     /// Writes down how a training ended.
@@ -181,15 +191,8 @@ impl Core {
     pub(crate) fn settle(&mut self, trial: u64) -> Result<Settled, Error> {
         let ledger = self.ledger();
         let stopped = ledger.first_sample(trial).filter(|(_, is_pruned)| *is_pruned).map(|(epochs, _)| epochs);
-        let estimate = self.rungs.as_ref().zip(stopped).map(|(rungs, stopped)| {
-            let others: Vec<_> = (0..trial)
-                .filter_map(|other| {
-                    let (epochs, is_pruned) = ledger.first_sample(other)?;
-                    Some((epochs, ledger.reward(other).filter(|_| !is_pruned)))
-                })
-                .collect();
-            rungs.estimate(stopped, &others)
-        });
+        let estimate = self.scheduler.as_ref().zip(stopped);
+        let estimate = estimate.map(|(scheduler, stopped)| scheduler.estimate(stopped, &finished(ledger, 0..trial)));
         let reward = estimate.or_else(|| ledger.reward(trial));
         let proposal = ledger
             .proposal(trial)
@@ -236,4 +239,13 @@ impl Core {
         }
         Ok(result)
     }
+}
+
+/// Trials that have ended, as a scheduler sees them.
+fn finished(ledger: &Ledger, trials: impl Iterator<Item = u64>) -> Vec<Finished<'_>> {
+    let finished = |trial| {
+        let (epochs, is_pruned) = ledger.first_sample(trial)?;
+        Some(Finished { epochs, reward: ledger.reward(trial).filter(|_| !is_pruned) })
+    };
+    trials.filter_map(finished).collect()
 }

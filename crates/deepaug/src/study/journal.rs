@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::layout;
 use crate::study::lock::{Holder, lock};
+use crate::study::methods::Methods;
 
 /// The version of the file's form.
 const FORMAT: u32 = 1;
@@ -128,8 +129,14 @@ impl Fingerprint {
         }
         let now = now.config.as_object()?;
         let known = self.config.as_object()?;
-        let key = now.keys().find(|key| now.get(*key) != known.get(*key))?;
         let (subject, remedy) = (E::SUBJECT, E::REMEDY);
+        // Methods of a caller's own are there when they are given.
+        if let Some(key) = Methods::KEYS.into_iter().find(|key| now.get(*key) != known.get(*key)) {
+            let or_none = |value: Option<&serde_json::Value>| value.map_or("none".into(), |value| value.to_string());
+            let (was, is) = (or_none(known.get(key)), or_none(now.get(key)));
+            return Some(format!("the {subject} was made with {key} = {was}, not {is}; open it with the same"));
+        }
+        let key = now.keys().find(|key| now.get(*key) != known.get(*key))?;
         Some(match known.get(key) {
             Some(was) => format!("the {subject} was made with {key} = {was}; {remedy}"),
             None => format!(

@@ -9,14 +9,14 @@ pub(crate) mod folder;
 pub(crate) mod journal;
 pub(crate) mod ledger;
 pub(crate) mod lock;
+pub(crate) mod methods;
 pub(crate) mod notebook;
 pub(crate) mod objective;
-pub(crate) mod pruning;
 mod race;
 pub(crate) mod recorder;
 pub(crate) mod result;
+pub(crate) mod scheduler;
 pub(crate) mod search;
-pub(crate) mod searcher;
 pub(crate) mod serve;
 pub(crate) mod sizing;
 
@@ -43,6 +43,7 @@ use crate::study::event::Event;
 use crate::study::folder::{Changes, claim, frozen, next_free, unmake};
 use crate::study::journal::{Entry, Fingerprint, Journal};
 use crate::study::lock::Holder;
+use crate::study::methods::Methods;
 use crate::study::objective::Objective;
 use crate::study::result::SearchResult;
 use crate::study::search::Search;
@@ -104,6 +105,7 @@ impl Study {
         mut config: Config,
         dataset: &Dataset,
         child: Arc<dyn ChildModel>,
+        methods: &Methods,
         out: Option<&Path>,
         wanted: Wanted,
     ) -> Result<Self, Error> {
@@ -135,42 +137,44 @@ impl Study {
                 Some(sizing)
             }
         };
-        let parts = Parts::new(&mut config, dataset, child)?;
+        let parts = Parts::new(&mut config, methods, dataset, child)?;
         let folder = match out {
             Some(out) => claim(out)?,
             None => next_free(&config)?,
         };
-        Self::found(config, &folder, parts).map(|study| Self { sizing, left_out, ..study }).inspect_err(|_| {
+        Self::found(config, methods, &folder, parts).map(|study| Self { sizing, left_out, ..study }).inspect_err(|_| {
             unmake(&folder);
         })
     }
 
-    fn found(config: Config, folder: &Path, parts: Parts) -> Result<Self, Error> {
+    fn found(config: Config, methods: &Methods, folder: &Path, parts: Parts) -> Result<Self, Error> {
         let journal = Journal::create(&folder.join(layout::JOURNAL), parts.fingerprint.clone(), Holder::Long)?;
         write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
-        Self::assemble(config, folder.into(), parts, journal, Vec::new())
+        Self::assemble(config, methods, folder.into(), parts, journal, Vec::new())
     }
 
     pub(crate) fn reopen(
         mut config: Config,
         dataset: &Dataset,
         child: Arc<dyn ChildModel>,
+        methods: &Methods,
         folder: &Path,
     ) -> Result<Self, Error> {
-        let parts = Parts::new(&mut config, dataset, child)?;
+        let parts = Parts::new(&mut config, methods, dataset, child)?;
         let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&parts.fingerprint), Holder::Long)?;
         write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
-        Self::assemble(config, folder.into(), parts, journal, entries)
+        Self::assemble(config, methods, folder.into(), parts, journal, entries)
     }
 
     fn assemble(
         config: Config,
+        methods: &Methods,
         folder: PathBuf,
         parts: Parts,
         journal: Journal,
         entries: Vec<Entry>,
     ) -> Result<Self, Error> {
-        let core = Core::new(&config, &folder, journal, entries)?;
+        let core = Core::new(&config, methods, &folder, journal, entries)?;
         let Parts { split, classes, objective, .. } = parts;
         let (cancel, budget, sizing, left_out) = Default::default();
         Ok(Self { config, folder, split, classes, objective, core, cancel, budget, sizing, left_out })
@@ -303,7 +307,12 @@ struct Parts {
 
 impl Parts {
     /// Settles how many trials are under way at once, where that is left open.
-    fn new(config: &mut Config, dataset: &Dataset, child: Arc<dyn ChildModel>) -> Result<Self, Error> {
+    fn new(
+        config: &mut Config,
+        methods: &Methods,
+        dataset: &Dataset,
+        child: Arc<dyn ChildModel>,
+    ) -> Result<Self, Error> {
         config.validate()?;
         child.check(dataset.image_shape(), dataset.classes().len())?;
         let split = Split::draw(dataset, config.split_sizes(), derive(config.seed, Purpose::Split, 0))?;
@@ -318,6 +327,7 @@ impl Parts {
         }
         let mut fixed = config.fixed();
         fixed["child_model"] = name.into();
+        methods.names().for_each(|(key, name)| fixed[key] = name.into());
         let fingerprint = Fingerprint { data: objective.fingerprint().into(), config: fixed };
         Ok(Self { split, classes: dataset.classes().len(), objective, fingerprint })
     }

@@ -13,7 +13,7 @@ use ndarray::{Array4, Axis};
 use crate::config::OverfitMeasure;
 use crate::config::{Config, EpochSize, Holdout};
 use crate::error::Error;
-use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Thresholds};
+use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local};
 use crate::images::data::fingerprint;
 use crate::rng::{Purpose, derive};
 
@@ -73,7 +73,7 @@ impl Objective {
     }
 
     /// A training of a trial.
-    pub(crate) fn job(&self, id: JobId, policy: &Policy, thresholds: Thresholds) -> Job {
+    pub(crate) fn job(&self, id: JobId, policy: &Policy) -> Job {
         Job {
             id,
             policy: policy.clone(),
@@ -86,7 +86,6 @@ impl Objective {
             },
             start: self.initial_weights.clone(),
             keep: None,
-            thresholds,
         }
     }
 
@@ -153,7 +152,7 @@ impl Objective {
     /// The training without a policy of so many epochs that all others are to start from, whose weights are kept at `path`.
     /// Weights of the very same training that already lie there are used as they are.
     pub(crate) fn pretraining(&self, policy: &Policy, epochs: usize, path: PathBuf) -> Job {
-        let job = self.job(JobId { trial: 0, sample: 0 }, policy, Thresholds::default());
+        let job = self.job(JobId { trial: 0, sample: 0 }, policy);
         let settings = Settings { epochs, ..self.settings };
         Job { settings, seed: derive(self.config.seed, Purpose::Pretraining, 0), start: None, keep: Some(path), ..job }
     }

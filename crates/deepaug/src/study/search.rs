@@ -3,15 +3,15 @@
 //! With W workers, W trials are under way: trial n is proposed when trial n - W has been told, and trials are told in the
 //! order of their numbers, whichever ends first.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use deepaug_child_model::TrainError;
+use deepaug_child_model::{EpochRecord, History, TrainError};
 
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::execute::{Completed, Executor, JobId, PULSE, Report};
+use crate::execute::{Executor, JobId, PULSE, Report};
 use crate::study::Budget;
 use crate::study::core::{Core, Settled};
 use crate::study::event::{Event, Progress};
@@ -28,8 +28,10 @@ pub(crate) struct Search<'a> {
     cancel: &'a Cancel,
     budget: Budget,
     emit: &'a dyn Fn(&Event),
-    /// Trainings that the executor has been given and has not reported.
-    under_way: BTreeSet<JobId>,
+    /// Trainings that the executor has been given and has not reported, with their epochs until now.
+    under_way: BTreeMap<JobId, Vec<EpochRecord>>,
+    /// Those that the scheduler has stopped, and after how many epochs: whatever they do until they hear of it does not count.
+    stopped: BTreeMap<JobId, usize>,
     /// Trials 0 to this have been told.
     told: u64,
     /// Proposals in a row that promised less than the noise of a reward.
@@ -47,8 +49,8 @@ impl<'a> Search<'a> {
         budget: Budget,
         emit: &'a dyn Fn(&Event),
     ) -> Self {
-        let (under_way, told, hopeless, meter) = (BTreeSet::new(), 0, 0, Meter::new());
-        Self { folder, core, objective, executor, cancel, budget, emit, under_way, told, hopeless, meter }
+        let (under_way, stopped, told, hopeless, meter) = (BTreeMap::new(), BTreeMap::new(), 0, 0, Meter::new());
+        Self { folder, core, objective, executor, cancel, budget, emit, under_way, stopped, told, hopeless, meter }
     }
 
     /// Runs the search and the confirmation to their end, and says what ended the search. What has ended by then, or was
@@ -137,9 +139,10 @@ impl<'a> Search<'a> {
     fn submit(&mut self, trial: u64, sample: usize) -> Result<(), Error> {
         let id = JobId { trial, sample };
         let Some(proposal) = self.core.ledger().proposal(trial) else { return Ok(()) };
-        if self.under_way.insert(id) {
-            let thresholds = self.core.thresholds(trial, sample);
-            self.executor.submit(self.objective.job(id, &proposal.policy, thresholds))?;
+        if !self.under_way.contains_key(&id) {
+            let job = self.objective.job(id, &proposal.policy);
+            self.under_way.insert(id, Vec::new());
+            self.executor.submit(job)?;
         }
         Ok(())
     }
@@ -183,9 +186,9 @@ impl<'a> Search<'a> {
     /// Takes a report, and returns whether a training has ended.
     fn hear(&mut self, report: Report) -> Result<bool, Error> {
         match report {
-            Report::Epoch { id: JobId { trial, sample }, record } => {
+            Report::Epoch { id, record } => {
                 self.meter.images += self.objective.images_per_epoch() as u64;
-                (self.emit)(&Event::Epoch { trial, sample, epochs: self.core.config().epochs(), record });
+                self.follow(id, record)?;
                 Ok(false)
             }
             Report::Repeated { id: JobId { trial, sample }, why } => {
@@ -194,22 +197,53 @@ impl<'a> Search<'a> {
             }
             Report::Ended { id, device, result } => {
                 self.under_way.remove(&id);
-                self.end(id, device, result)?;
+                let stopped = self.stopped.remove(&id);
+                // One that failed and was repeated may hear too early that it was to end; it is wanted again.
+                if result.as_ref().is_ok_and(|history| history.epochs.len() < stopped.unwrap_or(0)) {
+                    return Ok(true);
+                }
+                self.end(id, device, result, stopped)?;
                 Ok(true)
             }
             Report::Cancelled { id } => {
                 self.under_way.remove(&id);
+                self.stopped.remove(&id);
                 Ok(true)
             }
             Report::Broken { error } => Err(error),
         }
     }
 
-    fn end(&mut self, id: JobId, device: String, result: Result<Completed, String>) -> Result<(), Error> {
+    /// Lets the scheduler decide about a training after an epoch.
+    fn follow(&mut self, id: JobId, record: EpochRecord) -> Result<(), Error> {
         let JobId { trial, sample } = id;
+        let Some(epochs) = self.under_way.get_mut(&id).filter(|_| !self.stopped.contains_key(&id)) else {
+            return Ok(());
+        };
+        // One that is repeated begins anew.
+        epochs.truncate(record.epoch.saturating_sub(1));
+        epochs.push(record);
+        if self.core.is_stopped(trial, sample, epochs)? {
+            self.stopped.insert(id, epochs.len());
+            self.executor.stop(&[id]);
+        }
+        (self.emit)(&Event::Epoch { trial, sample, epochs: self.core.config().epochs(), record });
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        JobId { trial, sample }: JobId,
+        device: String,
+        result: Result<History, String>,
+        stopped: Option<usize>,
+    ) -> Result<(), Error> {
         let seed = self.objective.sample_seed(sample);
         let outcome = match result {
-            Ok(Completed { history, pruned }) => TrainingOutcome::Trained { seed, device, history, pruned },
+            Ok(mut history) => {
+                history.epochs.truncate(stopped.unwrap_or(usize::MAX));
+                TrainingOutcome::Trained { seed, device, history, pruned: stopped.is_some() }
+            }
             Err(why) => TrainingOutcome::Failed { seed, device, why },
         };
         let ledger = self.core.ledger();
@@ -243,7 +277,7 @@ impl<'a> Search<'a> {
 
     /// Lets what is nearly done end, and writes it down. What broke the search off is said by its error, not by what follows from it.
     fn wind_down(&mut self) {
-        let jobs: Vec<JobId> = self.under_way.iter().copied().collect();
+        let jobs: Vec<JobId> = self.under_way.keys().copied().collect();
         self.executor.cancel(&jobs);
         while !self.under_way.is_empty() {
             match self.executor.next(PULSE) {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::config::auto::Auto;
 use crate::config::{Config, Holdout, Sizes};
 use crate::error::Error;
-use crate::execute::{JobId, Report, Thresholds, run_all};
+use crate::execute::{JobId, Report, run_all};
 use crate::reward::mean_of_highest;
 use crate::rng::{Purpose, derive};
 use crate::statistics::{LEVEL, detectable, deviation, mean};
@@ -150,14 +150,14 @@ pub(crate) fn choose(
     let objective = Objective::new(&pilot, dataset, &split, child)?;
     let Capacity { passes, children } = objective.capacity()?;
     let none = Policy::none(RangeTable::Monotone);
-    let pilot = |sample| objective.job(JobId { trial: 0, sample }, &none, Thresholds::default());
+    let pilot = |sample| objective.job(JobId { trial: 0, sample }, &none);
     let at_once = (passes * children).clamp(1, PILOTS);
     let begun = std::time::Instant::now();
     let mut histories = BTreeMap::new();
     let mut hear = |report: Report| {
         if let Report::Ended { id, result, .. } = report {
             let failed = |why| Error::Child(TrainError::Failed { why });
-            histories.insert(id, result.map_err(failed)?.history);
+            histories.insert(id, result.map_err(failed)?);
         }
         Ok(())
     };

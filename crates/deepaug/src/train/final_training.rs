@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::config::auto::Auto;
 use crate::error::{ConfigError, Error};
-use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Thresholds};
+use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local};
 use crate::images::data::{fingerprint, read};
 use crate::rng::{Purpose, derive};
 use crate::study::folder::read_frozen;
@@ -214,7 +214,6 @@ impl FinalTraining {
             images: ImagesRef { config: self.config.clone(), fingerprint: self.data.clone(), part: self.part },
             start: None,
             keep: None,
-            thresholds: Thresholds::default(),
         }
     }
 

@@ -105,7 +105,7 @@ impl Train {
         };
         run_all(&mut training.executor()?, vec![job], &|| cancel.is_cancelled(), &mut hear)?;
         let History { epochs, .. } = match result {
-            Some(Ok(trained)) if !cancel.is_cancelled() => trained.history,
+            Some(Ok(trained)) if !cancel.is_cancelled() => trained,
             Some(Err(why)) => return Err(Error::Child(TrainError::Failed { why })),
             _ => return Err(Error::Stopped),
         };

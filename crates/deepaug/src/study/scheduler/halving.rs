@@ -1,15 +1,15 @@
-//! Stopping trials early that are clearly losing: successive halving over epochs, without waiting for one another (L. Li et
-//! al., A system for massively parallel hyperparameter tuning, MLSys 2020), in the form that stops rather than pauses.
+//! Successive halving over epochs, without waiting for one another (L. Li et al., A system for massively parallel hyperparameter
+//! tuning, MLSys 2020), in the form that stops rather than pauses.
 //!
-//! A trial whose first sample is behind at a rung is pruned: it ends there, and its other samples are not trained. The last rung is the
-//! whole training, after which only the other samples are left to be spared. All first samples have the same seed, so that differences between them are not differences of luck. What a new trial has to
-//! reach is decided when it is proposed, from the trials that the searcher has been told, so that it does not depend on
-//! timing.
+//! A trial whose first sample is behind at a rung ends there. The last rung is the whole training, after which only the other samples
+//! are left to be spared. All first samples have the same seed, so that differences between them are not differences of luck.
+
+use std::collections::BTreeMap;
 
 use deepaug_child_model::EpochRecord;
 
+use super::{Decision, Finished, Scheduler, TrialProgress};
 use crate::config::{Config, EarlyStopping};
-use crate::execute::Thresholds;
 use crate::reward::mean_of_highest;
 
 impl EarlyStopping {
@@ -36,17 +36,20 @@ impl EarlyStopping {
 /// of `reports/studies.md` spared a factor of 2.1 instead of 3.7, and found no more.
 const EARLIEST: usize = 16;
 
-/// The epochs at which trials are compared.
+/// Trials are compared at rungs, and one in so many goes on.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Rungs {
+pub(crate) struct Halving {
+    /// The rungs.
     epochs: Vec<usize>,
     /// Epochs of a whole training.
     whole: usize,
     reduction: usize,
     last_n_epochs: usize,
+    /// What each trial has to reach: after so many epochs, that value.
+    thresholds: BTreeMap<u64, Vec<(usize, f64)>>,
 }
 
-impl Rungs {
+impl Halving {
     /// Those of a configuration; none if no trial ends early.
     pub(crate) fn new(config: &Config) -> Option<Self> {
         let reduction = config.early_stopping.reduction()?;
@@ -61,7 +64,8 @@ impl Rungs {
             .take(rungs - whole)
             .collect();
         epochs.reverse();
-        Some(Self { epochs, whole: config.epochs(), reduction, last_n_epochs: config.opt_last_n_epochs })
+        let (whole, last_n_epochs, thresholds) = (config.epochs(), config.opt_last_n_epochs, BTreeMap::new());
+        Some(Self { epochs, whole, reduction, last_n_epochs, thresholds })
     }
 
     /// What counts at a rung: the mean of the highest validation accuracies so far, as in the reward.
@@ -72,29 +76,48 @@ impl Rungs {
 
     /// What a new trial has to reach to be among the best of the first samples known. A rung with few of them has no threshold, for what
     /// is best after a few epochs need not be so in the end; after a whole training it is.
-    pub(crate) fn thresholds(&self, first_samples: &[&[EpochRecord]]) -> Thresholds {
+    fn thresholds(&self, known: &[Finished<'_>]) -> Vec<(usize, f64)> {
         let threshold = |&rung: &usize| {
-            let mut values: Vec<f64> = first_samples.iter().filter_map(|epochs| self.value(epochs, rung)).collect();
+            let mut values: Vec<f64> = known.iter().filter_map(|trial| self.value(trial.epochs, rung)).collect();
             values.sort_by(|a, b| b.total_cmp(a));
             let stay = (values.len() + 1) / self.reduction;
             let fewest = if rung == self.whole { 1 } else { 2 };
             (stay >= fewest).then(|| (rung, values[stay - 1]))
         };
-        Thresholds { top_k: self.last_n_epochs, at: self.epochs.iter().filter_map(threshold).collect() }
+        self.epochs.iter().filter_map(threshold).collect()
     }
 
-    /// The reward that a pruned first sample would have come to, from what became of others, each given as its first sample and
-    /// its reward if it was trained to the end: its value at its rung, what others gained from there on in whole trainings, and
+    fn is_behind(&self, trial: u64, epochs: &[EpochRecord]) -> bool {
+        let thresholds = self.thresholds.get(&trial).map_or(&[][..], Vec::as_slice);
+        let least = thresholds.iter().find(|(rung, _)| *rung == epochs.len()).map(|(_, least)| *least);
+        least.zip(self.value(epochs, epochs.len())).is_some_and(|(least, value)| value < least)
+    }
+}
+
+impl Scheduler for Halving {
+    fn begin(&mut self, trial: u64, known: &[Finished<'_>]) {
+        self.thresholds.insert(trial, self.thresholds(known));
+    }
+
+    fn report(&mut self, reports: &[TrialProgress<'_>]) -> Vec<Decision> {
+        let decide = |report: &TrialProgress<'_>| match self.is_behind(report.trial, report.epochs) {
+            true => Decision::Stop,
+            false => Decision::Continue,
+        };
+        reports.iter().map(decide).collect()
+    }
+
+    /// Its value at its rung, what others gained from there on in whole trainings, and
     /// how rewards differed from the values of whole first samples, on the average. No more than the median of whole ones would come to,
-    /// unless it is one itself, for it was pruned.
-    pub(crate) fn estimate(&self, stopped: &[EpochRecord], others: &[(&[EpochRecord], Option<f64>)]) -> f64 {
+    /// unless it is one itself, for it was stopped.
+    fn estimate(&self, stopped: &[EpochRecord], known: &[Finished<'_>]) -> f64 {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let rung = stopped.len();
         let value = self.value(stopped, rung).unwrap_or_default();
-        let whole: Vec<(f64, f64, Option<f64>)> = others
+        let whole: Vec<(f64, f64, Option<f64>)> = known
             .iter()
-            .filter_map(|(first_sample, reward)| {
-                Some((self.value(first_sample, self.whole)?, self.value(first_sample, rung)?, *reward))
+            .filter_map(|&Finished { epochs, reward }| {
+                Some((self.value(epochs, self.whole)?, self.value(epochs, rung)?, reward))
             })
             .collect();
         let shift = mean(&whole.iter().filter_map(|(value, _, reward)| Some((*reward)? - value)).collect::<Vec<_>>());
@@ -124,7 +147,7 @@ mod tests {
     fn other_samples_are_spared_after_a_whole_first_one() {
         let of = |opt_samples| {
             let early_stopping = EarlyStopping::Samples;
-            Rungs::new(&Config { early_stopping, child_epochs: Auto::Given(50), opt_samples, ..Config::default() })
+            Halving::new(&Config { early_stopping, child_epochs: Auto::Given(50), opt_samples, ..Config::default() })
                 .unwrap()
                 .epochs
         };
@@ -132,8 +155,8 @@ mod tests {
         assert_eq!(of(1), [0; 0], "there are none to be spared");
     }
 
-    fn rungs(early_stopping: EarlyStopping, child_epochs: usize) -> Option<Rungs> {
-        Rungs::new(&Config {
+    fn rungs(early_stopping: EarlyStopping, child_epochs: usize) -> Option<Halving> {
+        Halving::new(&Config {
             early_stopping,
             child_epochs: Auto::Given(child_epochs),
             opt_last_n_epochs: 1,
@@ -157,35 +180,43 @@ mod tests {
                 opt_last_n_epochs,
                 ..Config::default()
             };
-            Rungs::new(&config).unwrap().epochs
+            Halving::new(&config).unwrap().epochs
         };
         assert_eq!(of(9, 3, 3), [3, 9], "a reward is made of three epochs");
         assert_eq!(of(2, 3, 3), [2]);
         assert_eq!(of(9, 1, 1), [1, 3], "no other samples are left to be spared");
     }
 
+    fn finished(epochs: &[EpochRecord], reward: Option<f64>) -> Finished<'_> {
+        Finished { epochs, reward }
+    }
+
     #[test]
     fn one_in_three_goes_on() {
-        let rungs = rungs(EarlyStopping::Halving, 9).unwrap();
+        let mut rungs = rungs(EarlyStopping::Halving, 9).unwrap();
         let first_sample = |i: u32| epochs(&[0.1 * f64::from(i), 0.0, 0.5]);
         let first_samples: Vec<Vec<EpochRecord>> = (1..=8).map(first_sample).collect();
-        let known = |n: usize| first_samples[..n].iter().map(Vec::as_slice).collect::<Vec<_>>();
-        assert_eq!(rungs.thresholds(&known(4)).at, []);
+        let known = |n: usize| first_samples[..n].iter().map(|epochs| finished(epochs, None)).collect::<Vec<_>>();
+        assert_eq!(rungs.thresholds(&known(4)), []);
         // The third highest of eight, for a ninth may be third.
         let thresholds = rungs.thresholds(&known(8));
-        assert_eq!(thresholds.at.len(), 2);
-        assert!((thresholds.at[0].1 - 0.6).abs() < 1e-12 && thresholds.at[1].0 == 3, "{thresholds:?}");
-        assert!(thresholds.is_pruned(&epochs(&[0.59])));
-        assert!(!thresholds.is_pruned(&epochs(&[0.61])));
-        assert!(!thresholds.is_pruned(&epochs(&[0.61, 0.0])), "there is no rung at epoch 2");
+        assert_eq!(thresholds.len(), 2);
+        assert!((thresholds[0].1 - 0.6).abs() < 1e-12 && thresholds[1].0 == 3, "{thresholds:?}");
+        rungs.begin(9, &known(8));
+        let mut after =
+            |trial, accuracies: &[f64]| rungs.report(&[TrialProgress { trial, epochs: &epochs(accuracies) }]).remove(0);
+        assert_eq!(after(9, &[0.59]), Decision::Stop);
+        assert_eq!(after(9, &[0.61]), Decision::Continue);
+        assert_eq!(after(9, &[0.61, 0.0]), Decision::Continue, "there is no rung at epoch 2");
+        assert_eq!(after(8, &[0.59]), Decision::Continue, "nothing was known when it began");
     }
 
     #[test]
     fn what_a_stopped_trial_would_have_come_to_is_estimated_from_the_others() {
         let rungs = rungs(EarlyStopping::Halving, 3).unwrap();
         let (a, b, c) = (epochs(&[0.3, 0.5, 0.7]), epochs(&[0.4, 0.6, 0.6]), epochs(&[0.1]));
-        // Whole scouts gained 0.4 and 0.2; the reward of one was 0.02 above its scout's value.
-        let others: Vec<(&[EpochRecord], Option<f64>)> = vec![(&a, Some(0.72)), (&b, None), (&c, None)];
+        // Whole first samples gained 0.4 and 0.2; the reward of one was 0.02 above its first sample's value.
+        let others = [finished(&a, Some(0.72)), finished(&b, None), finished(&c, None)];
         assert!((rungs.estimate(&epochs(&[0.2]), &others) - 0.52).abs() < 1e-12);
         assert!(
             (rungs.estimate(&epochs(&[0.5]), &others) - 0.72).abs() < 1e-12,

@@ -1,0 +1,81 @@
+//! The methods of a study: who proposes its trials, and who decides which go on. Those of its configuration, or a caller's own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use deepaug_controller::forest::ForestParams;
+use deepaug_controller::{MaximiserSettings, SearchError, Searcher, Settings, Space};
+
+use crate::config::{Config, SearchSpace};
+use crate::error::{ConfigError, Error};
+use crate::policies::space::PolicySpace;
+use crate::rng::{Purpose, derive};
+use crate::study::scheduler::{Scheduler, scheduler};
+
+/// Among schemes, what is proposed is near the best so many by now: those that need no search are good ones to begin with. In
+/// simulated searches any number from 3 to 10 finds as much, and more than proposals from the whole space (reports/defaults.md).
+const NEAR: usize = 5;
+
+type MakeSearcher = dyn Fn(Space, u64) -> Result<Box<dyn Searcher>, SearchError> + Send + Sync;
+type MakeScheduler = dyn Fn() -> Box<dyn Scheduler> + Send + Sync;
+
+/// Methods of a caller's own, in the place of the configuration's where they are given.
+#[derive(Clone, Default)]
+pub(crate) struct Methods {
+    searcher: Option<(String, Arc<MakeSearcher>)>,
+    scheduler: Option<(String, Arc<MakeScheduler>)>,
+}
+
+impl fmt::Debug for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl Methods {
+    /// What a study's fingerprint calls methods of a caller's own.
+    pub(crate) const KEYS: [&str; 2] = ["own_searcher", "own_scheduler"];
+
+    pub(crate) fn with_searcher(self, name: &str, make: Arc<MakeSearcher>) -> Self {
+        Self { searcher: Some((name.into(), make)), ..self }
+    }
+
+    pub(crate) fn with_scheduler(self, name: &str, make: Arc<MakeScheduler>) -> Self {
+        Self { scheduler: Some((name.into(), make)), ..self }
+    }
+
+    /// Those of a caller's own, each under its key.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let names = [self.searcher.as_ref().map(|(name, _)| name), self.scheduler.as_ref().map(|(name, _)| name)];
+        Self::KEYS.into_iter().zip(names).filter_map(|(key, name)| Some((key, name?.as_str())))
+    }
+
+    /// The controller of a study.
+    pub(crate) fn searcher(&self, config: &Config) -> Result<Box<dyn Searcher>, Error> {
+        let space = PolicySpace::of(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
+        let seed = derive(config.seed, Purpose::Searcher, 0);
+        if let Some((_, make)) = &self.searcher {
+            return Ok(make(space, seed)?);
+        }
+        let settings = match config.space {
+            SearchSpace::Policies => Settings { initial_points: config.opt_initial_points, ..Settings::default() },
+            SearchSpace::Schemes => Settings {
+                // The schemes that need no search take their place.
+                initial_points: 0,
+                random_interleave: 0.0,
+                forest: ForestParams::default().min_leaf(1),
+                maximiser: MaximiserSettings { near: NEAR, ..MaximiserSettings::default() },
+                ..Settings::default()
+            },
+        };
+        Ok(deepaug_controller::searcher(config.method, space, settings, seed)?)
+    }
+
+    /// Who stops trainings of a study; nobody if each is whole.
+    pub(crate) fn scheduler(&self, config: &Config) -> Option<Box<dyn Scheduler>> {
+        match &self.scheduler {
+            Some((_, make)) => Some(make()),
+            None => scheduler(config),
+        }
+    }
+}

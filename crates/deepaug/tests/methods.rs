@@ -1,0 +1,195 @@
+//! Search methods and schedulers of the caller's own.
+
+use std::path::Path;
+
+use deepaug::controller::{History as Trials, Point, SearchError, Searcher, Space, Value};
+use deepaug::{
+    ChildModel, Config, Decision, EpochRecord, Error, Event, Finished, History, Policy, Portion, RangeTable, Scheduler,
+    StudyBuilder, TrainError, Training, TrialProgress,
+};
+
+/// Is as good as its policy's first magnitude, a little more each epoch; takes no time.
+#[derive(Debug)]
+struct Made;
+
+impl ChildModel for Made {
+    fn name(&self) -> String {
+        "made".into()
+    }
+
+    fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError> {
+        let strength = training.policy.steps().next().map_or(0.0, |step| step.magnitude);
+        let mut epochs = Vec::new();
+        for epoch in 1..=training.settings.epochs {
+            let val_acc = 0.5 + 0.4 * strength + 0.01 * epoch as f64 + (training.seed % 97) as f64 / 97_000.0;
+            epochs.push(EpochRecord { epoch, acc: val_acc, loss: 1.0, val_acc, val_loss: 1.0, train_acc: None });
+            if !on_epoch(&epochs[epoch - 1]) {
+                return Err(TrainError::Stopped);
+            }
+        }
+        Ok(History { epochs, seconds: 0.0 })
+    }
+}
+
+/// Tenths, one after the other.
+struct Grid {
+    space: Space,
+    trials: Trials,
+}
+
+impl Searcher for Grid {
+    fn ask_unless(&mut self, trial: u64, is_taken: &dyn Fn(&Point) -> bool) -> Result<Point, SearchError> {
+        let of = |tenths: u64| {
+            let values = self.space.parameters().iter().map(|parameter| match parameter.name.ends_with("magnitude") {
+                true => Value::Real(0.1 * tenths as f64),
+                false => Value::Category(0),
+            });
+            Point(values.collect())
+        };
+        let is_free = |point: &Point| !self.trials.has(&self.space, point) && !is_taken(point);
+        let point = (1..=10).map(of).find(is_free).ok_or(SearchError::Exhausted)?;
+        self.trials.register(&self.space, trial, point.clone())?;
+        Ok(point)
+    }
+
+    fn space(&self) -> &Space {
+        &self.space
+    }
+
+    fn history(&self) -> &Trials {
+        &self.trials
+    }
+
+    fn history_mut(&mut self) -> (&Space, &mut Trials) {
+        (&self.space, &mut self.trials)
+    }
+}
+
+fn grid(space: Space, _: u64) -> Result<Box<dyn Searcher>, SearchError> {
+    Ok(Box::new(Grid { space, trials: Trials::default() }))
+}
+
+/// Ends trials of even numbers after two epochs, and calls them worth a hundredth of their number.
+struct Odd;
+
+impl Scheduler for Odd {
+    fn report(&mut self, reports: &[TrialProgress<'_>]) -> Vec<Decision> {
+        let decide = |report: &TrialProgress<'_>| {
+            assert!(report.trial > 0, "no policy is never reported");
+            if report.trial.is_multiple_of(2) && report.epochs.len() == 2 { Decision::Stop } else { Decision::Continue }
+        };
+        reports.iter().map(decide).collect()
+    }
+
+    fn estimate(&self, stopped: &[EpochRecord], known: &[Finished<'_>]) -> f64 {
+        assert_eq!(stopped.len(), 2);
+        known.len() as f64 / 100.0
+    }
+}
+
+/// Lets every trial take the first one over.
+struct Heirs;
+
+impl Scheduler for Heirs {
+    fn report(&mut self, reports: &[TrialProgress<'_>]) -> Vec<Decision> {
+        let policy = Policy::none(RangeTable::Monotone);
+        reports.iter().map(|_| Decision::TakeOver { from: 1, policy: policy.clone() }).collect()
+    }
+
+    fn estimate(&self, _: &[EpochRecord], _: &[Finished<'_>]) -> f64 {
+        0.0
+    }
+}
+
+fn config() -> Config {
+    Config {
+        iters: 6,
+        child_epochs: 5.into(),
+        threads: 2,
+        train_set_size: 40.into(),
+        validation_set_size: 20.into(),
+        opt_samples: 3,
+        opt_last_n_epochs: 1,
+        confirm_policies: 0,
+        sub_policies: 1,
+        ops_per_sub_policy: 1,
+        portion: Portion::Fixed(1.0),
+        ..Config::default()
+    }
+}
+
+fn builder(out: &Path) -> StudyBuilder<'static> {
+    StudyBuilder::new(config()).child(std::sync::Arc::new(Made) as std::sync::Arc<dyn ChildModel>).folder(out)
+}
+
+/// Columns of the notebook, by name.
+fn columns(study: &Path, names: &[&str]) -> Vec<String> {
+    let mut table = csv::Reader::from_path(study.join("notebook.csv")).unwrap();
+    let header = table.headers().unwrap().clone();
+    let places: Vec<usize> =
+        names.iter().map(|name| header.iter().position(|column| column == *name).unwrap()).collect();
+    let row = |row: csv::StringRecord| places.iter().map(|&place| &row[place]).collect::<Vec<_>>().join(" ");
+    table.into_records().map(|record| row(record.unwrap())).collect()
+}
+
+#[test]
+fn a_searcher_of_ones_own_proposes_what_it_likes() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("study");
+    let result = builder(&out).searcher("grid", grid).create().unwrap().run(&|_| {}).unwrap();
+    let mut proposed = columns(&out, &["trial_no", "A_aug1_magnitude"]);
+    proposed.dedup();
+    let magnitude = |row: &String| row.split_once(' ').unwrap().1.parse::<f64>().unwrap();
+    let steps: Vec<f64> = proposed[1..].windows(2).map(|rows| magnitude(&rows[1]) - magnitude(&rows[0])).collect();
+    assert!(steps.iter().all(|step| (step - steps[0]).abs() < 1e-9 && *step > 0.05), "{proposed:?}");
+    assert_eq!((proposed.len(), result.best.trial), (7, 6));
+}
+
+#[test]
+fn a_scheduler_of_ones_own_ends_trainings_and_a_killed_study_ends_as_a_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let study = builder(&whole).searcher("grid", grid).scheduler("odd", || Box::new(Odd)).create().unwrap();
+    let pruned = std::sync::Mutex::new(Vec::new());
+    let note = |event: &Event| {
+        if let Event::TrialFinished { trial, reward, pruned: true, .. } = event {
+            pruned.lock().unwrap().push((*trial, reward.unwrap()));
+        }
+    };
+    study.run(&note).unwrap();
+    // Two epochs of one sample of each even trial, five epochs of three of the others.
+    let names = ["trial_no", "sample_no", "epoch", "val_acc", "behind"];
+    let rows = columns(&whole, &names);
+    let of = |trial: usize| rows.iter().filter(|row| row.starts_with(&format!("{trial} "))).count();
+    assert_eq!((0..7).map(of).collect::<Vec<_>>(), [15, 15, 2, 15, 2, 15, 2]);
+    assert_eq!(rows.iter().filter(|row| row.ends_with(" true")).count(), 6);
+    assert_eq!(*pruned.lock().unwrap(), [(2, 0.02), (4, 0.04), (6, 0.06)]);
+
+    let study = builder(&cut).searcher("grid", grid).scheduler("odd", || Box::new(Odd)).create().unwrap();
+    let cancel = study.cancel();
+    let stop = |event: &Event| {
+        if matches!(event, Event::TrialFinished { trial: 3, .. }) {
+            cancel.cancel();
+        }
+    };
+    assert!(matches!(study.run(&stop).unwrap_err(), Error::Interrupted { .. }));
+    // It is opened with the methods that it was made with, and with no others.
+    let refused = |builder: StudyBuilder<'_>, why: &str| {
+        let error = builder.resume().unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(builder(&cut), r#"own_searcher = "grid", not none"#);
+    refused(builder(&cut).searcher("grid", grid), r#"own_scheduler = "odd", not none"#);
+    refused(builder(&cut).searcher("grid", grid).scheduler("even", || Box::new(Odd)), r#"not "even""#);
+    let study = builder(&cut).searcher("grid", grid).scheduler("odd", || Box::new(Odd)).resume().unwrap();
+    study.run(&|_| {}).unwrap();
+    assert_eq!(columns(&cut, &names), rows);
+}
+
+#[test]
+fn trials_of_a_search_cannot_take_one_another_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = builder(&folder.path().join("study")).scheduler("heirs", || Box::new(Heirs)).create().unwrap();
+    let error = study.run(&|_| {}).unwrap_err().to_string();
+    assert!(error.contains("take trial 1 over, but trials of a search are independent"), "{error}");
+}
