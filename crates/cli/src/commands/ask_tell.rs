@@ -43,9 +43,9 @@ pub(crate) fn tell(args: &args::Tell) -> Result<(), Error> {
         }
     };
     let trials: Vec<u64> = told.iter().map(|observation| observation.trial).collect();
-    let mut study = AskTell::open_within(&args.study, Duration::from_secs(args.wait))?;
+    let answers = AskTell::tell_within(&args.study, told, Duration::from_secs(args.wait))?;
     let mut refused = Vec::new();
-    for (trial, taken) in trials.into_iter().zip(study.tell_several(told)) {
+    for (trial, taken) in trials.into_iter().zip(answers) {
         match taken {
             Ok(()) if args.json => output::json(&json!({ "trial": trial })),
             Ok(()) => {}

@@ -16,7 +16,7 @@ use crate::layout;
 use crate::policies::space::Proposal;
 use crate::study::core::Core;
 use crate::study::folder::{claim, frozen, read_frozen, unmake};
-use crate::study::journal::{Entry, Fingerprint, Journal, ReportedOutcome};
+use crate::study::journal::{Entry, Fingerprint, Journal, ReportedOutcome, trial_of};
 use crate::study::ledger::TrainingOutcome;
 use crate::study::lock::{Holder, PATIENCE};
 use crate::study::methods::Methods;
@@ -190,7 +190,8 @@ impl AskTell {
             if !taken.is_empty() {
                 self.core.record_several(std::mem::take(&mut taken))?;
             }
-            let complete = |trial: &u64| self.core.wanted(*trial).is_empty();
+            // A searcher that has not been asked need not be told.
+            let complete = |trial: &u64| *trial < self.core.asked() && self.core.wanted(*trial).is_empty();
             let complete: Vec<u64> = trials.iter().copied().filter(complete).collect();
             complete.into_iter().try_for_each(|trial| self.core.settle(trial).map(drop))
         };
@@ -241,6 +242,29 @@ impl AskTell {
             }
             None => Ok(true),
         }
+    }
+
+    /// Tells a study of several trials without opening all of it, so that it takes no longer the more it holds; others that have it
+    /// open for a moment are waited for, for so long at most. The answers are those of [`tell_several`](Self::tell_several).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn tell_within(
+        folder: &Path,
+        told: Vec<Observation>,
+        patience: Duration,
+    ) -> Result<Vec<Result<(), Error>>, Error> {
+        let config = read_frozen(folder)?;
+        if !folder.join(&config.notebook_path).exists() {
+            return Ok(Self::open_within(folder, patience)?.tell_several(told));
+        }
+        let trials: BTreeSet<u64> = told.iter().map(|observation| observation.trial).collect();
+        let is_wanted = |line: &str| trial_of(line).is_none_or(|trial| trials.contains(&trial));
+        let fingerprint = Fingerprint::outside(config.fixed());
+        let path = folder.join(layout::JOURNAL);
+        let (journal, entries) = Journal::open_some(&path, Some(&fingerprint), Holder::Short(patience), &is_wanted)?;
+        let core = Core::recording(&config, folder, journal, entries)?;
+        Ok(Self { folder: folder.into(), core }.tell_several(told))
     }
 
     /// What has been found by now, which is also written into the study's folder; none before trial 0 and another have been

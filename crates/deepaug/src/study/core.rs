@@ -75,7 +75,20 @@ impl Core {
         journal: Journal,
         entries: Vec<Entry>,
     ) -> Result<Self, Error> {
-        let recorder = Recorder::reopen(config, folder, journal, entries)?;
+        Self::of_others(config, folder, Recorder::reopen(config, folder, journal, entries)?)
+    }
+
+    /// The same with only some of what the journal holds, to record what others say of these trials. It cannot be asked.
+    pub(crate) fn recording(
+        config: &Config,
+        folder: &Path,
+        journal: Journal,
+        entries: Vec<Entry>,
+    ) -> Result<Self, Error> {
+        Self::of_others(config, folder, Recorder::add_to(config, folder, journal, entries)?)
+    }
+
+    fn of_others(config: &Config, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
         Ok(Self { scheduler: None, ..Self::of(config, &Methods::default(), folder, recorder)? })
     }
 

@@ -187,6 +187,16 @@ impl<E: Line> Journal<E> {
         fingerprint: Option<&Fingerprint>,
         holder: Holder,
     ) -> Result<(Self, Vec<E>), Error> {
+        Self::open_some(path, fingerprint, holder, &|_| true)
+    }
+
+    /// The same, but of what it holds only the lines that are wanted.
+    pub(crate) fn open_some(
+        path: &Path,
+        fingerprint: Option<&Fingerprint>,
+        holder: Holder,
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Vec<E>), Error> {
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -201,17 +211,22 @@ impl<E: Line> Journal<E> {
         if whole.len() < text.len() {
             journal.file.set_len(journal.len).map_err(|error| Error::file(path, error))?;
         }
-        let entries = Self::parse(path, whole, fingerprint)?;
+        let entries = Self::parse(path, whole, fingerprint, is_wanted)?;
         Ok((journal, entries))
     }
 
     /// What a journal holds by now, for whoever only reads: a process that writes meanwhile is not disturbed.
     pub(crate) fn read(path: &Path) -> Result<Vec<E>, Error> {
         let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
-        Self::parse(path, whole_lines(&text), None)
+        Self::parse(path, whole_lines(&text), None, &|_| true)
     }
 
-    fn parse(path: &Path, text: &str, fingerprint: Option<&Fingerprint>) -> Result<Vec<E>, Error> {
+    fn parse(
+        path: &Path,
+        text: &str,
+        fingerprint: Option<&Fingerprint>,
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<E>, Error> {
         let damaged = |line: usize, error: serde_json::Error| {
             Error::study(path, format!("line {} is damaged: {error}", line + 1))
         };
@@ -242,7 +257,7 @@ impl<E: Line> Journal<E> {
                 _ => damaged(line, error),
             })
         };
-        lines.map(entry).collect()
+        lines.filter(|(_, line)| is_wanted(line)).map(entry).collect()
     }
 
     /// Writes one event and waits until it is on disk. What cannot be written whole is not written at all.
@@ -297,6 +312,12 @@ impl<E: Line> Journal<E> {
         #[cfg(not(unix))]
         self.path.exists()
     }
+}
+
+/// The trial that a line is about, if it is about one, without reading the rest of it.
+pub(crate) fn trial_of(line: &str) -> Option<u64> {
+    let (_, number) = line.split_once(r#""trial":"#)?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// All but a last line that is being written, or was when its writer was killed.

@@ -51,7 +51,6 @@ impl Notebook {
         last: Option<&Row<'_>>,
         rows: impl Iterator<Item = Row<'a>>,
     ) -> Result<Self, Error> {
-        let failed = |error| Error::file(path, error);
         let is_whole = || {
             let bytes = std::fs::read(path).ok()?;
             let tail = last.map_or_else(|| table([header()]), |last| table(cells(last))).ok()?;
@@ -59,12 +58,15 @@ impl Notebook {
             (lines == count + 1 && bytes.ends_with(&tail)).then_some(())
         };
         match is_whole() {
-            Some(()) => {
-                let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
-                Ok(Self { file, path: path.into() })
-            }
+            Some(()) => Self::add_to(path),
             None => Self::write(path, rows),
         }
+    }
+
+    /// Opens the file, which is there, for more rows.
+    pub(crate) fn add_to(path: &Path) -> Result<Self, Error> {
+        let file = OpenOptions::new().append(true).open(path).map_err(|error| Error::file(path, error))?;
+        Ok(Self { file, path: path.into() })
     }
 
     /// Writes the file anew, whole or not at all.

@@ -37,6 +37,13 @@ impl Recorder {
         Ok(Self { journal, notebook, ledger, fresh: 0 })
     }
 
+    /// The same with only some of what the journal holds, for a study whose trainings have a row each: they are added to the notebook,
+    /// which is there.
+    pub(crate) fn add_to(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
+        let notebook = Notebook::add_to(&folder.join(&config.notebook_path))?;
+        Ok(Self { journal, notebook, ledger: Ledger::new(config, entries), fresh: 0 })
+    }
+
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
