@@ -110,7 +110,7 @@ fn a_killed_comparison_goes_on_as_if_it_had_never_stopped_and_can_grow() {
     let refused = deepaug(folder.path(), &other);
     assert_eq!(refused.code, 6);
     assert!(
-        refused.stderr.contains("made with epochs = 2; give the same again, or another --name"),
+        refused.stderr.contains("made with epochs = 2. Give the same again, or another --name"),
         "{}",
         refused.stderr
     );

@@ -7,15 +7,13 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum DeviceError {
     /// The GPU was asked for and there is none.
-    #[error("no GPU can be used through wgpu: {why}. Use --device cpu, or --device auto to take whatever there is")]
+    #[error("no GPU can be used through wgpu: {why}")]
     NoGpu {
         /// What the graphics system said.
         why: String,
     },
     /// The GPU computes something else than the CPU.
-    #[error(
-        "{name} failed its check, one training step beside the CPU's: {why}. Update its driver, or use --device cpu"
-    )]
+    #[error("{name} failed its check, one training step beside the CPU's: {why}")]
     Wrong {
         /// The adapter.
         name: String,
@@ -23,7 +21,7 @@ pub enum DeviceError {
         why: String,
     },
     /// The GPU was asked for, but this program was built without it.
-    #[error("this program was built without GPU support; build it with the feature \"gpu\", or use --device cpu")]
+    #[error("this program was built without GPU support")]
     NotBuilt,
 }
 
@@ -64,7 +62,7 @@ pub enum TrainError {
         why: String,
     },
     /// The device failed, also when it was tried again.
-    #[error("the device failed: {why}. Resume the study when it works again, or on another device with --device")]
+    #[error("the device failed: {why}")]
     Device {
         /// What it said.
         why: String,

@@ -89,7 +89,7 @@ impl LayerBench {
         let optimiser = Optimiser::plain(Rule::Sgd, 1.0);
         let mut network = Network::new(&self.plan, &Cpu, 1, self.weights.clone(), &optimiser);
         let choices = Choices::default();
-        let training = network::Training { plan: &choices, step: 0, dropout: false };
+        let training = network::TrainingStep { draws: &choices, step: 0, dropout: false };
         let mut tape = Vec::new();
         network.train(self.x.clone(), self.images, &training, &mut tape);
         network.gradients(self.dy.clone(), self.images, true, &training, &mut tape);

@@ -112,7 +112,7 @@ impl Program {
     }
 
     /// Starts it on a training whose files lie in `files`.
-    fn start(&self, files: &Path, training: &Training<'_>) -> Result<Running, TrainError> {
+    fn start(&self, files: &Path, training: &Training<'_>) -> Result<Process, TrainError> {
         let (file, folder) = self.find()?;
         // A file, since a pipe that the program does not read would have to be written by a thread.
         let request = write_request(files, training).map_err(|error| {
@@ -125,7 +125,7 @@ impl Program {
         command.stdin(request).stdout(Stdio::piped()).stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        Running::start(command).map_err(|error| failed(format!("{} cannot be started: {error}", file.display())))
+        Process::start(command).map_err(|error| failed(format!("{} cannot be started: {error}", file.display())))
     }
 }
 
@@ -351,13 +351,13 @@ enum Said {
 }
 
 /// A started program. When it is dropped, the program and all it has started in its group are killed.
-struct Running {
+struct Process {
     child: Child,
     said: Receiver<Said>,
     ended: bool,
 }
 
-impl Running {
+impl Process {
     fn start(mut command: Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(child.id());
@@ -385,7 +385,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Process {
     fn drop(&mut self) {
         #[cfg(unix)]
         kill(-(self.child.id() as i32), SIGKILL);

@@ -9,7 +9,7 @@ use crate::engine::cpu::Cpu;
 use crate::engine::{Batch, Choices, Engine, Rows, lowbias32};
 use crate::geometry::{Activation, Padding};
 use crate::input::Input;
-use crate::network::{Layer, Network, Plan, Training};
+use crate::network::{Layer, Network, Plan, TrainingStep};
 use crate::{Optimiser, Rule};
 
 /// How far a result may be off, as a share of its norm. In f32 both are right to 1e-4 or so; a wrong kernel is wrong
@@ -101,8 +101,8 @@ fn step<E: Engine>(plan: &Arc<Plan>, engine: &E) -> Result<Vec<(String, Vec<f32>
     let targets = engine.upload((0..30).map(|i| f32::from(u8::from(i % 5 == i / 5 % 5))).collect());
     let data = engine.data(vec![Rows { parts: vec![pixels], targets, input: Input::UNIT }]);
     let choices = Choices { rows: vec![0, 1, 2, 3, 3, 4, 5, 0], dropout: vec![7, 8], ..Choices::default() };
-    let choices = engine.plan(&data, choices, batch);
-    let training = Training { plan: &choices, step: 0, dropout: true };
+    let choices = engine.draws(&data, choices, batch);
+    let training = TrainingStep { draws: &choices, step: 0, dropout: true };
     let [images, targets] = engine.batch(&data, &choices, 0, batch);
     let mut tape = Vec::new();
     let logits = network.train(images.clone(), batch.images, &training, &mut tape);

@@ -45,22 +45,31 @@ impl<'a> Classifier<'a> {
             true => gains[row] / total,
             false => f64::from(u8::from(targets[row] <= threshold)) / n as f64,
         };
+        // In a leaf where both classes weigh the same, linfa's tree takes one at random, anew in every run. Good points weigh a multiple of
+        // `step` and 1 more, all points a multiple of it, so that no sums of theirs are equal, and f32 has both exactly up to 1,000 points.
+        let step = (n + 1).next_power_of_two() as f64;
+        let whole = (4.0 * step * n as f64).max(f64::from(1 << 21));
+        let rounded = |weight: f64| (weight * whole / step).round() * step;
         let tree = |number| {
             let mut rng = stream(seed, Purpose::Classifier, number);
             let mut counts = vec![0.0; n];
             (0..n).for_each(|_| counts[rng.random_range(0..n)] += 1.0);
-            let weigh = |weight: &dyn Fn(usize) -> f64| -> (Vec<usize>, Vec<f32>) {
-                let weighed = (0..n).map(|row| (row, (counts[row] * weight(row)) as f32));
-                weighed.filter(|(_, weight)| *weight > 0.0).unzip()
+            let weigh = |weight: &dyn Fn(usize) -> f64, odd: f64| -> (Vec<usize>, Vec<f32>) {
+                let weighed = (0..n).map(|row| (row, counts[row] * weight(row)));
+                weighed
+                    .filter(|(_, weight)| *weight > 0.0)
+                    .map(|(row, weight)| (row, (rounded(weight) + odd) as f32))
+                    .unzip()
             };
-            let (ones, mut weights) = weigh(&good);
-            let (all, others) = weigh(&|_| 1.0 / n as f64);
+            let (ones, mut weights) = weigh(&good, 1.0);
+            let (all, others) = weigh(&|_| 1.0 / n as f64, 0.0);
             weights.extend(others);
             let labels: Array1<bool> = (0..weights.len()).map(|row| row < ones.len()).collect();
             let records: Array2<f64> = concatenate![Axis(0), rows.select(Axis(0), &ones), rows.select(Axis(0), &all)];
             let data = DatasetBase::new(records, labels).with_weights(Array1::from(weights));
             // Leaves of about three points of the larger class.
-            DecisionTree::params().min_weight_leaf(3.0 / n as f32).min_weight_split(6.0 / n as f32).fit(&data)
+            let least = (whole / n as f64) as f32;
+            DecisionTree::params().min_weight_leaf(3.0 * least).fit(&data)
         };
         let trees = (0..TREES).map(tree).collect::<Result<_, linfa::Error>>().map_err(crate::ForestError::from)?;
         Ok(Self { columns, trees })

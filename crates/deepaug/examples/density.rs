@@ -11,7 +11,7 @@ use std::error::Error;
 use std::path::Path;
 
 use deepaug::statistics::RankCorrelation;
-use deepaug::{Config, Device, DeviceChoice, Fold, Net, Online, Policy, Split, Training, read_data};
+use deepaug::{Config, Device, DeviceChoice, Fold, Net, Online, Policy, Split, Training, ValidConfig, read_data};
 
 /// Children, each with a split of its own, and augmented copies of each validation image.
 const CHILDREN: u64 = 3;
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("| --- | --- | --- | --- | --- |");
     for study in std::env::args().skip(1) {
         let study = Path::new(&study);
-        let config = Config::read(&study.join("study.toml"))?;
+        let config = Config::read(&study.join("study.toml"))?.check()?;
         let policies = rewards(&study.join("notebook.csv"))?;
         let densities = densities(&config, &policies)?;
         let mut pairs: Vec<(f64, f64)> = policies.iter().map(|(_, reward)| *reward).zip(densities).collect();
@@ -61,7 +61,7 @@ fn rewards(notebook: &Path) -> Result<Vec<(Policy, f64)>, Box<dyn Error>> {
 }
 
 /// The accuracy of children trained without a policy on validation images augmented by each.
-fn densities(config: &Config, policies: &[(Policy, f64)]) -> Result<Vec<f64>, Box<dyn Error>> {
+fn densities(config: &ValidConfig, policies: &[(Policy, f64)]) -> Result<Vec<f64>, Box<dyn Error>> {
     let dataset = read_data(config, &|_, _| ())?;
     let none = Policy::none(Default::default());
     let settings = config.settings();

@@ -6,6 +6,8 @@ use deepaug_child_model::{DeviceError, TrainError};
 use deepaug_controller::SearchError;
 use deepaug_dataset::DataError;
 
+use crate::remedy::Remedy;
+
 /// A configuration that cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{}{}{why}", file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default(),
@@ -17,11 +19,14 @@ pub struct ConfigError {
     pub line: Option<usize>,
     /// What is wrong, and what to do.
     pub why: String,
+    /// What else to do.
+    pub remedy: Option<Remedy>,
 }
 
 impl ConfigError {
-    pub(crate) fn new(why: impl Into<String>) -> Self {
-        Self { file: None, line: None, why: why.into() }
+    /// An error of no file.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self { file: None, line: None, why: why.into(), remedy: None }
     }
 }
 
@@ -107,8 +112,10 @@ pub enum Error {
     Study {
         /// The study's folder or a file in it.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// What is wrong with it.
         why: String,
+        /// What to do, where the text does not say so.
+        remedy: Option<Remedy>,
     },
     /// A file or folder cannot be read or written.
     #[error("{}: {source}", path.display())]
@@ -119,13 +126,13 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The user stopped the search; what had finished is kept.
-    #[error("stopped; everything finished is kept. Go on with: deepaug optimize --resume \"{}\"", path.display())]
+    #[error("stopped; everything finished is kept")]
     Interrupted {
         /// The study's folder.
         path: PathBuf,
     },
     /// The user stopped a comparison; what had finished is kept.
-    #[error("stopped; everything finished is kept in {}. The same command goes on", path.display())]
+    #[error("stopped; everything finished is kept in {}", path.display())]
     Paused {
         /// The comparison's journal.
         path: PathBuf,
@@ -155,6 +162,29 @@ impl Error {
         }
     }
 
+    /// What to do about it, where its text does not say so.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Config(error) => error.remedy.clone(),
+            Self::Device(DeviceError::NoGpu { .. }) => Some(Remedy::AnotherDevice),
+            Self::Device(DeviceError::Wrong { .. }) => Some(Remedy::UpdateDriver),
+            Self::Device(DeviceError::NotBuilt) => Some(Remedy::BuildForGpu),
+            Self::Child(TrainError::Device { .. }) => Some(Remedy::ResumeOnDevice),
+            Self::Study { remedy, .. } => remedy.clone(),
+            Self::Interrupted { path } => Some(Remedy::Resume { study: path.clone() }),
+            Self::Paused { .. } => Some(Remedy::Again),
+            _ => None,
+        }
+    }
+
+    /// What is wrong, and what to do.
+    pub fn in_full(&self) -> String {
+        match self.remedy() {
+            Some(remedy) => format!("{self}. {remedy}"),
+            None => self.to_string(),
+        }
+    }
+
     /// The file or folder the error is about, where there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
@@ -173,7 +203,15 @@ impl Error {
     }
 
     pub(crate) fn study(path: &Path, why: impl Into<String>) -> Self {
-        Self::Study { path: path.into(), why: why.into() }
+        Self::Study { path: path.into(), why: why.into(), remedy: None }
+    }
+
+    /// The same with what to do.
+    pub(crate) fn with(self, remedy: Remedy) -> Self {
+        match self {
+            Self::Study { path, why, .. } => Self::Study { path, why, remedy: Some(remedy) },
+            other => other,
+        }
     }
 }
 

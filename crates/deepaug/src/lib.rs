@@ -37,6 +37,7 @@ mod layout;
 mod policies;
 pub mod prelude;
 mod read;
+mod remedy;
 pub mod reward;
 mod rng;
 pub mod statistics;
@@ -49,7 +50,7 @@ pub use config::auto::Auto;
 pub use config::colour::Colour;
 pub use config::{
     AugmentMode, Child, Config, EarlyStopping, EpochSize, Holdout, OverfitMeasure, Portion, RewardKind, SearchSpace,
-    Sizes,
+    Sizes, ValidConfig,
 };
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{
@@ -73,6 +74,7 @@ pub use policies::read::{Policies, select_ops};
 pub use policies::space::PolicySpace;
 pub use read::inspect::{self, Inspection};
 pub use read::report::write_report;
+pub use remedy::Remedy;
 pub use study::ask_tell::{AskTell, Asked, Observation, Rebuilt, rebuild};
 pub use study::builder::StudyBuilder;
 pub use study::candidate::{Candidate, Gain};

@@ -21,7 +21,7 @@ use std::cell::Cell;
 /// The instruction sets with a version of their own. NEON is part of every 64-bit Arm, so that there the portable one
 /// is it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum InstructionSet {
     /// What the compiler assumes of every machine: SSE2, NEON.
     Portable,
     /// AVX2.
@@ -32,17 +32,17 @@ pub enum Level {
     Avx512Vbmi,
 }
 
-impl Level {
+impl InstructionSet {
     /// All of them, the least first.
-    pub const ALL: [Level; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vbmi];
+    pub const ALL: [InstructionSet; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vbmi];
 }
 
 thread_local! {
-    static LEVEL: Cell<Option<Level>> = const { Cell::new(None) };
+    static LEVEL: Cell<Option<InstructionSet>> = const { Cell::new(None) };
 }
 
 /// The best this machine has.
-pub fn level() -> Level {
+pub fn instruction_set() -> InstructionSet {
     LEVEL.get().unwrap_or_else(|| {
         let best = detect();
         LEVEL.set(Some(best));
@@ -51,28 +51,28 @@ pub fn level() -> Level {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn detect() -> Level {
+fn detect() -> InstructionSet {
     let wide = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq");
     match (wide, is_x86_feature_detected!("avx2")) {
-        (true, _) if is_x86_feature_detected!("avx512vbmi") => Level::Avx512Vbmi,
-        (true, _) => Level::Avx512,
-        (_, true) => Level::Avx2,
-        _ => Level::Portable,
+        (true, _) if is_x86_feature_detected!("avx512vbmi") => InstructionSet::Avx512Vbmi,
+        (true, _) => InstructionSet::Avx512,
+        (_, true) => InstructionSet::Avx2,
+        _ => InstructionSet::Portable,
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn detect() -> Level {
-    Level::Portable
+fn detect() -> InstructionSet {
+    InstructionSet::Portable
 }
 
 /// Runs `work` at every level this machine has, on this thread: for tests that all versions of a kernel agree.
-pub fn at_every_level(mut work: impl FnMut(Level)) {
+pub fn with_every_instruction_set(mut work: impl FnMut(InstructionSet)) {
     let best = detect();
-    for level in Level::ALL.into_iter().filter(|level| *level <= best) {
+    for level in InstructionSet::ALL.into_iter().filter(|level| *level <= best) {
         LEVEL.set(Some(level));
         work(level);
     }
@@ -105,12 +105,12 @@ macro_rules! for_every_instruction_set {
                 fn avx2($($argument: $kind),*) {
                     body($($argument),*)
                 }
-                match $crate::level() {
+                match $crate::instruction_set() {
                     // SAFETY: the features were detected.
-                    $crate::Level::Avx512 | $crate::Level::Avx512Vbmi => return unsafe { avx512($($argument),*) },
+                    $crate::InstructionSet::Avx512 | $crate::InstructionSet::Avx512Vbmi => return unsafe { avx512($($argument),*) },
                     // SAFETY: the feature was detected.
-                    $crate::Level::Avx2 => return unsafe { avx2($($argument),*) },
-                    $crate::Level::Portable => {}
+                    $crate::InstructionSet::Avx2 => return unsafe { avx2($($argument),*) },
+                    $crate::InstructionSet::Portable => {}
                 }
             }
             body($($argument),*)

@@ -95,7 +95,7 @@ for_every_instruction_set! {
 
 fn interpolate(row: &mut [u8], source: &[u8], places: &[i32], weights: &[i32], channels: usize, stride: usize) {
     #[cfg(target_arch = "x86_64")]
-    if channels == 3 && deepaug_simd::level() >= deepaug_simd::Level::Avx2 {
+    if channels == 3 && deepaug_simd::instruction_set() >= deepaug_simd::InstructionSet::Avx2 {
         // SAFETY: the features of the level were detected.
         return unsafe { interpolate_rgb(row, source, places, weights, stride) };
     }

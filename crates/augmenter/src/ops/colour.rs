@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn gamma_1_changes_no_value_and_others_are_rounded_down() {
-        deepaug_simd::at_every_level(|_| {
+        deepaug_simd::with_every_instruction_set(|_| {
             assert!(gamma_table(1.0).into_iter().eq(0..=255));
             for (i, gamma) in [0.0, 0.05, 0.3, 0.7, 1.3, 2.0, 3.0, 90.0].into_iter().enumerate() {
                 for (v, found) in gamma_table(gamma).into_iter().enumerate() {
@@ -223,7 +223,7 @@ mod tests {
         for width in [1, 63, 64, 65, 130] {
             let values: Vec<u8> = (0..width * 3).map(|i| (i * 41) as u8).collect();
             for added in [&[37_i16][..], &[-300], &[5, -90, 400]] {
-                deepaug_simd::at_every_level(|_| {
+                deepaug_simd::with_every_instruction_set(|_| {
                     let mut found = values.clone();
                     add(&mut Image::new(&mut found, 1, width, 3), added);
                     for (i, (found, value)) in found.iter().zip(&values).enumerate() {

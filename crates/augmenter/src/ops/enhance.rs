@@ -164,7 +164,7 @@ mod tests {
     fn factor_1_changes_nothing_under_every_instruction_set() {
         let pixels: Vec<u8> = (0..9 * 70 * 3).map(|i| (i * 37 + i / 7) as u8).collect();
         let mut results = Vec::new();
-        deepaug_simd::at_every_level(|_| {
+        deepaug_simd::with_every_instruction_set(|_| {
             for enhance in [contrast, brightness, saturation, sharpness] {
                 let run = |factor: f64| {
                     let mut pixels = pixels.clone();

@@ -17,7 +17,7 @@ pub fn horizontal(image: &mut Image<'_>) {
 
 fn mirror(row: &mut [u8], from: &[u8], channels: usize) {
     #[cfg(target_arch = "x86_64")]
-    if channels == 3 && deepaug_simd::level() >= deepaug_simd::Level::Avx2 {
+    if channels == 3 && deepaug_simd::instruction_set() >= deepaug_simd::InstructionSet::Avx2 {
         // SAFETY: the features of the level were detected.
         return unsafe { mirror_rgb(row, from) };
     }
@@ -66,7 +66,7 @@ mod tests {
     fn pixels_change_sides_and_keep_their_channels() {
         for (width, channels) in [(1, 3), (4, 3), (5, 3), (6, 3), (17, 3), (32, 3), (9, 1), (7, 2)] {
             let pixels: Vec<u8> = (0..2 * width * channels).map(|i| (i * 7) as u8).collect();
-            deepaug_simd::at_every_level(|level| {
+            deepaug_simd::with_every_instruction_set(|level| {
                 let mut mirrored = pixels.clone();
                 horizontal(&mut Image::new(&mut mirrored, 2, width, channels));
                 for y in 0..2 {

@@ -113,7 +113,7 @@ mod tests {
     fn numbers_are_uniform_independent_and_the_same_for_every_instruction_set() {
         let make = || numbers(100_000, &mut Xoshiro256PlusPlus::seed_from_u64(5)).to_vec();
         let made = make();
-        deepaug_simd::at_every_level(|level| assert!(made == make(), "{level:?}"));
+        deepaug_simd::with_every_instruction_set(|level| assert!(made == make(), "{level:?}"));
         let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / made.len() as f64;
         let unit = |number: u32| f64::from(number) / 2.0_f64.powi(32) - 0.5;
         // Five standard errors: of a uniform number 0.289, of a product of two 1/12.

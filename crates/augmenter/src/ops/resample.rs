@@ -53,7 +53,7 @@ pub(super) fn enlarge_part(image: &mut Image<'_>, rows: Range<usize>, columns: R
 /// Enlarges a row; values in units of 1 / 2048.
 fn enlarge_across(wide: &mut [u32], line: &[u8], taps: &[[u32; 2]], channels: usize) {
     #[cfg(target_arch = "x86_64")]
-    if channels == 3 && deepaug_simd::level() >= deepaug_simd::Level::Avx2 {
+    if channels == 3 && deepaug_simd::instruction_set() >= deepaug_simd::InstructionSet::Avx2 {
         // SAFETY: the features of the level were detected.
         return unsafe { enlarge_across_rgb(wide, line, taps) };
     }

@@ -38,7 +38,7 @@ pub(crate) fn compose(image: &mut Image<'_>, ops: impl FnOnce(&mut Image<'_>)) {
 
 fn look_up(values: &mut [u8], table: &Table) {
     #[cfg(target_arch = "x86_64")]
-    if deepaug_simd::level() == deepaug_simd::Level::Avx512Vbmi {
+    if deepaug_simd::instruction_set() == deepaug_simd::InstructionSet::Avx512Vbmi {
         // SAFETY: the features of the level were detected.
         return unsafe { permute::one(values, table) };
     }
@@ -47,7 +47,7 @@ fn look_up(values: &mut [u8], table: &Table) {
 
 fn look_up_rgb(values: &mut [u8], tables: [&Table; 3]) {
     #[cfg(target_arch = "x86_64")]
-    if deepaug_simd::level() == deepaug_simd::Level::Avx512Vbmi {
+    if deepaug_simd::instruction_set() == deepaug_simd::InstructionSet::Avx512Vbmi {
         // SAFETY: the features of the level were detected.
         return unsafe { permute::rgb(values, tables) };
     }
@@ -145,7 +145,7 @@ mod tests {
         let tables: [Table; 3] = [7, 31, 101].map(|k| std::array::from_fn(|v| (v * k + k) as u8));
         for pixels in [1, 20, 64, 65, 200] {
             let values: Vec<u8> = (0..pixels * 3).map(|i| (i * 89) as u8).collect();
-            deepaug_simd::at_every_level(|level| {
+            deepaug_simd::with_every_instruction_set(|level| {
                 for tables in [&tables[..1], &tables[..]] {
                     let mut found = values.clone();
                     apply(&mut Image::new(&mut found, 1, pixels, 3), tables);

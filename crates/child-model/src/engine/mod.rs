@@ -87,7 +87,7 @@ pub(crate) trait Engine: Clone + 'static {
     /// The rows of all children, ready to be drawn from.
     type Data<'a>: 'a;
     /// An epoch's choices on the device.
-    type Plan;
+    type Draws;
 
     fn upload(&self, values: Vec<f32>) -> Self::Array;
     /// Waits for the device.
@@ -97,9 +97,9 @@ pub(crate) trait Engine: Clone + 'static {
     fn pixels<'a>(&self, images: CowArray<'a, u8, Ix4>) -> Self::Pixels<'a>;
     /// Joins what each child draws from; or, given one of them, all children. Nothing goes to the device again.
     fn data<'a>(&self, rows: Vec<Rows<'a, Self>>) -> Self::Data<'a>;
-    fn plan(&self, data: &Self::Data<'_>, choices: Choices, batch: Batch) -> Self::Plan;
+    fn draws(&self, data: &Self::Data<'_>, choices: Choices, batch: Batch) -> Self::Draws;
     /// Images as their [`Input`] says and targets `[K, B, classes]` of a step.
-    fn batch(&self, data: &Self::Data<'_>, plan: &Self::Plan, step: usize, batch: Batch) -> [Self::Array; 2];
+    fn batch(&self, data: &Self::Data<'_>, draws: &Self::Draws, step: usize, batch: Batch) -> [Self::Array; 2];
 
     fn conv(
         &self,
@@ -192,7 +192,7 @@ pub(crate) trait Engine: Clone + 'static {
 
     /// Drops values and scales the rest up, by a mask that is a function of the key of the step, layer and child alone:
     /// the backward pass is the same call on the gradient.
-    fn dropout(&self, x: Self::Array, rate: f32, plan: &Self::Plan, key: DropoutKey, batch: Batch) -> Self::Array;
+    fn dropout(&self, x: Self::Array, rate: f32, draws: &Self::Draws, key: DropoutKey, batch: Batch) -> Self::Array;
     fn add(&self, a: Self::Array, b: &Self::Array) -> Self::Array;
     /// Puts channels one after another.
     fn concat(&self, parts: &[Self::Array], pixels: usize, channels: &[usize], batch: Batch) -> Self::Array;

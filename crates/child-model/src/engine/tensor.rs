@@ -71,7 +71,7 @@ struct Drawn {
 }
 
 /// An epoch's choices.
-pub(crate) struct Plan {
+pub(crate) struct Draws {
     rows: Drawn,
     /// Rows to mix with, and the share of the first.
     partners: Option<(Drawn, Tensor<3>)>,
@@ -249,7 +249,7 @@ impl Engine for Tensors {
     type Array = Array;
     type Pixels<'a> = Rc<Packed>;
     type Data<'a> = Data;
-    type Plan = Plan;
+    type Draws = Draws;
 
     fn upload(&self, values: Vec<f32>) -> Array {
         let length = values.len().max(1);
@@ -310,7 +310,7 @@ impl Engine for Tensors {
         }
     }
 
-    fn plan(&self, data: &Data, choices: Choices, Batch { children, images }: Batch) -> Plan {
+    fn draws(&self, data: &Data, choices: Choices, Batch { children, images }: Batch) -> Draws {
         let steps = choices.rows.len() / (children * images);
         let shape = [steps, children, images];
         let drawn = |rows: Vec<u32>| {
@@ -329,10 +329,10 @@ impl Engine for Tensors {
             let count = keys.len();
             self.ints(keys, [count])
         });
-        Plan { rows: drawn(choices.rows), partners, dropout }
+        Draws { rows: drawn(choices.rows), partners, dropout }
     }
 
-    fn batch(&self, data: &Data, plan: &Plan, step: usize, batch: Batch) -> [Array; 2] {
+    fn batch(&self, data: &Data, draws: &Draws, step: usize, batch: Batch) -> [Array; 2] {
         let Batch { children, images } = batch;
         let [height, width, channels] = data.shape;
         let values = height * width * channels;
@@ -349,8 +349,8 @@ impl Engine for Tensors {
             let pixels = pixels.narrow(2, 0, values).float() * factor.clone() + summand.clone();
             (pixels, data.targets.clone().select(0, targets))
         };
-        let (mut x, mut targets) = pick(&plan.rows);
-        if let Some((partners, shares)) = &plan.partners {
+        let (mut x, mut targets) = pick(&draws.rows);
+        if let Some((partners, shares)) = &draws.partners {
             let (other_x, other_targets) = pick(partners);
             let share = shares.clone().slice(of_step.clone()).reshape([children, images, 1]);
             x = x * share.clone() + other_x * (share.clone() * -1.0 + 1.0);
@@ -562,11 +562,11 @@ impl Engine for Tensors {
         dy.reshape([batch.children, batch.images, 1, pixels, channels])
     }
 
-    fn dropout(&self, x: Array, rate: f32, plan: &Plan, key: DropoutKey, batch: Batch) -> Array {
+    fn dropout(&self, x: Array, rate: f32, draws: &Draws, key: DropoutKey, batch: Batch) -> Array {
         let shape = x.dims();
         let length = shape.iter().product::<usize>() / batch.children;
         let first = key.first(batch.children);
-        let keys = plan.dropout.as_ref().expect("a net with dropout layers has keys for them");
+        let keys = draws.dropout.as_ref().expect("a net with dropout layers has keys for them");
         let keys = keys.clone().narrow(0, first, batch.children).reshape([batch.children, 1]);
         let places = Tensor::<1, Int>::arange(0..length as i64, (&self.device, DType::I32)).reshape([1, length]);
         let hashed = lowbias32(

@@ -4,7 +4,7 @@ use super::cpu::Cpu;
 use super::{Batch, Choices, DropoutKey, Engine, NormShape, hash};
 use crate::geometry::{Activation, Conv, Padding, Window};
 use crate::optimiser::{Update, UpdateRule};
-use deepaug_simd::at_every_level;
+use deepaug_simd::with_every_instruction_set;
 
 const BATCH: Batch = Batch { children: 2, images: 3 };
 
@@ -152,7 +152,7 @@ impl ConvCase {
 
 #[test]
 fn convolutions_agree_with_plain_loops_under_every_instruction_set() {
-    at_every_level(|_| {
+    with_every_instruction_set(|_| {
         for case in ConvCase::all() {
             let found = case.run(&Cpu);
             let expected = case.plain(&found[0]);
@@ -166,7 +166,7 @@ fn convolutions_agree_with_plain_loops_under_every_instruction_set() {
 
 #[test]
 fn depthwise_convolutions_agree_with_plain_loops() {
-    at_every_level(|_| {
+    with_every_instruction_set(|_| {
         for window in windows() {
             for channels in [1, 5, 32] {
                 let count = BATCH.children * BATCH.images;
@@ -375,9 +375,9 @@ mod against_burn {
         let x = numbers(BATCH.children * BATCH.images * 4 * 5, 1);
         agree!("dropout, sums and cuts", 1e-6, |engine| {
             let data = any_data(engine);
-            let plan = engine.plan(&data, Choices { rows: vec![0; 12], ..choices() }, BATCH);
+            let draws = engine.draws(&data, Choices { rows: vec![0; 12], ..choices() }, BATCH);
             let uploaded = engine.upload(x.clone());
-            let dropped = engine.dropout(uploaded.clone(), 0.4, &plan, key, BATCH);
+            let dropped = engine.dropout(uploaded.clone(), 0.4, &draws, key, BATCH);
             let whole = engine.global_average_backward(engine.global_average(&uploaded, 4, 5, BATCH), 4, 5, BATCH);
             let parts = engine.split(&whole, 4, &[2, 3], BATCH);
             let joined = engine.concat(&parts, 4, &[2, 3], BATCH);
@@ -430,9 +430,9 @@ mod against_burn {
                 if !mixed {
                     choices.partners.clear();
                 }
-                let plan = engine.plan(&data, choices, BATCH);
-                let [x0, t0] = engine.batch(&data, &plan, 0, BATCH);
-                let [x1, t1] = engine.batch(&data, &plan, 1, BATCH);
+                let draws = engine.draws(&data, choices, BATCH);
+                let [x0, t0] = engine.batch(&data, &draws, 0, BATCH);
+                let [x1, t1] = engine.batch(&data, &draws, 1, BATCH);
                 read(engine, [x0, t0, x1, t1])
             });
         }

@@ -9,6 +9,6 @@ mod tests;
 mod weights;
 
 pub use layers::{KernelSize, Layer};
-pub(crate) use pass::{Network, ParameterState, Training};
+pub(crate) use pass::{Network, ParameterState, TrainingStep};
 pub(crate) use plan::Plan;
 pub(crate) use weights::{File, Tensor, Weights, made_for, save};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::plan::{Norm, Plan, Step};
+use super::plan::{LayerStep, Norm, Plan};
 use crate::engine::{Batch, DropoutKey, Engine, NormShape};
 use crate::optimiser::{Optimiser, Update};
 
@@ -26,8 +26,8 @@ pub(crate) struct ParameterState {
 }
 
 /// A step of training: where its random choices are.
-pub(crate) struct Training<'p, E: Engine> {
-    pub(crate) plan: &'p E::Plan,
+pub(crate) struct TrainingStep<'p, E: Engine> {
+    pub(crate) draws: &'p E::Draws,
     pub(crate) step: usize,
     /// Whether dropout layers drop.
     pub(crate) dropout: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Training<'p, E: Engine> {
 struct Pass<'p, E: Engine> {
     batch: Batch,
     /// Absent when evaluating.
-    training: Option<&'p Training<'p, E>>,
+    training: Option<&'p TrainingStep<'p, E>>,
 }
 
 impl<E: Engine> Clone for Pass<'_, E> {
@@ -117,7 +117,7 @@ impl<E: Engine> Network<E> {
         &mut self,
         x: E::Array,
         images: usize,
-        training: &Training<'_, E>,
+        training: &TrainingStep<'_, E>,
         tape: &mut Vec<E::Array>,
     ) -> E::Array {
         let batch = Batch { children: self.children, images };
@@ -132,7 +132,7 @@ impl<E: Engine> Network<E> {
         dy: E::Array,
         images: usize,
         wants_x: bool,
-        training: &Training<'_, E>,
+        training: &TrainingStep<'_, E>,
         tape: &mut Vec<E::Array>,
     ) -> Vec<Option<E::Array>> {
         let batch = Batch { children: self.children, images };
@@ -159,14 +159,20 @@ impl<E: Engine> Network<E> {
         self.parameters[number].as_ref().expect("no pass is under way while parameters are updated")
     }
 
-    fn forward(&mut self, steps: &[Step], mut x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
+    fn forward(
+        &mut self,
+        steps: &[LayerStep],
+        mut x: E::Array,
+        pass: Pass<'_, E>,
+        tape: &mut Vec<E::Array>,
+    ) -> E::Array {
         for step in steps {
             x = self.step(step, x, pass, tape);
         }
         x
     }
 
-    fn step(&mut self, step: &Step, x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
+    fn step(&mut self, step: &LayerStep, x: E::Array, pass: Pass<'_, E>, tape: &mut Vec<E::Array>) -> E::Array {
         let (engine, batch) = (self.engine.clone(), pass.batch);
         // An evaluation keeps nothing.
         let mut keep = |array: &E::Array| {
@@ -175,19 +181,19 @@ impl<E: Engine> Network<E> {
             }
         };
         match step {
-            Step::Conv { conv, weights, bias, activation } => {
+            LayerStep::Conv { conv, weights, bias, activation } => {
                 let bias = bias.map(|bias| self.parameter(bias));
                 let y = engine.conv(&x, self.parameter(*weights), bias, conv, *activation, batch);
                 keep(&x);
                 keep(&y);
                 y
             }
-            Step::Depthwise { window, channels, weights } => {
+            LayerStep::Depthwise { window, channels, weights } => {
                 let y = engine.depthwise(&x, self.parameter(*weights), window, *channels, batch);
                 keep(&x);
                 y
             }
-            Step::BatchNorm { norm, activation } => {
+            LayerStep::BatchNorm { norm, activation } => {
                 let shape = norm_shape(norm);
                 let gamma = norm.gamma.map(|gamma| self.parameter(gamma).clone());
                 let beta = self.parameter(norm.beta).clone();
@@ -205,21 +211,21 @@ impl<E: Engine> Network<E> {
                 [&x, mean, variance, &y].into_iter().for_each(keep);
                 y
             }
-            Step::MaxPool { window, channels } => {
+            LayerStep::MaxPool { window, channels } => {
                 let y = engine.max_pool(&x, window, *channels, batch);
                 keep(&x);
                 keep(&y);
                 y
             }
-            Step::AveragePool { window, channels } => engine.average_pool(&x, window, *channels, batch),
-            Step::GlobalAverage { pixels, channels } => engine.global_average(&x, *pixels, *channels, batch),
-            Step::Dropout { rate, layer } => self.dropout(x, *rate, *layer, pass),
-            Step::Residual { main, shortcut } => {
+            LayerStep::AveragePool { window, channels } => engine.average_pool(&x, window, *channels, batch),
+            LayerStep::GlobalAverage { pixels, channels } => engine.global_average(&x, *pixels, *channels, batch),
+            LayerStep::Dropout { rate, layer } => self.dropout(x, *rate, *layer, pass),
+            LayerStep::Residual { main, shortcut } => {
                 let other = self.forward(shortcut, x.clone(), pass, tape);
                 let y = self.forward(main, x, pass, tape);
                 engine.add(y, &other)
             }
-            Step::Branches { branches, pixels, channels } => {
+            LayerStep::Branches { branches, pixels, channels } => {
                 let parts: Vec<_> = branches.iter().map(|branch| self.forward(branch, x.clone(), pass, tape)).collect();
                 engine.concat(&parts, *pixels, channels, batch)
             }
@@ -230,7 +236,7 @@ impl<E: Engine> Network<E> {
         match pass.training {
             Some(training) if training.dropout => {
                 let key = DropoutKey { step: training.step, layer, layers: self.plan.dropouts };
-                self.engine.dropout(x, rate, training.plan, key, pass.batch)
+                self.engine.dropout(x, rate, training.draws, key, pass.batch)
             }
             _ => x,
         }
@@ -239,7 +245,7 @@ impl<E: Engine> Network<E> {
     /// The gradient by what went in; absent when it was not asked for and the first step does not give it for nothing.
     fn backward(
         &self,
-        steps: &[Step],
+        steps: &[LayerStep],
         mut dy: E::Array,
         wants_x: bool,
         pass: Pass<'_, E>,
@@ -254,7 +260,7 @@ impl<E: Engine> Network<E> {
 
     fn step_back(
         &self,
-        step: &Step,
+        step: &LayerStep,
         dy: E::Array,
         wants_x: bool,
         pass: Pass<'_, E>,
@@ -264,7 +270,7 @@ impl<E: Engine> Network<E> {
         let (engine, batch) = (&self.engine, pass.batch);
         let mut kept = || tape.pop().expect("each step takes as much off the tape as it put there");
         match step {
-            Step::Conv { conv, weights, bias, activation } => {
+            LayerStep::Conv { conv, weights, bias, activation } => {
                 let (y, x) = (kept(), kept());
                 let w = self.parameter(*weights);
                 let found = engine.conv_backward(&x, w, &y, dy, conv, *activation, wants_x, batch);
@@ -274,14 +280,14 @@ impl<E: Engine> Network<E> {
                 }
                 found.x
             }
-            Step::Depthwise { window, channels, weights } => {
+            LayerStep::Depthwise { window, channels, weights } => {
                 let x = kept();
                 let w = self.parameter(*weights);
                 let found = engine.depthwise_backward(&x, w, dy, window, *channels, wants_x, batch);
                 gradients[*weights] = Some(found.weights);
                 found.x
             }
-            Step::BatchNorm { norm, activation } => {
+            LayerStep::BatchNorm { norm, activation } => {
                 let (y, variance, mean, x) = (kept(), kept(), kept(), kept());
                 let gamma = norm.gamma.map(|gamma| self.parameter(gamma));
                 let moments = [&mean, &variance];
@@ -293,23 +299,23 @@ impl<E: Engine> Network<E> {
                 gradients[norm.beta] = Some(found.beta);
                 Some(found.x)
             }
-            Step::MaxPool { window, channels } => {
+            LayerStep::MaxPool { window, channels } => {
                 let (y, x) = (kept(), kept());
                 wants_x.then(|| engine.max_pool_backward(&x, &y, dy, window, *channels, batch))
             }
-            Step::AveragePool { window, channels } => {
+            LayerStep::AveragePool { window, channels } => {
                 wants_x.then(|| engine.average_pool_backward(dy, window, *channels, batch))
             }
-            Step::GlobalAverage { pixels, channels } => {
+            LayerStep::GlobalAverage { pixels, channels } => {
                 wants_x.then(|| engine.global_average_backward(dy, *pixels, *channels, batch))
             }
-            Step::Dropout { rate, layer } => Some(self.dropout(dy, *rate, *layer, pass)),
-            Step::Residual { main, shortcut } => {
+            LayerStep::Dropout { rate, layer } => Some(self.dropout(dy, *rate, *layer, pass)),
+            LayerStep::Residual { main, shortcut } => {
                 let by_main = self.backward(main, dy.clone(), wants_x, pass, tape, gradients);
                 let by_shortcut = self.backward(shortcut, dy, wants_x, pass, tape, gradients);
                 Some(engine.add(by_main?, &by_shortcut?))
             }
-            Step::Branches { branches, pixels, channels } => {
+            LayerStep::Branches { branches, pixels, channels } => {
                 let parts = engine.split(&dy, *pixels, channels, batch);
                 let mut sum = None;
                 for (branch, part) in branches.iter().zip(parts).rev() {

@@ -12,7 +12,7 @@ const MAX_VALUES: usize = 1 << 30;
 
 /// One step of a net. Numbers name parameters.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Step {
+pub(crate) enum LayerStep {
     Conv {
         conv: Conv,
         weights: usize,
@@ -46,11 +46,11 @@ pub(crate) enum Step {
         layer: usize,
     },
     Residual {
-        main: Vec<Step>,
-        shortcut: Vec<Step>,
+        main: Vec<LayerStep>,
+        shortcut: Vec<LayerStep>,
     },
     Branches {
-        branches: Vec<Vec<Step>>,
+        branches: Vec<Vec<LayerStep>>,
         pixels: usize,
         channels: Vec<usize>,
     },
@@ -115,7 +115,7 @@ impl Parameter {
 /// A net for images of one shape.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<LayerStep>,
     pub(crate) parameters: Vec<Parameter>,
     /// `[height, width, channels]` of an image.
     pub(crate) image: [usize; 3],
@@ -162,7 +162,7 @@ struct Planner {
 }
 
 impl Planner {
-    fn sequence(&mut self, layers: &[Layer], mut shape: [usize; 3]) -> Result<(Vec<Step>, [usize; 3]), String> {
+    fn sequence(&mut self, layers: &[Layer], mut shape: [usize; 3]) -> Result<(Vec<LayerStep>, [usize; 3]), String> {
         let mut steps = Vec::with_capacity(layers.len());
         for layer in layers {
             let (step, after) = self.layer(layer, shape)?;
@@ -178,7 +178,7 @@ impl Planner {
         self.parameters.len() - 1
     }
 
-    fn layer(&mut self, layer: &Layer, shape: [usize; 3]) -> Result<(Option<Step>, [usize; 3]), String> {
+    fn layer(&mut self, layer: &Layer, shape: [usize; 3]) -> Result<(Option<LayerStep>, [usize; 3]), String> {
         let [height, width, channels] = shape;
         self.layers += 1;
         let number = self.layers;
@@ -209,7 +209,7 @@ impl Planner {
                 let bias = bias.then(|| self.parameter("conv.bias", &[*filters], Start::Zeros, true));
                 let conv = Conv { window, input: channels, output: *filters };
                 let [rows, columns] = window.out;
-                let step = Step::Conv { conv, weights, bias, activation: *activation };
+                let step = LayerStep::Conv { conv, weights, bias, activation: *activation };
                 (step, [rows, columns, *filters], 1)
             }
             Layer::Depthwise { kernel, stride, padding } => {
@@ -218,7 +218,7 @@ impl Planner {
                 // As Keras counts: each channel is an input, and there is one output a channel.
                 let start = Start::Glorot { fan_in: window.taps() * channels, fan_out: window.taps() };
                 let weights = self.parameter("depthwise.weights", &[rows, columns, channels], start, true);
-                (Step::Depthwise { window, channels, weights }, [window.out[0], window.out[1], channels], 1)
+                (LayerStep::Depthwise { window, channels, weights }, [window.out[0], window.out[1], channels], 1)
             }
             Layer::BatchNorm { momentum, epsilon, scale, activation } => {
                 if !((0.0..1.0).contains(momentum) && *epsilon > 0.0 && epsilon.is_finite()) {
@@ -230,17 +230,19 @@ impl Planner {
                 let variance = self.parameter("batch-norm.variance", &[channels], Start::Ones, false);
                 let (momentum, epsilon) = (*momentum, *epsilon);
                 let norm = Norm { pixels: height * width, channels, gamma, beta, mean, variance, momentum, epsilon };
-                (Step::BatchNorm { norm, activation: *activation }, shape, 1)
+                (LayerStep::BatchNorm { norm, activation: *activation }, shape, 1)
             }
             Layer::MaxPool { size, stride } => {
                 let window = moved([*size; 2], *stride, Padding::Valid)?;
-                (Step::MaxPool { window, channels }, [window.out[0], window.out[1], channels], 1)
+                (LayerStep::MaxPool { window, channels }, [window.out[0], window.out[1], channels], 1)
             }
             Layer::AveragePool { size, stride, padding } => {
                 let window = moved([*size; 2], *stride, *padding)?;
-                (Step::AveragePool { window, channels }, [window.out[0], window.out[1], channels], 0)
+                (LayerStep::AveragePool { window, channels }, [window.out[0], window.out[1], channels], 0)
             }
-            Layer::GlobalAverage {} => (Step::GlobalAverage { pixels: height * width, channels }, [1, 1, channels], 0),
+            Layer::GlobalAverage {} => {
+                (LayerStep::GlobalAverage { pixels: height * width, channels }, [1, 1, channels], 0)
+            }
             Layer::Dropout { rate } => {
                 if !(0.0..1.0).contains(rate) {
                     return wrong(format!("rate must be at least 0 and below 1, not {rate}"));
@@ -249,7 +251,7 @@ impl Planner {
                     return Ok((None, shape));
                 }
                 self.dropouts += 1;
-                (Step::Dropout { rate: *rate, layer: self.dropouts - 1 }, shape, 1)
+                (LayerStep::Dropout { rate: *rate, layer: self.dropouts - 1 }, shape, 1)
             }
             Layer::Dense { units, activation } => {
                 if *units == 0 || *units > MAX_CHANNELS {
@@ -260,7 +262,7 @@ impl Planner {
                 let weights = self.parameter("dense.weights", &[input, *units], start, true);
                 let bias = Some(self.parameter("dense.bias", &[*units], Start::Zeros, true));
                 let conv = Conv { window: Window::point(), input, output: *units };
-                (Step::Conv { conv, weights, bias, activation: *activation }, [1, 1, *units], 1)
+                (LayerStep::Conv { conv, weights, bias, activation: *activation }, [1, 1, *units], 1)
             }
             Layer::Residual { layers, shortcut } => {
                 let (main, after) = self.sequence(layers, shape)?;
@@ -268,7 +270,7 @@ impl Planner {
                 if after != other {
                     return wrong(format!("its two ways end in {after:?} and {other:?}, which cannot be added"));
                 }
-                (Step::Residual { main, shortcut }, after, 1)
+                (LayerStep::Residual { main, shortcut }, after, 1)
             }
             Layer::Branches { branches } => {
                 let ways: Vec<_> = branches.iter().map(|way| self.sequence(way, shape)).collect::<Result<_, _>>()?;
@@ -284,7 +286,7 @@ impl Planner {
                 let channels: Vec<usize> = ways.iter().map(|(_, shape)| shape[2]).collect();
                 let total = channels.iter().sum();
                 let branches = ways.into_iter().map(|(steps, _)| steps).collect();
-                (Step::Branches { branches, pixels: rows * columns, channels }, [rows, columns, total], 1)
+                (LayerStep::Branches { branches, pixels: rows * columns, channels }, [rows, columns, total], 1)
             }
         };
         self.activations += kept * after.iter().product::<usize>();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Network, Plan, Training};
+use super::{Network, Plan, TrainingStep};
 use crate::Model;
 use crate::engine::cpu::Cpu;
 use crate::engine::{Batch, Choices, Engine, Rows, lowbias32};
@@ -100,8 +100,8 @@ fn check<E: Engine>(model: &Model, engine: &E, children: usize, [tolerance, slac
     let any = engine.pixels(ndarray::Array4::zeros((1, height, width, channels)).into());
     let rows = Rows { parts: vec![any], targets: engine.upload(vec![0.0; reference.classes]), input: Input::UNIT };
     let data = engine.data(vec![rows]);
-    let choices = engine.plan(&data, Choices { rows: vec![0; children * images], ..Choices::default() }, batch);
-    let training = Training { plan: &choices, step: 0, dropout: false };
+    let choices = engine.draws(&data, Choices { rows: vec![0; children * images], ..Choices::default() }, batch);
+    let training = TrainingStep { draws: &choices, step: 0, dropout: false };
     let mut tape = Vec::new();
     let logits = network.train(x(), images, &training, &mut tape);
     let loss = engine.cross_entropy(&logits, &targets, reference.classes, batch);

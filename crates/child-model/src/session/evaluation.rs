@@ -52,9 +52,9 @@ impl<'a, E: Engine> Evaluation<'a, E> {
             let first = (place / children * self.images) as u32;
             (first..first + self.images as u32).map(move |row| row.min(last))
         });
-        let order = engine.plan(&self.data, Choices { rows: rows.collect(), ..Choices::default() }, batch);
+        let draws = engine.draws(&self.data, Choices { rows: rows.collect(), ..Choices::default() }, batch);
         for step in 0..self.batches {
-            let [x, targets] = engine.batch(&self.data, &order, step, batch);
+            let [x, targets] = engine.batch(&self.data, &draws, step, batch);
             let logits = network.evaluate(x, self.images);
             each(engine.cross_entropy(&logits, &targets, self.classes, batch));
         }

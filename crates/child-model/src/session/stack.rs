@@ -222,12 +222,12 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         };
         let engine = &self.engine;
         let data = self.data.get_or_insert_with(|| engine.data(self.children.iter().map(rows).collect()));
-        let order = engine.plan(data, choices, batch);
+        let draws = engine.draws(data, choices, batch);
         let mut sums = engine.upload(vec![0.0; 2 * children]);
         let mut losses = Vec::new();
         for step in 0..steps {
-            let [x, targets] = engine.batch(data, &order, step, batch);
-            let training = network::Training { plan: &order, step, dropout: true };
+            let [x, targets] = engine.batch(data, &draws, step, batch);
+            let training = network::TrainingStep { draws: &draws, step, dropout: true };
             let logits = self.network.train(x, images, &training, &mut self.tape);
             let loss = engine.cross_entropy(&logits, &targets, self.plan.classes, batch);
             sums = engine.add(sums, &loss.sums);

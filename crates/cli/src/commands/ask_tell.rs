@@ -6,6 +6,7 @@ use std::time::Duration;
 use deepaug::{AskTell, Config, ConfigError, Error, Observation, ReportedOutcome, Tell};
 use serde_json::json;
 
+use super::in_words;
 use crate::{args, output};
 
 pub(crate) fn init(args: &args::Init) -> Result<(), Error> {
@@ -54,7 +55,7 @@ pub(crate) fn tell(args: &args::Tell) -> Result<(), Error> {
     }
     // The others are kept; the first is the command's own error.
     for error in refused.iter().skip(1) {
-        output::note(format_args!("error: {error}"));
+        output::note(format_args!("error: {}", in_words(error)));
     }
     refused.into_iter().next().map_or(Ok(()), Err)
 }
@@ -68,8 +69,9 @@ fn read(path: &Path) -> Result<Vec<Observation>, Error> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let tell = |(number, line): (usize, &str)| {
         let tell: Result<Tell, _> = serde_json::from_str(line).map_err(|error| error.to_string());
-        tell.and_then(Tell::observation)
-            .map_err(|why| Error::Config(ConfigError { file: Some(name.into()), line: Some(number + 1), why }))
+        tell.and_then(Tell::observation).map_err(|why| {
+            Error::Config(ConfigError { file: Some(name.into()), line: Some(number + 1), ..ConfigError::new(why) })
+        })
     };
     lines.map(tell).collect()
 }

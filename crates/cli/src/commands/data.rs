@@ -19,7 +19,7 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
         config.data = data.to_string_lossy().into_owned();
     }
     ask(&mut config, &args.reading);
-    config.validate()?;
+    let config = config.check()?;
     let bar = bar(args.json);
     let report = DataReport::new(&config, &|done, all| show(&bar, done, all));
     bar.finish_and_clear();
@@ -58,9 +58,9 @@ pub(crate) fn ask(config: &mut Config, typed: &args::Reading) {
 
 /// Reads the images of a search, with a bar while it takes, and warns of what may spoil it.
 pub(crate) fn read(config: &Config, json: bool) -> Result<Dataset, Error> {
-    config.validate()?;
+    let config = config.clone().check()?;
     let bar = bar(json);
-    let dataset = read_data(config, &|done, all| show(&bar, done, all));
+    let dataset = read_data(&config, &|done, all| show(&bar, done, all));
     bar.finish_and_clear();
     let dataset = dataset?;
     if !json {

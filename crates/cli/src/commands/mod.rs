@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use deepaug::{Cancel, ExitCode as codes};
+use deepaug::{Cancel, Error, ExitCode as codes, Remedy};
 
 use crate::args::{Args, Command};
 use crate::output;
@@ -72,7 +72,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let path = error.path().map(|path| path.display().to_string());
-            output::error(error.code(), &error.to_string(), path, json);
+            output::error(error.code(), &in_words(&error), path, json);
             ExitCode::from(error.code())
         }
         Err(_) => {
@@ -81,6 +81,37 @@ pub(crate) fn run(args: Args) -> ExitCode {
             ExitCode::from(DEFECT)
         }
     }
+}
+
+/// An error, and what to do about it on the command line.
+fn in_words(error: &Error) -> String {
+    let remedy = match error.remedy() {
+        None => return error.to_string(),
+        Some(Remedy::AnotherDevice) => "Use --device cpu, or --device auto to take whatever there is".into(),
+        Some(Remedy::UpdateDriver) => "Update its driver, or use --device cpu".into(),
+        Some(Remedy::BuildForGpu) => "Build it with the feature \"gpu\", or use --device cpu".into(),
+        Some(Remedy::ResumeOnDevice) => {
+            "Resume the study when it works again, or on another device with --device".into()
+        }
+        Some(Remedy::Resume { study }) => format!("Go on with: deepaug optimize --resume \"{}\"", study.display()),
+        Some(Remedy::Again) => "The same command goes on".into(),
+        Some(Remedy::AnotherFolder) => {
+            "Choose another folder, or go on with a study that lies there by --resume".into()
+        }
+        Some(Remedy::FinishSearch { study }) => {
+            let study = study.display();
+            format!(
+                "Go on with: deepaug optimize --resume \"{study}\", or, if other programs judge its trials, deepaug notebook \
+                 \"{study}\""
+            )
+        }
+        Some(Remedy::NameNet) => "Name a net with --model".into(),
+        Some(Remedy::AnotherName) => "Give the same again, or another --name".into(),
+        Some(Remedy::AskAndTell) => "Go on with deepaug ask and deepaug tell".into(),
+        Some(Remedy::AskFirst) => "deepaug ask proposes trials".into(),
+        Some(other) => other.to_string(),
+    };
+    format!("{error}. {remedy}")
 }
 
 /// Asks work to stop on Ctrl-C, and ends the program when it is pressed again: what had finished is on disk.

@@ -10,7 +10,7 @@ pub(crate) fn run(args: &args::Preview) -> Result<(), Error> {
     let policies = args.policy.as_deref().map(|path| Policies::read(path, args.top)).transpose()?;
     let ops = select_ops(&args.ops)?;
     let study = policies.as_ref().and_then(|policies| policies.config.as_ref());
-    let dataset = preview_images(args.data.as_deref(), args.image_size, study)?;
+    let dataset = preview_images(args.data.as_deref(), args.image_size, study.map(|study| &**study))?;
     let (sheet, ranges, steps) = match &policies {
         Some(Policies { policies, .. }) => {
             let ranges = policies.first().map_or(RangeTable::Monotone, |policy| policy.ranges);

@@ -86,7 +86,7 @@ fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     if let Some(inner) = others.into_iter().chain(images.iter().take(1).cloned()).find(|path| path.is_dir()) {
         return Err(DataError::unusable(
             &inner,
-            "a folder inside a class folder; move its images up, or name the folder above with --data",
+            "a folder inside a class folder; move its images up, or name the folder above",
         ));
     }
     Ok(images)

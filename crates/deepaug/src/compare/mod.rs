@@ -22,7 +22,7 @@ use deepaug_child_model::History;
 use serde::{Deserialize, Serialize};
 
 pub use event::CompareEvent;
-pub use result::{ComparisonResult, Cost, RankCheck, RankedTrial, SchemeResult, Verdict, Versus};
+pub use result::{ComparisonResult, Cost, Finding, RankCheck, RankedTrial, SchemeResult, Versus};
 pub(crate) use result::{FORMAT, best_free};
 pub use scheme::Baseline;
 pub(crate) use scheme::{SEARCHED, Scheme};
@@ -32,7 +32,8 @@ use crate::error::{ConfigError, Error};
 use crate::files::write_json;
 use crate::layout;
 use crate::read::inspect::Inspection;
-use crate::study::journal::{Fingerprint, Journal, Line};
+use crate::remedy::Remedy;
+use crate::study::journal::{Fingerprint, Journal, JournalLine};
 use crate::study::lock::Holder;
 use crate::train::final_training::{FinalOptions, FinalTraining};
 
@@ -81,15 +82,15 @@ enum Entry {
     Failed { scheme: String, sample: usize, seed: u64, device: String, why: String },
 }
 
-impl Line for Entry {
+impl JournalLine for Entry {
     const SUBJECT: &'static str = "comparison";
-    const REMEDY: &'static str = "give the same again, or another --name";
+    const REMEDY: Remedy = Remedy::AnotherName;
     const LOCK: &'static str = layout::COMPARE_LOCK;
     const EVENTS: &'static [&'static str] = &["scheme", "trained", "failed"];
 }
 
 /// What came of a training: its history, or why it has none.
-type Outcome = Result<History, String>;
+type TrainingResult = Result<History, String>;
 
 /// A comparison in a study's folder: `compare-<name>.jsonl` is its journal, `compare-<name>.json` its result.
 #[derive(Debug)]
@@ -102,7 +103,7 @@ pub struct Comparison {
     trials: Vec<RankedTrial>,
     search: Inspection,
     journal: Journal<Entry>,
-    known: HashMap<(String, usize), Outcome>,
+    known: HashMap<(String, usize), TrainingResult>,
     cancel: Cancel,
 }
 

@@ -62,7 +62,7 @@ pub struct SchemeResult {
 /// What the seeds say of the searched policies beside a baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Finding {
     /// They are better.
     Better,
     /// They are worse.
@@ -84,7 +84,7 @@ pub struct Versus {
     /// The same p; in comparisons of format 1 that of Holm's correction, beside an interval without one.
     pub p_corrected: Option<f64>,
     /// What that says.
-    pub verdict: Verdict,
+    pub verdict: Finding,
     /// Seeds that would show the difference that was measured four times in five, if it is the true one; absent where
     /// these are enough, and where it would take more than 100,000.
     pub seeds_needed: Option<usize>,
@@ -263,10 +263,10 @@ fn versus(schemes: &[SchemeResult]) -> Vec<Versus> {
     let one = |(baseline, difference): (&str, Paired)| {
         let p_corrected = difference.p;
         let verdict = match p_corrected {
-            None => Verdict::Unknown,
-            Some(p) if p >= ALPHA => Verdict::NoDifference,
-            Some(_) if difference.mean > 0.0 => Verdict::Better,
-            Some(_) => Verdict::Worse,
+            None => Finding::Unknown,
+            Some(p) if p >= ALPHA => Finding::NoDifference,
+            Some(_) if difference.mean > 0.0 => Finding::Better,
+            Some(_) => Finding::Worse,
         };
         let needed = |deviation| pairs_needed(difference.mean, deviation, alpha).map(|n| n.max(difference.pairs + 1));
         Versus {
@@ -274,7 +274,7 @@ fn versus(schemes: &[SchemeResult]) -> Vec<Versus> {
             difference,
             p_corrected,
             verdict,
-            seeds_needed: difference.deviation.filter(|_| verdict == Verdict::NoDifference).and_then(needed),
+            seeds_needed: difference.deviation.filter(|_| verdict == Finding::NoDifference).and_then(needed),
             detectable: difference.deviation.map(|deviation| detectable(deviation, difference.pairs, alpha)),
         }
     };
@@ -291,19 +291,19 @@ impl fmt::Display for Versus {
             None => String::new(),
         };
         match self.verdict {
-            Verdict::Better => write!(f, "better than {baseline} by {points:.2} points{interval}"),
-            Verdict::Worse => write!(f, "worse than {baseline} by {:.2} points{interval}", -points),
-            Verdict::NoDifference => {
+            Finding::Better => write!(f, "better than {baseline} by {points:.2} points{interval}"),
+            Finding::Worse => write!(f, "worse than {baseline} by {:.2} points{interval}", -points),
+            Finding::NoDifference => {
                 write!(f, "no different from {baseline} as far as {pairs} seeds show: {points:+.2} points{interval}")?;
                 match self.seeds_needed {
                     Some(needed) => write!(f, ", and about {needed} seeds would be needed to show that much"),
                     None => write!(f, ", too little to be shown by any number of seeds"),
                 }
             }
-            Verdict::Unknown if pairs == 1 => {
+            Finding::Unknown if pairs == 1 => {
                 write!(f, "{points:+.2} points beside {baseline}, on one seed, which shows nothing")
             }
-            Verdict::Unknown => {
+            Finding::Unknown => {
                 write!(f, "{points:+.2} points beside {baseline} on each of {pairs} seeds, too few for an interval")
             }
         }
@@ -365,7 +365,7 @@ mod tests {
         let found = versus(&schemes);
         let verdicts: Vec<_> = found.iter().map(|versus| (versus.baseline.as_str(), versus.verdict)).collect();
         let expected =
-            [("none", Verdict::Better), ("trivialaugment", Verdict::NoDifference), ("random-policy", Verdict::Worse)];
+            [("none", Finding::Better), ("trivialaugment", Finding::NoDifference), ("random-policy", Finding::Worse)];
         assert_eq!(verdicts, expected);
         assert!(found[1].seeds_needed.unwrap() > 5 && found[0].seeds_needed.is_none());
         for versus in &found {
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn one_seed_shows_nothing() {
         let schemes = [scheme("none", &[0.7]), scheme(SEARCHED, &[0.9])];
-        assert_eq!(versus(&schemes)[0].verdict, Verdict::Unknown);
+        assert_eq!(versus(&schemes)[0].verdict, Finding::Unknown);
         assert!(sentence(&schemes, &versus(&schemes)).contains("which shows nothing"));
         assert!(sentence(&schemes[..1], &[]).contains("Nothing can be compared"));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{CompareEvent, Comparison, Entry, Outcome, Scheme};
+use super::{CompareEvent, Comparison, Entry, Scheme, TrainingResult};
 use crate::error::Error;
 use crate::execute::{JobId, Report, run_all};
 
@@ -62,7 +62,7 @@ pub(super) fn train(
     run_all(&mut executor, jobs, &|| cancel.is_cancelled(), &mut hear)
 }
 
-fn entry(scheme: String, sample: usize, seed: u64, device: String, outcome: &Outcome) -> Entry {
+fn entry(scheme: String, sample: usize, seed: u64, device: String, outcome: &TrainingResult) -> Entry {
     match outcome.clone() {
         Ok(history) => Entry::Trained { scheme, sample, seed, device, history },
         Err(why) => Entry::Failed { scheme, sample, seed, device, why },

@@ -11,7 +11,7 @@ use deepaug_controller::SpaceError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Config, SearchSpace};
+use crate::config::{Config, SearchSpace, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::policies::read::Policies;
 use crate::policies::space::PolicySpace;
@@ -194,8 +194,8 @@ fn together(mut policies: Vec<Policy>) -> Policy {
     Policy::new(ranges, 1.0, sub_policies)
 }
 
-fn random_policies(config: &Config, count: usize) -> Result<Vec<Policy>, SpaceError> {
-    let policy_space = PolicySpace::of(config);
+fn random_policies(config: &ValidConfig, count: usize) -> Result<Vec<Policy>, SpaceError> {
+    let policy_space = PolicySpace::new(config);
     let space = policy_space.space()?;
     let mut rng = ChaCha8Rng::seed_from_u64(derive(config.seed, Purpose::RandomPolicies, 0));
     Ok((0..count).map(|_| policy_space.decode(&space.sample(&mut rng))).collect())

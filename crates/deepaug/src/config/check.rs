@@ -1,5 +1,6 @@
 //! Whether the values of a configuration make sense, each and together.
 
+use std::ops::Deref;
 use std::path::Path;
 
 use deepaug_child_model::Model;
@@ -10,17 +11,53 @@ use crate::config::auto::Auto;
 use crate::error::ConfigError;
 use crate::layout;
 
+/// A configuration whose values make sense, each and together. [`Config::check`] makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidConfig(Config);
+
+impl ValidConfig {
+    /// The configuration, to be changed and checked again.
+    pub fn into_inner(self) -> Config {
+        self.0
+    }
+}
+
+impl Deref for ValidConfig {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.0
+    }
+}
+
 impl Config {
     /// Whether every value makes sense, of a configuration that was made or changed by a program.
     ///
     /// # Errors
     /// [`ConfigError`] names the key.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        self.check().map_err(|(key, why)| ConfigError::new(format!("{key}: {why}")))
+    ///
+    /// ```
+    /// use deepaug::{Config, PolicySpace};
+    ///
+    /// let config = Config { sub_policies: 2, ..Config::default() }.check()?;
+    /// let space = PolicySpace::new(&config);
+    /// let error = Config { sub_policies: 0, ..Config::default() }.check().unwrap_err();
+    /// assert_eq!(error.to_string(), "sub_policies: must be at least 1");
+    /// # Ok::<(), deepaug::Error>(())
+    /// ```
+    pub fn check(self) -> Result<ValidConfig, ConfigError> {
+        match self.fault() {
+            None => Ok(ValidConfig(self)),
+            Some((key, why)) => Err(ConfigError::new(format!("{key}: {why}"))),
+        }
     }
 
-    /// Whether every value makes sense; the key and the reason where one does not.
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+    /// The key and the reason of a value that makes no sense.
+    pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
+        self.check_values().err()
+    }
+
+    fn check_values(&self) -> Result<(), (&'static str, String)> {
         let ends_early = matches!(self.early_stopping, EarlyStopping::Median | EarlyStopping::Halving);
         if self.child_epochs == Auto::Auto && !self.child.command.is_empty() {
             return Err(("child_epochs", "must be a number with a program of your own".into()));

@@ -18,6 +18,7 @@ use deepaug_dataset::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::check::ValidConfig;
 pub use self::choices::{
     AugmentMode, EarlyStopping, EpochSize, Holdout, OverfitMeasure, Portion, RewardKind, SearchSpace, Sizes,
 };
@@ -237,9 +238,8 @@ impl Config {
     /// ```
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let wrong = |error: &toml::de::Error| ConfigError {
-            file: None,
             line: error.span().map(|span| line_of(text, span.start)),
-            why: in_words(error.message().trim()),
+            ..ConfigError::new(in_words(error.message().trim()))
         };
         let table: toml::Table = toml::from_str(text).map_err(|error| wrong(&error))?;
         let known = |key: &str| key == "child" || names().any(|name| name == key);
@@ -255,12 +255,12 @@ impl Config {
         if let Model::Layers(layers) = &mut config.model {
             layers.clone_from(&config.child.layers);
         }
-        config.check().map_err(|(key, why)| ConfigError {
-            file: None,
-            line: line_of_key(text, key),
-            why: format!("{key}: {why}"),
-        })?;
-        Ok(config)
+        match config.fault() {
+            None => Ok(config),
+            Some((key, why)) => {
+                Err(ConfigError { line: line_of_key(text, key), ..ConfigError::new(format!("{key}: {why}")) })
+            }
+        }
     }
 
     /// The optimiser: what is given, and for the rest what is usual for it or for the model.

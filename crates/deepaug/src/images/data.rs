@@ -8,6 +8,7 @@ use ndarray::Array3;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::config::ValidConfig;
 use crate::error::{ConfigError, Error};
 use crate::rng::{Purpose, derive};
 
@@ -21,13 +22,13 @@ const CLASSES: usize = 100;
 ///
 /// # Errors
 /// [`Error::Data`]; [`Error::Config`] where the images inside the program are to have another size.
-pub fn read_data(config: &Config, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Dataset, Error> {
+pub fn read_data(config: &ValidConfig, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Dataset, Error> {
     check_sample(config)?;
     Ok(Dataset::read_with(Path::new(&config.data), &config.read_options(), progress)?)
 }
 
 /// The same, without a word.
-pub(crate) fn read(config: &Config) -> Result<Dataset, Error> {
+pub(crate) fn read(config: &ValidConfig) -> Result<Dataset, Error> {
     read_data(config, &|_, _| ())
 }
 
@@ -72,7 +73,7 @@ impl DataReport {
     ///
     /// # Errors
     /// As [`read_data`], where nothing can be understood.
-    pub fn new(config: &Config, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(Self, Dataset), Error> {
+    pub fn new(config: &ValidConfig, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(Self, Dataset), Error> {
         check_sample(config)?;
         let asked = config.read_options();
         let image_size = if asked.image_size == ImageSize::Own { ImageSize::Auto } else { asked.image_size };

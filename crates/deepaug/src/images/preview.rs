@@ -151,5 +151,5 @@ pub fn preview_images(
         config = Config { data, image_size, ..Config::default() };
     }
     config.image_size = image_size.unwrap_or(config.image_size);
-    crate::images::data::read(&config)
+    crate::images::data::read(&config.check()?)
 }

@@ -6,9 +6,10 @@ use deepaug_augmenter::export::{Target, export};
 use deepaug_augmenter::{Application, Augmentation, Online, Op, Policy, Published, selection};
 use serde::Deserialize;
 
-use crate::config::{Config, SearchSpace};
+use crate::config::{SearchSpace, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::layout;
+use crate::remedy::Remedy;
 use crate::study::candidate::distinct;
 use crate::study::folder::read_ledger;
 use crate::study::result::SearchResult;
@@ -19,7 +20,7 @@ pub struct Policies {
     /// The policies, the best first.
     pub policies: Vec<Policy>,
     /// The configuration of the study that found them, if one did.
-    pub config: Option<Config>,
+    pub config: Option<ValidConfig>,
     /// How they are applied: as the search did, as the file says, or a published one in the place of each image.
     pub application: Application,
 }
@@ -67,12 +68,8 @@ impl Policies {
             return Err(Error::study(folder, "neither a policy nor the folder of a study"));
         }
         if !folder.join(layout::RESULT).exists() {
-            let study = folder.display();
-            let why = format!(
-                "the search has not finished, so it has no result; go on with: deepaug optimize --resume \"{study}\", or, if other \
-                 programs judge its trials, deepaug notebook \"{study}\""
-            );
-            return Err(Error::study(folder, why));
+            let why = "the search has not finished, so it has no result";
+            return Err(Error::study(folder, why).with(Remedy::FinishSearch { study: folder.into() }));
         }
         let (config, ledger) = read_ledger(folder)?;
         let found =
@@ -117,7 +114,7 @@ fn parse<'a, T: Deserialize<'a>>(path: &Path, text: &'a str) -> Result<T, Error>
 }
 
 fn wrong(path: &Path, line: Option<usize>, why: String) -> Error {
-    ConfigError { file: Some(PathBuf::from(path)), line, why }.into()
+    ConfigError { file: Some(PathBuf::from(path)), line, ..ConfigError::new(why) }.into()
 }
 
 /// The ops that names of ops, families or categories stand for, each once.

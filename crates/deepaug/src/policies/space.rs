@@ -4,8 +4,7 @@
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value};
 
-use crate::config::{Config, Portion, SearchSpace};
-use crate::error::ConfigError;
+use crate::config::{Portion, SearchSpace, ValidConfig};
 use crate::policies::schemes::{FreeScheme, Schemes};
 
 /// The least share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has measured, and
@@ -17,9 +16,10 @@ const MIN_PORTION: f64 = 0.1;
 /// ```
 /// use deepaug::{Config, PolicySpace};
 ///
-/// assert!(PolicySpace::new(&Config::default()).is_ok());
-/// let error = PolicySpace::new(&Config { ops: Vec::new(), ..Config::default() }).unwrap_err();
+/// let space = PolicySpace::new(&Config::default().check()?);
+/// let error = Config { ops: Vec::new(), ..Config::default() }.check().unwrap_err();
 /// assert_eq!(error.to_string(), "ops: must leave at least one op");
+/// # Ok::<(), deepaug::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct PolicySpace {
@@ -45,16 +45,7 @@ pub(crate) struct Proposal {
 
 impl PolicySpace {
     /// The space of a configuration.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the key of a configuration that makes no sense.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        config.validate()?;
-        Ok(Self::of(config))
-    }
-
-    /// The space of a configuration that has been checked.
-    pub(crate) fn of(config: &Config) -> Self {
+    pub fn new(config: &ValidConfig) -> Self {
         let schemes = (config.space == SearchSpace::Schemes).then(|| Schemes::new(&config.ops));
         let none = FreeScheme {
             name: "none".into(),
@@ -195,15 +186,14 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::config::Config;
 
-    fn configs() -> impl Strategy<Value = Config> {
+    fn configs() -> impl Strategy<Value = ValidConfig> {
         (1usize..4, 1usize..4, prop_oneof![Just(Portion::Searched), Just(Portion::Fixed(0.5))], any::<bool>()).prop_map(
-            |(sub_policies, ops_per_sub_policy, portion, old)| Config {
-                sub_policies,
-                ops_per_sub_policy,
-                portion,
-                ranges: if old { RangeTable::DeepAugment112 } else { RangeTable::Monotone },
-                ..Config::default()
+            |(sub_policies, ops_per_sub_policy, portion, old)| {
+                let ranges = if old { RangeTable::DeepAugment112 } else { RangeTable::Monotone };
+                let config = Config { sub_policies, ops_per_sub_policy, portion, ranges, ..Config::default() };
+                config.check().unwrap()
             },
         )
     }
@@ -211,7 +201,7 @@ mod tests {
     proptest! {
         #[test]
         fn points_become_policies_of_the_configured_shape(config in configs(), seed: u64) {
-            let policy_space = PolicySpace::of(&config);
+            let policy_space = PolicySpace::new(&config);
             let space = policy_space.space().unwrap();
             let point = space.sample(&mut ChaCha8Rng::seed_from_u64(seed));
             let policy = policy_space.decode(&point);

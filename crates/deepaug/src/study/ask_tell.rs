@@ -8,12 +8,13 @@ use std::time::Duration;
 use deepaug_augmenter::Policy;
 use serde::Serialize;
 
-use crate::config::Config;
 use crate::config::auto::Auto;
+use crate::config::{Config, ValidConfig};
 use crate::error::Error;
 use crate::files::write_whole;
 use crate::layout;
 use crate::policies::space::Proposal;
+use crate::remedy::Remedy;
 use crate::study::core::Core;
 use crate::study::folder::{claim, frozen, read_frozen, unmake};
 use crate::study::journal::{Entry, Fingerprint, Journal, ReportedOutcome, trial_of};
@@ -82,8 +83,7 @@ impl AskTell {
     /// [`Error`]; nothing is left behind.
     pub fn create(config: Config, folder: &Path) -> Result<Self, Error> {
         // Whoever asks decides how many trials are under way.
-        let config = Config { workers: Auto::Given(1), ..config };
-        config.validate()?;
+        let config = Config { workers: Auto::Given(1), ..config }.check()?;
         let folder = claim(folder)?;
         let found = || {
             let journal = Journal::create(
@@ -128,7 +128,7 @@ impl AskTell {
         Self::new(&config, folder.into(), journal, entries)
     }
 
-    fn new(config: &Config, folder: PathBuf, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
+    fn new(config: &ValidConfig, folder: PathBuf, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
         let mut core = Core::outside(config, &folder, journal, entries)?;
         while core.is_known(core.asked()) {
             core.ask()?;
@@ -148,7 +148,7 @@ impl AskTell {
         if asked.is_empty() && count > 0 {
             let pending = self.core.pending().count();
             let then = match pending {
-                0 => "deepaug report shows what was found".into(),
+                0 => "the search has ended".into(),
                 pending => format!("{pending} are still to be told"),
             };
             return Err(Error::study(&self.folder, format!("every policy of the space has been asked for; {then}")));
@@ -217,7 +217,8 @@ impl AskTell {
         let refuse = |why: String| Err(Error::study(&self.folder, why));
         let ledger = self.core.ledger();
         if ledger.proposal(trial).is_none() {
-            return refuse(format!("trial {trial} has not been asked for; deepaug ask proposes one"));
+            let why = format!("trial {trial} has not been asked for");
+            return Err(Error::study(&self.folder, why).with(Remedy::AskFirst));
         }
         if let TrainingOutcome::Reported { told: ReportedOutcome::Reward(reward), .. } = outcome
             && !reward.is_finite()
@@ -238,7 +239,7 @@ impl AskTell {
             Some(_) => refuse(format!("trial {trial} was told something else before; what is known stays")),
             None if ended(0).is_some_and(is_whole) => refuse(format!("trial {trial} is complete")),
             None if sample.is_none() && (0..samples).any(|other| ended(other).is_some()) => {
-                refuse(format!("trial {trial} was told by samples before; go on with --sample"))
+                refuse(format!("trial {trial} was told by samples before; go on by samples"))
             }
             None => Ok(true),
         }

@@ -7,7 +7,7 @@ use deepaug_child_model::ChildModel;
 use deepaug_controller::{SearchError, Searcher, Space};
 use deepaug_dataset::Dataset;
 
-use crate::config::Config;
+use crate::config::{Config, ValidConfig};
 use crate::error::Error;
 use crate::images::data::read;
 use crate::study::Study;
@@ -98,6 +98,7 @@ impl<'a> StudyBuilder<'a> {
     /// As [`Study::create`].
     pub fn create(self) -> Result<Study, Error> {
         let Self { config, dataset, child, methods, folder, wanted, .. } = self;
+        let config = config.check()?;
         with(&config, dataset, child, |dataset, child| {
             Study::create_from(config.clone(), dataset, child, &methods, folder.as_deref(), wanted)
         })
@@ -117,7 +118,7 @@ impl<'a> StudyBuilder<'a> {
 
 /// The images and the child, those of the configuration where there are no others.
 fn with<T>(
-    config: &Config,
+    config: &ValidConfig,
     dataset: Option<&Dataset>,
     child: Option<Arc<dyn ChildModel>>,
     then: impl FnOnce(&Dataset, Arc<dyn ChildModel>) -> Result<T, Error>,

@@ -14,7 +14,7 @@ use deepaug_augmenter::Policy;
 use deepaug_child_model::EpochRecord;
 use deepaug_controller::{Outcome, SearchError, Searcher};
 
-use crate::config::Config;
+use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::policies::space::{PolicySpace, Proposal};
 use crate::study::candidate::Candidate;
@@ -29,7 +29,7 @@ use crate::study::scheduler::{Decision, Finished, Scheduler, TrialProgress};
 /// A search without anybody who trains.
 pub(crate) struct Core {
     folder: PathBuf,
-    config: Config,
+    config: ValidConfig,
     policy_space: PolicySpace,
     scheduler: Option<Box<dyn Scheduler>>,
     searcher: Box<dyn Searcher>,
@@ -59,7 +59,7 @@ pub(crate) struct Settled {
 impl Core {
     /// A search whose journal holds these entries. Trials are asked for and told anew; those that are known come out as they were.
     pub(crate) fn new(
-        config: &Config,
+        config: &ValidConfig,
         methods: &Methods,
         folder: &Path,
         journal: Journal,
@@ -70,7 +70,7 @@ impl Core {
 
     /// The same for a study whose trials are judged elsewhere: whole, so that none is pruned.
     pub(crate) fn outside(
-        config: &Config,
+        config: &ValidConfig,
         folder: &Path,
         journal: Journal,
         entries: Vec<Entry>,
@@ -80,7 +80,7 @@ impl Core {
 
     /// The same with only some of what the journal holds, to record what others say of these trials. It cannot be asked.
     pub(crate) fn recording(
-        config: &Config,
+        config: &ValidConfig,
         folder: &Path,
         journal: Journal,
         entries: Vec<Entry>,
@@ -88,14 +88,14 @@ impl Core {
         Self::of_others(config, folder, Recorder::add_to(config, folder, journal, entries)?)
     }
 
-    fn of_others(config: &Config, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
+    fn of_others(config: &ValidConfig, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
         Ok(Self { scheduler: None, ..Self::of(config, &Methods::default(), folder, recorder)? })
     }
 
-    fn of(config: &Config, methods: &Methods, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
+    fn of(config: &ValidConfig, methods: &Methods, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
         Ok(Self {
             folder: folder.into(),
-            policy_space: PolicySpace::of(config),
+            policy_space: PolicySpace::new(config),
             scheduler: methods.scheduler(config),
             searcher: methods.searcher(config)?,
             recorder,
@@ -105,7 +105,7 @@ impl Core {
         })
     }
 
-    pub(crate) fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &ValidConfig {
         &self.config
     }
 

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use deepaug_child_model::DeviceChoice;
 
-use crate::config::Config;
+use crate::config::{Config, ValidConfig};
 use crate::error::Error;
 use crate::layout;
+use crate::remedy::Remedy;
 use crate::study::journal::Journal;
 use crate::study::ledger::Ledger;
 
@@ -28,35 +29,35 @@ pub(crate) fn frozen(config: &Config) -> String {
 }
 
 /// The configuration of a study on disk.
-pub(crate) fn read_frozen(folder: &Path) -> Result<Config, Error> {
+pub(crate) fn read_frozen(folder: &Path) -> Result<ValidConfig, Error> {
     let path = folder.join(layout::CONFIG);
     if !path.is_file() {
         return Err(Error::study(folder, format!("not a study: there is no {} in it", layout::CONFIG)));
     }
-    Ok(Config::read(&path)?)
+    Ok(Config::read(&path)?.check()?)
 }
 
 /// What a study knows by now, from its journal, for whoever only reads.
-pub(crate) fn read_ledger(folder: &Path) -> Result<(Config, Ledger), Error> {
+pub(crate) fn read_ledger(folder: &Path) -> Result<(ValidConfig, Ledger), Error> {
     let config = read_frozen(folder)?;
     let ledger = Ledger::new(&config, Journal::read(&folder.join(layout::JOURNAL))?);
     Ok((config, ledger))
 }
 
 /// The configuration of a study on disk, with changes.
-pub(crate) fn thaw(folder: &Path, changes: &Changes) -> Result<Config, Error> {
-    let mut config = read_frozen(folder)?;
+pub(crate) fn thaw(folder: &Path, changes: &Changes) -> Result<ValidConfig, Error> {
+    let mut config = read_frozen(folder)?.into_inner();
     if let Some(iters) = changes.iters {
         if iters < config.iters {
             return Err(Error::study(
                 folder,
-                format!("the study was made for {} iterations; --iters can only raise that", config.iters),
+                format!("the study was made for {} iterations; it can have more, not fewer", config.iters),
             ));
         }
         config.iters = iters;
     }
     config.device = changes.device.unwrap_or(config.device);
-    Ok(config)
+    Ok(config.check()?)
 }
 
 /// Makes the folder that was asked for, which must be new or empty.
@@ -64,10 +65,7 @@ pub(crate) fn claim(folder: &Path) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
     let mut inside = std::fs::read_dir(folder).map_err(|error| Error::file(folder, error))?;
     if inside.next().is_some() {
-        return Err(Error::study(
-            folder,
-            "is not empty; choose another --out, or go on with a study that lies there by --resume",
-        ));
+        return Err(Error::study(folder, "is not empty").with(Remedy::AnotherFolder));
     }
     Ok(folder.into())
 }

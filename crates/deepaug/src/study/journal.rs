@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::layout;
+use crate::remedy::Remedy;
 use crate::study::lock::{Holder, lock};
 use crate::study::methods::Methods;
 
@@ -24,18 +25,18 @@ const FORMAT: u32 = 1;
 const OUTSIDE: &str = "none";
 
 /// What a journal's lines after the first are.
-pub(crate) trait Line: Serialize + DeserializeOwned {
+pub(crate) trait JournalLine: Serialize + DeserializeOwned {
     /// What the journal is of.
     const SUBJECT: &'static str = "study";
     /// What to do where something of it has changed.
-    const REMEDY: &'static str = "restore that in study.toml or start a new study";
+    const REMEDY: Remedy = Remedy::RestoreStudy;
     /// The file beside it that says who has it open for long.
     const LOCK: &'static str = layout::LOCK;
     /// The kinds of its lines.
     const EVENTS: &'static [&'static str];
 }
 
-impl Line for Entry {
+impl JournalLine for Entry {
     const EVENTS: &'static [&'static str] = &["proposed", "trained", "failed", "told"];
 }
 
@@ -113,19 +114,20 @@ impl Fingerprint {
         Self { data: OUTSIDE.into(), config }
     }
 
-    /// What differs from `now`, in words.
-    fn changed<E: Line>(&self, now: &Self) -> Option<String> {
+    /// What differs from `now`, in words, and what to do.
+    fn changed<E: JournalLine>(&self, now: &Self, path: &Path) -> Option<(String, Option<Remedy>)> {
         if self.data == OUTSIDE && now.data != OUTSIDE {
-            return Some("the study was made by deepaug init; go on with deepaug ask and deepaug tell".into());
+            return Some(("the trials of this study are judged by somebody else".into(), Some(Remedy::AskAndTell)));
         }
         if now.data == OUTSIDE && self.data != OUTSIDE {
-            return Some("the study trains its own children; go on with deepaug optimize --resume".into());
+            let study = path.parent().unwrap_or(path).into();
+            return Some(("the study trains its own children".into(), Some(Remedy::Resume { study })));
         }
         if self.data != now.data {
             let subject = E::SUBJECT;
-            return Some(format!(
-                "the data set has changed since the {subject} was made; restore it or start a new {subject}"
-            ));
+            let why =
+                format!("the data set has changed since the {subject} was made; restore it or start a new {subject}");
+            return Some((why, None));
         }
         let now = now.config.as_object()?;
         let known = self.config.as_object()?;
@@ -134,15 +136,18 @@ impl Fingerprint {
         if let Some(key) = Methods::KEYS.into_iter().find(|key| now.get(*key) != known.get(*key)) {
             let or_none = |value: Option<&serde_json::Value>| value.map_or("none".into(), |value| value.to_string());
             let (was, is) = (or_none(known.get(key)), or_none(now.get(key)));
-            return Some(format!("the {subject} was made with {key} = {was}, not {is}; open it with the same"));
+            return Some((format!("the {subject} was made with {key} = {was}, not {is}; open it with the same"), None));
         }
         let key = now.keys().find(|key| now.get(*key) != known.get(*key))?;
         Some(match known.get(key) {
-            Some(was) => format!("the {subject} was made with {key} = {was}; {remedy}"),
-            None => format!(
-                "the {subject} was made by a version of deepaug that does not know {key}; go on with that version or start a \
-                 new {subject}"
-            ),
+            Some(was) => (format!("the {subject} was made with {key} = {was}"), Some(remedy)),
+            None => {
+                let why = format!(
+                    "the {subject} was made by a version of deepaug that does not know {key}; go on with that version or start \
+                     a new {subject}"
+                );
+                (why, None)
+            }
         })
     }
 }
@@ -160,7 +165,7 @@ pub(crate) struct Journal<E = Entry> {
     entries: PhantomData<E>,
 }
 
-impl<E: Line> Journal<E> {
+impl<E: JournalLine> Journal<E> {
     /// A new journal.
     pub(crate) fn create(path: &Path, fingerprint: Fingerprint, holder: Holder) -> Result<Self, Error> {
         let file =
@@ -239,8 +244,8 @@ impl<E: Line> Journal<E> {
             let why = format!("format {format} is newer than this program reads ({FORMAT}); use a newer deepaug");
             return Err(Error::study(path, why));
         }
-        if let Some(change) = fingerprint.and_then(|fingerprint| known.changed::<E>(fingerprint)) {
-            return Err(Error::study(path, change));
+        if let Some((change, remedy)) = fingerprint.and_then(|fingerprint| known.changed::<E>(fingerprint, path)) {
+            return Err(remedy.into_iter().fold(Error::study(path, change), Error::with));
         }
         let entry = |(line, text): (usize, &str)| {
             serde_json::from_str(text).map_err(|error| match serde_json::from_str::<Kind>(text) {

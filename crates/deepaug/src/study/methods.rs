@@ -6,7 +6,7 @@ use std::sync::Arc;
 use deepaug_controller::forest::ForestParams;
 use deepaug_controller::{MaximiserSettings, SearchError, Searcher, Settings, Space};
 
-use crate::config::{Config, SearchSpace};
+use crate::config::{Config, SearchSpace, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::policies::space::PolicySpace;
 use crate::rng::{Purpose, derive};
@@ -51,8 +51,8 @@ impl Methods {
     }
 
     /// The controller of a study.
-    pub(crate) fn searcher(&self, config: &Config) -> Result<Box<dyn Searcher>, Error> {
-        let space = PolicySpace::of(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
+    pub(crate) fn searcher(&self, config: &ValidConfig) -> Result<Box<dyn Searcher>, Error> {
+        let space = PolicySpace::new(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
         let seed = derive(config.seed, Purpose::Searcher, 0);
         if let Some((_, make)) = &self.searcher {
             return Ok(make(space, seed)?);

@@ -31,7 +31,7 @@ use deepaug_dataset::{Dataset, Sample, Split};
 use crate::cancel::Cancel;
 use crate::config::EarlyStopping;
 use crate::config::auto::Auto;
-use crate::config::{Config, RewardKind, Sizes};
+use crate::config::{Config, RewardKind, Sizes, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Executor, Local, Report, run_all};
 use crate::files::write_whole;
@@ -53,7 +53,7 @@ use crate::study::sizing::{Sizing, Wanted};
 /// `notebook.csv` (the same as a table), and at the end `best_policy.json`, `top_policies.csv` and `result.json`.
 #[derive(Debug)]
 pub struct Study {
-    config: Config,
+    config: ValidConfig,
     folder: PathBuf,
     split: Split,
     classes: usize,
@@ -102,16 +102,17 @@ impl Study {
     }
 
     pub(crate) fn create_from(
-        mut config: Config,
+        config: ValidConfig,
         dataset: &Dataset,
         child: Arc<dyn ChildModel>,
         methods: &Methods,
         out: Option<&Path>,
         wanted: Wanted,
     ) -> Result<Self, Error> {
+        let mut config = config.into_inner();
         if config.reward != RewardKind::Accuracy {
-            let why =
-                "reward: must be \"accuracy\" where deepaug trains; a study of deepaug init is told what you like";
+            let why = "reward: must be \"accuracy\" where deepaug trains; a study whose trials are judged elsewhere is told what you \
+                       like";
             return Err(ConfigError::new(why).into());
         }
         // A study stays on the kind of device it began on, and can be resumed from any folder.
@@ -126,7 +127,6 @@ impl Study {
         {
             config.child.folder = folder.to_string_lossy().into_owned();
         }
-        config.validate()?;
         let left_out = leave_out_colour(&mut config, dataset)?;
         let sizing = match (config.sizes, config.child_epochs) {
             (Sizes::Given, Auto::Given(_)) => None,
@@ -137,7 +137,7 @@ impl Study {
                 Some(sizing)
             }
         };
-        let parts = Parts::new(&mut config, methods, dataset, child)?;
+        let (config, parts) = Parts::new(config, methods, dataset, child)?;
         let folder = match out {
             Some(out) => claim(out)?,
             None => next_free(&config)?,
@@ -147,27 +147,27 @@ impl Study {
         })
     }
 
-    fn found(config: Config, methods: &Methods, folder: &Path, parts: Parts) -> Result<Self, Error> {
+    fn found(config: ValidConfig, methods: &Methods, folder: &Path, parts: Parts) -> Result<Self, Error> {
         let journal = Journal::create(&folder.join(layout::JOURNAL), parts.fingerprint.clone(), Holder::Long)?;
         write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
         Self::assemble(config, methods, folder.into(), parts, journal, Vec::new())
     }
 
     pub(crate) fn reopen(
-        mut config: Config,
+        config: ValidConfig,
         dataset: &Dataset,
         child: Arc<dyn ChildModel>,
         methods: &Methods,
         folder: &Path,
     ) -> Result<Self, Error> {
-        let parts = Parts::new(&mut config, methods, dataset, child)?;
+        let (config, parts) = Parts::new(config.into_inner(), methods, dataset, child)?;
         let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), Some(&parts.fingerprint), Holder::Long)?;
         write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
         Self::assemble(config, methods, folder.into(), parts, journal, entries)
     }
 
     fn assemble(
-        config: Config,
+        config: ValidConfig,
         methods: &Methods,
         folder: PathBuf,
         parts: Parts,
@@ -191,7 +191,7 @@ impl Study {
     }
 
     /// The configuration in force.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &ValidConfig {
         &self.config
     }
 
@@ -308,28 +308,29 @@ struct Parts {
 impl Parts {
     /// Settles how many trials are under way at once, where that is left open.
     fn new(
-        config: &mut Config,
+        config: Config,
         methods: &Methods,
         dataset: &Dataset,
         child: Arc<dyn ChildModel>,
-    ) -> Result<Self, Error> {
-        config.validate()?;
+    ) -> Result<(ValidConfig, Self), Error> {
+        let mut config = config.check()?;
         child.check(dataset.image_shape(), dataset.classes().len())?;
         let split = Split::draw(dataset, config.split_sizes(), derive(config.seed, Purpose::Split, 0))?;
         let name = child.name();
-        let objective = Objective::new(config, dataset, &split, child)?;
+        let objective = Objective::new(&config, dataset, &split, child)?;
         if config.workers == Auto::Auto {
             let Capacity { passes, children } = objective.capacity()?;
             let at_once = passes * children;
             let of_a_trial = if config.early_stopping == EarlyStopping::Off { config.opt_samples } else { 1 };
             // One more than are needed, so that nobody waits for the slowest.
-            config.workers = Auto::Given(at_once.div_ceil(of_a_trial) + usize::from(at_once > 1));
+            let workers = Auto::Given(at_once.div_ceil(of_a_trial) + usize::from(at_once > 1));
+            config = Config { workers, ..config.into_inner() }.check()?;
         }
         let mut fixed = config.fixed();
         fixed["child_model"] = name.into();
         methods.names().for_each(|(key, name)| fixed[key] = name.into());
         let fingerprint = Fingerprint { data: objective.fingerprint().into(), config: fixed };
-        Ok(Self { split, classes: dataset.classes().len(), objective, fingerprint })
+        Ok((config, Self { split, classes: dataset.classes().len(), objective, fingerprint }))
     }
 }
 

@@ -11,7 +11,7 @@ use deepaug_dataset::{Dataset, Split};
 use ndarray::{Array4, Axis};
 
 use crate::config::OverfitMeasure;
-use crate::config::{Config, EpochSize, Holdout};
+use crate::config::{Config, EpochSize, Holdout, ValidConfig};
 use crate::error::Error;
 use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local};
 use crate::images::data::fingerprint;
@@ -41,9 +41,13 @@ impl Objective {
     /// copied.
     ///
     /// # Errors
-    /// [`Error`]: a configuration that makes no sense, or other parts that cannot be drawn for other samples.
-    pub fn new(config: &Config, dataset: &Dataset, split: &Split, child: Arc<dyn ChildModel>) -> Result<Self, Error> {
-        config.validate()?;
+    /// [`Error`]: other parts cannot be drawn for other samples.
+    pub fn new(
+        config: &ValidConfig,
+        dataset: &Dataset,
+        split: &Split,
+        child: Arc<dyn ChildModel>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             fingerprint: fingerprint(dataset),
             images: Arc::new(StudyImages {
@@ -63,7 +67,7 @@ impl Objective {
             },
             child,
             initial_weights: None,
-            config: Arc::new(config.clone()),
+            config: Arc::new(config.clone().into_inner()),
         })
     }
 

@@ -147,7 +147,7 @@ pub(crate) fn choose(
     // rises until the end.
     let child_epochs = Auto::Given(pilot_epochs);
     let pilot = Config { child_epochs, holdout: Holdout::Fixed, schedule: Schedule::Constant, ..config.clone() };
-    let objective = Objective::new(&pilot, dataset, &split, child)?;
+    let objective = Objective::new(&pilot.check()?, dataset, &split, child)?;
     let Capacity { passes, children } = objective.capacity()?;
     let none = Policy::none(RangeTable::Monotone);
     let pilot = |sample| objective.job(JobId { trial: 0, sample }, &none);

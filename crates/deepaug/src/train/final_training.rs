@@ -18,11 +18,12 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::config::auto::Auto;
+use crate::config::{Config, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local};
 use crate::images::data::{fingerprint, read};
+use crate::remedy::Remedy;
 use crate::rng::{Purpose, derive};
 use crate::study::folder::read_frozen;
 use crate::study::objective::Fold;
@@ -111,7 +112,9 @@ pub struct FinalOptions {
 #[derive(Debug)]
 pub(crate) struct FinalTraining {
     /// The study's configuration, with the model and the way of training that are used here.
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: ValidConfig,
+    /// The same, for jobs.
+    shared: Arc<Config>,
     pub(crate) child: Arc<dyn ChildModel>,
     pub(crate) classes: Vec<String>,
     /// A checksum of the whole set.
@@ -151,9 +154,9 @@ impl FinalTraining {
         Self::with(searched, &dataset, options)
     }
 
-    fn with(searched: Config, dataset: &Dataset, options: &FinalOptions) -> Result<Self, Error> {
+    fn with(searched: ValidConfig, dataset: &Dataset, options: &FinalOptions) -> Result<Self, Error> {
         let split = Split::draw(dataset, searched.split_sizes(), derive(searched.seed, Purpose::Split, 0))?;
-        let config = how_to_train(searched, options)?;
+        let config = how_to_train(searched.into_inner(), options)?;
         let child = config.child_model()?;
         child.check(dataset.image_shape(), dataset.classes().len())?;
         let train = chosen(&split, options.train_size, config.seed);
@@ -171,12 +174,13 @@ impl FinalTraining {
             data: fingerprint(dataset),
             settings: Settings { images_per_epoch: Some(train.len()), ..config.settings() },
             child: child.into(),
-            config: Arc::new(config),
+            shared: Arc::new(config.clone().into_inner()),
+            config,
         })
     }
 
     /// Whether a search of another configuration, if it had these images, trained or judged on some that are test images here.
-    pub(crate) fn has_seen_test_images(&self, other: &Config) -> Result<bool, Error> {
+    pub(crate) fn has_seen_test_images(&self, other: &ValidConfig) -> Result<bool, Error> {
         let dataset = read(other)?;
         // The same folder is the same set at another size or with other channels, whose pixels differ.
         let place = |config: &Config| std::fs::canonicalize(&config.data).ok();
@@ -211,7 +215,7 @@ impl FinalTraining {
             policy: policy.clone(),
             settings,
             seed: self.seed(id.sample),
-            images: ImagesRef { config: self.config.clone(), fingerprint: self.data.clone(), part: self.part },
+            images: ImagesRef { config: self.shared.clone(), fingerprint: self.data.clone(), part: self.part },
             start: None,
             keep: None,
         }
@@ -281,7 +285,7 @@ impl FinalTraining {
 }
 
 /// The study's configuration with the model and the way of training that the options name.
-fn how_to_train(searched: Config, options: &FinalOptions) -> Result<Config, Error> {
+fn how_to_train(searched: Config, options: &FinalOptions) -> Result<ValidConfig, Error> {
     let same_model = options.model.as_ref().is_none_or(|model| *model == searched.model);
     // Numbers that were chosen for another model are none for this one.
     let base = match &options.config {
@@ -320,12 +324,10 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<Config, Erro
         ..searched
     };
     if !config.child.command.is_empty() {
-        let why =
-            "the study's child is a program, which cannot be given fresh images every epoch; name a net with --model";
-        return Err(ConfigError::new(why).into());
+        let why = "the study's child is a program, which cannot be given fresh images every epoch";
+        return Err(ConfigError { remedy: Some(Remedy::NameNet), ..ConfigError::new(why) }.into());
     }
-    config.check().map_err(|(key, why)| ConfigError::new(format!("{key}: {why}")))?;
-    Ok(config)
+    Ok(config.check()?)
 }
 
 /// The images that are trained on.

@@ -71,7 +71,7 @@ impl Engine for Cpu {
     type Array = Array;
     type Pixels<'a> = Rc<CowArray<'a, u8, Ix4>>;
     type Data<'a> = Vec<Rows<'a, Cpu>>;
-    type Plan = Choices;
+    type Draws = Choices;
 
     fn upload(&self, values: Vec<f32>) -> Array {
         Rc::new(values.into())
@@ -89,11 +89,11 @@ impl Engine for Cpu {
         rows
     }
 
-    fn plan(&self, _: &Vec<Rows<'_, Cpu>>, choices: Choices, _: Batch) -> Choices {
+    fn draws(&self, _: &Vec<Rows<'_, Cpu>>, choices: Choices, _: Batch) -> Choices {
         choices
     }
 
-    fn batch(&self, data: &Vec<Rows<'_, Cpu>>, plan: &Choices, step: usize, batch: Batch) -> [Array; 2] {
+    fn batch(&self, data: &Vec<Rows<'_, Cpu>>, draws: &Choices, step: usize, batch: Batch) -> [Array; 2] {
         let (_, height, width, channels) = data[0].parts[0].dim();
         let size = height * width * channels;
         let classes = data[0].targets.len() / data[0].parts.iter().map(|part| part.dim().0).sum::<usize>();
@@ -116,8 +116,8 @@ impl Engine for Cpu {
                 let weights = &rows.targets[row * classes..][..classes];
                 target.iter_mut().zip(weights).for_each(|(target, weight)| *target += share * weight);
             };
-            let (partner, share) = plan.partners.get(first + place).copied().unwrap_or((0, 1.0));
-            mix(plan.rows[first + place], share, elementwise::scale_pixels);
+            let (partner, share) = draws.partners.get(first + place).copied().unwrap_or((0, 1.0));
+            mix(draws.rows[first + place], share, elementwise::scale_pixels);
             if share < 1.0 {
                 mix(partner, 1.0 - share, elementwise::add_scaled_pixels);
             }
@@ -307,9 +307,9 @@ impl Engine for Cpu {
         Rc::new(dx)
     }
 
-    fn dropout(&self, x: Array, rate: f32, plan: &Choices, key: DropoutKey, batch: Batch) -> Array {
+    fn dropout(&self, x: Array, rate: f32, draws: &Choices, key: DropoutKey, batch: Batch) -> Array {
         let mut x = own(x);
-        let keys = &plan.dropout[key.first(batch.children)..];
+        let keys = &draws.dropout[key.first(batch.children)..];
         for (x, key) in parts_mut(&mut x, batch.children).zip(keys) {
             elementwise::dropout(x, rate, *key);
         }

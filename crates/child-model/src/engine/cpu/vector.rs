@@ -216,7 +216,7 @@ macro_rules! for_every_vector {
 
             #[cfg(target_arch = "x86_64")]
             {
-                use deepaug_simd::{Level, level};
+                use deepaug_simd::{InstructionSet, instruction_set};
 
                 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
                 #[allow(clippy::too_many_arguments, reason = "a kernel takes its arrays one by one")]
@@ -230,12 +230,12 @@ macro_rules! for_every_vector {
                     // SAFETY: this function is only called where the feature is.
                     unsafe { body::<std::arch::x86_64::__m256>($($argument),*) }
                 }
-                match level() {
+                match instruction_set() {
                     // SAFETY: the features were detected.
-                    Level::Avx512 | Level::Avx512Vbmi => return unsafe { avx512($($argument),*) },
+                    InstructionSet::Avx512 | InstructionSet::Avx512Vbmi => return unsafe { avx512($($argument),*) },
                     // SAFETY: the feature was detected.
-                    Level::Avx2 => return unsafe { avx2($($argument),*) },
-                    Level::Portable => {}
+                    InstructionSet::Avx2 => return unsafe { avx2($($argument),*) },
+                    InstructionSet::Portable => {}
                 }
             }
             // SAFETY: every machine has it.

@@ -50,7 +50,7 @@ pub struct Trial {
 
 /// A better trial than all before it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Step {
+pub struct Improvement {
     /// Its number.
     pub trial: u64,
     /// Its reward.
@@ -80,7 +80,7 @@ pub struct Inspection {
     /// All other trials with a reward, the best first: those with fresh seeds by these, then the others by reward.
     pub ranked: Vec<Trial>,
     /// The course of the search: each trial that was better than all before it.
-    pub course: Vec<Step>,
+    pub course: Vec<Improvement>,
     /// What each op did, the best first.
     pub ops: Vec<OpEffect>,
     /// What matters in the judgement of the surrogate, fitted to all trials; empty for fewer than ten.
@@ -307,9 +307,9 @@ fn failure(sample: &Sample) -> Option<Failure> {
 }
 
 /// Each trial that was better than all before it, in the order of their numbers.
-fn course(trials: &[Trial]) -> Vec<Step> {
+fn course(trials: &[Trial]) -> Vec<Improvement> {
     let mut best = f64::NEG_INFINITY;
-    let rewards = trials.iter().filter_map(|trial| Some(Step { trial: trial.trial, reward: trial.reward? }));
+    let rewards = trials.iter().filter_map(|trial| Some(Improvement { trial: trial.trial, reward: trial.reward? }));
     rewards
         .filter(|step| {
             step.reward > best && {

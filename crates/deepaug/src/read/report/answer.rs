@@ -51,7 +51,7 @@ pub(super) fn best_baseline(comparison: &ComparisonResult) -> Option<&Versus> {
 }
 
 fn compared(comparison: &ComparisonResult) -> Answer {
-    use compare::Verdict::{Better, NoDifference, Unknown, Worse};
+    use compare::Finding::{Better, NoDifference, Unknown, Worse};
     let none = comparison.versus.iter().find(|versus| versus.baseline == "none");
     let best = best_baseline(comparison);
     let name = best.map_or("", |best| best.baseline.as_str());

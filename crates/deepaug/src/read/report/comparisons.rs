@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::chart::{self, Row};
 use super::material::Material;
 use super::words::{between, percent, points};
-use crate::compare::{ComparisonResult, FORMAT, RankCheck, SEARCHED, SchemeResult, Verdict, Versus};
+use crate::compare::{ComparisonResult, FORMAT, Finding, RankCheck, SEARCHED, SchemeResult, Versus};
 
 /// Each comparison with its intervals.
 pub(super) fn all(material: &Material) -> Markup {
@@ -80,10 +80,10 @@ fn what(comparison: &ComparisonResult, name: &str) -> Markup {
 
 fn verdict(versus: &Versus) -> String {
     match versus.verdict {
-        Verdict::Better => "better".into(),
-        Verdict::Worse => "worse".into(),
-        Verdict::Unknown => "unknown".into(),
-        Verdict::NoDifference => match versus.seeds_needed {
+        Finding::Better => "better".into(),
+        Finding::Worse => "worse".into(),
+        Finding::Unknown => "unknown".into(),
+        Finding::NoDifference => match versus.seeds_needed {
             Some(needed) => format!("no difference shown; {needed} seeds would be needed"),
             None => "no difference".into(),
         },

@@ -6,7 +6,7 @@ use ndarray::Array4;
 use serde::Deserialize;
 
 use crate::compare::ComparisonResult;
-use crate::config::Config;
+use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::images::data::read;
 use crate::images::preview::of_each_class;
@@ -19,7 +19,7 @@ use crate::study::result::SearchResult;
 #[derive(Debug)]
 pub(super) struct Material {
     pub(super) study: PathBuf,
-    pub(super) config: Config,
+    pub(super) config: ValidConfig,
     pub(super) notebook: Inspection,
     /// Absent until the search has finished.
     pub(super) found: Option<SearchResult>,
