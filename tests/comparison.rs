@@ -110,7 +110,7 @@ fn a_killed_comparison_goes_on_as_if_it_had_never_stopped_and_can_grow() {
     let refused = deepaug(folder.path(), &other);
     assert_eq!(refused.code, 6);
     assert!(
-        refused.stderr.contains("made with epochs = 2. Give the same again, or another --name"),
+        refused.stderr.contains("made with epochs = 2. Use the same options, or another --name"),
         "{}",
         refused.stderr
     );
@@ -220,7 +220,7 @@ fn an_interrupted_comparison_says_how_to_go_on() {
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("The same command goes on"), "{stderr}");
+    assert!(stderr.contains("Repeat the command to continue"), "{stderr}");
 }
 
 #[test]

@@ -26,10 +26,10 @@ fn data_shows_what_was_understood() {
         "animals: 61 images of 2 classes, folder",
         "12x12, RGB",
         "copy.png",
-        "images that equal an earlier one: 1",
-        "images that cannot be read: 1",
+        "images identical to an earlier one: 1",
+        "unreadable images: 1",
         "broken.jpg: not an image",
-        "A search refuses this as it is",
+        "A search would refuse this data",
         "animals-sheet.png shows images of each class",
     ] {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);

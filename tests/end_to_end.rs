@@ -146,7 +146,7 @@ fn an_interrupt_ends_a_search_soon_and_says_how_to_go_on() {
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("Go on with: deepaug optimize --resume \"study\""), "{stderr}");
+    assert!(stderr.contains("Continue with: deepaug optimize --resume \"study\""), "{stderr}");
 }
 
 #[test]
@@ -440,11 +440,7 @@ fn a_program_that_is_killed_is_started_once_more() {
     let config = small_config(folder.path(), "iters = 2\nworkers = 1\n[child]\ncommand = [\"sh\", \"train.sh\"]");
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(
-        run.stderr.contains("trial 1 sample 0 is done once more") && run.stderr.contains("signal 9"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("trial 1 sample 0 is repeated") && run.stderr.contains("signal 9"), "{}", run.stderr);
     assert_eq!(rows(&folder.path().join("study/notebook.csv")).len(), 6);
     assert_eq!(fs::read_to_string(folder.path().join("starts")).unwrap().lines().count(), 4);
 }

@@ -134,7 +134,7 @@ fn a_search_out_of_patience_ends_and_says_why() {
     let config = small_config(folder.path(), extra);
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let why = "less improvement is expected than a reward's noise";
+    let why = "the expected improvement has stayed below a reward's noise";
     assert!(run.stderr.contains(why) || run.stdout.contains(why), "{}{}", run.stdout, run.stderr);
     let notebook = without_times(&folder.path().join("study/notebook.csv"));
     let trials = 1 + notebook.iter().map(|row| row["trial_no"].parse::<usize>().unwrap()).max().unwrap();

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command-line arguments.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,48 +22,49 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Search augmentation policies for a labelled image set
+    /// Search for augmentation policies for a labelled image set
     #[command(after_help = format!("{OPTIMIZE_EXAMPLES}\n\n{}", exit_codes()))]
     Optimize(Optimize),
-    /// Make a study whose policies a program of yours judges, by ask and tell
+    /// Make a study whose policies your own program judges, by ask and tell
     #[command(after_help = "Examples:
   deepaug init --study mine                       a search over policies, with DeepAugment's defaults
-  deepaug init --study mine --config my.toml      the keys on the search and its policies count")]
+  deepaug init --study mine --config my.toml      keys of the search and its policies apply")]
     Init(Init),
-    /// Propose trials of such a study, one JSON object a line
+    /// Propose trials of such a study, one JSON object per line
     #[command(after_help = "Example:
   deepaug ask --study mine
   {\"trial\":0,\"policy\":{\"format\":1,\"ranges\":\"monotone\",\"portion\":1.0,\"sub_policies\":[]}}
-Trial 0 has no policy, to compare with.")]
+Trial 0 has no policy; it is the baseline.")]
     Ask(Ask),
-    /// Say what a trial of such a study was worth
+    /// Report the reward of a trial of such a study
     #[command(after_help = "Examples:
   deepaug tell --study mine --trial 7 --reward 0.61
   deepaug tell --study mine --trial 8 --sample 0 --reward 0.58     one of opt_samples trainings
   deepaug tell --study mine --trial 9 --failed \"out of memory\"
   my-trainer | deepaug tell --study mine --from -                  lines such as {\"trial\": 7, \"reward\": 0.61}
-  deepaug notebook mine                                            the best until now")]
+  deepaug notebook mine                                            the best so far")]
     Tell(Tell),
     /// Keep such a study open for programs that ask and tell often: requests and answers as lines of JSON
     #[command(after_help = "Examples:
   deepaug serve --study mine                              requests on standard input, answers on standard output
-  deepaug serve --study mine --socket mine.sock           and from any number of programs, until it is stopped
+  deepaug serve --study mine --socket mine.sock           from any number of programs, until stopped
 
-Requests, each on a line; an \"id\" is repeated in the answer:
+Requests, one per line; the answer repeats an \"id\":
   {\"ask\": 2}                                            {\"trials\": [{\"trial\": 7, \"policy\": ...}, ...]}
   {\"tell\": {\"trial\": 7, \"reward\": 0.61}}                {\"told\": 7}, once it is on disk
   {\"tell\": {\"trial\": 8, \"failed\": \"out of memory\"}}     {\"told\": 8}
   {\"pending\": true}                                     {\"trials\": [...]}
   {\"result\": true}                                      {\"result\": ...}
-What cannot be done is answered by {\"error\": {\"code\": 6, \"message\": ...}}.")]
+A request that fails is answered by {\"error\": {\"code\": 6, \"message\": ...}}.")]
     Serve(Serve),
-    /// Write a study's tables anew from its journal: notebook.csv, top_policies.csv, best_policy.json, result.json
+    /// Rebuild a study's tables from its journal: notebook.csv, top_policies.csv, best_policy.json, result.json
     #[command(after_help = "Example:\n  deepaug notebook reports/experiments/my-images-001")]
     Notebook(Notebook),
-    /// Say whether the policies help: train a final model under each way of augmenting, measured on unseen test images
+    /// Test whether the policies help: train a final model under each way of augmenting, measured on unseen test
+    /// images
     #[command(after_help = format!("{COMPARE_EXAMPLES}\n\n{}", exit_codes()))]
     Compare(Compare),
-    /// Train a final model with the policies found; saves weights, history and a model card
+    /// Train a final model with the policies found; save weights, history and a model card
     #[command(after_help = "Examples:
   deepaug train reports/experiments/my-images-001 --out model.safetensors
   deepaug train reports/experiments/my-images-001 --model wrn_28_10 --epochs 200 --train-size all --out model.safetensors
@@ -74,14 +75,14 @@ What cannot be done is answered by {\"error\": {\"code\": 6, \"message\": ...}}.
   deepaug report reports/experiments/my-images-001
   deepaug report reports/experiments/my-images-001 --out my-images.html")]
     Report(Report),
-    /// Say what a notebook holds: best policies, effects of ops and magnitudes, what went wrong
+    /// Summarise a notebook: best policies, effects of ops and magnitudes, what went wrong
     #[command(after_help = "Examples:
   deepaug inspect reports/experiments/my-images-001 --top 10
-  deepaug inspect notebook.csv --by op                           a notebook of DeepAugment's, either shape
+  deepaug inspect notebook.csv --by op                           a notebook from DeepAugment, either format
   deepaug inspect reports/experiments/my-images-001 --by importance
   deepaug inspect notebook.csv --top 20 --csv > top20_policies.csv")]
     Inspect(Inspect),
-    /// Print the effective configuration, every key explained
+    /// Print the effective configuration, with every key explained
     #[command(after_help = "Examples:\n  deepaug config > my.toml\n  deepaug config --config my.toml --json")]
     Config(Config),
     /// Write augmented copies of a folder of images, for any trainer that reads folders
@@ -89,7 +90,7 @@ What cannot be done is answered by {\"error\": {\"code\": 6, \"message\": ...}}.
   deepaug apply --policy reports/experiments/my-images-001 my-images augmented
   deepaug apply --policy best_policy.json --copies 4 --originals my-images augmented")]
     Apply(Apply),
-    /// Draw what ops or policies do to images, and warn of ops that may destroy what they show
+    /// Draw what ops or policies do to images, and warn of ops that may destroy their content
     #[command(after_help = "Examples:
   deepaug preview --out ops.png                                  every op by magnitude
   deepaug preview --data my-images --out ops.png                 the same on your own images
@@ -106,32 +107,32 @@ What cannot be done is answered by {\"error\": {\"code\": 6, \"message\": ...}}.
   deepaug bench --child --model wrn_16_2 --model simplecnn --json
   deepaug bench --ops --size 32,224 --threads 1,2")]
     Bench(Bench),
-    /// Show what is understood of a set of images, and what about it may spoil a search
+    /// Show how a set of images is read, and what in it may spoil a search
     #[command(after_help = "Examples:
   deepaug data my-images
   deepaug data labels.csv --group-column patient --image-size auto --out sheet.png
   deepaug data --config my.toml --json")]
     Data(Data),
-    /// List the devices that trainings can run on
+    /// List the devices that can train
     #[command(after_help = "Example:\n  deepaug devices --json")]
     Devices(Devices),
 }
 
 const OPTIMIZE_EXAMPLES: &str = "Examples:
-  deepaug optimize                                    a small search on the images inside the program
+  deepaug optimize                                    a small search on built-in images
   deepaug optimize --data my-images                   ten minutes on a folder with one folder per class
-  deepaug optimize --config my.toml --iters 300       a real search (deepaug config > my.toml is a start)
+  deepaug optimize --config my.toml --iters 300       a full search (start from: deepaug config > my.toml)
   deepaug optimize --data my-images --for 30m         sizes chosen for half an hour
-  deepaug optimize --config my.toml --time 2h         as much of it as two hours allow
+  deepaug optimize --config my.toml --time 2h         as much of it as fits into two hours
   deepaug optimize --resume reports/experiments/my-images-001";
 
 const COMPARE_EXAMPLES: &str = "Examples:
   deepaug compare reports/experiments/my-images-001
   deepaug compare reports/experiments/my-images-001 --model wrn_28_10 --epochs 200 --train-size all
   deepaug compare STUDY --baselines none,trivialaugment,randaugment-1-5,randaugment-2-9,autoaugment-cifar10
-  deepaug compare STUDY --beside RANDOM_STUDY         is it better than the best of as many drawn at random?
-  deepaug compare STUDY --rank-check 5                does the child's order of policies hold on the bigger model?
-The same command goes on where a stopped or killed one ended; more --seeds and other --baselines may be asked for.";
+  deepaug compare STUDY --beside RANDOM_STUDY         is it better than the best of equally many random policies?
+  deepaug compare STUDY --rank-check 5                does the bigger model rank policies as the child does?
+Repeat the command to continue after a stop or kill; more --seeds and other --baselines may be added.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Optimize {
@@ -149,39 +150,40 @@ pub(crate) struct Optimize {
     /// Folder for the study, new or empty [default: the next free one in reports/experiments]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Decides everything random
+    /// Seed of all randomness
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: Option<u64>,
     /// auto, cpu or wgpu
     #[arg(long, value_name = "D")]
     pub(crate) device: Option<DeviceChoice>,
-    /// Trials under way at once, or auto for as many as keep this machine busy
+    /// Trials that run at once, or auto for as many as keep this machine busy
     #[arg(long, value_name = "N|auto", value_parser = workers)]
     pub(crate) workers: Option<Workers>,
-    /// End the search in time for its best policies to be confirmed within this: 90s, 30m, 2h; sizes left open are chosen for it
+    /// Time for the search and the confirmation of its best policies: 90s, 30m, 2h; sizes left open are chosen to
+    /// fit
     #[arg(long, visible_alias = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) time: Option<Duration>,
-    /// Trainings at most, confirmation and earlier runs included
+    /// Maximum number of trainings, including confirmation and earlier runs
     #[arg(long, value_name = "N", value_parser = in_range(1, 100_000_000))]
     pub(crate) trainings: Option<usize>,
-    /// Go on with a study that was stopped or killed; --iters may add to it, --device move it
+    /// Continue a study that was stopped or killed; --iters may extend it, --device move it
     #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "Reading", "config", "out", "seed", "workers"])]
     pub(crate) resume: Option<PathBuf>,
-    /// Print events and the result as JSON, one object a line
+    /// Print events and the result as JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// How images are read; each goes before what the configuration says.
+/// How images are read; each argument overrides the configuration.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reading {
-    /// folder, csv, parquet, numpy, webdataset, cifar or idx [default: found out]
+    /// folder, csv, parquet, numpy, webdataset, cifar or idx [default: detected]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) data_format: Option<String>,
-    /// Side in pixels that images are brought to, or auto; needed where they differ in size
+    /// Side in pixels that images are resized to, or auto; needed if they differ in size
     #[arg(long, value_name = "PIXELS", value_parser = image_size)]
     pub(crate) image_size: Option<Auto<u32>>,
-    /// Column of a table, or name of an array, that holds images or their paths
+    /// Table column or array name that holds images or their paths
     #[arg(long, value_name = "NAME")]
     pub(crate) image_column: Option<String>,
     /// The same for labels
@@ -190,10 +192,10 @@ pub(crate) struct Reading {
     /// The same for the words train, validation and test
     #[arg(long, value_name = "NAME")]
     pub(crate) split_column: Option<String>,
-    /// The same for what belongs together, such as the images of one patient
+    /// The same for groups that belong together, such as the images of one patient
     #[arg(long, value_name = "NAME")]
     pub(crate) group_column: Option<String>,
-    /// error or skip: what becomes of images that cannot be read
+    /// What to do with unreadable images: error or skip
     #[arg(long, value_name = "WHAT", value_parser = on_bad_image)]
     pub(crate) on_bad_image: Option<OnBadImage>,
 }
@@ -205,10 +207,10 @@ pub(crate) struct Data {
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reading: Reading,
-    /// Configuration file, for how images are read and divided
+    /// Configuration file that says how images are read and split
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// PNG file for a sheet of images of each class [default: NAME-sheet.png, where NAME is that of the images]
+    /// PNG file for a sheet of images of each class [default: NAME-sheet.png, where NAME is the data's name]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Print one JSON object instead
@@ -216,7 +218,7 @@ pub(crate) struct Data {
     pub(crate) json: bool,
 }
 
-/// How many trials are under way at once.
+/// How many trials run at once.
 pub(crate) type Workers = Auto<usize>;
 
 fn workers(text: &str) -> Result<Workers, String> {
@@ -234,7 +236,7 @@ pub(crate) struct Init {
     /// Configuration file; without one, DeepAugment's defaults
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Decides everything random
+    /// Seed of all randomness
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: Option<u64>,
     /// Print one JSON object instead
@@ -247,16 +249,16 @@ pub(crate) struct Ask {
     /// A study that `deepaug init` made
     #[arg(long, value_name = "DIR")]
     pub(crate) study: PathBuf,
-    /// How many trials
+    /// Number of trials to propose
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range(1, 10_000))]
     pub(crate) n: usize,
-    /// Print the trials that were asked for and not told, and propose none
+    /// Print the trials that are still pending, and propose none
     #[arg(long, conflicts_with = "n")]
     pub(crate) pending: bool,
     /// Seconds to wait for other commands that use the study
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) wait: u64,
-    /// Errors are JSON too; trials are in any case
+    /// Print errors as JSON too; trials always are
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -266,10 +268,10 @@ pub(crate) struct Serve {
     /// A study that `deepaug init` made
     #[arg(long, value_name = "DIR")]
     pub(crate) study: PathBuf,
-    /// A Unix socket to listen at, instead of standard input; it is made, and removed at the end
+    /// Unix socket to listen on, instead of standard input; created at the start and removed at the end
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Errors are JSON too; answers are in any case
+    /// Print errors as JSON too; answers always are
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -280,16 +282,17 @@ pub(crate) struct Tell {
     /// A study that `deepaug init` made
     #[arg(long, value_name = "DIR")]
     pub(crate) study: PathBuf,
-    /// The trial's number, as ask printed it
+    /// The trial's number, as printed by ask
     #[arg(long, value_name = "N", required_unless_present = "from", conflicts_with = "from")]
     pub(crate) trial: Option<u64>,
-    /// A file of many, a line of JSON each, with "trial", "reward" or "failed", and "sample" if it is one; - for standard input
+    /// File of results (- for standard input), one JSON object per line, with "trial", "reward" or "failed", and
+    /// "sample" for a single one
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
-    /// What it was worth, such as a validation accuracy; more is better, unless the study's reward is a loss
+    /// The reward, such as a validation accuracy; more is better, unless the study's reward is a loss
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub(crate) reward: Option<f64>,
-    /// That it has no reward, and why
+    /// Report that the trial has no reward, and why
     #[arg(long, value_name = "WHY")]
     pub(crate) failed: Option<String>,
     /// Which of the trial's opt_samples trainings this is, counted from 0; their rewards are averaged
@@ -319,16 +322,17 @@ pub(crate) struct Final {
     /// Model, as in the configuration [default: the study's child]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<Model>,
-    /// Epochs a training [default: the study's]
+    /// Epochs per training [default: the study's]
     #[arg(long, value_name = "N", value_parser = in_range(1, 100_000))]
     pub(crate) epochs: Option<usize>,
-    /// Images to train on: a number, "all" that are not test images, or "search": those the search trained on
+    /// Images to train on: a number, "all" (every image outside the test set) or "search" (those the search
+    /// trained on)
     #[arg(long, value_name = "N", default_value_t = TrainSize::Search)]
     pub(crate) train_size: TrainSize,
-    /// Test images to measure on, at most [default: all]
+    /// Maximum number of test images [default: all]
     #[arg(long, value_name = "N", value_parser = in_range(1, 100_000_000))]
     pub(crate) test_size: Option<usize>,
-    /// Configuration file whose keys of the child model say how to train (optimizer, schedule, weight_decay and so on)
+    /// Configuration file whose child model keys say how to train (optimizer, schedule, weight_decay and so on)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// auto, cpu or wgpu [default: the study's]
@@ -336,23 +340,23 @@ pub(crate) struct Final {
     pub(crate) device: Option<DeviceChoice>,
 }
 
-/// How policies are used in a final training.
+/// How policies are applied in a final training.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Online {
-    /// How many of the best policies are used together, one drawn for each image
+    /// Number of best policies to use together, one drawn for each image
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = in_range(1, 1000))]
     pub(crate) top: usize,
-    /// Probability that an image is augmented by one of them [default: the study's]
+    /// Probability that a policy augments an image [default: the study's]
     #[arg(long, value_name = "P", value_parser = share)]
     pub(crate) chance: Option<f64>,
-    /// Whether all policies, the searched and the published, are followed by a shift, a mirror image and a covered square: "full"
-    /// or "none" [default: the study's]
+    /// Whether a shift, a mirror image and a covered square follow every policy, searched or published: "full" or
+    /// "none" [default: the study's]
     #[arg(long, value_name = "FINISH", value_parser = finish)]
     pub(crate) finish: Option<bool>,
-    /// Images are shifted by up to this, in pixels of 32 [default: the study's]
+    /// Largest shift of an image, in pixels of 32 [default: the study's]
     #[arg(long, value_name = "PIXELS", value_parser = of_32)]
     pub(crate) pad: Option<f64>,
-    /// Side of the square that is covered, in pixels of 32 [default: the study's]
+    /// Side of the covered square, in pixels of 32 [default: the study's]
     #[arg(long, value_name = "PIXELS", value_parser = of_32)]
     pub(crate) cutout: Option<f64>,
     /// Do not mirror half of the images; for letters, road signs and the like
@@ -369,22 +373,22 @@ pub(crate) struct Compare {
     pub(crate) training: Final,
     #[command(flatten)]
     pub(crate) online: Online,
-    /// Trainings of each scheme, all schemes with the same seeds
+    /// Trainings per scheme; all schemes share the same seeds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range(1, 10_000))]
     pub(crate) seeds: usize,
-    /// What to compare with: none, flip-crop, cutout, random-policy, and published policies
+    /// Baselines to compare with: none, flip-crop, cutout, random-policy, and published policies
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = Baseline::USUAL)]
     pub(crate) baselines: Vec<Baseline>,
-    /// Compare with another study's policies too, such as a random search's, or with a file's; may be given several times
+    /// Also compare with the policies of another study, such as a random search, or of a file; may be repeated
     #[arg(long, value_name = "STUDY|FILE")]
     pub(crate) beside: Vec<PathBuf>,
-    /// Also train so many of the search's best and worst policies, each by itself as in the search
+    /// Also train K of the search's best and K of its worst policies, each by itself as in the search
     #[arg(long, value_name = "K", default_value_t = 0, num_args = 0..=1, default_missing_value = "3", value_parser = in_range(0, 1000))]
     pub(crate) rank_check: usize,
-    /// Name of the comparison in the study, where there are several [default: the model]
+    /// Name of the comparison, if the study has several [default: the model]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Print events and the result as JSON, one object a line
+    /// Print events and the result as JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -398,16 +402,16 @@ pub(crate) struct Train {
     pub(crate) training: Final,
     #[command(flatten)]
     pub(crate) online: Online,
-    /// What to use in place of the searched policies: a baseline of compare
+    /// A baseline of compare to use instead of the searched policies
     #[arg(long, value_name = "NAME")]
     pub(crate) scheme: Option<Baseline>,
-    /// Which training it is: another number, other luck; compare has those from 0
+    /// Number of the training, which selects its seed; compare uses those from 0
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = in_range(0, 1_000_000))]
     pub(crate) sample: usize,
-    /// File for the weights (safetensors); history (.json) and model card (.md) get its name
+    /// File for the weights (safetensors); history (.json) and model card (.md) share its name
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// Print epochs and the result as JSON, one object a line
+    /// Print epochs and the result as JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -417,7 +421,7 @@ pub(crate) struct Report {
     /// The study
     #[arg(value_name = "STUDY")]
     pub(crate) study: PathBuf,
-    /// HTML file; it needs no other, and no network [default: report.html in the study]
+    /// Self-contained HTML file to write [default: report.html in the study]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Print one JSON object instead
@@ -427,16 +431,16 @@ pub(crate) struct Report {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
-    /// A notebook, deepaug's or DeepAugment's of 2019-02 or release 1.1.2; or the folder of a study
+    /// A notebook from deepaug or from DeepAugment (2019-02 or release 1.1.2), or a study's folder
     #[arg(value_name = "NOTEBOOK|STUDY")]
     pub(crate) path: PathBuf,
-    /// How many of the best policies to list
+    /// Number of best policies to list
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = in_range(1, 1_000_000))]
     pub(crate) top: usize,
-    /// List what each op did, or what matters most, instead
+    /// List the effect of each op, or what matters most, instead
     #[arg(long, value_name = "WHAT")]
     pub(crate) by: Option<By>,
-    /// Print the list as a table of comma-separated values
+    /// Print the list as comma-separated values
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
     /// Print one JSON object instead
@@ -449,9 +453,9 @@ pub(crate) struct Inspect {
 pub(crate) enum By {
     /// Policies.
     Policy,
-    /// Ops: rewards of the trials with each beside those without it.
+    /// Ops: rewards of the trials with each op compared with those without it.
     Op,
-    /// What matters most, as the surrogate predicts: ops, their magnitudes, the portion.
+    /// What matters most, as predicted by the surrogate: ops, their magnitudes, the portion.
     Importance,
 }
 
@@ -471,10 +475,10 @@ pub(crate) struct Config {
 /// Where policies come from.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Found {
-    /// A policy as JSON, a list of them, the folder of a study, or a published policy such as trivialaugment
+    /// A policy or a list of policies as JSON, a study's folder, or a published policy such as trivialaugment
     #[arg(long, value_name = "FILE|STUDY|NAME")]
     pub(crate) policy: PathBuf,
-    /// How many of the best policies to take
+    /// Number of best policies to use
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = in_range(1, 1000))]
     pub(crate) top: usize,
 }
@@ -483,22 +487,22 @@ pub(crate) struct Found {
 pub(crate) struct Apply {
     #[command(flatten)]
     pub(crate) found: Found,
-    /// Folder of images, folders in it included
+    /// Folder of images, including subfolders
     #[arg(value_name = "IN")]
     pub(crate) from: PathBuf,
     /// Folder for the copies, new or empty
     #[arg(value_name = "OUT")]
     pub(crate) to: PathBuf,
-    /// How often the policy makes its copies: each time, every sub-policy one of each image of its portion
+    /// Rounds of copies: in each round, every sub-policy copies each image of its portion once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range(1, 10_000))]
     pub(crate) copies: usize,
-    /// Each time one copy of every image, by a sub-policy drawn at random; published policies are always used so
+    /// In each round, make one copy of every image, by a random sub-policy; always so for published policies
     #[arg(long)]
     pub(crate) one_each: bool,
-    /// Write the images themselves too
+    /// Write the original images too
     #[arg(long)]
     pub(crate) originals: bool,
-    /// Decides everything random
+    /// Seed of all randomness
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: u64,
     /// Print one JSON object instead
@@ -508,34 +512,35 @@ pub(crate) struct Apply {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Preview {
-    /// A policy as JSON, a list of them, the folder of a study, or a published policy; without one, every op by magnitude
+    /// A policy or a list of policies as JSON, a study's folder, or a published policy; without one, every op by
+    /// magnitude
     #[arg(long, value_name = "FILE|STUDY|NAME")]
     pub(crate) policy: Option<PathBuf>,
-    /// How many of the best policies to draw
+    /// Number of best policies to draw
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = in_range(1, 20), requires = "policy")]
     pub(crate) top: usize,
-    /// Images, as for optimize [default: the study's, or those inside the program]
+    /// Images, as for optimize [default: the study's, or the built-in ones]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
-    /// Side in pixels that images are brought to, or auto; needed where they differ in size
+    /// Side in pixels that images are resized to, or auto; needed if they differ in size
     #[arg(long, value_name = "PIXELS", value_parser = image_size)]
     pub(crate) image_size: Option<Auto<u32>>,
     /// PNG file for the picture
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// What magnitudes mean in the sheet of ops
+    /// Range table that gives magnitudes their meaning in the sheet of ops
     #[arg(long, value_name = "TABLE", default_value_t = RangeTable::Monotone, conflicts_with = "policy")]
     pub(crate) ranges: RangeTable,
-    /// Ops in the sheet: names or groups of them, such as geometric
+    /// Ops in the sheet: names or groups, such as geometric
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "all", conflicts_with = "policy")]
     pub(crate) ops: Vec<String>,
-    /// How often each sub-policy is drawn
+    /// Number of draws of each sub-policy
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = in_range(1, 20), requires = "policy")]
     pub(crate) draws: usize,
-    /// Decides everything random
+    /// Seed of all randomness
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: u64,
-    /// Do not train the small net whose accuracy tells which ops may destroy what images show
+    /// Do not train the small net that detects ops that may destroy the content of images
     #[arg(long)]
     pub(crate) no_check: bool,
     /// Print one JSON object instead
@@ -550,10 +555,10 @@ pub(crate) struct Export {
     /// torchvision, albumentations, imgaug or json
     #[arg(long, value_name = "LIBRARY")]
     pub(crate) to: Target,
-    /// File for the code [default: the terminal]
+    /// File for the code [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Print one JSON object, with the code in it, instead
+    /// Print one JSON object that contains the code instead
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -563,32 +568,32 @@ pub(crate) struct Bench {
     /// Measure the training of child models (the default)
     #[arg(long)]
     pub(crate) child: bool,
-    /// Measure the augmentation ops, or those of these names or groups
+    /// Measure the augmentation ops, or those with these names or in these groups
     #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "all", value_delimiter = ',',
         conflicts_with_all = ["child", "model", "device", "channels", "batch", "children"])]
     pub(crate) ops: Vec<String>,
     /// Numbers of threads that apply ops [default: 1]
     #[arg(long, value_name = "T", value_delimiter = ',', value_parser = in_range(1, 1024), requires = "ops")]
     pub(crate) threads: Vec<usize>,
-    /// Model, as in the configuration; may be given several times [default: basiccnn]
+    /// Model, as in the configuration; may be repeated [default: basiccnn]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Vec<Model>,
     /// auto, cpu or wgpu
     #[arg(long, value_name = "D")]
     pub(crate) device: Option<DeviceChoice>,
-    /// Side of the images in pixels; may be several for ops [default: 32, for ops 32 and 224]
+    /// Side of the images in pixels; several are allowed for ops [default: 32, for ops 32 and 224]
     #[arg(long, value_name = "PIXELS", value_delimiter = ',', value_parser = in_range(1, 1024))]
     pub(crate) size: Vec<usize>,
     /// Channels of the images: 1 for grey, 3 for colour
     #[arg(long, value_name = "C", default_value_t = 3, value_parser = grey_or_colour)]
     pub(crate) channels: usize,
-    /// Images a step
+    /// Images per step
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = in_range(1, 10_000))]
     pub(crate) batch: usize,
-    /// Children at once [default: one, then more while that pays]
+    /// Children trained at once [default: one, then more while that pays off]
     #[arg(long, value_name = "K", value_parser = in_range(1, 1024))]
     pub(crate) children: Option<usize>,
-    /// Seconds for each measurement, at least
+    /// Minimum seconds per measurement
     #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     /// Print one JSON object instead

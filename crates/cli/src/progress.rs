@@ -1,4 +1,4 @@
-//! A search or a comparison as it runs: live lines in a terminal, plain lines elsewhere, JSON for programs.
+//! Progress of a search or a comparison: live lines in a terminal, plain lines elsewhere, JSON for programs.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub(crate) enum View {
 }
 
 impl View {
-    /// The view for where this program runs.
+    /// Returns the view that suits the terminal.
     pub(crate) fn new(json: bool) -> Self {
         if json {
             return Self::Json(Mutex::new(()));
@@ -42,7 +42,7 @@ impl View {
         }
     }
 
-    /// Leaves the terminal as it was found.
+    /// Restores the terminal.
     pub(crate) fn close(&self) {
         if let Self::Live(live) = self {
             let _ = live.lock().unwrap_or_else(PoisonError::into_inner).all.clear();
@@ -50,7 +50,7 @@ impl View {
     }
 }
 
-/// A bar for the search, and below it a line for each training under way.
+/// A bar for the search, and below it a line for each running training.
 pub(crate) struct Live {
     all: MultiProgress,
     whole: ProgressBar,
@@ -105,7 +105,7 @@ impl Live {
     }
 
     fn say(&self, event: &Event) {
-        // A terminal that has gone away is no error.
+        // A terminal that has gone away is not an error.
         let _ = self.all.println(event.to_string());
     }
 }
@@ -136,7 +136,7 @@ pub(crate) enum Trainings {
 }
 
 impl Trainings {
-    /// The view for where this program runs.
+    /// Returns the view that suits the terminal.
     pub(crate) fn new(json: bool) -> Self {
         if json {
             return Self::Json(Mutex::new(()));
@@ -169,7 +169,7 @@ impl Trainings {
         }
     }
 
-    /// Leaves the terminal as it was found.
+    /// Restores the terminal.
     pub(crate) fn close(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();

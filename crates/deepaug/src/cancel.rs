@@ -1,11 +1,11 @@
-//! Asking work to end early.
+//! Asks work to end early.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A switch that ends work early, from any thread; its clones are the same switch.
 ///
-/// What is nearly done is finished, and what has finished is kept.
+/// Work that is nearly done is finished, and finished work is kept.
 ///
 /// ```
 /// use deepaug::Cancel;
@@ -19,17 +19,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// A switch that is not thrown.
+    /// Makes a switch that is off.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks the work to end, and returns whether it was asked before.
+    /// Asks the work to end, and returns whether it had been asked before.
     pub fn cancel(&self) -> bool {
         self.0.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether the work was asked to end.
+    /// Returns whether the work was asked to end.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong, and the exit code each kind has.
+//! Errors, and the exit code of each kind.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::remedy::Remedy;
 pub struct ConfigError {
     /// The file, unless the configuration came from elsewhere.
     pub file: Option<PathBuf>,
-    /// The line in it, counted from 1, where it is known.
+    /// The line in it, counted from 1, if known.
     pub line: Option<usize>,
     /// What is wrong, and what to do.
     pub why: String,
@@ -24,13 +24,13 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// An error of no file.
+    /// Makes an error without a file.
     pub fn new(why: impl Into<String>) -> Self {
         Self { file: None, line: None, why: why.into(), remedy: None }
     }
 }
 
-/// How the command ends, for whoever starts it: one code for each kind of error.
+/// Exit code of the command: one for each kind of error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
@@ -48,11 +48,11 @@ pub enum ExitCode {
     Study = 6,
     /// A file or folder cannot be read or written.
     FileSystem = 7,
-    /// A child model, or a program of the user's, failed.
+    /// A child model, or a user's program, failed.
     Child = 8,
-    /// What should never happen.
+    /// A bug: this should never happen.
     Defect = 70,
-    /// Somebody stopped it.
+    /// The user stopped it.
     Interrupted = 130,
 }
 
@@ -71,7 +71,7 @@ impl ExitCode {
         Self::Interrupted,
     ];
 
-    /// In a word or two, as the help of every command has it.
+    /// Describes the code in a word or two, as in the help of every command.
     pub fn words(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -82,7 +82,7 @@ impl ExitCode {
             Self::Study => "study",
             Self::FileSystem => "file system",
             Self::Child => "a child failed",
-            Self::Defect => "a defect of deepaug",
+            Self::Defect => "a bug in deepaug",
             Self::Interrupted => "interrupted",
         }
     }
@@ -104,7 +104,7 @@ pub enum Error {
     /// The child model cannot be trained.
     #[error(transparent)]
     Child(#[from] TrainError),
-    /// The controller refused what it was told; a defect of this program unless the space is exhausted.
+    /// The controller refused its input; a bug in this program, unless the space is exhausted.
     #[error(transparent)]
     Search(#[from] SearchError),
     /// The study on disk cannot be used.
@@ -114,7 +114,7 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         why: String,
-        /// What to do, where the text does not say so.
+        /// What to do, if the text does not say so.
         remedy: Option<Remedy>,
     },
     /// A file or folder cannot be read or written.
@@ -125,19 +125,19 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The user stopped the search; what had finished is kept.
+    /// The user stopped the search; finished trainings are kept.
     #[error("stopped; everything finished is kept")]
     Interrupted {
         /// The study's folder.
         path: PathBuf,
     },
-    /// The user stopped a comparison; what had finished is kept.
+    /// The user stopped a comparison; finished trainings are kept.
     #[error("stopped; everything finished is kept in {}", path.display())]
     Paused {
         /// The comparison's journal.
         path: PathBuf,
     },
-    /// The user stopped work that has nothing to go on with.
+    /// The user stopped work that cannot be resumed.
     #[error("stopped; nothing was written")]
     Stopped,
 }
@@ -148,7 +148,7 @@ impl Error {
         self.exit_code() as u8
     }
 
-    /// How a command that fails by it ends.
+    /// Returns the exit code of a command that fails with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Data(_) | Self::Child(TrainError::TooSmall { .. }) => ExitCode::Data,
@@ -162,7 +162,7 @@ impl Error {
         }
     }
 
-    /// What to do about it, where its text does not say so.
+    /// Returns what to do about it, if its text does not say so.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Config(error) => error.remedy.clone(),
@@ -185,7 +185,7 @@ impl Error {
         }
     }
 
-    /// The file or folder the error is about, where there is one.
+    /// Returns the file or folder that the error is about, if there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Config(error) => error.file.as_deref(),
@@ -206,7 +206,7 @@ impl Error {
         Self::Study { path: path.into(), why: why.into(), remedy: None }
     }
 
-    /// The same with what to do.
+    /// Adds what to do.
     pub(crate) fn with(self, remedy: Remedy) -> Self {
         match self {
             Self::Study { path, why, .. } => Self::Study { path, why, remedy: Some(remedy) },

@@ -1,7 +1,7 @@
 //! Finds the data augmentation that is right for a set of labelled images, and says whether it helps.
 //!
 //! A [`Study`] is one search: it asks a controller for policies, trains child models on images augmented by them,
-//! and tells the controller what each was worth. All of it lies in one folder, from which it can be resumed.
+//! and tells the controller each reward. Everything is stored in one folder, from which the study can be resumed.
 //!
 //! ```
 //! use deepaug::{Config, Study};
@@ -19,11 +19,13 @@
 //! # }
 //! ```
 //!
-//! Modules: [`Config`] is what a search is told; [`Study`] runs it, by [`Objective`] and [`reward`]; the `journal` and
-//! the `notebook` keep it; [`SearchResult`] is what it found; [`Event`] is what it says meanwhile; [`Error`] is what
-//! can go wrong. [`AskTell`] is a search whose trials somebody else judges, [`Server`] one that answers lines of JSON; [`execute`] is who trains. [`read_data`] and [`DataReport`] read and
-//! describe images, [`Policies`] reads what was found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
-//! [`LabelCheck`] show what a policy does, [`ChildBench`] and [`OpBench`] how fast. The policies, data sets and children of the other crates are re-exported.
+//! Main types: [`Config`] configures a search; [`Study`] runs it, by [`Objective`] and [`reward`]; the `journal`
+//! and the `notebook` record it; [`SearchResult`] is its result; [`Event`] reports progress; [`Error`] is what can
+//! go wrong. [`AskTell`] is a search whose trials another program judges, [`Server`] one that answers lines of
+//! JSON; [`execute`] carries out trainings. [`read_data`] and [`DataReport`] read and describe images,
+//! [`Policies`] reads the policies found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
+//! [`LabelCheck`] show what a policy does, [`ChildBench`] and [`OpBench`] measure speed. The policies, data sets
+//! and children of the other crates are re-exported.
 
 mod bench;
 mod cancel;

@@ -1,17 +1,17 @@
-//! What a training was worth (DeepAugment 1.1.2: the mean of the highest validation accuracies of epochs that do not
-//! overfit).
+//! The reward of a training (DeepAugment 1.1.2: the mean of the highest validation accuracies of epochs that do
+//! not overfit).
 
 use deepaug_child_model::EpochRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{OverfitMeasure, RewardKind};
 
-/// What one training was worth. Accuracies in [0, 1], never NaN.
+/// The reward of one training. Accuracies are in [0, 1], never NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reward {
-    /// What the controller is told, averaged over a trial's samples.
+    /// The value that the controller is told, averaged over a trial's samples.
     pub value: f64,
-    /// Whether fewer epochs than count did not overfit, so that `value` is in part of epochs that did so least.
+    /// Whether too few epochs did not overfit, so that `value` partly comes from the least overfitted ones.
     pub overfitted: bool,
     /// The mean of the highest validation accuracies of all epochs, for comparison: a strongly augmented training
     /// looks less overfitted than it is.
@@ -19,18 +19,18 @@ pub struct Reward {
 }
 
 impl Reward {
-    /// The same in the direction in which it was told.
+    /// Converts it back to the direction in which it was told.
     pub(crate) fn as_told(self, kind: RewardKind) -> Self {
         Self { value: kind.merit(self.value), top_k: kind.merit(self.top_k), ..self }
     }
 }
 
 impl OverfitMeasure {
-    /// How far the accuracy on training images lies above that on validation images; absent where it was not measured, as by a
-    /// program of the user's, or where nothing counts as overfitting.
+    /// Returns how far training accuracy exceeds validation accuracy; absent if it was not measured, as by a
+    /// user's program, or if nothing counts as overfitting.
     fn gap(self, epoch: &EpochRecord) -> Option<f64> {
         match self {
-            // Children that do not measure it say what they have.
+            // Children that do not measure it use what they have.
             Self::Evaluation => Some(epoch.train_acc.unwrap_or(epoch.acc) - epoch.val_acc),
             Self::DeepAugment => Some(epoch.acc - epoch.val_acc),
             Self::Off => None,
@@ -38,12 +38,13 @@ impl OverfitMeasure {
     }
 }
 
-/// The mean of the `k` highest validation accuracies among epochs that do not overfit: whose gap, by the `measure`, is at most
-/// `tolerance`.
+/// Returns the mean of the `k` highest validation accuracies among epochs that do not overfit: those whose gap, by
+/// `measure`, is at most `tolerance`.
 ///
-/// Where fewer than `k` epochs pass, the epochs with the smallest gaps stand in for those that are lacking, and the reward is
-/// marked as overfitted: a value the training did reach, and no higher than its best. By [`OverfitMeasure::DeepAugment`] that is
-/// so only where none passes (the original has NaN there); fewer than `k` are averaged as they are.
+/// If fewer than `k` epochs pass, the epochs with the smallest gaps stand in for the missing ones, and the reward
+/// is marked as overfitted: a value that the training did reach, and no higher than its best. With
+/// [`OverfitMeasure::DeepAugment`] this happens only if no epoch passes (the original has NaN there); fewer than
+/// `k` epochs are averaged as they are.
 ///
 /// ```
 /// # use deepaug::{EpochRecord, OverfitMeasure, reward::reward};
@@ -53,7 +54,7 @@ impl OverfitMeasure {
 /// assert!((reward(&epochs, 2, OverfitMeasure::Off, 0.1).value - 0.65).abs() < 1e-12);
 /// ```
 pub fn reward(epochs: &[EpochRecord], k: usize, measure: OverfitMeasure, tolerance: f64) -> Reward {
-    // A gap of exactly the tolerance stays in, whatever the last bit of its difference says.
+    // A gap of exactly the tolerance passes, whatever the last bit of the difference says.
     let fits = |epoch: &EpochRecord| measure.gap(epoch).is_none_or(|gap| gap <= tolerance + 1e-12);
     let accuracies = |epochs: &[&EpochRecord]| epochs.iter().map(|epoch| epoch.val_acc).collect();
     let (mut kept, mut others): (Vec<&EpochRecord>, Vec<&EpochRecord>) = epochs.iter().partition(|epoch| fits(epoch));
@@ -68,7 +69,7 @@ pub fn reward(epochs: &[EpochRecord], k: usize, measure: OverfitMeasure, toleran
     Reward { value: mean_of_highest(accuracies(&kept), k), overfitted, top_k }
 }
 
-/// The mean of the `k` highest values, 0 for none.
+/// Returns the mean of the `k` highest values, 0 for none.
 pub(crate) fn mean_of_highest(mut values: Vec<f64>, k: usize) -> f64 {
     values.sort_by(|a, b| b.total_cmp(a));
     values.truncate(k.max(1));
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn the_gap_is_measured_alike_for_all_or_as_deepaugment_does_or_not_at_all() {
         let augmented = |acc, train_acc, val_acc| EpochRecord { train_acc: Some(train_acc), ..epoch(acc, val_acc) };
-        // Strongly augmented: right less often on what it trains on than on validation images, and yet overfitted.
+        // Strongly augmented: less accurate on what it trains on than on validation images, and yet overfitted.
         let epochs = [augmented(0.4, 0.55, 0.5), augmented(0.5, 0.9, 0.6)];
         let of = |measure| reward(&epochs, 1, measure, 0.1).value;
         assert_eq!(of(OverfitMeasure::Evaluation), 0.5);

@@ -1,31 +1,31 @@
-//! Every random choice of a study comes from its seed, by purpose and number.
+//! Derives every random choice of a study from its seed, by purpose and number.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What a seed is for.
+/// The purpose of a seed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     Split = 0,
     Searcher = 1,
-    /// The same sample number has the same seed in every trial (common random numbers), so that differences between
+    /// A sample number has the same seed in every trial (common random numbers), so that differences between
     /// policies are not differences of luck.
     Sample = 2,
     Pretraining = 3,
-    /// Which images a sample learns from and is judged by, where that differs from sample to sample.
+    /// The images that a sample learns from and is judged by, if they differ from sample to sample.
     Holdout = 4,
-    /// Final trainings, of comparisons and for use: seeds that no search has used.
+    /// Final trainings, for comparisons and for use: seeds that no search has used.
     Final = 16,
-    /// Which images those are trained on.
+    /// The images that final trainings use.
     FinalImages = 17,
-    /// Policies that are drawn instead of searched.
+    /// Policies drawn instead of searched.
     RandomPolicies = 18,
 }
 
 pub(crate) fn derive(study: u64, purpose: Purpose, number: u64) -> u64 {
     let mut rng = ChaCha8Rng::seed_from_u64(study);
     rng.set_stream((purpose as u64) << 56 | number);
-    // Seeds travel through TOML and CSV, whose integers are signed.
+    // Seeds are stored in TOML and CSV, whose integers are signed.
     rng.next_u64() >> 1
 }
 

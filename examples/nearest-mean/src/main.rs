@@ -1,4 +1,4 @@
-//! A child model of one's own: the class whose mean image is nearest. A search with it takes seconds:
+//! A custom child model: it predicts the class whose mean image is nearest. A search with it takes seconds:
 //!
 //!     cargo run --release -p nearest-mean
 
@@ -12,18 +12,20 @@ use ndarray::{Array2, ArrayView3, Axis, concatenate};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Learns the mean image of each class. An epoch adds so many more images, drawn from originals and copies, to the means.
+/// Learns the mean image of each class. Each epoch adds more images, drawn from originals and copies, to the
+/// means.
 #[derive(Debug)]
 struct NearestMean;
 
-/// The sum of the images of each class, pixels in [0, 1], and their number.
+/// The sum of the images of each class, with pixels in [0, 1], and their number.
 struct Means {
     sums: Array2<f64>,
     counts: Vec<f64>,
 }
 
 impl Means {
-    /// Whether the nearest mean is the label's, and the cross-entropy when nearness is taken for log-probability.
+    /// Returns the accuracy (whether the nearest mean is the label's) and the cross-entropy, taking nearness as
+    /// log-probability.
     fn judge(&self, image: ArrayView3<'_, u8>, label: usize) -> (f64, f64) {
         let nearness: Vec<f64> = self
             .sums
@@ -52,7 +54,7 @@ impl ChildModel for NearestMean {
 
     fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError> {
         let (start, set, settings) = (Instant::now(), &training.set, training.settings);
-        // Beside the images or in their place, once or every epoch: as the study applies its policies.
+        // As the study applies its policies: beside the images or in place, once or every epoch.
         let application = &settings.augment;
         let pool = |epoch: usize| {
             let copies = training.augmented(epoch);
@@ -68,7 +70,7 @@ impl ChildModel for NearestMean {
         let (mut images, mut labels) = pool(0);
         let drawn = settings.images_per_epoch.unwrap_or(labels.len());
 
-        // All that is random comes from the training's seed, so that the same training gives the same history.
+        // All randomness comes from the training's seed, so the same training gives the same history.
         let mut rng = ChaCha8Rng::seed_from_u64(training.seed);
         let pixels = images.len() / labels.len();
         let mut means = Means { sums: Array2::zeros((set.classes, pixels)), counts: vec![0.0; set.classes] };

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
     if let Err(error) = ctrlc::set_handler(move || _ = asked.cancel()) {
         output::note(format_args!("Ctrl-C will leave a hidden folder behind: {error}"));
     }
-    // Hidden by itself where there is no terminal.
+    // Hides itself without a terminal.
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
     if args.json {
         output::json(&applied);
     } else {
-        let originals = if args.originals { ", and the images themselves" } else { "" };
+        let originals = if args.originals { ", and the originals," } else { "" };
         let (copies, images, to) = (applied.copies, applied.images, args.to.display());
         output::line(format_args!("{copies} copies of {images} images{originals} in {to}"));
         if applied.copies == 0 && !args.originals {

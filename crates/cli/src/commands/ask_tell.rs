@@ -20,7 +20,7 @@ pub(crate) fn init(args: &args::Init) -> Result<(), Error> {
     if args.json {
         output::json(&json!({ "study": args.study }));
     } else {
-        output::line(format_args!("{study} is ready: deepaug ask --study {study}"));
+        output::line(format_args!("{study} is ready; start with: deepaug ask --study {study}"));
     }
     Ok(())
 }
@@ -53,14 +53,14 @@ pub(crate) fn tell(args: &args::Tell) -> Result<(), Error> {
             Err(error) => refused.push(error),
         }
     }
-    // The others are kept; the first is the command's own error.
+    // The results that were accepted are kept; the first error is the command's own.
     for error in refused.iter().skip(1) {
         output::note(format_args!("error: {}", in_words(error)));
     }
     refused.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// Reads lines of JSON. One that cannot be read keeps all from being told.
+/// Reads lines of JSON. If one cannot be read, none is told.
 fn read(path: &Path) -> Result<Vec<Observation>, Error> {
     let is_stdin = path == Path::new("-");
     let text = if is_stdin { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };

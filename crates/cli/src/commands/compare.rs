@@ -31,7 +31,7 @@ pub(crate) fn run(args: &args::Compare) -> Result<(), Error> {
     Ok(())
 }
 
-/// What was typed about the training, and about the use of policies in it.
+/// Collects the arguments about the training, and about the use of policies in it.
 pub(super) fn training(args: &args::Final, online: &args::Online) -> Result<FinalOptions, Error> {
     Ok(FinalOptions {
         config: args.config.as_deref().map(Config::read).transpose()?,
@@ -54,7 +54,7 @@ fn print(result: &ComparisonResult) {
         "\n{model}, {train} training images, {} epochs; accuracy on {test} test images",
         result.settings.epochs
     ));
-    output::line("scheme                accuracy (95 %)            gain over none, points     errors less  seeds");
+    output::line("scheme                accuracy (95 %)            gain over none, points    fewer errors  seeds");
     for scheme in &result.schemes {
         output::line(row(scheme));
         output::line(format_args!("                      {}", scheme.what));
@@ -67,7 +67,7 @@ fn print(result: &ComparisonResult) {
     if result.versus.len() > 1 {
         let tests = result.versus.len();
         output::line(format_args!(
-            "(paired t tests; p and intervals of these lines corrected for {tests} comparisons by Bonferroni's method)"
+            "(paired t tests; p and intervals above are corrected for {tests} comparisons by Bonferroni's method)"
         ));
     }
     if let Some(check) = &result.rank_check {
@@ -77,7 +77,7 @@ fn print(result: &ComparisonResult) {
         |seconds: Option<f64>| seconds.map(|s| format!(", {:.0} min of training", s / 60.0)).unwrap_or_default();
     let (search, compared) = (result.search_cost, result.comparison_cost);
     output::line(format_args!("\nThe search took {} trainings{}.", search.trainings, clock(search.seconds)));
-    output::line(format_args!("This took {} trainings{}.", compared.trainings, clock(compared.seconds)));
+    output::line(format_args!("This comparison took {} trainings{}.", compared.trainings, clock(compared.seconds)));
     if result.failed > 0 {
         output::line(format_args!("{} trainings failed; the comparison's journal says why.", result.failed));
     }
@@ -104,7 +104,9 @@ fn row(scheme: &SchemeResult) -> String {
 }
 
 fn ranks(check: &RankCheck) {
-    output::line("\nDoes the child's order of policies hold?\n trial  reward in the search  accuracy of this model");
+    output::line(
+        "\nDoes this model rank policies as the child does?\n trial  reward in the search  accuracy of this model",
+    );
     for trial in &check.trials {
         let accuracy = trial.accuracy.map_or("failed".into(), |accuracy| format!("{accuracy:.4}"));
         output::line(format_args!("{:>6}  {:<20.4}  {accuracy}", trial.trial, trial.reward));

@@ -1,4 +1,4 @@
-//! `deepaug data`, and the reading of images for other verbs.
+//! `deepaug data`, and the reading of images for other commands.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{args, output};
 
-/// Bad images and sets of equal ones that are listed; `--json` has them all.
+/// Bad images and sets of duplicates to list; `--json` has them all.
 const LISTED: usize = 10;
 
 pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts what was typed into a configuration.
+/// Applies the arguments to a configuration.
 pub(crate) fn ask(config: &mut Config, typed: &args::Reading) {
     config.image_size = typed.image_size.unwrap_or(config.image_size);
     config.on_bad_image = typed.on_bad_image.unwrap_or(config.on_bad_image);
@@ -56,7 +56,7 @@ pub(crate) fn ask(config: &mut Config, typed: &args::Reading) {
     }
 }
 
-/// Reads the images of a search, with a bar while it takes, and warns of what may spoil it.
+/// Reads the images of a search, shows a bar meanwhile, and warns of anything that may spoil it.
 pub(crate) fn read(config: &Config, json: bool) -> Result<Dataset, Error> {
     let config = config.clone().check()?;
     let bar = bar(json);
@@ -67,17 +67,14 @@ pub(crate) fn read(config: &Config, json: bool) -> Result<Dataset, Error> {
         let summary = Summary::new(&dataset, None);
         if let [first, ..] = &summary.skipped[..] {
             let (count, name) = (summary.skipped.len(), first.name.display());
-            output::note(format_args!(
-                "images that cannot be read and are left out: {count}; the first is {name}: {}",
-                first.why
-            ));
+            output::note(format_args!("unreadable images left out: {count}; the first is {name}: {}", first.why));
         }
         summary.warnings.iter().for_each(|warning| output::note(format_args!("warning: {warning}")));
     }
     Ok(dataset)
 }
 
-/// A bar that is hidden by itself where there is no terminal.
+/// A bar that hides itself without a terminal.
 fn bar(json: bool) -> ProgressBar {
     let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images read, {per_sec}, {eta} left");
@@ -87,7 +84,7 @@ fn bar(json: bool) -> ProgressBar {
 
 fn show(bar: &ProgressBar, done: usize, all: usize) {
     bar.set_length(all as u64);
-    // Threads finish in any order; the bar never goes back.
+    // Threads finish in any order; the bar never moves back.
     bar.set_position(bar.position().max(done as u64));
 }
 
@@ -110,15 +107,15 @@ fn print(report: &DataReport, config: &Config) {
     let [smallest, middle, largest] = summary.source_sizes.map(|[width, height]| format!("{width}x{height}"));
     match summary.different_sizes {
         1 if middle == format!("{width}x{height}") => output::line(format_args!("  size      {middle}, {colour}")),
-        1 => output::line(format_args!("  size      {middle}, brought to {width}x{height}, {colour}")),
+        1 => output::line(format_args!("  size      {middle}, resized to {width}x{height}, {colour}")),
         sizes => output::line(format_args!(
-            "  size      {sizes} sizes from {smallest} over {middle} to {largest}, brought to {width}x{height}, {colour}"
+            "  size      {sizes} sizes from {smallest} to {largest} (median {middle}), resized to {width}x{height}, {colour}"
         )),
     }
     let values = |values: &[f64]| values.iter().map(|value| format!("{value:.1}")).collect::<Vec<_>>().join(" ");
     output::line(format_args!("  mean      {} of 255", values(&summary.mean)));
     output::line(format_args!("  deviation {} of 255", values(&summary.standard_deviation)));
-    let whose = if summary.own_split { "the data's own" } else { "drawn, as a search with this seed would" };
+    let whose = if summary.own_split { "the data's own" } else { "drawn as a search with this seed would" };
     output::line(format_args!("  split     {whose}"));
     if let Some(groups) = summary.groups {
         output::line(format_args!("  groups    {groups}, kept together"));
@@ -132,14 +129,14 @@ fn print(report: &DataReport, config: &Config) {
         ));
     }
     if summary.duplicates > 0 {
-        output::line(format_args!("\nimages that equal an earlier one: {}", summary.duplicates));
+        output::line(format_args!("\nimages identical to an earlier one: {}", summary.duplicates));
         for set in summary.duplicate_sets.iter().take(LISTED) {
             output::line(format_args!("  {}", set.join(" = ")));
         }
         more(summary.duplicate_sets.len());
     }
     if !summary.skipped.is_empty() {
-        output::line(format_args!("\nimages that cannot be read: {}", summary.skipped.len()));
+        output::line(format_args!("\nunreadable images: {}", summary.skipped.len()));
         for skipped in summary.skipped.iter().take(LISTED) {
             output::line(format_args!("  {}: {}", skipped.name.display(), skipped.why));
         }
@@ -149,7 +146,7 @@ fn print(report: &DataReport, config: &Config) {
         output::line(format_args!("\nwarning: {warning}"));
     }
     if let Some(why) = refused {
-        output::line(format_args!("\nA search refuses this as it is: {why}"));
+        output::line(format_args!("\nA search would refuse this data: {why}"));
     }
 }
 

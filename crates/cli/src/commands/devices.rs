@@ -14,7 +14,7 @@ pub(crate) fn run(args: &args::Devices) {
     }
     output::line(format_args!("cpu   {cores} cores"));
     for adapter in &adapters {
-        let note = if adapter.software { ", a program on the CPU: only used with --device wgpu" } else { "" };
+        let note = if adapter.software { ", software on the CPU: only used with --device wgpu" } else { "" };
         output::line(format_args!("wgpu  {} through {}{note}", adapter.name, adapter.api));
     }
     if adapters.is_empty() {

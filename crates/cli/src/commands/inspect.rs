@@ -6,7 +6,7 @@ use deepaug::{Error, Gain, Inspection, RewardKind};
 use crate::args::By;
 use crate::{args, output};
 
-/// Failures that are listed by name.
+/// Failures to list by name.
 const SHOWN: usize = 3;
 
 pub(crate) fn run(args: &args::Inspect) -> Result<(), Error> {
@@ -38,14 +38,14 @@ fn describe(found: &Inspection) {
     let trials = found.ranked.len() + usize::from(found.baseline.is_some());
     output::line(format_args!("{}: {trials} trials, {} trainings", found.shape, found.trainings));
     let Some(baseline) = &found.baseline else {
-        return output::line("There is no trial 0, no policy, in it: gains are unknown.");
+        return output::line("It has no trial 0 (no policy), so gains are unknown.");
     };
     let spread = baseline.deviation.map(|deviation| format!(" ± {deviation:.4}")).unwrap_or_default();
     let (reward, samples) = (baseline.reward.unwrap_or(f64::NAN), baseline.samples.len());
     output::line(format_args!("no policy: {reward:.4}{spread} ({samples} samples)"));
 }
 
-/// A gain, so that more is better: in points of accuracy, or as it is.
+/// Formats a gain, where more is better: in points of accuracy, or as it is.
 fn scale(kind: RewardKind) -> impl Fn(f64) -> String {
     move |gain: f64| match kind {
         RewardKind::Accuracy => format!("{:+.2}", 100.0 * gain),
@@ -95,7 +95,7 @@ fn ops(ops: &[OpEffect], kind: RewardKind) {
             Some(effect) if effect.p < 0.05 => {
                 format!("rewards fall (rank correlation {:+.2}, p {:.3})", effect.rho, effect.p)
             }
-            Some(effect) => format!("nothing to see (p {:.2})", effect.p),
+            Some(effect) => format!("no effect seen (p {:.2})", effect.p),
             None => "too few uses".into(),
         };
         output::line(format_args!(
@@ -105,10 +105,10 @@ fn ops(ops: &[OpEffect], kind: RewardKind) {
     }
 }
 
-/// Shares of what is predicted, and for each the values with the highest and the lowest reward.
+/// Prints the shares of the predicted variance, and for each the values with the highest and the lowest reward.
 fn importance(importance: &[Importance], kind: RewardKind) {
     if importance.is_empty() {
-        return output::line("\nToo few trials, or all of one reward: nothing has been learnt.");
+        return output::line("\nToo few trials, or all with the same reward: nothing has been learnt.");
     }
     output::line(
         "\nshare   of                                      best value (reward predicted)             worst value",
@@ -141,7 +141,7 @@ fn failures(found: &Inspection) {
         output::line(format_args!("overfitted in every epoch: {overfitted} of {all} trainings"));
     }
     if found.pruned > 0 {
-        output::line(format_args!("stopped early, and not ranked: {} trainings", found.pruned));
+        output::line(format_args!("stopped early and not ranked: {} trainings", found.pruned));
     }
     if !found.failed.is_empty() {
         output::line(format_args!("without a reward: {} trainings", found.failed.len()));

@@ -1,4 +1,4 @@
-//! The verbs, one a file.
+//! The commands, one per file.
 
 mod apply;
 mod ask_tell;
@@ -25,7 +25,7 @@ use deepaug::{Cancel, Error, ExitCode as codes, Remedy};
 use crate::args::{Args, Command};
 use crate::output;
 
-/// Runs a command and turns its error into words and an exit code.
+/// Runs a command and turns its error into a message and an exit code.
 pub(crate) fn run(args: Args) -> ExitCode {
     let json = match &args.command {
         Command::Optimize(args) => args.json,
@@ -76,55 +76,53 @@ pub(crate) fn run(args: Args) -> ExitCode {
             ExitCode::from(error.code())
         }
         Err(_) => {
-            let words = "this is a defect of deepaug; please report it with the lines above";
+            let words = "this is a bug in deepaug; please report it with the lines above";
             output::error(DEFECT, words, None, json);
             ExitCode::from(DEFECT)
         }
     }
 }
 
-/// An error, and what to do about it on the command line.
+/// Describes an error, and what to do about it on the command line.
 fn in_words(error: &Error) -> String {
     let remedy = match error.remedy() {
         None => return error.to_string(),
-        Some(Remedy::AnotherDevice) => "Use --device cpu, or --device auto to take whatever there is".into(),
+        Some(Remedy::AnotherDevice) => "Use --device cpu, or --device auto to take whatever is available".into(),
         Some(Remedy::UpdateDriver) => "Update its driver, or use --device cpu".into(),
-        Some(Remedy::BuildForGpu) => "Build it with the feature \"gpu\", or use --device cpu".into(),
+        Some(Remedy::BuildForGpu) => "Build deepaug with the feature \"gpu\", or use --device cpu".into(),
         Some(Remedy::ResumeOnDevice) => {
-            "Resume the study when it works again, or on another device with --device".into()
+            "Resume the study when the device works again, or on another with --device".into()
         }
-        Some(Remedy::Resume { study }) => format!("Go on with: deepaug optimize --resume \"{}\"", study.display()),
-        Some(Remedy::Again) => "The same command goes on".into(),
-        Some(Remedy::AnotherFolder) => {
-            "Choose another folder, or go on with a study that lies there by --resume".into()
-        }
+        Some(Remedy::Resume { study }) => format!("Continue with: deepaug optimize --resume \"{}\"", study.display()),
+        Some(Remedy::Again) => "Repeat the command to continue".into(),
+        Some(Remedy::AnotherFolder) => "Choose another folder, or continue the study there with --resume".into(),
         Some(Remedy::FinishSearch { study }) => {
             let study = study.display();
             format!(
-                "Go on with: deepaug optimize --resume \"{study}\", or, if other programs judge its trials, deepaug notebook \
+                "Continue with: deepaug optimize --resume \"{study}\", or, if other programs judge its trials, deepaug notebook \
                  \"{study}\""
             )
         }
         Some(Remedy::NameNet) => "Name a net with --model".into(),
-        Some(Remedy::AnotherName) => "Give the same again, or another --name".into(),
-        Some(Remedy::AskAndTell) => "Go on with deepaug ask and deepaug tell".into(),
-        Some(Remedy::AskFirst) => "deepaug ask proposes trials".into(),
+        Some(Remedy::AnotherName) => "Use the same options, or another --name".into(),
+        Some(Remedy::AskAndTell) => "Use deepaug ask and deepaug tell".into(),
+        Some(Remedy::AskFirst) => "Propose trials with deepaug ask".into(),
         Some(other) => other.to_string(),
     };
     format!("{error}. {remedy}")
 }
 
-/// Asks work to stop on Ctrl-C, and ends the program when it is pressed again: what had finished is on disk.
+/// Asks work to stop on Ctrl-C, and ends the program on the second Ctrl-C: whatever has finished is on disk.
 fn stop_on_ctrl_c(cancel: Cancel) {
     let handler = ctrlc::set_handler(move || {
         if cancel.cancel() {
-            // Asked twice: at once. Nothing is lost but the trainings under way.
+            // The second time, stop at once. Only the running trainings are lost.
             deepaug::kill_programs();
-            // Their trainings end now, and take their temporary files away.
+            // Their trainings end now, and remove their temporary files.
             std::thread::sleep(Duration::from_millis(300));
             std::process::exit(i32::from(codes::Interrupted as u8));
         }
-        output::note("stopping; what is nearly done is finished. Press Ctrl-C again to stop at once");
+        output::note("stopping once what is nearly done has finished; press Ctrl-C again to stop at once");
     });
     if let Err(error) = handler {
         output::note(format_args!("Ctrl-C will stop at once, without waiting for epochs to end: {error}"));
@@ -134,10 +132,10 @@ fn stop_on_ctrl_c(cancel: Cancel) {
 /// The exit code for what should never happen.
 const DEFECT: u8 = codes::Defect as u8;
 
-/// The exit code for wrong arguments, as clap has it.
+/// The exit code for wrong arguments, the same as clap's.
 const ARGUMENTS: u8 = codes::Arguments as u8;
 
-/// Says what is wrong with the arguments; `--help` and `--version` come this way too.
+/// Reports wrong arguments; `--help` and `--version` come this way too.
 pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && std::env::args().any(|argument| argument == "--json") {
         output::error(ARGUMENTS, error.to_string().trim(), None, true);

@@ -9,10 +9,10 @@ use crate::commands::data;
 use crate::progress::View;
 use crate::{args, output};
 
-/// Characters of a policy that are shown; a file holds it whole.
+/// Characters of a policy to show; a file holds all of it.
 const MAX_POLICY: usize = 200;
 
-/// Policies in the table at the end.
+/// Policies in the final table.
 const SHOWN: usize = 5;
 
 pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
             let config = configuration(args)?;
             let dataset = data::read(&config, args.json)?;
             if (config.sizes == Sizes::Auto || config.child_epochs == Auto::Auto) && !args.json {
-                output::note("choosing sizes by a few trainings without augmentation");
+                output::note("choosing sizes from a few trainings without augmentation");
             }
             let wanted = Wanted { time: args.time, iters: args.iters };
             let new = Study::builder(config).dataset(&dataset).wanted(wanted);
@@ -44,18 +44,18 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes what happens to a file, beside what the terminal shows.
+/// Writes events to a file, beside what the terminal shows.
 fn log_to(path: &Path) {
     match std::fs::OpenOptions::new().create(true).append(true).open(path) {
         Ok(file) => {
             let log = tracing_subscriber::fmt().with_writer(Mutex::new(file)).with_ansi(false).with_target(false);
             log.with_max_level(tracing::Level::DEBUG).init();
         }
-        Err(error) => output::note(format_args!("{}: there will be no log: {error}", path.display())),
+        Err(error) => output::note(format_args!("{}: no log will be written: {error}", path.display())),
     }
 }
 
-/// The file, or the quickstart; then what was typed.
+/// Starts from the file or the quickstart, then applies the arguments.
 fn configuration(args: &args::Optimize) -> Result<Config, Error> {
     let mut config = match &args.config {
         Some(path) => Config::read(path)?,
@@ -72,7 +72,7 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
     Ok(config)
 }
 
-/// The first words of a policy that may be very long.
+/// Shortens a policy that may be very long.
 fn shortened(policy: &str) -> String {
     match policy.char_indices().nth(MAX_POLICY) {
         Some((end, _)) => format!("{}...", &policy[..end]),
@@ -83,11 +83,9 @@ fn shortened(policy: &str) -> String {
 pub(super) fn print(result: &SearchResult) {
     output::line(format_args!("\n{}\n{}", result.answer, result.verdict));
     let (what, whose) = match result.reward {
-        RewardKind::Accuracy => ("accuracy", "Accuracies are of validation images, equal seeds beside one another."),
-        RewardKind::Score => ("   score", "Scores are as they were told, equal samples beside one another."),
-        RewardKind::Loss => {
-            ("    loss", "Losses are as they were told, less is better, equal samples beside one another.")
-        }
+        RewardKind::Accuracy => ("accuracy", "Accuracies are on validation images, with equal seeds side by side."),
+        RewardKind::Score => ("   score", "Scores are as told, with equal samples side by side."),
+        RewardKind::Loss => ("    loss", "Losses are as told, less is better, with equal samples side by side."),
     };
     output::line(format_args!("\nrank  trial  {what}     none  gain over no policy"));
     for (index, candidate) in result.top.iter().take(SHOWN).enumerate() {
@@ -107,9 +105,7 @@ pub(super) fn print(result: &SearchResult) {
     output::line("");
     if result.epochs_spared > 0 {
         let part = 100.0 * result.epochs_spared as f64 / (result.epochs + result.epochs_spared) as f64;
-        output::line(format_args!(
-            "Trials that were behind ended early, which spared {part:.0} % of the search's epochs."
-        ));
+        output::line(format_args!("Trials that fell behind ended early, saving {part:.0} % of the search's epochs."));
     }
     if result.failed > 0 {
         output::line(format_args!("{} trainings failed; journal.jsonl says why.", result.failed));

@@ -24,18 +24,20 @@ pub(crate) fn run(args: &args::Preview) -> Result<(), Error> {
     };
     write_sheet(sheet, &args.out)?;
     if !args.json {
-        output::line(format_args!("{} is drawn", args.out.display()));
+        output::line(format_args!("wrote {}", args.out.display()));
     }
     let check = if args.no_check {
         None
     } else {
         if !args.json {
-            output::note("training a small net without augmentation, to see which ops change what images show ...");
+            output::note(
+                "training a small net without augmentation, to see which ops destroy the content of images ...",
+            );
         }
         match LabelCheck::run(ranges, &steps, &dataset, args.seed) {
-            // The picture is there; that a set is too small to learn from does not take it away.
+            // The picture is written even if the data set is too small to learn from.
             Err(error @ (Error::Data(_) | Error::Child(_))) if !args.json => {
-                output::note(format_args!("no check of labels: {error}"));
+                output::note(format_args!("labels were not checked: {error}"));
                 None
             }
             Err(Error::Data(_) | Error::Child(_)) => None,
@@ -53,7 +55,7 @@ pub(crate) fn run(args: &args::Preview) -> Result<(), Error> {
 fn print(check: &LabelCheck) {
     let percent = |part: f64| 100.0 * part;
     output::line(format_args!(
-        "\nA net trained without augmentation names {:.0} % of images rightly (guessing: {:.0} %).",
+        "\nA net trained without augmentation classifies {:.0} % of images correctly (guessing: {:.0} %).",
         percent(check.accuracy),
         percent(check.chance)
     ));
@@ -63,13 +65,11 @@ fn print(check: &LabelCheck) {
         return;
     }
     suspects.sort_by(|a, b| a.accuracy.total_cmp(&b.accuracy));
-    output::line(
-        "Warning: it loses most of that under these ops. Look whether you can still tell the classes; if not,",
-    );
+    output::line("Warning: it loses most of that advantage under these ops. If you cannot tell the classes either,");
     output::line("exclude them from the search:");
     for checked in suspects {
         output::line(format_args!(
-            "  {:<26} {:.2}  {:>3.0} % right",
+            "  {:<26} {:.2}  {:>3.0} % correct",
             checked.op.name(),
             checked.magnitude,
             percent(checked.accuracy)

@@ -10,7 +10,7 @@ pub(crate) fn run(args: &args::Report) -> Result<(), Error> {
     if args.json {
         output::json(&serde_json::json!({ "out": out }));
     } else {
-        output::line(format_args!("{} is written", out.display()));
+        output::line(format_args!("wrote {}", out.display()));
     }
     Ok(())
 }

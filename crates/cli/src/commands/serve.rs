@@ -9,13 +9,13 @@ use deepaug::{Cancel, Error, Server};
 
 use crate::{args, output};
 
-/// Requests that are answered together at most.
+/// Maximum number of requests answered together.
 const BATCH: usize = 1000;
 
-/// Bytes of a request; no one needs a part of them.
+/// Maximum length of a request in bytes.
 const MAX_LINE: u64 = 1 << 20;
 
-/// How often a server at a socket looks whether it is to stop.
+/// How often a server on a socket checks whether to stop.
 const PULSE: Duration = Duration::from_millis(100);
 
 /// A request, and where its answer goes.
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &args::Serve) -> Result<(), Error> {
         Some(path) => {
             super::stop_on_ctrl_c(cancel.clone());
             listen(path, sender)?;
-            output::note(format_args!("serving {} at {}; Ctrl-C ends it", args.study.display(), path.display()));
+            output::note(format_args!("serving {} at {}; press Ctrl-C to stop", args.study.display(), path.display()));
             work(&mut server, &requests, &cancel);
             let _ = std::fs::remove_file(path);
             Ok(())
@@ -45,7 +45,8 @@ pub(crate) fn run(args: &args::Serve) -> Result<(), Error> {
     }
 }
 
-/// Answers requests until nobody can send any, or it is to stop. What comes while others are answered is answered together.
+/// Answers requests until no client is left, or it is told to stop. Requests that arrive meanwhile are answered
+/// together.
 fn work(server: &mut Server, requests: &Receiver<Asked>, cancel: &Cancel) {
     while !cancel.is_cancelled() {
         let first = match requests.recv_timeout(PULSE) {
@@ -57,13 +58,13 @@ fn work(server: &mut Server, requests: &Receiver<Asked>, cancel: &Cancel) {
         let (lines, places): (Vec<String>, Vec<Sender<String>>) =
             all.into_iter().map(|asked| (asked.line, asked.answer)).unzip();
         for (answer, place) in server.answer(&lines).into_iter().zip(places) {
-            // Whoever has gone away wants no answer; what was told is kept.
+            // A client that has gone away needs no answer; what it told is kept.
             let _ = place.send(answer);
         }
     }
 }
 
-/// Reads requests from one end and writes their answers to the other, in their order.
+/// Reads requests from `from` and writes their answers to `to`, in order.
 fn serve(from: impl Read, mut to: impl Write + Send + 'static, requests: &Sender<Asked>) {
     let (answer, answers) = channel::<String>();
     let writer = std::thread::spawn(move || {
@@ -95,7 +96,7 @@ fn listen(path: &Path, requests: Sender<Asked>) -> Result<(), Error> {
     use std::os::unix::net::{UnixListener, UnixStream};
 
     let failed = |source| Error::File { path: path.into(), source };
-    // What a server that was killed has left.
+    // Left over from a server that was killed.
     if path.exists()
         && UnixStream::connect(path).is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
     {
@@ -117,6 +118,6 @@ fn listen(path: &Path, requests: Sender<Asked>) -> Result<(), Error> {
 
 #[cfg(not(unix))]
 fn listen(path: &Path, _requests: Sender<Asked>) -> Result<(), Error> {
-    let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "sockets are for Unix; leave --socket out");
+    let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "sockets need Unix; omit --socket");
     Err(Error::File { path: path.into(), source })
 }

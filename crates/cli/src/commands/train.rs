@@ -16,7 +16,7 @@ pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
     };
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    // Hidden by itself where there is no terminal.
+    // Hides itself without a terminal.
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} epochs, {eta} left  {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
         let (accuracy, test) = (100.0 * trained.accuracy, trained.test_images);
         output::line(format_args!("{} on {test} test images: {accuracy:.2} %", trained.model));
         let (weights, history, card) = (trained.weights.display(), trained.history.display(), trained.card.display());
-        output::line(format_args!("{weights}, {history} and {card} are written"));
+        output::line(format_args!("wrote {weights}, {history} and {card}"));
     }
     Ok(())
 }

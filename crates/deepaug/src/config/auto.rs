@@ -1,4 +1,4 @@
-//! A value that is given, or left to the model.
+//! A value that is given, or chosen automatically.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Auto<T> {
 }
 
 impl<T> Auto<T> {
-    /// The value that is given, else another.
+    /// Returns the given value, or `other`.
     pub fn unwrap_or(self, other: T) -> T {
         match self {
             Self::Auto => other,

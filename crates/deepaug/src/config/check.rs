@@ -1,4 +1,4 @@
-//! Whether the values of a configuration make sense, each and together.
+//! Checks the values of a configuration, one by one and in combination.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -11,12 +11,12 @@ use crate::config::auto::Auto;
 use crate::error::ConfigError;
 use crate::layout;
 
-/// A configuration whose values make sense, each and together. [`Config::check`] makes one.
+/// A configuration whose values are valid, one by one and in combination. [`Config::check`] makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidConfig(Config);
 
 impl ValidConfig {
-    /// The configuration, to be changed and checked again.
+    /// Returns the configuration, to be changed and checked again.
     pub fn into_inner(self) -> Config {
         self.0
     }
@@ -31,7 +31,7 @@ impl Deref for ValidConfig {
 }
 
 impl Config {
-    /// Whether every value makes sense, of a configuration that was made or changed by a program.
+    /// Checks every value of a configuration that a program made or changed.
     ///
     /// # Errors
     /// [`ConfigError`] names the key.
@@ -52,7 +52,7 @@ impl Config {
         }
     }
 
-    /// The key and the reason of a value that makes no sense.
+    /// Returns the key of an invalid value and the reason.
     pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
         self.check_values().err()
     }
@@ -60,13 +60,14 @@ impl Config {
     fn check_values(&self) -> Result<(), (&'static str, String)> {
         let ends_early = matches!(self.early_stopping, EarlyStopping::Median | EarlyStopping::Halving);
         if self.child_epochs == Auto::Auto && !self.child.command.is_empty() {
-            return Err(("child_epochs", "must be a number with a program of your own".into()));
+            return Err(("child_epochs", "must be a number if a program of your own trains".into()));
         }
         if self.sizes == Sizes::Auto && (!self.child.command.is_empty() || ends_early) {
-            let why = "must be \"given\" with a program of your own, and with early_stopping \"median\" or \"halving\"";
+            let why =
+                "must be \"given\" if a program of your own trains, or if early_stopping is \"median\" or \"halving\"";
             return Err(("sizes", why.into()));
         }
-        // The upper limits are far beyond use; they keep a typing error from exhausting memory.
+        // The upper limits are far beyond any use; they keep a typo from exhausting memory.
         let counts = [
             ("image_size", self.image_size.unwrap_or(0) as usize, 0, 1024),
             ("iters", usize::try_from(self.iters).unwrap_or(usize::MAX), 1, 1_000_000),
@@ -76,7 +77,7 @@ impl Config {
             ("opt_last_n_epochs", self.opt_last_n_epochs, 1, 100_000),
             ("confirm_policies", self.confirm_policies, 0, 1000),
             ("confirm_samples", self.confirm_samples, 0, 1000),
-            // One letter each in the notebook.
+            // The notebook names each by one letter.
             ("sub_policies", self.sub_policies, 1, 26),
             ("ops_per_sub_policy", self.ops_per_sub_policy, 1, 20),
             ("child_epochs", self.epochs(), 1, 100_000),
@@ -110,7 +111,7 @@ impl Config {
             let names: Vec<_> = format_names().collect();
             return Err(("data_format", format!("must be \"auto\" or one of {}", names.join(", "))));
         }
-        // Everything of a study lies in its folder, under names that do not collide.
+        // All files of a study are in its folder, under names that do not collide.
         for (key, name) in
             [("notebook_path", &self.notebook_path), ("pre_aug_weights_path", &self.pre_aug_weights_path)]
         {
@@ -129,7 +130,7 @@ impl Config {
             return Err(("seed", format!("must be at most {}", i64::MAX)));
         }
         if !(0.0..=1.0).contains(&self.overfit_tolerance) {
-            return Err(("overfit_tolerance", "must lie in 0..1, as accuracies do".into()));
+            return Err(("overfit_tolerance", "must lie in 0..1, like accuracies".into()));
         }
         if let Portion::Fixed(share) = self.portion
             && !(share > 0.0 && share <= 1.0)
@@ -140,15 +141,15 @@ impl Config {
             if self.augment != AugmentMode::Online {
                 return Err((
                     "augment",
-                    "must be \"online\" when space is \"schemes\": they are used in each image's place".into(),
+                    "must be \"online\" when space is \"schemes\": schemes augment each image in place".into(),
                 ));
             }
             if self.finish {
-                return Err(("finish", "must be false when space is \"schemes\": each has a finish of its own".into()));
+                return Err(("finish", "must be false when space is \"schemes\": each has its own finish".into()));
             }
         }
         if self.augment == AugmentMode::Online && self.portion == Portion::Searched {
-            return Err(("portion", "has no meaning when augment is \"online\", where chance takes its place".into()));
+            return Err(("portion", "has no meaning when augment is \"online\"; use chance instead".into()));
         }
         for (key, value, most) in [("chance", self.chance, 1.0), ("pad", self.pad, 32.0), ("cutout", self.cutout, 32.0)]
         {
@@ -172,7 +173,7 @@ impl Config {
             return Err(("model", "must be \"layers\" when child.layers are given".into()));
         }
         if !self.child.command.is_empty() && !self.child.layers.is_empty() {
-            return Err(("child", "has a command and layers; only one of them can train".into()));
+            return Err(("child", "has both a command and layers; only one of them can train".into()));
         }
         if !self.child.command.is_empty() {
             self.check_program()?;
@@ -196,13 +197,13 @@ impl Config {
         if self.patience > 0 && self.opt_samples < 2 {
             return Err((
                 "patience",
-                "needs opt_samples of at least 2: one training a policy does not show its noise".into(),
+                "needs opt_samples of at least 2: one training per policy does not show its noise".into(),
             ));
         }
         if self.holdout == Holdout::Repeated && self.child_first_train_epochs > 0 {
             return Err((
                 "holdout",
-                "must be \"fixed\" when child_first_train_epochs is set: first weights would have learnt from images that judge".into(),
+                "must be \"fixed\" when child_first_train_epochs is set: the first weights would have learnt from validation images".into(),
             ));
         }
         if self.confirm_policies > 0 && self.confirm_samples == 0 {
@@ -211,7 +212,7 @@ impl Config {
         Ok(())
     }
 
-    /// A program does its own training: what it would not hear of must not be set.
+    /// A program does its own training, so settings that it would ignore must not be set.
     fn check_program(&self) -> Result<(), (&'static str, String)> {
         let default = Self::default();
         let unheard = [

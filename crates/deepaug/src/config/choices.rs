@@ -1,4 +1,4 @@
-//! What a configuration chooses from, key by key.
+//! The choices of a configuration, key by key.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -36,26 +36,26 @@ impl<'de> Deserialize<'de> for Portion {
     }
 }
 
-/// How many images a training sees an epoch.
+/// How many images a training sees per epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EpochSize {
-    /// As many for every policy, and for none, as portion 1 gives: no policy wins by training longer.
+    /// The same number for every policy, and for none, as at portion 1: no policy wins by training longer.
     Fixed,
     /// Originals and copies once each, as DeepAugment does.
     Pool,
 }
 
-/// How a search uses policies on training images.
+/// How a search applies policies to training images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AugmentMode {
-    /// Copies beside the originals, made once a training, as DeepAugment does.
+    /// Copies beside the originals, made once per training, as DeepAugment does.
     #[default]
     Once,
     /// Copies beside the originals, made afresh for every epoch.
     Epoch,
-    /// Each image in its own place, as in a final training: see [`Online`](deepaug_augmenter::Online).
+    /// Each image in place, as in a final training: see [`Online`](deepaug_augmenter::Online).
     Online,
 }
 
@@ -66,7 +66,7 @@ pub enum EarlyStopping {
     /// None.
     #[default]
     Off,
-    /// Those not in the best third by a whole first sample get no others.
+    /// Those whose complete first sample is not in the best third: they get no other samples.
     Samples,
     /// Those not in the better half at a rung.
     Median,
@@ -74,15 +74,16 @@ pub enum EarlyStopping {
     Halving,
 }
 
-/// What an epoch's validation accuracy is set against to say that it overfits.
+/// What an epoch's validation accuracy is compared with to detect overfitting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OverfitMeasure {
-    /// The accuracy on original training images, measured as that on validation images is: alike for every policy.
+    /// The accuracy on original training images, measured like that on validation images: the same for every
+    /// policy.
     #[default]
     Evaluation,
-    /// DeepAugment's: the accuracy on the augmented images while they were trained on, dropout on. The stronger a policy, the less
-    /// overfitted it looks.
+    /// DeepAugment's: the accuracy on the augmented images while training on them, with dropout. The stronger a
+    /// policy, the less overfitted it looks.
     DeepAugment,
     /// Nothing: all epochs count.
     Off,
@@ -92,18 +93,18 @@ pub enum OverfitMeasure {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SearchSpace {
-    /// DeepAugment's: so many sub-policies of so many ops, each with a magnitude of its own.
+    /// DeepAugment's: a fixed number of sub-policies and of ops in each, every op with its own magnitude.
     #[default]
     Policies,
-    /// Ways of augmenting as people use them without a search, and most that lie between: see the README.
+    /// Ways of augmenting that people use without a search, and most that lie between them: see the README.
     Schemes,
 }
 
-/// What a reward is, in a study whose trials are judged elsewhere.
+/// The kind of reward, in a study whose trials are judged elsewhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RewardKind {
-    /// An accuracy in [0, 1], said in percent.
+    /// An accuracy in [0, 1], shown in percent.
     #[default]
     Accuracy,
     /// A number of any size; more is better.
@@ -113,7 +114,7 @@ pub enum RewardKind {
 }
 
 impl RewardKind {
-    /// From a reward as it is told to one of which more is better, and back.
+    /// Converts a reward as told into one where more is better, and back.
     pub fn merit(self, told: f64) -> f64 {
         match self {
             Self::Accuracy | Self::Score => told,
@@ -121,7 +122,7 @@ impl RewardKind {
         }
     }
 
-    /// A reward as people read it.
+    /// Formats a reward for people.
     pub fn words(self, merit: f64) -> String {
         match self {
             Self::Accuracy => format!("{:.2} %", 100.0 * merit),
@@ -129,7 +130,7 @@ impl RewardKind {
         }
     }
 
-    /// A difference of two rewards, in their own direction: that of losses is negative where it is a gain.
+    /// Formats a difference of two rewards, in their own direction: a gain in losses is negative.
     pub fn difference(self, gain: f64) -> String {
         match self {
             Self::Accuracy => format!("{:+.2}", 100.0 * gain),
@@ -137,7 +138,7 @@ impl RewardKind {
         }
     }
 
-    /// What follows a difference, with a space before it.
+    /// Returns the unit that follows a difference, with a leading space.
     pub fn unit(self) -> &'static str {
         match self {
             Self::Accuracy => " points",
@@ -147,7 +148,7 @@ impl RewardKind {
     }
 }
 
-/// To about four digits, whatever the size.
+/// Formats to about four digits, whatever the size.
 fn number(value: f64) -> String {
     let digits = (3.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 9.0) as usize;
     format!("{value:.digits$}")
@@ -164,8 +165,8 @@ pub enum Holdout {
     /// The same validation images in every training.
     #[default]
     Fixed,
-    /// For each sample another part of all that is not the test part, the same for every policy: repeated hold-out. What is best
-    /// is then not merely best on one validation part.
+    /// A different part for each sample, drawn from all images outside the test set, the same for every policy:
+    /// repeated hold-out. The best policy is then not merely the best on one validation set.
     Repeated,
 }
 
@@ -176,6 +177,7 @@ pub enum Sizes {
     /// The configuration.
     #[default]
     Given,
-    /// The data and the time, by a few trainings without a policy, before a study is made: images, epochs, policies, seeds.
+    /// The data and the time, by a few trainings without a policy before the study is made: images, epochs,
+    /// policies, seeds.
     Auto,
 }

@@ -1,4 +1,4 @@
-//! What a search is told.
+//! The configuration of a search.
 
 pub(crate) mod auto;
 mod check;
@@ -27,22 +27,23 @@ use crate::config::auto::Auto;
 use crate::config::colour::Colour;
 use crate::error::ConfigError;
 
-/// Epochs a training unless given: DeepAugment 1.1.2's.
+/// Epochs per training unless given: DeepAugment 1.1.2's.
 const EPOCHS: usize = 50;
 
-/// A child of the user's own, instead of a named model.
+/// A custom child, instead of a named model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Child {
-    /// A program and its arguments, which is started for every training: see [`Program`].
+    /// A program and its arguments, started for every training: see [`Program`].
     pub command: Vec<String>,
-    /// The folder it is started in; a new study writes down where it was made.
+    /// The folder it is started in; a new study records where it was made.
     pub folder: String,
     /// Layers of a net; the dense layer to the classes is added to them.
     pub layers: Vec<Layer>,
 }
 
-/// What a search is told. [`Config::default`] is DeepAugment 1.1.2's; [`Config::quickstart`] ends in minutes.
+/// The configuration of a search. [`Config::default`] is DeepAugment 1.1.2's; [`Config::quickstart`] ends in
+/// minutes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "KEYS documents every key once, for the command and the files too")]
@@ -117,7 +118,7 @@ pub struct Config {
     pub notebook_path: String,
 }
 
-/// Keys whose value may change between two runs of a study: they do not decide how a trial is judged.
+/// Keys whose value may change between two runs of a study: they do not affect how a trial is judged.
 const FREE_KEYS: [&str; 13] = [
     "iters",
     "patience",
@@ -127,7 +128,7 @@ const FREE_KEYS: [&str; 13] = [
     "notebook_path",
     "child_memory",
     "device",
-    // The journal knows the images themselves; how they were found may change.
+    // The journal identifies the images themselves; how they are found may change.
     "data_format",
     "image_column",
     "label_column",
@@ -209,7 +210,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What runs without arguments: small enough for a few minutes on two CPU cores.
+    /// Returns what runs without arguments: small enough for a few minutes on two CPU cores.
     pub fn quickstart() -> Self {
         Self::parse(include_str!("../../../../configs/quickstart.toml")).expect("the file is part of the tests")
     }
@@ -247,7 +248,7 @@ impl Config {
             return Err(ConfigError { line: line_of_key(text, key), ..unknown(key) });
         }
         let mut config: Self = toml::from_str(text).map_err(|error| wrong(&error))?;
-        // Layers that are given are meant.
+        // Layers that are given are meant to be used.
         if !config.child.layers.is_empty() && !table.contains_key("model") {
             config.model = Model::Layers(Vec::new());
         }
@@ -263,7 +264,7 @@ impl Config {
         }
     }
 
-    /// The optimiser: what is given, and for the rest what is usual for it or for the model.
+    /// Returns the optimiser: what is given, and otherwise what is usual for it or for the model.
     pub fn optimiser(&self) -> Optimiser {
         let own = self.model.optimiser();
         let rule = self.optimizer.unwrap_or(own.rule);
@@ -284,12 +285,12 @@ impl Config {
         }
     }
 
-    /// Epochs a training; of a study that has begun, those that were chosen for it.
+    /// Returns the epochs per training; in a study that has begun, those that were chosen for it.
     pub fn epochs(&self) -> usize {
         self.child_epochs.unwrap_or(EPOCHS)
     }
 
-    /// How children are trained.
+    /// Returns how children are trained.
     pub fn settings(&self) -> Settings {
         Settings {
             epochs: self.epochs(),
@@ -304,7 +305,7 @@ impl Config {
         }
     }
 
-    /// How policies are applied while children are trained.
+    /// Returns how policies are applied while children are trained.
     pub fn application(&self) -> Application {
         match self.augment {
             AugmentMode::Once => Application::Once,
@@ -313,18 +314,18 @@ impl Config {
         }
     }
 
-    /// How policies are used where images are augmented in their own place.
+    /// Returns how policies are applied if images are augmented in place.
     pub fn online(&self) -> Online {
         let finish = if self.finish { self.finish_alone() } else { Online::NOTHING };
         Online { chance: self.chance, ..finish }
     }
 
-    /// A shift, a mirror image and a square, without a policy, whether or not policies are finished by them.
+    /// Returns the shift, mirror image and square without a policy, whether or not policies are finished by them.
     pub(crate) fn finish_alone(&self) -> Online {
         Online { chance: 0.0, pad: self.pad / 32.0, flip: self.flip, cutout: self.cutout / 32.0 }
     }
 
-    /// Images that an epoch of so many training images has, whatever the policy.
+    /// Returns the number of images in an epoch with `train_images` training images, whatever the policy.
     pub(crate) fn epoch_of(&self, train_images: usize) -> usize {
         match self.augment {
             AugmentMode::Online => train_images,
@@ -332,10 +333,10 @@ impl Config {
         }
     }
 
-    /// The child that is to be trained, on its device.
+    /// Returns the child to train, on its device.
     ///
     /// # Errors
-    /// [`DeviceError`] when the device cannot be had.
+    /// [`DeviceError`] if the device is not available.
     pub fn child_model(&self) -> Result<Box<dyn ChildModel>, DeviceError> {
         if !self.child.command.is_empty() {
             let program = Program::new(self.child.command.clone());
@@ -349,7 +350,7 @@ impl Config {
         }))
     }
 
-    /// Threads that train: all cores unless a number is given.
+    /// Returns the number of threads that train: all cores unless given.
     pub(crate) fn threads(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -357,19 +358,20 @@ impl Config {
         }
     }
 
-    /// Most fresh seeds that one policy can get: what others leave when they fall behind.
+    /// Returns the most fresh seeds that one policy can get, with the share of those that fall behind.
     pub(crate) fn most_confirm_samples(&self) -> usize {
         2 * self.confirm_samples
     }
 
-    /// Trainings of a search of so many trials, the one without a policy counted, and of its confirmation; about as many, where trials
-    /// end early.
+    /// Returns the trainings of a search of `trials` trials, including the one without a policy, and of its
+    /// confirmation. If trials end early, the number is approximate.
     pub(crate) fn trainings(&self, trials: u64) -> usize {
         let of_a_trial = self.early_stopping.trainings(self.opt_samples);
         (trials as f64 * of_a_trial).round() as usize + self.confirmations(trials)
     }
 
-    /// Trainings with fresh seeds at the end of a search of so many trials, the one without a policy counted.
+    /// Returns the trainings with fresh seeds at the end of a search of `trials` trials, including the one without
+    /// a policy.
     pub(crate) fn confirmations(&self, trials: u64) -> usize {
         match (trials as usize).saturating_sub(1).min(self.confirm_policies) {
             0 => 0,
@@ -377,7 +379,7 @@ impl Config {
         }
     }
 
-    /// How the images are read.
+    /// Returns how the images are read.
     pub fn read_options(&self) -> ReadOptions {
         let column = |name: &String| (!name.is_empty()).then(|| name.clone());
         ReadOptions {
@@ -404,19 +406,19 @@ impl Config {
         }
     }
 
-    /// How many images go into each part.
+    /// Returns the size of each split.
     pub fn split_sizes(&self) -> SplitSizes {
         SplitSizes { train: self.train_set_size, validation: self.validation_set_size, test: self.test_set_size }
     }
 
-    /// The values that decide what a trial's trainings are.
+    /// Returns the values that affect a trial's trainings.
     pub(crate) fn fixed(&self) -> serde_json::Value {
         let mut values = serde_json::to_value(self).unwrap_or_default();
         if let Some(values) = values.as_object_mut() {
             values.retain(|key, _| !FREE_KEYS.contains(&key.as_str()));
-            // The journal knows the images themselves; where they lie may change.
+            // The journal identifies the images themselves; where they are stored may change.
             values.remove("data");
-            // Studies of versions that did not know it have this.
+            // Studies of versions without this key have this value.
             if self.reward == RewardKind::Accuracy {
                 values.remove("reward");
             }
@@ -425,7 +427,7 @@ impl Config {
     }
 }
 
-/// Ops by name, family or category; one name may stand without a list.
+/// Reads ops by name, family or category; a single name needs no list.
 fn selected<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Op>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected the name of an op or of a group of ops, or a list of such names")]
@@ -440,7 +442,7 @@ fn selected<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Op>, D::Er
     selection::all_ops(names.iter().map(String::as_str)).map_err(serde::de::Error::custom)
 }
 
-/// What the parser says, with Rust's names of numbers in words.
+/// Replaces Rust's names of number types in a parser message with words.
 fn in_words(message: &str) -> String {
     let names =
         [("usize", "a whole number"), ("u64", "a whole number"), ("u32", "a whole number"), ("f64", "a number")];

@@ -55,7 +55,7 @@ fn ops_are_chosen_by_family_and_category() {
 #[test]
 fn the_file_of_defaults_holds_the_defaults() {
     let text = include_str!("../../../../configs/deepaugment.toml");
-    // But for DeepAugment's own way of telling what overfits, which depends on how strong a policy is.
+    // Except for DeepAugment's own measure of overfitting, which depends on how strong a policy is.
     let deepaugment = Config { overfit_measure: OverfitMeasure::DeepAugment, ..Config::default() };
     assert_eq!(Config::parse(text).unwrap(), deepaugment);
     for key in names() {

@@ -1,4 +1,4 @@
-//! What a running study says.
+//! Events of a running study.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,18 +14,18 @@ use crate::study::sizing::Sizing;
 /// How far a study has come.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Progress {
-    /// Trainings that have ended, confirmation included.
+    /// Trainings that have ended, including confirmation.
     pub trainings_done: usize,
-    /// Trainings in all.
+    /// Total number of trainings.
     pub trainings: usize,
     /// Time left, from the measured speed; absent until a training has ended.
     #[serde(rename = "seconds_left", serialize_with = "as_seconds")]
     pub left: Option<Duration>,
-    /// Images that all children together learnt from a second in this run; absent until a training has ended.
+    /// Training images per second of all children together in this run; absent until a training has ended.
     pub images_per_second: Option<f64>,
     /// The reward of trial 0, once it is known.
     pub baseline: Option<f64>,
-    /// The trial with the highest reward so far, trial 0 left out, and its reward.
+    /// The trial with the highest reward so far, except trial 0, and its reward.
     pub best: Option<(u64, f64)>,
 }
 
@@ -33,7 +33,7 @@ fn as_seconds<S: serde::Serializer>(left: &Option<Duration>, serializer: S) -> R
     left.map(|left| left.as_secs_f64().round()).serialize(serializer)
 }
 
-/// Something that happened in a study, in the order in which it did.
+/// An event of a study, in the order in which they happen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -42,7 +42,7 @@ pub enum Event {
     Started {
         /// Its folder.
         study: PathBuf,
-        /// Images in the training, validation and test part.
+        /// Sizes of the training, validation and test sets.
         images: [usize; 3],
         /// Number of classes.
         classes: usize,
@@ -50,29 +50,29 @@ pub enum Event {
         device: String,
         /// Policies to try, besides trial 0.
         iters: u64,
-        /// Trainings in all.
+        /// Total number of trainings.
         trainings: usize,
-        /// Trials under way at once.
+        /// Trials that run at once.
         workers: usize,
     },
-    /// Ops that can do nothing to the images are not searched: they change nothing but colours, and all images are grey.
+    /// Some ops are not searched because they change only colours, and all images are grey.
     OpsLeftOut {
         /// The ops.
         ops: Vec<Op>,
     },
     /// Sizes that the configuration leaves open have been chosen.
     Sized(Sizing),
-    /// How long it will take, from the speed of a few steps.
+    /// The expected time, from the speed of a few steps.
     Estimated {
-        /// Training images that all children together learn from a second.
+        /// Training images per second of all children together.
         images_per_second: f64,
-        /// The time for all trainings that are left.
+        /// The time for all remaining trainings.
         #[serde(rename = "seconds", serialize_with = "as_seconds")]
         left: Option<Duration>,
     },
-    /// An epoch of the training whose weights every child starts from has ended.
+    /// An epoch has ended of the training whose weights every child starts from.
     Pretraining {
-        /// Epochs in all.
+        /// Total number of epochs.
         epochs: usize,
         /// The epoch.
         record: EpochRecord,
@@ -83,7 +83,7 @@ pub enum Event {
         trial: u64,
         /// The policy.
         policy: Policy,
-        /// Its name, where it needs no search.
+        /// Its name, if it needs no search.
         #[serde(skip_serializing_if = "Option::is_none")]
         scheme: Option<String>,
     },
@@ -93,7 +93,7 @@ pub enum Event {
         trial: u64,
         /// Which of the trial's trainings.
         sample: usize,
-        /// Epochs in all.
+        /// Total number of epochs.
         epochs: usize,
         /// The epoch.
         record: EpochRecord,
@@ -108,11 +108,11 @@ pub enum Event {
         phase: &'static str,
         /// The mean of its highest validation accuracies.
         accuracy: f64,
-        /// Whether it was ended early, being behind.
+        /// Whether it was ended early because it was behind.
         #[serde(rename = "behind")]
         pruned: bool,
     },
-    /// A training has ended through no fault of its own, and is done once more.
+    /// A training ended through no fault of its own, and is repeated.
     TrainingRepeated {
         /// The trial it belongs to.
         trial: u64,
@@ -121,7 +121,7 @@ pub enum Event {
         /// What ended it.
         why: String,
     },
-    /// A training has failed; its trial goes on without it.
+    /// A training failed; its trial continues without it.
     TrainingFailed {
         /// The trial it belongs to.
         trial: u64,
@@ -136,15 +136,15 @@ pub enum Event {
         trial: u64,
         /// The policy.
         policy: Policy,
-        /// Its name, where it needs no search.
+        /// Its name, if it needs no search.
         #[serde(skip_serializing_if = "Option::is_none")]
         scheme: Option<String>,
-        /// Mean over its samples; absent when every training failed.
+        /// Mean over its samples; absent if every training failed.
         reward: Option<f64>,
         /// Whether it was ended early, so that the reward is an estimate.
         #[serde(rename = "behind")]
         pruned: bool,
-        /// How far the study has come.
+        /// Progress of the study.
         progress: Progress,
     },
     /// The best policies are about to be trained again with fresh seeds.
@@ -154,7 +154,7 @@ pub enum Event {
         /// Fresh trainings for each, and for no policy.
         samples: usize,
     },
-    /// The search has ended, and its best policies are confirmed.
+    /// The search has ended and its best policies are confirmed.
     SearchEnded {
         /// What ended it.
         by: Termination,
@@ -178,7 +178,7 @@ impl fmt::Display for Event {
             }
             Self::OpsLeftOut { ops } => {
                 let ops: Vec<&str> = ops.iter().map(|op| op.name()).collect();
-                write!(f, "not searched, for they change nothing on grey images: {}", ops.join(", "))
+                write!(f, "not searched, because they change nothing on grey images: {}", ops.join(", "))
             }
             Self::Sized(sizing) => sizing.fmt(f),
             Self::TrialStarted { trial, policy, scheme } => write!(f, "trial {trial}: {}", named(policy, scheme)),
@@ -195,7 +195,7 @@ impl fmt::Display for Event {
                 write!(f, "trial {trial} sample {sample}: validation accuracy {accuracy:.4}{pruned}")
             }
             Self::TrainingRepeated { trial, sample, why } => {
-                write!(f, "trial {trial} sample {sample} is done once more: {why}")
+                write!(f, "trial {trial} sample {sample} is repeated: {why}")
             }
             Self::TrainingFailed { trial, sample, why } => write!(f, "trial {trial} sample {sample} failed: {why}"),
             Self::TrialFinished { trial, policy, scheme, reward, pruned, progress } => {
@@ -220,7 +220,7 @@ impl fmt::Display for Event {
             }
             Self::Confirming { trials, samples } => write!(
                 f,
-                "confirming the best {} with {samples} fresh seeds each, beside none",
+                "confirming the best {} with {samples} fresh seeds each, against none",
                 if trials.len() == 1 { "policy".into() } else { format!("{} policies", trials.len()) }
             ),
             Self::SearchEnded { by } => write!(f, "the search has ended: {by}"),
@@ -232,7 +232,7 @@ fn named(policy: &Policy, scheme: &Option<String>) -> String {
     scheme.clone().unwrap_or_else(|| policy.to_string())
 }
 
-/// Minutes and seconds, with hours where there are any.
+/// Formats a time as minutes and seconds, with hours if there are any.
 pub(crate) fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

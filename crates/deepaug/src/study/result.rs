@@ -1,4 +1,4 @@
-//! What a search found, and how far it can be believed.
+//! The result of a search, and how reliable it is.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::study::candidate::{Candidate, Gain, accuracies, best_first, mean_of_p
 use crate::study::ledger::Ledger;
 use crate::study::notebook::{POLICY_COLUMNS, op_cells, op_columns, policy_cells};
 
-/// What the trainings with fresh seeds say of the best policy.
+/// What the trainings with fresh seeds say about the best policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The whole interval lies above 0.
     Better,
-    /// The interval holds 0.
+    /// The interval contains 0.
     NoDifference,
     /// The whole interval lies below 0.
     Worse,
@@ -29,7 +29,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The verdict on a candidate.
+    /// Returns the verdict on a candidate.
     pub fn of(best: &Candidate) -> Self {
         match best.fresh_gain.and_then(|gain| gain.interval) {
             Some((low, _)) if low > 0.0 => Self::Better,
@@ -43,25 +43,25 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Better => "The best policy is better than no policy, on fresh seeds, by validation images.",
+            Self::Better => "The best policy is better than no policy on fresh seeds, measured on validation images.",
             Self::NoDifference => "These seeds show no difference between the best policy and none; more might.",
             Self::Worse => "The best policy is worse than no policy; do not use it.",
             Self::Unconfirmed => {
-                "Not confirmed with fresh seeds: the best of many noisy rewards is too high, expect less."
+                "Not confirmed with fresh seeds: the best of many noisy rewards is too high, so expect less."
             }
         })
     }
 }
 
-/// What a search's own measurements say should be used.
+/// What to use, by the search's own measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Advice {
-    /// No augmentation: the best policy came out no better than that.
+    /// No augmentation: the best policy came out no better.
     None,
     /// The best policy, which is a scheme that needs no search.
     Free,
-    /// The best policy, which the search has found.
+    /// The best policy, which the search found.
     Policy,
 }
 
@@ -69,15 +69,15 @@ pub enum Advice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Termination {
-    /// All iterations were done.
+    /// All iterations are done.
     Iterations,
-    /// The budget of time was spent.
+    /// The time budget is spent.
     Time,
-    /// The budget of trainings was spent.
+    /// The training budget is spent.
     Trainings,
-    /// Every policy of the space had been tried.
+    /// Every policy of the space has been tried.
     Exhausted,
-    /// The expected improvement stayed below the noise of a reward for as many proposals as `patience` says.
+    /// The expected improvement stayed below the noise of a reward for `patience` proposals in a row.
     Patience,
 }
 
@@ -85,32 +85,35 @@ impl fmt::Display for Termination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Iterations => "all policies have been tried",
-            Self::Time => "the time is spent",
-            Self::Trainings => "the trainings are spent",
-            Self::Exhausted => "there are no other policies",
-            Self::Patience => "less improvement is expected than a reward's noise, for as long as patience says",
+            Self::Time => "the time budget is spent",
+            Self::Trainings => "the training budget is spent",
+            Self::Exhausted => "every policy of the space has been tried",
+            Self::Patience => {
+                "the expected improvement has stayed below a reward's noise for as long as patience allows"
+            }
         })
     }
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SearchResult {
     /// The study's folder.
     pub study: PathBuf,
     /// Trial 0, no policy.
     pub baseline: Candidate,
-    /// The best policy: of the confirmed ones that with the highest accuracy over fresh seeds.
+    /// The best policy: the confirmed one with the highest accuracy over fresh seeds.
     pub best: Candidate,
     /// Up to 20 policies, confirmed ones first, by reward.
     pub top: Vec<Candidate>,
-    /// What to use; `best_policy.json` holds that.
+    /// What to use; `best_policy.json` holds it.
     pub advice: Advice,
     /// The same in words, with the gains that it rests on.
     pub answer: String,
-    /// The best scheme that needs no search, none left out, by the same measurements; absent where the space has none.
+    /// The best scheme that needs no search, other than none, by the same measurements; absent if the space has no
+    /// schemes.
     pub free: Option<Candidate>,
-    /// The gain of the best policy over that one, with fresh seeds; absent where they are the same.
+    /// The gain of the best policy over that scheme, with fresh seeds; absent if they are the same.
     pub gain_over_free: Option<Gain>,
     /// Whether the best policy helps.
     pub verdict: Verdict,
@@ -120,21 +123,21 @@ pub struct SearchResult {
     pub failed: usize,
     /// Epochs that the search's trainings took.
     pub epochs: usize,
-    /// Epochs that were spared by ending trials early.
+    /// Epochs saved by ending trials early.
     pub epochs_spared: usize,
-    /// What ended the search, where that is known.
+    /// What ended the search, if known.
     pub ended_by: Option<Termination>,
     /// How policies are applied.
     pub application: Application,
-    /// What rewards are. Those of candidates are as they were told; of gains, more is better.
+    /// The kind of reward. Rewards of candidates are as told; for gains, more is better.
     pub reward: RewardKind,
 }
 
-/// How many policies a result lists, as DeepAugment does.
+/// How many policies a result lists, as in DeepAugment.
 const TOP: usize = 20;
 
 impl SearchResult {
-    /// What a study has found by now; none before a policy can be compared with no policy.
+    /// Returns what a study has found so far; `None` before a policy can be compared with no policy.
     pub(crate) fn new(study: &Path, ledger: &Ledger, ended_by: Option<Termination>) -> Option<Self> {
         let (ended, failed) = ledger.counts();
         let (epochs, epochs_spared) = ledger.epochs();
@@ -167,7 +170,7 @@ impl SearchResult {
         .ranked(others.collect())
     }
 
-    /// The same with the best of `others`.
+    /// Ranks `others` and adds the best of them.
     fn ranked(mut self, mut others: Vec<Candidate>) -> Option<Self> {
         let baseline = &self.baseline;
         let confirmed = others.iter().filter(|candidate| !candidate.fresh.is_empty()).count();
@@ -196,7 +199,7 @@ impl SearchResult {
         Some(self.with_rewards_as_told())
     }
 
-    /// The same with the rewards of candidates as they were told.
+    /// Turns the rewards of candidates back into the form in which they were told.
     fn with_rewards_as_told(mut self) -> Self {
         let kind = self.reward;
         let candidates = [&mut self.baseline, &mut self.best].into_iter().chain(&mut self.top).chain(&mut self.free);
@@ -209,12 +212,12 @@ impl SearchResult {
         self
     }
 
-    /// The best policy's gain over none: on fresh seeds where there are some.
+    /// Returns the best policy's gain over none: on fresh seeds if there are any.
     pub fn gain(&self) -> Option<Gain> {
         self.best.fresh_gain.or(self.best.search_gain)
     }
 
-    /// The policy to use: the best, or none where that came out no better.
+    /// Returns the policy to use: the best, or none if that came out no better.
     pub fn policy(&self) -> Policy {
         match self.advice {
             Advice::Policy | Advice::Free => self.best.policy.clone(),
