@@ -1,4 +1,4 @@
-//! The verbs that say whether a search helped, and show it: the real binary on real images.
+//! The commands that test whether a search helped and show the result: the real binary on real images.
 
 #[path = "support/mod.rs"]
 #[allow(dead_code, reason = "each test program uses a part")]
@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use support::{deepaug, rows, small_config, write_class_folders};
 
-/// A small study that has finished, in `folder/study`.
+/// Makes a small finished study in `folder/study`.
 fn study(folder: &Path, extra: &str) {
     let config = small_config(folder, extra);
     let run = deepaug(folder, &["optimize", "--config", &config, "--out", "study"]);
@@ -60,7 +60,7 @@ fn a_comparison_is_paired_measured_on_test_images_and_says_one_sentence() {
     assert_eq!(result["search_cost"]["trainings"], 5 * 2);
     assert!(result["sentence"].as_str().unwrap().starts_with("The searched policies are "), "{result}");
 
-    // Each sample has one seed, whatever the scheme, and the search used none of them.
+    // Each sample has one seed for all schemes, and the search used none of them.
     let journal = fs::read_to_string(folder.path().join("study/compare-tinycnn.jsonl")).unwrap();
     let trained: Vec<Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let searched = fs::read_to_string(folder.path().join("study/journal.jsonl")).unwrap();
@@ -90,7 +90,7 @@ fn a_killed_comparison_goes_on_as_if_it_had_never_stopped_and_can_grow() {
     let kept = support::trainings(&journal);
     let again = compare(folder.path(), &["--seeds", "4", "--name", "cut"]);
     assert_eq!(again.code, 0, "{}", again.stderr);
-    assert!(again.stderr.contains(&format!("{kept} of them known already")), "{}", again.stderr);
+    assert!(again.stderr.contains(&format!("{kept} of them already done")), "{}", again.stderr);
     assert_eq!(support::trainings(&journal), 4 * 4);
     let schemes = |name: &str| {
         let mut schemes = json(&folder.path().join(format!("study/compare-{name}.json")))["schemes"].clone();
@@ -104,7 +104,7 @@ fn a_killed_comparison_goes_on_as_if_it_had_never_stopped_and_can_grow() {
     let grown = ["compare", "study", "--test-size", "40", "--epochs", "2", "--name", "cut", "--seeds", "5"];
     let more = deepaug(folder.path(), &[&grown[..], &["--baselines", "none,cutout"]].concat());
     assert_eq!(more.code, 0, "{}", more.stderr);
-    assert!(more.stderr.contains("15 trainings, 8 of them known already"), "{}", more.stderr);
+    assert!(more.stderr.contains("15 trainings, 8 of them already done"), "{}", more.stderr);
 
     let other = ["compare", "study", "--test-size", "40", "--epochs", "3", "--name", "cut"];
     let refused = deepaug(folder.path(), &other);
@@ -117,13 +117,13 @@ fn a_killed_comparison_goes_on_as_if_it_had_never_stopped_and_can_grow() {
     let other = ["compare", "study", "--test-size", "40", "--epochs", "2", "--name", "cut", "--chance", "0.5"];
     let refused = deepaug(folder.path(), &other);
     assert_eq!(refused.code, 6);
-    assert!(refused.stderr.contains("is no longer what it was"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("has changed since the comparison began"), "{}", refused.stderr);
 }
 
 #[test]
 fn another_search_is_compared_unless_it_has_seen_the_test_images() {
     let folder = tempfile::tempdir().unwrap();
-    // Images without a test part of their own, which another seed parts differently.
+    // Images without a test set of their own, which another seed splits differently.
     write_class_folders(&folder.path().join("shapes"), &["dark", "middle", "light"], 60);
     study(folder.path(), "iters = 2\ndata = \"shapes\"");
     let other = |name: &str, extra: &str| {
@@ -192,14 +192,14 @@ fn a_finish_is_the_same_for_all_policies_searched_and_published() {
         assert_eq!(online(result, "none"), deepaug::Online::NOTHING);
         assert_eq!(online(result, "flip-crop"), deepaug::Online { chance: 0.0, cutout: 0.0, ..full });
     }
-    // The finish can be chosen for a comparison; one that was begun with another does not go on.
+    // A comparison can choose the finish; one that was begun with another finish does not continue.
     let other =
         deepaug(folder.path(), &["compare", "without", "--test-size", "40", "--epochs", "1", "--finish", "full"]);
     assert_eq!(other.code, 6);
     assert!(other.stderr.contains("finish = false"), "{}", other.stderr);
     let wrong = deepaug(folder.path(), &["compare", "without", "--finish", "half"]);
     assert_eq!(wrong.code, 2);
-    // Neither does one of a version that finished the baselines only.
+    // Nor does one from a version that finished only the baselines.
     let journal = folder.path().join("without/compare-tinycnn.jsonl");
     let text = fs::read_to_string(&journal).unwrap();
     assert!(text.contains("\"finish\":false,"));
@@ -349,7 +349,7 @@ fn a_page_is_whole_before_and_after_a_comparison() {
     {
         assert!(after.contains(part), "{part}");
     }
-    // Nothing is fetched and nothing runs.
+    // Nothing is fetched and no script runs.
     for outside in ["http://", "https://", "<script", "<link", "@import"] {
         let code = after.split("<details>").next().unwrap_or_default();
         assert!(!code.contains(outside), "{outside}");

@@ -1,4 +1,4 @@
-//! `deepaug data`, and searches on sets of every kind, through the binary.
+//! `deepaug data`, and searches on data sets of every kind, through the binary.
 
 #[path = "support/mod.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
@@ -35,7 +35,7 @@ fn data_shows_what_was_understood() {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }
     let sheet = image::open(folder.path().join("animals-sheet.png")).unwrap();
-    // Two rows of tiles, and words beside them.
+    // Two rows of tiles, with words beside them.
     assert!(sheet.width() > 400 && sheet.height() > 120, "{}x{}", sheet.width(), sheet.height());
 
     let run = deepaug(folder.path(), &["data", "animals", "--json", "--on-bad-image", "skip", "--out", "s.png"]);
@@ -74,7 +74,7 @@ fn a_search_runs_on_a_table_with_groups_and_shares() {
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     let started = run.stdout.lines().map(json).find(|event| event["event"] == "started").unwrap();
     let images: Vec<u64> = started["images"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
-    // Groups of four: sizes are met to within one of each class.
+    // Groups of four: sizes are met to within one group of each class.
     assert!(images[0] <= 40 && images[1] <= 16 && images[2].abs_diff(8) <= 8, "{images:?}");
     let frozen = fs::read_to_string(folder.path().join("study/study.toml")).unwrap();
     assert!(frozen.contains("train_set_size = 0.5\n") && frozen.contains("image_size = \"auto\"\n"), "{frozen}");
@@ -104,9 +104,9 @@ fn wrong_ways_of_reading_are_refused_with_the_right_code() {
         fs::write(folder.path().join("c.toml"), key).unwrap();
         refused(&["data", "set", "--config", "c.toml"], 3, words);
     }
-    // A file that leaves the data to the command line may say how large its images are to be.
+    // A file that leaves the data to the command line may set the image size.
     fs::write(folder.path().join("c.toml"), "image_size = 16").unwrap();
-    refused(&["optimize", "--config", "c.toml"], 3, "image_size: must be 0 for the images inside the program");
+    refused(&["optimize", "--config", "c.toml"], 3, "image_size: must be 0 for the built-in images");
     let run = deepaug(folder.path(), &["data", "set", "--config", "c.toml"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
 }

@@ -1,6 +1,6 @@
-//! Can children that were trained without a policy judge policies? For each study, the rank correlation of its policies' rewards with
-//! the accuracy of such children on validation images augmented by the policy (density matching: S. Lim et al., Fast AutoAugment,
-//! NeurIPS 2019):
+//! Can children trained without a policy judge policies? For each study, prints the rank correlation of its
+//! policies' rewards with the accuracy of such children on validation images augmented by the policy (density
+//! matching: S. Lim et al., Fast AutoAugment, NeurIPS 2019):
 //!
 //!     cargo run --release --example density STUDY...
 
@@ -13,7 +13,7 @@ use std::path::Path;
 use deepaug::statistics::RankCorrelation;
 use deepaug::{Config, Device, DeviceChoice, Fold, Net, Online, Policy, Split, Training, ValidConfig, read_data};
 
-/// Children, each with a split of its own, and augmented copies of each validation image.
+/// Children, each with its own split, and augmented copies of each validation image.
 const CHILDREN: u64 = 3;
 const COPIES: u64 = 5;
 
@@ -46,7 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The policies of a study, none excepted, and the reward of the first sample of each, whose seed is the same for all.
+/// Returns the policies of a study, except none, and the reward of the first sample of each, whose seed is the
+/// same for all.
 fn rewards(notebook: &Path) -> Result<Vec<(Policy, f64)>, Box<dyn Error>> {
     let mut found = BTreeMap::new();
     for row in csv::Reader::from_path(notebook)?.deserialize() {
@@ -60,7 +61,7 @@ fn rewards(notebook: &Path) -> Result<Vec<(Policy, f64)>, Box<dyn Error>> {
     Ok(found.into_values().collect())
 }
 
-/// The accuracy of children trained without a policy on validation images augmented by each.
+/// Returns the accuracy of children trained without a policy on validation images augmented by each policy.
 fn densities(config: &ValidConfig, policies: &[(Policy, f64)]) -> Result<Vec<f64>, Box<dyn Error>> {
     let dataset = read_data(config, &|_, _| ())?;
     let none = Policy::none(Default::default());
@@ -82,7 +83,7 @@ fn densities(config: &ValidConfig, policies: &[(Policy, f64)]) -> Result<Vec<f64
     Ok(sums)
 }
 
-/// Spearman's; 0 where there is nothing to order.
+/// Returns Spearman's correlation; 0 if there is nothing to rank.
 fn correlation(pairs: &[(f64, f64)]) -> f64 {
     let (rewards, densities): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     RankCorrelation::of(&rewards, &densities).map_or(0.0, |found| found.rho)

@@ -1,4 +1,4 @@
-//! A study of a child model of the caller's own, and of one whose device fails.
+//! A study with a custom child model, and one whose device fails.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use deepaug::{
     Changes, ChildModel, Config, EpochRecord, Error, History, Portion, Study, StudyBuilder, TrainError, Training,
 };
 
-/// Learns nothing: its accuracy is a number made of the seed and of how much is augmented. After `trainings` trainings
-/// its device is gone.
+/// Learns nothing: its accuracy is a number derived from the seed and the amount of augmentation. After
+/// `trainings` trainings its device is gone.
 #[derive(Debug)]
 struct Made {
     trainings: usize,
@@ -144,11 +144,11 @@ fn a_worker_that_panics_costs_its_training_one_more_try_and_nothing_else() {
         (notebook(&out), result.unwrap().failed, repeated.into_inner())
     };
     let (whole, ..) = run("whole", Made::lasting(usize::MAX));
-    // One in three trainings panics; tried again, it is another training's turn.
+    // One in three trainings panics; on the second try, another training's turn has come.
     let (found, failed, repeated) = run("fragile", Fragile::boxed(|begun| begun % 3 == 2));
     assert_eq!((found, failed), (whole, 0));
     assert!(repeated >= 3, "{repeated}");
-    // Twice in a row, and the training has failed, its trial going on with what it has.
+    // After two panics in a row the training has failed; its trial continues with what it has.
     let (found, failed, repeated) = run("broken", Fragile::boxed(|begun| begun == 2 || begun == 3));
     assert_eq!((failed, repeated), (1, 1));
     assert_eq!(found.matches("a fragile child").count(), 1, "{found}");

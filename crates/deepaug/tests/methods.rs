@@ -1,4 +1,4 @@
-//! Search methods and schedulers of the caller's own.
+//! Custom search methods and schedulers.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use deepaug::{
     StudyBuilder, TrainError, Training, TrialProgress,
 };
 
-/// Is as good as its policy's first magnitude, a little more each epoch; takes no time.
+/// Scores its policy's first magnitude, plus a little more each epoch; takes no time.
 #[derive(Debug)]
 struct Made;
 
@@ -31,7 +31,7 @@ impl ChildModel for Made {
     }
 }
 
-/// Tenths, one after the other.
+/// Proposes tenths, one after another.
 struct Grid {
     space: Space,
     trials: Trials,
@@ -69,7 +69,7 @@ fn grid(space: Space, _: u64) -> Result<Box<dyn Searcher>, SearchError> {
     Ok(Box::new(Grid { space, trials: Trials::default() }))
 }
 
-/// Ends trials of even numbers after two epochs, and calls them worth a hundredth of their number.
+/// Ends even-numbered trials after two epochs, and estimates them at a hundredth of their number.
 struct Odd;
 
 impl Scheduler for Odd {
@@ -87,7 +87,7 @@ impl Scheduler for Odd {
     }
 }
 
-/// Lets every trial take the first one over.
+/// Lets every trial take over from the first.
 struct Heirs;
 
 impl Scheduler for Heirs {
@@ -122,7 +122,7 @@ fn builder(out: &Path) -> StudyBuilder<'static> {
     StudyBuilder::new(config()).child(std::sync::Arc::new(Made) as std::sync::Arc<dyn ChildModel>).folder(out)
 }
 
-/// Columns of the notebook, by name.
+/// Returns columns of the notebook by name.
 fn columns(study: &Path, names: &[&str]) -> Vec<String> {
     let mut table = csv::Reader::from_path(study.join("notebook.csv")).unwrap();
     let header = table.headers().unwrap().clone();
@@ -157,7 +157,7 @@ fn a_scheduler_of_ones_own_ends_trainings_and_a_killed_study_ends_as_a_whole_one
         }
     };
     study.run(&note).unwrap();
-    // Two epochs of one sample of each even trial, five epochs of three of the others.
+    // Two epochs of one sample for each even trial, five epochs of three samples for the others.
     let names = ["trial_no", "sample_no", "epoch", "val_acc", "behind"];
     let rows = columns(&whole, &names);
     let of = |trial: usize| rows.iter().filter(|row| row.starts_with(&format!("{trial} "))).count();
@@ -173,7 +173,7 @@ fn a_scheduler_of_ones_own_ends_trainings_and_a_killed_study_ends_as_a_whole_one
         }
     };
     assert!(matches!(study.run(&stop).unwrap_err(), Error::Interrupted { .. }));
-    // It is opened with the methods that it was made with, and with no others.
+    // It can be opened only with the methods that it was made with.
     let refused = |builder: StudyBuilder<'_>, why: &str| {
         let error = builder.resume().unwrap_err().to_string();
         assert!(error.contains(why), "{error}");

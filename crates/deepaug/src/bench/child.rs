@@ -1,4 +1,4 @@
-//! How fast children train.
+//! Measures how fast children train.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// What is measured.
+/// What to measure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChildBench {
     /// The net.
@@ -20,9 +20,9 @@ pub struct ChildBench {
     pub channels: usize,
     /// Images a step.
     pub batch: usize,
-    /// Children at once; `None` tries one, and then more for as long as that pays.
+    /// Children at once; `None` tries one, and then more for as long as that pays off.
     pub children: Option<usize>,
-    /// How long each measurement takes, at least.
+    /// Minimum time of each measurement.
     pub time: Duration,
 }
 
@@ -33,7 +33,7 @@ pub struct ChildSpeed {
     pub device: &'static str,
     /// The net.
     pub model: String,
-    /// Its learnt values.
+    /// Number of its parameters.
     pub parameters: usize,
     /// Images a step.
     pub batch: usize,
@@ -41,24 +41,24 @@ pub struct ChildSpeed {
     pub size: usize,
     /// 1 or 3.
     pub channels: usize,
-    /// Children at once: a thread each on the CPU, in one pass on a GPU.
+    /// Children at once: one per thread on the CPU, in one pass on a GPU.
     pub children: usize,
     /// Threads that train.
     pub threads: usize,
-    /// Training images of all children together, forwards, backwards and optimiser.
+    /// Training images per second of all children together: forward pass, backward pass and optimiser.
     pub images_per_second: f64,
-    /// The most memory that the children take.
+    /// Peak memory of the children.
     pub mebibytes: u64,
 }
 
-/// More children are tried while each doubling brings this much.
+/// More children are tried while each doubling gives at least this speed-up.
 const WORTHWHILE: f64 = 1.05;
 
-/// The most children that are tried on a GPU.
+/// The largest number of children tried on a GPU.
 const MAX_CHILDREN: usize = 64;
 
 impl ChildBench {
-    /// Measures on a device; the last is the fastest.
+    /// Measures on a device; the last result is the fastest.
     ///
     /// # Errors
     /// [`Error::Child`]: images too small for the model.
@@ -91,7 +91,7 @@ impl ChildBench {
     fn measure(&self, device: &Device, children: usize) -> Result<ChildSpeed, Error> {
         let classes = 10;
         let shape = (4 * self.batch, self.size, self.size, self.channels);
-        // Any images do: no time depends on what they show.
+        // Any images will do: the time does not depend on their content.
         let images = Array4::from_shape_fn(shape, |(n, r, c, _)| (n * 31 + r * 7 + c * 3) as u8);
         let labels: Vec<usize> = (0..images.dim().0).map(|n| n % classes).collect();
         let set = TrainingSet {
@@ -104,7 +104,7 @@ impl ChildBench {
         let settings = Settings { batch_size: self.batch, ..Settings::plain(1, self.model.optimiser()) };
         let policy = Policy::none(RangeTable::Monotone);
         let training = Training { set, policy: &policy, settings: &settings, seed: 0, initial_weights: None };
-        // All memory: how many children fit is what is to be found.
+        // Unlimited memory, to find how many children fit.
         let net = Net::new(self.model.clone(), device.clone()).with_memory(u64::MAX).with_stack(children);
         let speed = images_per_second(&net, &training, [children, children], self.time)?;
         Ok(ChildSpeed {

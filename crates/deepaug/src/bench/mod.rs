@@ -1,4 +1,4 @@
-//! How fast this machine is, before a study is begun.
+//! Measures how fast this machine is, before a study begins.
 
 mod child;
 mod ops;

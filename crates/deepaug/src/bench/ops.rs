@@ -1,11 +1,11 @@
-//! How fast ops are applied.
+//! Measures how fast ops are applied.
 
 use std::time::Duration;
 
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy, measure};
 use serde::Serialize;
 
-/// What is measured: every op under the monotone ranges, on images of three channels.
+/// What to measure: every op under the monotone ranges, on images with three channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpBench {
     /// The ops.
@@ -14,7 +14,7 @@ pub struct OpBench {
     pub sizes: Vec<usize>,
     /// Numbers of threads.
     pub threads: Vec<usize>,
-    /// How long each measurement takes, at least.
+    /// Minimum time of each measurement.
     pub time: Duration,
 }
 
@@ -27,23 +27,24 @@ pub struct OpSpeed {
     pub size: usize,
     /// Threads that shared the work.
     pub threads: usize,
-    /// Augmented copies made a second.
+    /// Augmented copies per second.
     pub images_per_second: f64,
 }
 
-/// Images in a batch: 1000 small ones, as a training copies them all at once, and at least 64 large ones.
+/// Returns the images per batch: 1000 small ones, since a training copies them all at once, and at least 64 large
+/// ones.
 fn batch(size: usize) -> usize {
     (32 * 32 * 1000 / (size * size)).clamp(64, 1000)
 }
 
 impl OpBench {
-    /// Measures; `each` hears every result as it comes.
+    /// Measures, calling `each` with every result.
     pub fn run(&self, mut each: impl FnMut(&OpSpeed)) -> Vec<OpSpeed> {
         let mut speeds = Vec::new();
         for &size in &self.sizes {
             let images = measure::example_images(batch(size), size, 3);
             for &threads in &self.threads {
-                // Without threads of its own the work would stay on this one.
+                // Without its own threads the work would stay on this one.
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
                 for &op in &self.ops {
                     let policy = alone(op);
@@ -59,7 +60,7 @@ impl OpBench {
     }
 }
 
-/// The op at magnitude 1/2; ops whose magnitude is a probability always.
+/// Returns a policy of the op at magnitude 1/2; ops whose magnitude is a probability always apply.
 fn alone(op: Op) -> Policy {
     let always = matches!(op, Op::Invert | Op::HorizontalFlip | Op::VerticalFlip | Op::AutoContrast | Op::Equalize);
     let ops = vec![Step::new(op, if always { 1.0 } else { 0.5 })];

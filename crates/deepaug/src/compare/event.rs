@@ -1,4 +1,4 @@
-//! What a running comparison says.
+//! Events of a running comparison.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::study::event::clock;
 
-/// Something that happened in a comparison.
+/// An event of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CompareEvent {
-    /// It is about to train.
+    /// The comparison is about to train.
     Started {
         /// Its journal.
         journal: PathBuf,
@@ -22,19 +22,19 @@ pub enum CompareEvent {
         model: String,
         /// What it trains on.
         device: String,
-        /// Images that are trained on.
+        /// Number of training images.
         train_images: usize,
-        /// Images that are measured on.
+        /// Number of test images.
         test_images: usize,
         /// What is compared.
         schemes: Vec<String>,
-        /// Trainings of each.
+        /// Trainings of each scheme.
         seeds: usize,
-        /// Trainings in all.
+        /// Total number of trainings.
         trainings: usize,
-        /// Trainings that an earlier run has ended.
+        /// Trainings that an earlier run finished.
         known: usize,
-        /// The time for those that are left, from the speed of a few steps.
+        /// The expected time for the remaining ones, from the speed of a few steps.
         seconds: Option<f64>,
     },
     /// A model has finished an epoch.
@@ -43,12 +43,12 @@ pub enum CompareEvent {
         scheme: String,
         /// Which of the scheme's trainings.
         sample: usize,
-        /// Epochs in all.
+        /// Total number of epochs.
         epochs: usize,
         /// The epoch, measured on test images.
         record: EpochRecord,
     },
-    /// A training has failed through no fault of its own, and is done again.
+    /// A training failed through no fault of its own, and is repeated.
     TrainingRepeated {
         /// The scheme.
         scheme: String,
@@ -67,12 +67,12 @@ pub enum CompareEvent {
         accuracy: f64,
         /// Trainings that have ended.
         done: usize,
-        /// Trainings in all.
+        /// Total number of trainings.
         trainings: usize,
         /// Time left, from the speed so far.
         seconds_left: f64,
     },
-    /// A training has failed; its seed is left out of the scheme's pairs.
+    /// A training failed; its seed is left out of the scheme's pairs.
     TrainingFailed {
         /// The scheme.
         scheme: String,
@@ -105,7 +105,7 @@ impl fmt::Display for CompareEvent {
                     schemes.join(", ")
                 )?;
                 if *known > 0 {
-                    write!(f, ", {known} of them known already")?;
+                    write!(f, ", {known} of them already done")?;
                 }
                 seconds.map_or(Ok(()), |seconds| write!(f, ", about {}", in_words(seconds)))
             }
@@ -120,7 +120,7 @@ impl fmt::Display for CompareEvent {
                 in_words(*seconds_left)
             ),
             Self::TrainingRepeated { scheme, sample, why } => {
-                write!(f, "{scheme} seed {sample} is done again: {why}")
+                write!(f, "{scheme} seed {sample} is repeated: {why}")
             }
             Self::TrainingFailed { scheme, sample, why } => write!(f, "{scheme} seed {sample} failed: {why}"),
         }

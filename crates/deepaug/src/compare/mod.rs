@@ -1,5 +1,5 @@
-//! Whether the policies that a search found help: trainings of a final model under each way of augmenting, with paired seeds
-//! and equal steps, measured on test images that the search never saw.
+//! Tests whether the policies that a search found help: trains a final model under each way of augmenting, with
+//! paired seeds and equal steps, and measures it on test images that the search never saw.
 //!
 //! ```no_run
 //! use deepaug::compare::{Compare, Comparison};
@@ -37,22 +37,23 @@ use crate::study::journal::{Fingerprint, Journal, JournalLine};
 use crate::study::lock::Holder;
 use crate::train::final_training::{FinalOptions, FinalTraining};
 
-/// What a comparison is told.
+/// Options of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compare {
     /// How to train.
     pub training: FinalOptions,
-    /// How many of the best policies are used together.
+    /// Number of best policies to use together.
     pub top: usize,
     /// Trainings of each scheme.
     pub seeds: usize,
-    /// What the policies are compared with.
+    /// Baselines to compare the policies with.
     pub baselines: Vec<Baseline>,
-    /// Other studies, and files of policies, that they are compared with as well, used in the same way.
+    /// Other studies, and files of policies, to compare with as well, applied in the same way.
     pub beside: Vec<PathBuf>,
-    /// So many of the best policies, and of the worst, are trained each by itself, to see whether their order holds.
+    /// This many of the best and of the worst policies are each trained by themselves, to see whether their order
+    /// holds.
     pub rank_check: usize,
-    /// The comparison's name in the study; the model's unless given.
+    /// The comparison's name in the study; by default the model's.
     pub name: Option<String>,
 }
 
@@ -74,7 +75,7 @@ impl Default for Compare {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Entry {
-    /// A scheme was taken up; its digest says what it does.
+    /// A scheme was added; its digest identifies what it does.
     Scheme { name: String, digest: String },
     /// A model was trained under it.
     Trained { scheme: String, sample: usize, seed: u64, device: String, history: History },
@@ -89,7 +90,7 @@ impl JournalLine for Entry {
     const EVENTS: &'static [&'static str] = &["scheme", "trained", "failed"];
 }
 
-/// What came of a training: its history, or why it has none.
+/// The outcome of a training: its history, or why it has none.
 type TrainingResult = Result<History, String>;
 
 /// A comparison in a study's folder: `compare-<name>.jsonl` is its journal, `compare-<name>.json` its result.
@@ -108,18 +109,18 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Begins a comparison in a study's folder, or goes on with one that was stopped or killed. Seeds and baselines may have
-    /// become more or fewer since.
+    /// Begins a comparison in a study's folder, or continues one that was stopped or killed. The number of seeds
+    /// and the baselines may have changed since.
     ///
     /// # Errors
-    /// [`Error`]: a study without a result, a comparison that was begun with another model, number of epochs and so on, one
-    /// that another process is running, images or a device that cannot be used.
+    /// [`Error`]: a study without a result, a comparison that was begun with different options such as the model
+    /// or the number of epochs, one that another process is running, images or a device that cannot be used.
     pub fn open(study: &Path, compare: Compare) -> Result<Self, Error> {
         let training = FinalTraining::new(study, &compare.training)?;
         let name = compare.name.clone().unwrap_or_else(|| training.config.model.name());
         if name.is_empty() || name.contains(['/', '\\']) {
             return Err(ConfigError::new(format!(
-                "a comparison cannot be called {name:?}: it is part of a file's name"
+                "{name:?} cannot name a comparison, because the name is part of a file name"
             ))
             .into());
         }
@@ -165,22 +166,22 @@ impl Comparison {
         Ok(Self { study, name, compare, training, schemes, trials, search, journal, known, cancel })
     }
 
-    /// Ends [`run`](Self::run) with [`Error::Paused`].
+    /// Returns a switch that ends [`run`](Self::run) with [`Error::Paused`].
     pub fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
 
-    /// The comparison's journal.
+    /// Returns the path of the comparison's journal.
     pub fn journal(&self) -> PathBuf {
         self.study.join(layout::comparison_journal(&self.name))
     }
 
-    /// Trains what is not trained yet, and compares.
+    /// Runs the missing trainings, and compares.
     ///
     /// # Errors
-    /// [`Error`]; all that finished before it is kept.
+    /// [`Error`]; everything that finished before it is kept.
     pub fn run(mut self, on_event: &dyn Fn(&CompareEvent)) -> Result<ComparisonResult, Error> {
-        // Seed by seed, so that a comparison that is stopped early has whole pairs.
+        // Seed by seed, so that a comparison that is stopped early has complete pairs.
         let wanted: Vec<(usize, usize)> = (0..self.compare.seeds)
             .flat_map(|sample| (0..self.schemes.len()).map(move |scheme| (scheme, sample)))
             .collect();
@@ -222,7 +223,7 @@ impl Comparison {
     }
 }
 
-/// The best and the worst policies of a search.
+/// Returns the best and the worst policies of a search.
 fn ends(search: &Inspection, count: usize) -> Vec<RankedTrial> {
     let all = &search.ranked;
     let count = count.min(all.len() / 2);
@@ -234,7 +235,7 @@ fn ends(search: &Inspection, count: usize) -> Vec<RankedTrial> {
 
 fn changed(scheme: &str) -> String {
     format!(
-        "{scheme} is no longer what it was when the comparison began: the study went on, or options differ. Give the same \
-         again, or another --name"
+        "{scheme} has changed since the comparison began: the study has continued, or options differ. Use the same \
+         options, or another --name"
     )
 }

@@ -1,4 +1,4 @@
-//! What a comparison found, and how far it can be believed.
+//! The result of a comparison, and how reliable it is.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,18 +13,18 @@ use crate::statistics::{
     LEVEL, Paired, RankCorrelation, detectable, interval_of_mean, mean, pairs_needed, ratio_interval,
 };
 
-/// A difference is called one when its corrected p-value is below this.
+/// A difference counts as shown if its corrected p-value is below this.
 const ALPHA: f64 = 1.0 - LEVEL;
 
-/// The version of a result's form.
+/// The version of a result's format.
 pub(crate) const FORMAT: u32 = 2;
 
-/// What trainings took.
+/// The cost of trainings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Trainings.
+    /// Number of trainings.
     pub trainings: usize,
-    /// The sum of their times, if it is known.
+    /// The sum of their times, if known.
     pub seconds: Option<f64>,
 }
 
@@ -35,23 +35,24 @@ pub struct SchemeResult {
     pub name: String,
     /// What it does, in words.
     pub what: String,
-    /// What happens to each image: with which chance it gets a policy, and the finish; absent in comparisons of format 1.
+    /// What happens to each image: the probability of getting a policy, and the finish; absent in comparisons of
+    /// format 1.
     #[serde(default)]
     pub online: Option<Online>,
-    /// Whether a search was needed for it: this study's, or what is compared beside it.
+    /// Whether it comes from a search: this study's, or one it is compared with.
     #[serde(default)]
     pub needs_search: bool,
-    /// By seed; absent where a training failed.
+    /// By seed; absent if a training failed.
     pub accuracies: Vec<Option<f64>>,
-    /// Their mean; absent when all failed.
+    /// Their mean; absent if all failed.
     pub mean: Option<f64>,
     /// The 95 % interval of the mean over seeds, by Student's t.
     pub interval: Option<(f64, f64)>,
-    /// The difference to no augmentation, paired by seed; absent where that was not trained.
+    /// The difference from no augmentation, paired by seed; absent if that was not trained.
     pub gain: Option<Paired>,
-    /// The part of no augmentation's errors that it takes away.
+    /// The share of no augmentation's errors that it removes.
     pub error_reduction: Option<f64>,
-    /// The 95 % interval of that, by Fieller's theorem.
+    /// The 95 % interval of that share, by Fieller's theorem.
     pub error_reduction_interval: Option<(f64, f64)>,
     /// The mean time of a training.
     pub seconds: Option<f64>,
@@ -59,7 +60,7 @@ pub struct SchemeResult {
     pub curve: Vec<f64>,
 }
 
-/// What the seeds say of the searched policies beside a baseline.
+/// What the seeds say about the searched policies compared with a baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
@@ -73,20 +74,20 @@ pub enum Finding {
     Unknown,
 }
 
-/// The searched policies beside a baseline.
+/// The searched policies compared with a baseline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Versus {
     /// The baseline.
     pub baseline: String,
-    /// The accuracy of the searched policies above the baseline's, paired by seed. p and interval are both corrected for the
-    /// number of baselines (Bonferroni).
+    /// The accuracy of the searched policies above the baseline's, paired by seed. Both p and the interval are
+    /// corrected for the number of baselines (Bonferroni).
     pub difference: Paired,
-    /// The same p; in comparisons of format 1 that of Holm's correction, beside an interval without one.
+    /// The same p; in comparisons of format 1 that of Holm's correction, beside an uncorrected interval.
     pub p_corrected: Option<f64>,
-    /// What that says.
+    /// The finding.
     pub verdict: Finding,
-    /// Seeds that would show the difference that was measured four times in five, if it is the true one; absent where
-    /// these are enough, and where it would take more than 100,000.
+    /// Number of seeds that would show the measured difference four times in five, if it is the true one; absent
+    /// if these are enough, and if it would take more than 100,000.
     pub seeds_needed: Option<usize>,
     /// The smallest difference that these seeds show four times in five.
     pub detectable: Option<f64>,
@@ -104,25 +105,26 @@ pub struct RankedTrial {
 }
 
 impl RankedTrial {
-    /// The name of the scheme that it is trained as.
+    /// Returns the name of the scheme that it is trained as.
     pub(super) fn scheme(&self) -> String {
         format!("trial-{}", self.trial)
     }
 }
 
-/// Whether the final model orders policies as the child did.
+/// Whether the final model ranks policies as the child did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RankCheck {
-    /// The best and the worst of the search, the best first.
+    /// The best and the worst of the search, best first.
     pub trials: Vec<RankedTrial>,
     /// The rank correlation of rewards and accuracies; absent for fewer than three.
     pub correlation: Option<RankCorrelation>,
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparisonResult {
-    /// The version of this form. In format 1, baselines of a study with `finish = false` were finished and its policies not.
+    /// The version of this format. In format 1, for a study with `finish = false`, the baselines were finished but
+    /// its policies were not.
     pub format: u32,
     /// The study's folder.
     pub study: PathBuf,
@@ -132,29 +134,30 @@ pub struct ComparisonResult {
     pub sentence: String,
     /// The model.
     pub model: String,
-    /// How each training was trained, but for the augmentation.
+    /// How each model was trained, except for the augmentation.
     pub settings: Settings,
-    /// Images that were trained on.
+    /// Number of training images.
     pub train_images: usize,
-    /// Test images that were measured on.
+    /// Number of test images.
     pub test_images: usize,
-    /// Trainings of each scheme that were asked for.
+    /// Requested trainings of each scheme.
     pub seeds: usize,
-    /// What is compared, the searched policies last.
+    /// What is compared, with the searched policies last.
     pub schemes: Vec<SchemeResult>,
-    /// The searched policies beside each baseline.
+    /// The searched policies compared with each baseline.
     pub versus: Vec<Versus>,
-    /// Whether the child's ranking holds, if that was asked for.
+    /// Whether the child's ranking holds, if requested.
     pub rank_check: Option<RankCheck>,
-    /// What the search took.
+    /// The cost of the search.
     pub search_cost: Cost,
-    /// What the comparison took.
+    /// The cost of the comparison.
     pub comparison_cost: Cost,
     /// Trainings that failed.
     pub failed: usize,
 }
 
-/// What a training is judged by: the accuracy after its last epoch. The best epoch's would be chosen by the test images.
+/// Returns what a training is judged by: the accuracy after its last epoch. Taking the best epoch's would select
+/// on the test images.
 pub(super) fn accuracy(history: &History) -> f64 {
     history.epochs.last().map_or(0.0, |record| record.val_acc)
 }
@@ -237,7 +240,7 @@ impl Comparison {
 }
 
 impl SchemeResult {
-    /// Sets it beside no augmentation.
+    /// Compares it with no augmentation.
     fn beside(&mut self, none: &[Option<f64>]) {
         self.gain = Paired::of(&self.accuracies, none);
         let pairs = self.accuracies.iter().zip(none).filter_map(|(&a, &b)| Some((1.0 - a?, 1.0 - b?)));
@@ -250,7 +253,7 @@ impl SchemeResult {
     }
 }
 
-/// The searched policies beside each of the others.
+/// Compares the searched policies with each of the others.
 fn versus(schemes: &[SchemeResult]) -> Vec<Versus> {
     let Some(searched) = schemes.iter().find(|scheme| scheme.name == SEARCHED) else { return Vec::new() };
     let others = schemes.iter().filter(|scheme| scheme.name != SEARCHED);
@@ -297,26 +300,30 @@ impl fmt::Display for Versus {
                 write!(f, "no different from {baseline} as far as {pairs} seeds show: {points:+.2} points{interval}")?;
                 match self.seeds_needed {
                     Some(needed) => write!(f, ", and about {needed} seeds would be needed to show that much"),
-                    None => write!(f, ", too little to be shown by any number of seeds"),
+                    None => write!(f, ", too small to be shown by any number of seeds"),
                 }
             }
             Finding::Unknown if pairs == 1 => {
-                write!(f, "{points:+.2} points beside {baseline}, on one seed, which shows nothing")
+                write!(f, "{points:+.2} points relative to {baseline} on one seed, which shows nothing")
             }
             Finding::Unknown => {
-                write!(f, "{points:+.2} points beside {baseline} on each of {pairs} seeds, too few for an interval")
+                write!(
+                    f,
+                    "{points:+.2} points relative to {baseline} on each of {pairs} seeds, too few for an interval"
+                )
             }
         }
     }
 }
 
-/// The best of what needs no search, no augmentation left out.
+/// Returns the best scheme that needs no search, other than no augmentation.
 pub(crate) fn best_free(schemes: &[SchemeResult]) -> Option<&SchemeResult> {
     let free = schemes.iter().filter(|scheme| !scheme.needs_search && scheme.name != "none");
     free.max_by(|a, b| a.mean.unwrap_or(0.0).total_cmp(&b.mean.unwrap_or(0.0)))
 }
 
-/// One sentence: the searched policies beside no augmentation, and beside the best of what needs no search.
+/// Returns one sentence: the searched policies compared with no augmentation, and with the best scheme that needs
+/// no search.
 fn sentence(schemes: &[SchemeResult], versus: &[Versus]) -> String {
     let of = |name: &str| versus.iter().find(|versus| versus.baseline == name);
     let parts: Vec<String> = [of("none"), best_free(schemes).and_then(|best| of(&best.name))]
@@ -328,7 +335,9 @@ fn sentence(schemes: &[SchemeResult], versus: &[Versus]) -> String {
         [] => "Nothing can be compared: the trainings failed, or there was no baseline.".into(),
         [one] => format!("The searched policies are {one}."),
         [none, best, ..] => {
-            format!("The searched policies are {none}; beside the best that needs no search they are {best}.")
+            format!(
+                "The searched policies are {none}; compared with the best scheme that needs no search, they are {best}."
+            )
         }
     }
 }
@@ -381,7 +390,8 @@ mod tests {
             words.starts_with("The searched policies are better than no augmentation by 5.40 points (95 %: "),
             "{words}"
         );
-        let of_the_best = "beside the best that needs no search they are worse than random-policy by 4.80 points";
+        let of_the_best =
+            "compared with the best scheme that needs no search, they are worse than random-policy by 4.80 points";
         assert!(words.contains(of_the_best), "{words}");
         let other = SchemeResult { needs_search: true, ..scheme("other-study", &[0.90, 0.91, 0.90, 0.92, 0.93]) };
         let more = [&schemes[..], &[other]].concat();

@@ -1,4 +1,4 @@
-//! A comparison's trainings, written down as they end.
+//! Runs a comparison's trainings, recording each as it ends.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use super::{CompareEvent, Comparison, Entry, Scheme, TrainingResult};
 use crate::error::Error;
 use crate::execute::{JobId, Report, run_all};
 
-/// Trains, of each (scheme, sample). Returns whether all have ended: false if it was stopped.
+/// Trains each (scheme, sample). Returns whether all have ended: false if it was stopped.
 pub(super) fn train(
     comparison: &mut Comparison,
     todo: &[(usize, usize)],
@@ -16,7 +16,7 @@ pub(super) fn train(
         return Ok(true);
     }
     let Comparison { training, schemes, journal, known, cancel, compare, .. } = comparison;
-    // An executor begins with the lowest ids: those are places in the order given, which is by sample.
+    // An executor starts with the lowest ids, which are places in the given order, sorted by sample.
     let job = |(place, &(scheme, sample)): (usize, &(usize, usize))| {
         let Scheme { policy, settings, .. } = &schemes[scheme];
         training.job(JobId { trial: place as u64, sample }, policy, *settings)

@@ -1,4 +1,4 @@
-//! What is compared: ways of augmenting a final training.
+//! What a comparison compares: ways of augmenting a final training.
 
 use std::fmt;
 use std::path::Path;
@@ -25,20 +25,20 @@ pub(crate) const SEARCHED: &str = "searched";
 /// What the searched policies are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Baseline {
-    /// The images as they are.
+    /// The original images.
     None,
     /// Mirrored, and shifted into a margin.
     FlipCrop,
-    /// The same, and a square covered.
+    /// The same, with a square covered.
     Cutout,
-    /// As many policies of the search's space, drawn instead of searched.
+    /// The same number of policies of the search space, drawn instead of searched.
     RandomPolicy,
-    /// A policy that was published.
+    /// A published policy.
     Published(Published),
 }
 
 impl Baseline {
-    /// Those that are compared unless told otherwise.
+    /// The default baselines.
     pub const USUAL: [Self; 6] = [
         Self::None,
         Self::FlipCrop,
@@ -71,7 +71,7 @@ impl FromStr for Baseline {
             .or_else(|| name.parse().ok().map(Self::Published))
             .ok_or_else(|| {
                 let published = UnknownPublished(name.into());
-                format!("unknown baseline: there are none, flip-crop, cutout, random-policy; and {published}")
+                format!("unknown baseline; choose none, flip-crop, cutout, random-policy, or a published policy: {published}")
             })
     }
 }
@@ -84,35 +84,36 @@ pub(crate) struct Scheme {
     pub(crate) what: String,
     pub(crate) policy: Policy,
     pub(crate) settings: Settings,
-    /// Whether a search was needed for it, or may have been.
+    /// Whether it comes from a search, or may do so.
     pub(crate) needs_search: bool,
 }
 
 impl Scheme {
-    /// The searched policies, the best `top` of a study, one sub-policy drawn for each image.
+    /// Makes the scheme of the searched policies: the best `top` of a study, one sub-policy drawn for each image.
     pub(crate) fn searched(study: &Path, top: usize, training: &FinalTraining) -> Result<Self, Error> {
         Ok(Self::found(SEARCHED, "the search", Policies::read(study, top)?.policies, training))
     }
 
-    /// The policies of another study, or of a file, used in the same way. Its name is the folder's or the file's.
+    /// Makes the scheme of the policies of another study, or of a file, applied in the same way. It is named after
+    /// the folder or the file.
     pub(crate) fn beside(path: &Path, top: usize, training: &FinalTraining) -> Result<Self, Error> {
         let found = Policies::read(path, top)?;
         if found.policies.iter().any(|policy| policy.ranges != found.policies[0].ranges) {
-            let why = format!("{}: its policies have different ranges, and cannot be used together", path.display());
+            let why =
+                format!("{}: its policies have different ranges, so they cannot be used together", path.display());
             return Err(ConfigError::new(why).into());
         }
         if let Some(config) = &found.config
             && training.has_seen_test_images(config)?
         {
-            let why = "it searched on images that are test images of this comparison; search with the study's seed and sizes of \
-                       parts";
+            let why = "it searched on images that are test images of this comparison; search with the study's seed and split sizes";
             return Err(Error::study(path, why));
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         Ok(Self::found(&name, &name, found.policies, training))
     }
 
-    /// Policies that were found, of which each image gets one.
+    /// Makes the scheme of policies found, of which each image gets one.
     fn found(name: &str, by: &str, policies: Vec<Policy>, training: &FinalTraining) -> Self {
         let what = match policies.as_slice() {
             [policy] => format!("the best policy of {by}: {policy}"),
@@ -122,8 +123,9 @@ impl Scheme {
         Self { needs_search: true, ..scheme }
     }
 
-    /// A baseline. Policies, published or drawn at random (`top` of them), are finished as the searched ones are: whatever is
-    /// compared differs only in its policy. `flip-crop` and `cutout` are finishes themselves, `none` has none.
+    /// Makes a baseline. Policies, published or drawn at random (`top` of them), get the same finish as the
+    /// searched ones: the schemes differ only in their policy. `flip-crop` and `cutout` are finishes themselves,
+    /// `none` has none.
     pub(crate) fn baseline(baseline: Baseline, top: usize, training: &FinalTraining) -> Result<Self, Error> {
         let (online, finish) = (training.config.online(), training.config.finish_alone());
         let none = Policy::none(training.config.ranges);
@@ -132,13 +134,13 @@ impl Scheme {
             Baseline::FlipCrop => (String::new(), none, Online { cutout: 0.0, ..finish }),
             Baseline::Cutout => (String::new(), none, finish),
             Baseline::RandomPolicy => {
-                // A scheme is one policy, and draws its ops for each image by itself.
+                // A scheme is one policy, which draws its own ops for each image.
                 let count = if training.config.space == SearchSpace::Schemes { 1 } else { top };
                 let drawn =
                     random_policies(&training.config, count).map_err(|error| ConfigError::new(error.to_string()))?;
                 let what = match count {
-                    1 => "a policy drawn at random from the space that was searched".into(),
-                    several => format!("{several} policies drawn at random from the space that was searched"),
+                    1 => "a policy drawn at random from the search space".into(),
+                    several => format!("{several} policies drawn at random from the search space"),
                 };
                 (what, together(drawn), online)
             }
@@ -147,7 +149,7 @@ impl Scheme {
         Ok(Self::online(&baseline.to_string(), &what, policy, online, training))
     }
 
-    /// A trial's policy, used as in the search.
+    /// Makes the scheme of a trial's policy, applied as in the search.
     pub(crate) fn trial(trial: &Trial, training: &FinalTraining) -> Result<Self, Error> {
         let policy = policy(&trial.policy, &training.config)
             .ok_or_else(|| ConfigError::new(format!("trial {} has no valid policy", trial.trial)))?;
@@ -162,14 +164,15 @@ impl Scheme {
     }
 
     fn online(name: &str, policies: &str, policy: Policy, online: Online, training: &FinalTraining) -> Self {
-        // As it is used, for whoever reads the result.
+        // As applied, for readers of the result.
         let online = Online { chance: online.chance_of(&policy), ..online };
         let settings = Settings { augment: Application::Online(online), ..training.settings() };
         let what = if policies.is_empty() { online.to_string() } else { format!("{policies}, {online}") };
         Self { name: name.into(), what, policy, settings, needs_search: false }
     }
 
-    /// What it does to each image in its own place; none for a trial that is trained as in a search with copies.
+    /// Returns what it does to each image in place; `None` for a trial that is trained with copies, as in the
+    /// search.
     pub(crate) fn online_augmentation(&self) -> Option<Online> {
         match self.settings.augment {
             Application::Online(online) => Some(online),
@@ -177,14 +180,16 @@ impl Scheme {
         }
     }
 
-    /// A checksum of all that the scheme does, so that a comparison does not go on with another of its name.
+    /// Returns a checksum of everything that the scheme does, so that a comparison does not continue with another
+    /// scheme of the same name.
     pub(crate) fn digest(&self) -> String {
         let text = serde_json::to_string(&(&self.policy, self.settings.augment)).unwrap_or_default();
         format!("{:08x}", crc32fast::hash(text.as_bytes()))
     }
 }
 
-/// All sub-policies of policies of one search, which have equally many and one table of ranges.
+/// Joins all sub-policies of the policies of one search, which have the same number of them and the same range
+/// table.
 fn together(mut policies: Vec<Policy>) -> Policy {
     if policies.len() == 1 {
         return policies.remove(0);
@@ -201,7 +206,7 @@ fn random_policies(config: &ValidConfig, count: usize) -> Result<Vec<Policy>, Sp
     Ok((0..count).map(|_| policy_space.decode(&space.sample(&mut rng))).collect())
 }
 
-/// A policy of the study's own notebook.
+/// Reads a policy of the study's own notebook.
 pub(crate) fn policy(named: &NamedPolicy, config: &Config) -> Option<Policy> {
     if let Some(whole) = &named.whole {
         return Some(whole.clone());

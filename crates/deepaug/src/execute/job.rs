@@ -1,4 +1,4 @@
-//! What an executor is given, and what it answers.
+//! What an executor receives, and what it reports.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,32 +11,32 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::train::final_training::TrainSize;
 
-/// Names a training among those of one study, or of one comparison, whose schemes count as trials.
+/// Identifies a training within one study, or within one comparison, whose schemes count as trials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId {
     /// The trial.
     pub trial: u64,
-    /// Which of its trainings.
+    /// Which of its samples.
     pub sample: usize,
 }
 
-/// A training that is wanted: all that decides its result, and nothing of the process that wants it.
+/// A training to carry out: everything that decides its result, and nothing about the process that requested it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its name.
+    /// Its identifier.
     pub id: JobId,
     /// How images are augmented.
     pub policy: Policy,
     /// How the child is trained.
     pub settings: Settings,
-    /// Decides everything random of it.
+    /// Seed of all its randomness.
     pub seed: u64,
     /// The images that it learns from and is measured on.
     pub images: ImagesRef,
     /// Weights to start from instead of fresh ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
-    /// Where the last weights go, if they are kept.
+    /// Where to save the final weights, if they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<PathBuf>,
 }
@@ -44,10 +44,11 @@ pub struct Job {
 /// Images by name, never by pixel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImagesRef {
-    /// The configuration, whose keys say where the set lies, how it is read and split, and what the child is.
+    /// The configuration, whose keys say where the data set is, how it is read and split, and which child model is
+    /// trained.
     #[serde(serialize_with = "whole", deserialize_with = "shared")]
     pub config: Arc<Config>,
-    /// A checksum of the whole set.
+    /// A checksum of the whole data set.
     pub fingerprint: String,
     /// Which of its images.
     pub part: ImagesPart,
@@ -61,57 +62,58 @@ fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Config>, D::
     Config::deserialize(deserializer).map(Arc::new)
 }
 
-/// Which images of a set a training learns from and is measured on.
+/// Which images of a data set a training learns from and is measured on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImagesPart {
-    /// Those of a sample of the search: training and validation images.
+    /// Those of a sample of the search: its training and validation sets.
     Search {
         /// Counted from 0.
         sample: usize,
     },
-    /// Those of a final model: images that are not the test part, and the test part.
+    /// Those of a final model: images outside the test set, and the test set.
     Final {
         /// Images to learn from.
         train_size: TrainSize,
-        /// Test images at most.
+        /// Maximum number of test images.
         test_size: Option<usize>,
     },
 }
 
-/// What an executor says of its jobs.
+/// What an executor reports about its jobs.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Report {
     /// An epoch of a training has ended.
     Epoch {
-        /// Which.
+        /// Its identifier.
         id: JobId,
         /// What was measured.
         record: EpochRecord,
     },
-    /// A training has failed through no fault of its own, and is done again.
+    /// A training failed through no fault of its own, and is repeated.
     Repeated {
-        /// Which.
+        /// Its identifier.
         id: JobId,
         /// What happened.
         why: String,
     },
     /// A training has ended.
     Ended {
-        /// Which.
+        /// Its identifier.
         id: JobId,
         /// The kind of device it was trained on.
         device: String,
         /// Its epochs, or why there are none.
         result: Result<History, String>,
     },
-    /// A job was cancelled before it had ended.
+    /// A job was cancelled before it ended.
     Cancelled {
-        /// Which.
+        /// Its identifier.
         id: JobId,
     },
-    /// No job can succeed any more. What is under way is still reported, or [`Executor::next`](super::Executor::next) fails.
+    /// No further job can succeed. Reports of running jobs still arrive, or
+    /// [`Executor::next`](super::Executor::next) fails.
     Broken {
         /// Why.
         error: Error,

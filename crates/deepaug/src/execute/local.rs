@@ -1,4 +1,4 @@
-//! Training in this process: on threads of a CPU, or in passes of several children on a GPU.
+//! Trains in this process: on threads of a CPU, or in passes of several children on a GPU.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -17,16 +17,16 @@ use super::{Executor, Job, JobId, Report};
 use crate::error::Error;
 use crate::study::objective::Fold;
 
-/// Has the images that jobs name.
+/// Provides the images that jobs name.
 pub(crate) trait Folds: fmt::Debug + Send + Sync {
-    /// Those of a sample.
+    /// Returns those of a sample.
     fn fold(&self, sample: usize) -> Cow<'_, Fold>;
 
-    /// Number of classes.
+    /// Returns the number of classes.
     fn classes(&self) -> usize;
 }
 
-/// Trains in this process: as many at once as threads, or as a GPU does best.
+/// Trains in this process: one training per thread at a time, or as many as suit a GPU.
 #[derive(Debug)]
 pub struct Local {
     shared: Arc<Shared>,
@@ -41,16 +41,16 @@ struct Shared {
     folds: Arc<dyn Folds>,
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Set when no job can succeed any more.
+    /// Set once no further job can succeed.
     broken: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: BTreeMap<JobId, Pending>,
-    /// Jobs that are under way and are to end.
+    /// Running jobs that are to end.
     cancelled: HashSet<JobId>,
-    /// Jobs that are under way and need no more epochs.
+    /// Running jobs that need no more epochs.
     stopped: HashSet<JobId>,
     closed: bool,
 }
@@ -58,7 +58,7 @@ struct Queue {
 #[derive(Debug)]
 struct Pending {
     job: Job,
-    /// Whether it failed once through no fault of its own.
+    /// Whether it has failed once through no fault of its own.
     again: bool,
 }
 
@@ -83,7 +83,7 @@ impl Executor for Local {
 
     fn submit(&mut self, job: Job) -> Result<(), Error> {
         let mut queue = self.shared.queue();
-        // It may have been cancelled when it was given before.
+        // It may have been cancelled when it was submitted before.
         queue.cancelled.remove(&job.id);
         queue.stopped.remove(&job.id);
         queue.waiting.insert(job.id, Pending { job, again: false });
@@ -97,7 +97,7 @@ impl Executor for Local {
             Ok(report) => Ok(Some(report)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
-                let why = "the threads that train have ended before their work".into();
+                let why = "the training threads ended before their work was done".into();
                 Err(Error::Child(TrainError::Panicked { why }))
             }
         }
@@ -128,16 +128,16 @@ impl Shared {
         locked(&self.queue)
     }
 
-    /// What a thread does, until the queue is closed: passes of up to so many trainings.
+    /// Runs a thread until the queue is closed, in passes of up to `children` trainings.
     fn work(&self, children: usize, reports: &Sender<Report>) {
-        // With several in a pass, those of the next one are got ready meanwhile.
+        // With several per pass, those of the next pass are prepared meanwhile.
         let most = if children > 1 { 2 * children } else { 1 };
         while let Some(jobs) = self.take(most, reports) {
             self.train(&jobs, reports);
         }
     }
 
-    /// The next jobs. Those that were cancelled while they waited are reported.
+    /// Returns the next jobs. Those that were cancelled while they waited are reported.
     fn take(&self, most: usize, reports: &Sender<Report>) -> Option<Vec<Pending>> {
         let mut queue = self.queue();
         loop {
@@ -154,7 +154,7 @@ impl Shared {
                     jobs.push(pending);
                 }
             }
-            // Weights are kept by trainings that have a pass to themselves.
+            // A training that keeps its weights has a pass to itself.
             if let Some(alone) = jobs.iter().position(|pending| pending.job.keep.is_some()) {
                 let others = jobs.split_off((alone + usize::from(alone == 0)).min(jobs.len()));
                 queue.waiting.extend(others.into_iter().map(|pending| (pending.job.id, pending)));
@@ -186,7 +186,7 @@ impl Shared {
             Some(path) => vec![self.keep(path, &trainings[0], &watch)],
         };
         let results = catch_unwind(AssertUnwindSafe(train)).unwrap_or_default();
-        // A child of somebody else's may not have said how each of its trainings ended, or have panicked on the way.
+        // A custom child may not have said how each of its trainings ended, or may have panicked.
         for index in 0..jobs.len() {
             if !locked(&watch.runs[index]).is_reported {
                 let panicked = || Err(TrainError::Panicked { why: "the child model panicked".into() });
@@ -195,7 +195,7 @@ impl Shared {
         }
     }
 
-    /// Trains one whose last weights are kept.
+    /// Runs a training whose final weights are kept.
     fn keep(&self, path: &Path, training: &Training<'_>, watch: &Watch<'_>) -> Result<History, TrainError> {
         if !watch.begins(0) {
             return Err(TrainError::Stopped);
@@ -216,17 +216,17 @@ impl Shared {
     }
 }
 
-/// A lock that a panic elsewhere leaves usable: everything behind one is changed in one step.
+/// Locks, ignoring a panic elsewhere: everything behind a lock is changed in one step.
 fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Nobody listens any more when the executor is being dropped.
+/// Sends a report. Nobody receives it while the executor is being dropped.
 fn send(reports: &Sender<Report>, report: Report) {
     let _ = reports.send(report);
 }
 
-/// A training under way.
+/// A running training.
 #[derive(Default)]
 struct Run {
     begun: Option<Instant>,
@@ -252,10 +252,10 @@ impl Observer for Watch<'_> {
         let Job { id, settings, .. } = &self.jobs[index].job;
         send(self.reports, Report::Epoch { id: *id, record: *record });
         let mut run = locked(&self.runs[index]);
-        // A pass that is tried again begins anew.
+        // A repeated pass starts over.
         run.epochs.truncate(record.epoch - 1);
         run.epochs.push(*record);
-        // What is nearly done is finished, also when everything is to end.
+        // What is nearly done is finished, even if everything is to end.
         let is_nearly_done = 4 * record.epoch >= 3 * settings.epochs;
         !self.shared.is_stopped(*id) && (is_nearly_done || !self.shared.is_cancelled(*id))
     }
@@ -269,7 +269,7 @@ impl Observer for Watch<'_> {
         let is_cancelled = shared.is_cancelled(id);
         let result = match result {
             Ok(history) => Ok(history.clone()),
-            // What a program of the user's does while it is being stopped may be the stop's doing.
+            // If a user's program fails while it is being stopped, the stop may be the cause.
             Err(TrainError::Program { .. } | TrainError::Killed { .. }) if is_cancelled => {
                 return send(reports, Report::Cancelled { id });
             }
@@ -279,7 +279,7 @@ impl Observer for Watch<'_> {
                 shared.wake.notify_all();
                 return send(reports, Report::Broken { error: Error::Child(error.clone()) });
             }
-            // Whatever ended it, it needed no more.
+            // Whatever ended it, it needed no more epochs.
             Err(_) if shared.is_stopped(id) && !run.epochs.is_empty() => {
                 let seconds = run.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
                 Ok(History { epochs: std::mem::take(&mut run.epochs), seconds })

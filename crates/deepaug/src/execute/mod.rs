@@ -1,4 +1,4 @@
-//! Where trainings are carried out: what takes jobs and answers reports.
+//! Carries out trainings: takes jobs and returns reports.
 //!
 //! A study trains in its own process unless it is given an executor:
 //!
@@ -32,14 +32,15 @@ pub use local::Local;
 
 use crate::error::Error;
 
-/// How often whoever waits for a report looks whether to stop.
+/// How often a loop that waits for a report checks whether to stop.
 pub(crate) const PULSE: Duration = Duration::from_millis(50);
 
-/// Has jobs done, and hears what the executor says of them. Returns whether all have ended: when `is_stopped` says so the rest is
-/// cancelled, and what is nearly done is finished first.
+/// Runs jobs and handles the executor's reports. Returns whether all have ended: once `is_stopped` returns true
+/// the remaining jobs are cancelled, but what is nearly done is finished first.
 ///
 /// # Errors
-/// What the executor cannot do, or the hearer; what ends meanwhile is still heard, once the jobs are cancelled.
+/// Errors of the executor or of the report handler; jobs are then cancelled, and reports of those that still end
+/// are handled.
 pub(crate) fn run_all(
     executor: &mut dyn Executor,
     jobs: Vec<Job>,
@@ -73,30 +74,31 @@ pub(crate) fn run_all(
     failed.map_or(Ok(all_ended), Err)
 }
 
-/// Takes jobs and answers reports. A result depends on its job alone: not on the executor, nor on when or beside what it is done.
+/// Takes jobs and returns reports. A result depends on its job alone: not on the executor, nor on when or
+/// alongside what it runs.
 ///
-/// A job is done until it has been reported as [`Report::Ended`] or [`Report::Cancelled`], once.
+/// A job is open until it is reported as [`Report::Ended`] or [`Report::Cancelled`], once.
 pub trait Executor {
-    /// Trainings that can be under way at once.
+    /// Returns how many trainings can run at once.
     fn capacity(&self) -> usize;
 
-    /// Takes a job; returns at once. Of jobs that wait, those of the lowest ids begin first.
+    /// Takes a job; returns at once. Among waiting jobs, those with the lowest ids start first.
     ///
     /// # Errors
-    /// [`Error`], if no job can be taken any more.
+    /// [`Error`], if no further job can be taken.
     fn submit(&mut self, job: Job) -> Result<(), Error>;
 
-    /// The next report; none if there is none within the time.
+    /// Returns the next report; `None` if none arrives within the timeout.
     ///
     /// # Errors
-    /// [`Error`], if no more can come.
+    /// [`Error`], if no further report can arrive.
     fn next(&mut self, timeout: Duration) -> Result<Option<Report>, Error>;
 
-    /// Ends jobs after the epoch that they are in, because they need no more: each is then reported as ended, with the epochs that it
-    /// has. A job that waits may be cancelled.
+    /// Ends jobs after their current epoch, because they need no more: each is then reported as ended, with its
+    /// epochs so far. A waiting job may be cancelled.
     fn stop(&mut self, jobs: &[JobId]);
 
-    /// Ends jobs as soon as it can: those that wait at once, those under way after an epoch. Each is then reported as cancelled,
-    /// or as ended if it was faster; what has come through three quarters of its epochs is finished.
+    /// Ends jobs as soon as possible: waiting jobs at once, running ones after an epoch. Each is then reported as
+    /// cancelled, or as ended if it finished first; a job past three quarters of its epochs is finished.
     fn cancel(&mut self, jobs: &[JobId]);
 }

@@ -1,4 +1,4 @@
-//! Augmented copies of a folder of images, for trainers that read folders.
+//! Writes augmented copies of a folder of images, for trainers that read folders.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -16,39 +16,39 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::rng::{Purpose, derive};
 
-/// What is written.
+/// What to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Apply {
-    /// The policies; each round uses the next of them.
+    /// The policies; each round uses the next one.
     pub policies: Vec<Policy>,
-    /// How often the policies make their copies.
+    /// Number of rounds of copies.
     pub rounds: usize,
-    /// How: online, each round makes one copy of every image, by a sub-policy drawn at random and then finished, instead of a copy by
-    /// each sub-policy of its portion.
+    /// How policies are applied. Online, each round makes one copy of every image, by a sub-policy drawn at random
+    /// and then finished, instead of a copy by each sub-policy of its portion.
     pub application: Application,
-    /// Whether the images themselves are written too.
+    /// Whether the original images are written too.
     pub originals: bool,
-    /// Decides everything random.
+    /// Seed of all randomness.
     pub seed: u64,
 }
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Applied {
-    /// Images that were read.
+    /// Number of images read.
     pub images: usize,
-    /// Augmented copies that were written.
+    /// Number of augmented copies written.
     pub copies: usize,
 }
 
 impl Apply {
-    /// Writes the copies of all images below `from` into the same folders below `to`, which is new or empty, as PNG files
-    /// whose names tell round and sub-policy: `cat.jpg` becomes `cat-aug1a.png`. The folder appears when it is complete.
-    /// `progress` hears how many images are done, and how many there are.
+    /// Writes copies of all images below `from` into the same folders below `to`, which must be new or empty, as
+    /// PNG files whose names give the round and the sub-policy: `cat.jpg` becomes `cat-aug1a.png`. The folder
+    /// appears once it is complete. `progress` is called with the number of images done and the total.
     ///
     /// # Errors
-    /// [`Error::Data`] names an image that cannot be read, [`Error::File`] what cannot be written,
-    /// [`Error::Stopped`] that it was stopped.
+    /// [`Error::Data`] names an unreadable image, [`Error::File`] a file that cannot be written,
+    /// [`Error::Stopped`] says that it was stopped.
     pub fn run(
         &self,
         from: &Path,
@@ -58,7 +58,7 @@ impl Apply {
     ) -> Result<Applied, Error> {
         let files = image_files(from)?;
         if std::fs::read_dir(to).is_ok_and(|mut inside| inside.next().is_some()) {
-            let why = std::io::Error::other("the folder is not empty; name a new one, or empty it");
+            let why = std::io::Error::other("the folder is not empty; choose a new one, or empty it");
             return Err(Error::file(to, why));
         }
         let parent = match to.parent() {
@@ -112,7 +112,7 @@ impl Apply {
         &self.policies[round % self.policies.len()]
     }
 
-    /// The seed under which a round's copies are those of [`Policy::copies`].
+    /// Returns the seed with which a round's copies are those of [`Policy::copies`].
     pub fn seed_of_round(seed: u64, round: usize) -> u64 {
         derive(seed, Purpose::Sample, round as u64)
     }
@@ -133,13 +133,16 @@ impl Apply {
             let policy = self.policy(round);
             let mut copied = image.clone();
             let own = policy.sub_policies[copy.sub_policy].ops.iter().any(|step| step.op == Op::SamplePairing);
-            // Further draws may bring any of the ops.
+            // Further draws may select any of the ops.
             let pairs = own || (policy.draws > 1 && policy.steps().any(|step| step.op == Op::SamplePairing));
-            // Any other image serves; a fixed distance spares every copy from reading all of them.
+            // Any other image will do; a fixed distance saves every copy from reading all images.
             let other = &files[(copy.source + 1 + round) % files.len()];
             let others = if pairs { read_image(other)?.insert_axis(Axis(0)) } else { Array4::zeros((0, 0, 0, 0)) };
             if pairs && others.index_axis(Axis(0), 0).dim() != image.dim() {
-                let why = format!("not of the size of {}; sample-pairing needs images of one size", other.display());
+                let why = format!(
+                    "its size differs from that of {}; sample-pairing needs images of one size",
+                    other.display()
+                );
                 return Err(DataError::Unusable { path: file.into(), why }.into());
             }
             let seed = Self::seed_of_round(self.seed, round);
@@ -148,7 +151,7 @@ impl Apply {
                 online.finish_one(copied.view_mut(), copy.source, seed);
             }
             let mut name = stem.clone();
-            // One copy a round needs no letter to tell it from others.
+            // A single copy per round needs no letter to tell it apart.
             let sub_policy = if self.application.keeps_originals() { copy.sub_policy } else { 0 };
             let letter = char::from(b'a' + (sub_policy % 26) as u8);
             name.push(format!("-aug{}{letter}.png", round + 1));
@@ -160,7 +163,7 @@ impl Apply {
     }
 }
 
-/// What the names of each file's copies begin with: its stem, or its whole name where another file has the same stem.
+/// Returns the prefix of each file's copies: its stem, or its whole name if another file has the same stem.
 fn stems(files: &[PathBuf]) -> Vec<OsString> {
     let stem = |file: &Path| file.with_extension("");
     let mut counts: HashMap<PathBuf, usize> = HashMap::new();
@@ -170,7 +173,7 @@ fn stems(files: &[PathBuf]) -> Vec<OsString> {
     names.map(|name| name.unwrap_or_default().to_owned()).collect()
 }
 
-/// Temporary folders are their owner's alone; a result is as open as any other new folder.
+/// Makes a result as accessible as any other new folder; temporary folders are private to their owner.
 fn open_to_all(folder: &Path) {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! The user's images: reading them as the configuration says, and showing what was understood.
+//! Reads the user's images as the configuration says, and describes them.
 
 use std::path::Path;
 
@@ -12,27 +12,27 @@ use crate::config::ValidConfig;
 use crate::error::{ConfigError, Error};
 use crate::rng::{Purpose, derive};
 
-/// Images of a class in a contact sheet.
+/// Images per class in a contact sheet.
 const SHOWN: usize = 8;
 /// Classes in a contact sheet.
 const CLASSES: usize = 100;
 
-/// Reads the images that a configuration names. `progress` hears, from several threads, how many are decoded and how many
-/// there are.
+/// Reads the images that a configuration names. `progress` is called, from several threads, with the number of
+/// decoded images and the total.
 ///
 /// # Errors
-/// [`Error::Data`]; [`Error::Config`] where the images inside the program are to have another size.
+/// [`Error::Data`]; [`Error::Config`] if the built-in images are to be resized.
 pub fn read_data(config: &ValidConfig, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Dataset, Error> {
     check_sample(config)?;
     Ok(Dataset::read_with(Path::new(&config.data), &config.read_options(), progress)?)
 }
 
-/// The same, without a word.
+/// Reads the images without reporting progress.
 pub(crate) fn read(config: &ValidConfig) -> Result<Dataset, Error> {
     read_data(config, &|_, _| ())
 }
 
-/// A checksum of every pixel and label, so that a study is not resumed on other images.
+/// Returns a checksum of every pixel and label, so that a study is not resumed on other images.
 pub(crate) fn fingerprint(dataset: &Dataset) -> String {
     let mut checksum = crc32fast::Hasher::new();
     for image in dataset.images().outer_iter() {
@@ -47,20 +47,20 @@ pub(crate) fn fingerprint(dataset: &Dataset) -> String {
     format!("{} images, crc32 {:08x}", dataset.len(), checksum.finalize())
 }
 
-/// The images inside the program have one size. This is no part of the configuration's own check, for its file may leave the
-/// data to the command line.
+/// Checks the size of built-in images, which is fixed. This is not part of the configuration's own check, because
+/// a file may leave the data to the command line.
 fn check_sample(config: &Config) -> Result<(), ConfigError> {
     if Sample::named(&config.data).is_some() && ![0, Sample::SIDE].contains(&config.image_size.unwrap_or(0)) {
-        let why = "image_size: must be 0 for the images inside the program: they are 28x28 and stay so";
+        let why = "image_size: must be 0 for the built-in images, which are always 28x28";
         return Err(ConfigError::new(why));
     }
     Ok(())
 }
 
-/// What was understood of a set of images.
+/// Description of a set of images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DataReport {
-    /// What it is made of, divided as a search would divide it.
+    /// Its contents, split as a search would split it.
     #[serde(flatten)]
     pub summary: Summary,
     /// Why a search would refuse it, if it would.
@@ -68,11 +68,11 @@ pub struct DataReport {
 }
 
 impl DataReport {
-    /// Reads the images that a configuration names, and looks through them. What would stop a search is reported instead:
-    /// images that cannot be read are listed, and sizes that differ are brought to one.
+    /// Reads and examines the images that a configuration names. Anything that would stop a search is reported
+    /// instead: unreadable images are listed, and images of different sizes are resized to one.
     ///
     /// # Errors
-    /// As [`read_data`], where nothing can be understood.
+    /// As [`read_data`], if nothing can be read.
     pub fn new(config: &ValidConfig, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(Self, Dataset), Error> {
         check_sample(config)?;
         let asked = config.read_options();
@@ -88,7 +88,7 @@ impl DataReport {
             }
             (Err(error), _) => Some(error.to_string()),
             _ if asked.image_size == ImageSize::Own && summary.different_sizes > 1 => {
-                Some(format!("images differ in size; set image_size, which \"auto\" makes {width}x{height}"))
+                Some(format!("images differ in size; set image_size (\"auto\" gives {width}x{height})"))
             }
             _ => None,
         };
@@ -96,7 +96,7 @@ impl DataReport {
     }
 }
 
-/// A sheet of the first images of each class, of up to a hundred classes.
+/// Draws a sheet of the first images of each class, for up to a hundred classes.
 pub fn data_sheet(dataset: &Dataset) -> Array3<u8> {
     let mut of_class = vec![Vec::new(); dataset.classes().len()];
     for (image, &label) in dataset.labels().iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Pictures of what ops and policies do to the user's images, and a warning where they may destroy what an image shows.
+//! Draws what ops and policies do to the user's images, and warns if they may destroy what an image shows.
 
 use std::path::Path;
 
@@ -17,18 +17,18 @@ use crate::study::objective::Fold;
 
 /// Images in a sheet of policies: one of each class, up to this many.
 const SHOWN: usize = 8;
-/// Images that the check trains on and measures on, at most.
+/// Maximum numbers of images that the check trains on and measures on.
 const CHECKED: [usize; 2] = [2000, 500];
-/// Epochs that the check trains.
+/// Epochs of the check's training.
 const EPOCHS: usize = 10;
-/// An op is suspected when the child keeps less than this part of its accuracy above chance.
+/// An op is suspect if the child keeps less than this share of its accuracy above chance.
 const MIN_KEPT: f64 = 0.5;
 
-/// Sub-policies of a policy that are drawn, at most.
+/// Maximum number of sub-policies drawn per policy.
 const DRAWN: usize = 12;
 
-/// A sheet of policies on images of different classes: see [`sheet::policy`]. Of a policy with very many sub-policies, as
-/// published ones have, it shows some, in even steps.
+/// Draws a sheet of policies on images of different classes: see [`sheet::policy`]. Of a policy with very many
+/// sub-policies, as published ones have, it shows an evenly spaced selection.
 pub fn policy_sheet(policies: &[Policy], dataset: &Dataset, draws: usize, seed: u64) -> Array3<u8> {
     let images = of_each_class(dataset);
     let sheets: Vec<Array3<u8>> = policies
@@ -43,13 +43,13 @@ pub fn policy_sheet(policies: &[Policy], dataset: &Dataset, draws: usize, seed: 
     ndarray::concatenate(Axis(0), &views).expect("sheets of the same images have one width")
 }
 
-/// The first image of each class, of the first classes.
+/// Returns the first image of each class, for the first classes.
 pub(crate) fn of_each_class(dataset: &Dataset) -> Array4<u8> {
     let first = |class| dataset.labels().iter().position(|&label| label == class);
     dataset.gather(&(0..dataset.classes().len()).filter_map(first).take(SHOWN).collect::<Vec<_>>())
 }
 
-/// A sheet of ops by magnitude, on the set's first image: see [`sheet::ops`].
+/// Draws a sheet of ops by magnitude, on the data set's first image: see [`sheet::ops`].
 pub fn op_sheet(ranges: RangeTable, ops: &[Op], dataset: &Dataset, seed: u64) -> Array3<u8> {
     sheet::ops(ranges, ops, of_each_class(dataset).view(), seed)
 }
@@ -63,15 +63,16 @@ pub fn write_sheet(sheet: Array3<u8>, path: &Path) -> Result<(), Error> {
     write_whole(path, &bytes)
 }
 
-/// How well a child that was trained without augmentation knows images that an op has changed. That it does not is a hint,
-/// no proof: it never saw such images. What it does prove is that the op is no small matter for these images.
+/// How well a child trained without augmentation recognises images that an op has changed. A loss of accuracy is a
+/// hint, not proof of harm: the child never saw such images. It does prove that the op is no small matter for
+/// these images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LabelCheck {
     /// Accuracy on images as they are.
     pub accuracy: f64,
-    /// What guessing would give: the share of the most frequent class.
+    /// Accuracy of guessing: the share of the most frequent class.
     pub chance: f64,
-    /// Accuracy on the images that each op has changed.
+    /// Accuracy on the images after each op.
     pub ops: Vec<CheckedOp>,
 }
 
@@ -82,14 +83,14 @@ pub struct CheckedOp {
     pub op: Op,
     /// Its magnitude.
     pub magnitude: f64,
-    /// The child's accuracy on images that have all been changed by it.
+    /// The child's accuracy on images that were all changed by it.
     pub accuracy: f64,
-    /// Whether most of what the child knew is gone: look whether a person can still tell the classes.
+    /// Whether most of the child's accuracy is lost: check whether a person can still tell the classes.
     pub suspect: bool,
 }
 
 impl LabelCheck {
-    /// Trains a small net on up to 2000 images, and measures it on up to 500 others as they are and after each op.
+    /// Trains a small net on up to 2000 images, and measures it on up to 500 others, unchanged and after each op.
     ///
     /// # Errors
     /// [`Error::Data`] and [`Error::Child`]: too few or too small images; [`Error::Device`].
@@ -122,7 +123,7 @@ impl LabelCheck {
         Ok(Self { accuracy, chance, ops: steps.iter().zip(&accuracies[1..]).map(checked).collect() })
     }
 
-    /// The distinct steps of policies.
+    /// Returns the distinct steps of policies.
     pub fn steps(policies: &[Policy]) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         for step in policies.iter().flat_map(Policy::steps) {
@@ -134,8 +135,8 @@ impl LabelCheck {
     }
 }
 
-/// The images that a preview is drawn on: those at `path`, or else of the study that found the policies, or else those
-/// inside the program.
+/// Returns the images that a preview is drawn on: those at `path`, or else those of the study that found the
+/// policies, or else the built-in ones.
 ///
 /// # Errors
 /// [`Error::Data`].
@@ -146,7 +147,7 @@ pub fn preview_images(
 ) -> Result<Dataset, Error> {
     let mut config = study.cloned().unwrap_or_default();
     if let Some(path) = path {
-        // The study's ways of reading are for the study's images.
+        // The study's reading options apply only to the study's images.
         let (data, image_size) = (path.to_string_lossy().into_owned(), config.image_size);
         config = Config { data, image_size, ..Config::default() };
     }

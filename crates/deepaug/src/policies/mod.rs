@@ -1,4 +1,4 @@
-//! Policies: the spaces that they are searched in, and reading them from files and studies.
+//! Policies: their search spaces, and reading them from files and studies.
 
 pub(crate) mod read;
 pub(crate) mod schemes;

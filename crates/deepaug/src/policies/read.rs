@@ -1,4 +1,4 @@
-//! Reading policies: from a file, from a study that found some, or published ones by name.
+//! Reads policies: from a file, from the study that found them, or published ones by name.
 
 use std::path::{Path, PathBuf};
 
@@ -17,20 +17,22 @@ use crate::study::result::SearchResult;
 /// Policies, and where they come from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policies {
-    /// The policies, the best first.
+    /// The policies, best first.
     pub policies: Vec<Policy>,
     /// The configuration of the study that found them, if one did.
     pub config: Option<ValidConfig>,
-    /// How they are applied: as the search did, as the file says, or a published one in the place of each image.
+    /// How they are applied: as in the search, as the file says, or in place for a published policy.
     pub application: Application,
 }
 
 impl Policies {
-    /// Reads up to `top` policies from a JSON file, which holds one or a list, or from a study's folder, of those with the same ops the best; what is neither a
-    /// file nor a folder may be the name of a [published](Published) policy.
+    /// Reads up to `top` policies from a JSON file, which holds one or a list, or from a study's folder, keeping
+    /// the best of those with the same ops. A path that is neither a file nor a folder may be the name of a
+    /// [published](Published) policy.
     ///
     /// # Errors
-    /// [`Error::Config`] names the line of a file that holds none; [`Error::Study`] a study without a result.
+    /// [`Error::Config`] names the line of a file that holds no policy; [`Error::Study`] names a study without a
+    /// result.
     pub fn read(path: &Path, top: usize) -> Result<Self, Error> {
         if path.is_dir() {
             return Self::of_study(path, top);
@@ -48,14 +50,14 @@ impl Policies {
             return Err(wrong(path, None, "there is no policy in it".into()));
         };
         if all.iter().any(|other| other.application != application) {
-            let why = "its policies are applied in different ways, so that they cannot be used together";
+            let why = "its policies are applied in different ways, so they cannot be used together";
             return Err(wrong(path, None, why.into()));
         }
         let policies = all.into_iter().map(|one| one.policy).collect();
         Ok(Self { policies, config: None, application })
     }
 
-    /// The policies as code for another library.
+    /// Returns the policies as code for another library.
     ///
     /// # Errors
     /// [`Error::Config`] names the ops that the library cannot express.
@@ -75,7 +77,7 @@ impl Policies {
         let found =
             SearchResult::new(folder, &ledger, None).ok_or_else(|| Error::study(folder, "it found no policy"))?;
         let policies = if config.space == SearchSpace::Schemes {
-            // What is to be used is one of them, or none.
+            // The policy to use is one of them, or none.
             vec![found.policy()]
         } else {
             let mut policies = distinct(found.top, |candidate| &candidate.policy);
@@ -94,7 +96,7 @@ struct OneOrMore {
 
 impl<'de> Deserialize<'de> for OneOrMore {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Read as what it looks like, so that an error speaks of what is wrong with it.
+        // Parsed as what it looks like, so that an error describes what is wrong with it.
         let value = serde_json::Value::deserialize(deserializer)?;
         let all = match value {
             serde_json::Value::Array(all) => all.into_iter().map(serde_json::from_value).collect::<Result<_, _>>(),
@@ -107,7 +109,7 @@ impl<'de> Deserialize<'de> for OneOrMore {
 fn parse<'a, T: Deserialize<'a>>(path: &Path, text: &'a str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|error| {
         let why = error.to_string();
-        // The line is said once, the way all errors say it.
+        // The line is stated once, as in all errors.
         let why = why.split(" at line ").next().unwrap_or(&why).to_owned();
         wrong(path, (error.line() > 0 && !error.is_data()).then_some(error.line()), format!("not a policy: {why}"))
     })
@@ -117,10 +119,10 @@ fn wrong(path: &Path, line: Option<usize>, why: String) -> Error {
     ConfigError { file: Some(PathBuf::from(path)), line, ..ConfigError::new(why) }.into()
 }
 
-/// The ops that names of ops, families or categories stand for, each once.
+/// Returns the ops, families or categories with the given names, each op once.
 ///
 /// # Errors
-/// [`Error::Config`] names the nearest name.
+/// [`Error::Config`] suggests the nearest name.
 pub fn select_ops(names: &[String]) -> Result<Vec<Op>, Error> {
     let ops = selection::all_ops(names.iter().map(String::as_str));
     Ok(ops.map_err(|error| ConfigError::new(error.to_string()))?)

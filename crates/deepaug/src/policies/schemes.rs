@@ -1,13 +1,14 @@
-//! Schemes: ways of augmenting every image in its own place, as people use them without a search, and a space that holds all of
-//! them. A scheme is a policy: so many ops drawn for each image, so strong, from the families that are chosen or from what
-//! RandAugment or TrivialAugment draw from; then a shift, mirror images and a covered square, each with a switch of its own.
+//! Schemes: ways of augmenting every image in place that people use without a search, and a space that contains
+//! them all. A scheme is a policy: a number of ops drawn for each image, at one strength, from the chosen families
+//! or from the ops that RandAugment or TrivialAugment draw from; then a shift, mirror images and a covered square,
+//! each with its own switch.
 
 use deepaug_augmenter::published::{self, Published};
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, Space, SpaceError, Value};
 
-/// Ops that do alike to an image, so that one switch stands for all of them. Inverting is left out: none of the published schemes
-/// that serve most image sets has it at full strength.
+/// Ops with similar effects on an image, so that one switch stands for all of them. Inverting is left out: no
+/// published scheme that serves most data sets has it at full strength.
 const FAMILIES: [(&str, &[Op]); 8] = [
     ("rotate", &[Op::Rotate]),
     ("translate", &[Op::TranslateXNearest, Op::TranslateYNearest]),
@@ -19,13 +20,13 @@ const FAMILIES: [(&str, &[Op]); 8] = [
     ("texture", &[Op::GaussianBlur, Op::Sharpness, Op::AdditiveGaussianNoise, Op::CoarseDropout]),
 ];
 
-/// Where the ops come from that are drawn for an image.
+/// The source of the ops drawn for an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Source {
     /// None are drawn.
     #[default]
     Nothing,
-    /// Those of the families that are chosen, all at one magnitude.
+    /// Those of the chosen families, all at one magnitude.
     Families,
     /// RandAugment's, all at one magnitude.
     RandAugment,
@@ -44,7 +45,7 @@ impl Source {
     }
 }
 
-/// How many ops an image gets.
+/// How many ops each image gets.
 const DRAWS: [&str; 3] = ["1", "2", "3"];
 
 /// Shifts, in pixels of 32; 4 is the usual one (He et al. 2016, section 4.2).
@@ -53,16 +54,16 @@ const SHIFTS: [(&str, f64); 4] = [("none", 0.0), ("2", 2.0), ("4", 4.0), ("8", 8
 /// The shift of magnitude 1 under the monotone ranges, in pixels of 32.
 const MAX_SHIFT: f64 = 0.3 * 32.0;
 
-/// The weakest strength: below it hardly an op does anything to be seen.
+/// The weakest strength: below it hardly any op has a visible effect.
 const MIN_STRENGTH: f64 = 0.1;
 
-/// The magnitude of a covered square: a side of up to 0.36 of the image's, 6 of 32 pixels on the average.
+/// The magnitude of a covered square: a side of up to 0.36 of the image's, 6 of 32 pixels on average.
 const SQUARE: f64 = 0.6;
 
-/// The strength of a family that is tried by itself.
+/// The strength of a family tried by itself.
 const FAMILY_STRENGTH: f64 = 0.5;
 
-/// RandAugment's numbers that are tried beside torchvision's default, 2 and 9: weaker and stronger.
+/// RandAugment settings tried beside torchvision's default of 2 and 9: a weaker and a stronger one.
 const RANDAUGMENTS: [(u32, u32); 2] = [(1, 5), (2, 15)];
 
 /// The space of schemes.
@@ -70,7 +71,7 @@ const RANDAUGMENTS: [(u32, u32); 2] = [(1, 5), (2, 15)];
 pub(crate) struct Schemes {
     sources: Vec<Source>,
     families: Vec<(&'static str, Vec<Op>)>,
-    /// Whether mirror images and so on are among the ops to choose from.
+    /// Whether the ops to choose from include mirror images and so on.
     has: Switches,
 }
 
@@ -87,7 +88,7 @@ struct Switches {
 pub(crate) struct FreeScheme {
     pub(crate) name: String,
     pub(crate) policy: Policy,
-    /// Where it lies in the space, if it does: its ops may have been left out of the search.
+    /// Its point in the space, if it has one: its ops may have been left out of the search.
     pub(crate) point: Option<Point>,
 }
 
@@ -106,7 +107,7 @@ struct Choice<'a> {
 }
 
 impl Schemes {
-    /// Those made of these ops.
+    /// Makes the space of the schemes that consist of these ops.
     pub(crate) fn new(ops: &[Op]) -> Self {
         let has = |op: Op| ops.contains(&op);
         let families = FAMILIES.iter().filter_map(|(name, family)| {
@@ -118,7 +119,7 @@ impl Schemes {
         if !families.is_empty() {
             sources.push(Source::Families);
         }
-        // What changes nothing on these images may have been left out.
+        // Ops that change nothing on these images may have been left out.
         if published::DRAWN.into_iter().all(|op| has(op) || op.needs_colour()) {
             sources.extend([Source::RandAugment, Source::TrivialAugment]);
         }
@@ -134,7 +135,8 @@ impl Schemes {
         }
     }
 
-    /// The space: a switch for each family, how many ops are drawn and how strong they are, and what always follows.
+    /// Returns the space: a switch for each family, how many ops are drawn and how strong they are, and what
+    /// always follows.
     pub(crate) fn space(&self) -> Result<Space, SpaceError> {
         let mut space = Space::new();
         if self.draws_ops() {
@@ -144,7 +146,7 @@ impl Schemes {
                 space = space.active_when(drawn, "source", self.sources[1..].iter().map(|source| source.name()))?;
             }
             for (family, _) in &self.families {
-                // Choices of their own: what is learnt of one family says nothing of another.
+                // Separate choices: results for one family say nothing about another.
                 space = space.categorical(*family, [format!("no {family}"), (*family).into()])?;
                 space = space.active_when(family, "source", [Source::Families.name()])?;
             }
@@ -169,7 +171,7 @@ impl Schemes {
         [(flip, "horizontal-flip"), (vertical_flip, "vertical-flip"), (square, "square")]
     }
 
-    /// The policy that a point of the space stands for, in its one canonical form.
+    /// Returns the policy that a point of the space stands for, in canonical form.
     pub(crate) fn decode(&self, point: &Point) -> Policy {
         let mut values = point.0.iter().copied();
         let category = |values: &mut dyn Iterator<Item = Value>| values.next().and_then(Value::category).unwrap_or(0);
@@ -186,7 +188,7 @@ impl Schemes {
         self.policy(Choice { families: &families, flip, vertical_flip, square, shift, ..choice })
     }
 
-    /// Where a choice lies in the space, if its source is in it.
+    /// Returns the point of a choice in the space, if the space has its source.
     fn point(&self, choice: Choice<'_>) -> Option<Point> {
         let mut values = Vec::new();
         let source = self.sources.iter().position(|source| *source == choice.source)?;
@@ -222,7 +224,7 @@ impl Schemes {
         Policy { always, in_place: true, ..drawn }
     }
 
-    /// What every image gets.
+    /// Returns what every image gets.
     fn always(&self, choice: Choice<'_>) -> SubPolicy {
         let shift = SHIFTS[choice.shift].1 / MAX_SHIFT;
         let steps = [
@@ -236,12 +238,12 @@ impl Schemes {
         SubPolicy { ops: chosen.map(|(_, op, magnitude)| Step::new(op, magnitude)).collect() }
     }
 
-    /// The point of no augmentation.
+    /// Returns the point of no augmentation.
     pub(crate) fn none(&self) -> Option<Point> {
         self.point(Choice::default())
     }
 
-    /// The schemes that need no search, those first that most people would try first.
+    /// Returns the schemes that need no search, starting with those that most people would try first.
     pub(crate) fn free(&self) -> Vec<FreeScheme> {
         let Switches { flip, shift: can_shift, square, .. } = self.has;
         let shift = if can_shift { 2 } else { 0 };
@@ -277,7 +279,7 @@ impl Schemes {
             let choice = Choice { source: Source::Families, families: &families, strength, ..Choice::default() };
             free.push(scheme(self.families[family].0.into(), choice));
         }
-        // A restricted set of ops makes some of them alike.
+        // With a restricted set of ops some of them are the same.
         let mut seen: Vec<Policy> = vec![Policy::none(RangeTable::Monotone)];
         free.retain(|scheme| {
             let is_new = !seen.contains(&scheme.policy);

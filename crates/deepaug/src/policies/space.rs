@@ -1,5 +1,5 @@
-//! Policies as points of a search space, and back. The controller knows nothing of images, the augmenter nothing of
-//! searching: this is where they meet.
+//! Converts policies to points of a search space and back. The controller knows nothing about images, the
+//! augmenter nothing about searching; this module joins them.
 
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value};
@@ -7,8 +7,8 @@ use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value}
 use crate::config::{Portion, SearchSpace, ValidConfig};
 use crate::policies::schemes::{FreeScheme, Schemes};
 
-/// The least share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has measured, and
-/// a search that finds nothing better would train it again and again.
+/// The smallest share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has
+/// measured, and a search that finds nothing better would train it again and again.
 const MIN_PORTION: f64 = 0.1;
 
 /// Translates between [`Policy`] and [`Point`] for one configuration.
@@ -28,23 +28,23 @@ pub struct PolicySpace {
     sub_policies: usize,
     ops_per_sub_policy: usize,
     portion: Portion,
-    /// What takes the place of all of these.
+    /// Replaces all of these.
     schemes: Option<Schemes>,
-    /// What is tried before anything is proposed: none, then schemes that need no search.
+    /// Tried before anything is proposed: none, then schemes that need no search.
     given: Vec<FreeScheme>,
 }
 
-/// What was proposed for a trial.
+/// The proposal for a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Proposal {
     pub(crate) point: Point,
     pub(crate) policy: Policy,
-    /// Its name, where it needs no search.
+    /// Its name, if it needs no search.
     pub(crate) scheme: Option<String>,
 }
 
 impl PolicySpace {
-    /// The space of a configuration.
+    /// Makes the space of a configuration.
     pub fn new(config: &ValidConfig) -> Self {
         let schemes = (config.space == SearchSpace::Schemes).then(|| Schemes::new(&config.ops));
         let none = FreeScheme {
@@ -64,18 +64,19 @@ impl PolicySpace {
         }
     }
 
-    /// What is tried for a trial before anything is proposed: none for trial 0, then the schemes that need no search.
+    /// Returns what is tried for a trial before anything is proposed: none for trial 0, then the schemes that need
+    /// no search.
     pub(crate) fn given(&self, trial: u64) -> Option<&FreeScheme> {
         self.given.get(usize::try_from(trial).ok()?)
     }
 
-    /// Whether the space has what is tried for a trial, so that the searcher can be told of it.
+    /// Returns whether the space contains what is tried for a trial, so that the searcher can be told about it.
     pub(crate) fn is_of_space(&self, trial: u64) -> bool {
         self.given(trial).is_none_or(|given| given.point.is_some())
     }
 
-    /// Proposes a trial, or takes what was proposed for it before, and registers it with the searcher if that does not know it.
-    /// No policy is proposed that an earlier trial has.
+    /// Proposes a trial, or returns its earlier proposal, and registers it with the searcher if that does not know
+    /// it. Never proposes a policy that an earlier trial has.
     pub(crate) fn propose(
         &self,
         trial: u64,
@@ -93,15 +94,15 @@ impl PolicySpace {
                 Proposal { policy: self.decode(&point), point, scheme: None }
             }
         };
-        // The searcher knows what it has proposed itself.
+        // The searcher knows its own proposals.
         if self.is_of_space(trial) && searcher.history().trial(trial).is_none() {
             searcher.register(trial, proposal.point.clone())?;
         }
         Ok(proposal)
     }
 
-    /// The space that is searched: an op and a magnitude in [0, 1] for each place, and the portion if it is searched. The
-    /// order of sub-policies does not matter: each adds copies of its own.
+    /// Returns the search space: an op and a magnitude in [0, 1] for each place, and the portion if it is
+    /// searched. The order of sub-policies does not matter: each adds its own copies.
     ///
     /// # Errors
     /// None for a checked configuration.
@@ -118,7 +119,7 @@ impl PolicySpace {
             let used = self.ops.iter().filter(|&&op| self.ranges.uses_magnitude(op)).map(|op| op.name());
             space = space.active_when(&magnitude, &kind, used)?;
         }
-        // An op twice in a row is one op, or none.
+        // The same op twice in a row is one op, or none.
         if self.ops_per_sub_policy > 1 {
             let places: Vec<[String; 2]> =
                 self.places().map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
@@ -137,7 +138,7 @@ impl PolicySpace {
         }
     }
 
-    /// The policy that a point of [`space`](Self::space) stands for.
+    /// Returns the policy that a point of [`space`](Self::space) stands for.
     pub fn decode(&self, point: &Point) -> Policy {
         if let Some(schemes) = &self.schemes {
             return schemes.decode(point);
@@ -150,10 +151,10 @@ impl PolicySpace {
                 for _ in 0..self.ops_per_sub_policy {
                     let op = self.ops[next().and_then(Value::category).unwrap_or(0)];
                     let unit = next().and_then(Value::real).unwrap_or(0.0);
-                    // No place of the space is spent on magnitudes at which nothing is to be seen.
+                    // The space skips magnitudes with no visible effect.
                     let least = self.ranges.least_magnitude(op);
                     let step = Step::new(op, least + (1.0 - least) * unit);
-                    // What repeats another does not count in the space.
+                    // A repeated op does not count in the space.
                     if ops.iter().all(|other| other.op != op) {
                         ops.push(step);
                     }

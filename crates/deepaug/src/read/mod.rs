@@ -1,4 +1,4 @@
-//! Reading what a study has found: its tables, and the page about it.
+//! Reads the results of a study: its tables, and the page about it.
 
 pub mod inspect;
 pub(crate) mod report;

@@ -1,17 +1,18 @@
-//! Intervals of statistics that have no formula.
+//! Intervals for statistics that have no formula.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// How often the sample is drawn anew.
+/// Number of resamples.
 const RESAMPLES: usize = 4000;
 
-/// The interval of a statistic of `n` things by the bias-corrected and accelerated bootstrap (Efron, Journal of the American
-/// Statistical Association 82, 1987). The statistic is given the indices of the things, some of them several times. Things
-/// must be independent of one another, and a good many: of five, intervals are too narrow.
+/// Returns the interval of a statistic of `n` items by the bias-corrected and accelerated bootstrap (Efron,
+/// Journal of the American Statistical Association 82, 1987). The statistic is given the indices of the items,
+/// some of them repeated. Items must be independent of one another, and numerous: with five, intervals are too
+/// narrow.
 ///
-/// `None` where the statistic is no number, or lies at the end of those of all draws.
+/// Returns `None` if the statistic is not a number, or lies at the end of the resampled values.
 pub fn bootstrap(n: usize, level: f64, seed: u64, statistic: impl Fn(&[usize]) -> f64) -> Option<(f64, f64)> {
     let all: Vec<usize> = (0..n).collect();
     let found = statistic(&all);
@@ -32,7 +33,7 @@ pub fn bootstrap(n: usize, level: f64, seed: u64, statistic: impl Fn(&[usize]) -
         return None;
     }
     let bias = normal.inverse_cdf(below / values.len() as f64);
-    // The jackknife's skewness says how the statistic's spread changes with its value.
+    // The jackknife's skewness tells how the statistic's spread changes with its value.
     let without: Vec<f64> =
         (0..n).map(|left_out| statistic(&all.iter().copied().filter(|&i| i != left_out).collect::<Vec<_>>())).collect();
     let centre = without.iter().sum::<f64>() / n as f64;

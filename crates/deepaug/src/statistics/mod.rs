@@ -1,7 +1,7 @@
-//! What can be said of numbers that differ by luck: intervals, tests, how many more would be needed.
+//! Statistics of numbers that differ by luck: intervals, tests, and how many more would be needed.
 //!
-//! Reference values in the tests are SciPy 1.17.1's and statsmodels 0.15.0's; that intervals hold what they promise is
-//! checked by simulation in `simulated`.
+//! Reference values in the tests are from SciPy 1.17.1 and statsmodels 0.15.0; `simulated` checks the coverage of
+//! intervals by simulation.
 
 mod bootstrap;
 mod moments;
@@ -19,7 +19,8 @@ pub use rank::{RankCorrelation, ranks};
 
 /// The default confidence level of intervals.
 pub const LEVEL: f64 = 0.95;
-/// How often a difference that is there should be shown, in [`pairs_needed`] and [`detectable`] (Cohen 1988, section 2.4).
+/// The probability with which a true difference should be shown, in [`pairs_needed`] and [`detectable`] (Cohen
+/// 1988, section 2.4).
 pub const POWER: f64 = 0.8;
 
 use statrs::distribution::{Continuous, ContinuousCDF, StudentsT};
@@ -29,7 +30,7 @@ fn student(degrees: usize) -> StudentsT {
     StudentsT::new(0.0, 1.0, degrees.max(1) as f64).expect("the degrees of freedom are positive")
 }
 
-/// The value that Student's t stays below in absolute value with probability `level`.
+/// Returns the value that Student's t stays below in absolute value with probability `level`.
 fn student_reach(level: f64, degrees: usize) -> f64 {
     reach_of_degrees(level, degrees.max(1) as f64)
 }
@@ -37,7 +38,7 @@ fn student_reach(level: f64, degrees: usize) -> f64 {
 fn reach_of_degrees(level: f64, degrees: f64) -> f64 {
     let upper = 0.5 + level / 2.0;
     let Ok(t) = StudentsT::new(0.0, 1.0, degrees) else { return f64::INFINITY };
-    // The library's value is right to seven digits; one step of Newton's makes it right to all.
+    // The library's value is accurate to seven digits; one Newton step makes it accurate to all.
     let first = t.inverse_cdf(upper);
     first - (t.cdf(first) - upper) / t.pdf(first)
 }

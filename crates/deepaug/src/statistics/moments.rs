@@ -2,20 +2,20 @@
 
 use super::{reach_of_degrees, student_reach};
 
-/// The mean; NaN of nothing.
+/// Returns the mean; NaN if there are no values.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The standard deviation of the population that the values are a sample of (`n - 1` below); absent for fewer than two.
+/// Returns the sample standard deviation (`n - 1` in the denominator); absent for fewer than two values.
 pub fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values);
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
 }
 
-/// The interval that holds the mean of the population with probability `level`, by Student's t; absent for fewer than two
-/// values.
+/// Returns the interval that contains the population mean with probability `level`, by Student's t; absent for
+/// fewer than two values.
 ///
 /// ```
 /// let (low, high) = deepaug::statistics::interval_of_mean(&[0.61, 0.64, 0.62], 0.95).unwrap();
@@ -26,8 +26,8 @@ pub fn interval_of_mean(values: &[f64], level: f64) -> Option<(f64, f64)> {
     Some((mean(values) - reach, mean(values) + reach))
 }
 
-/// The difference of two means of things that are not paired, and its interval by Welch's t (Biometrika 34, 1947); the interval
-/// is absent where either has fewer than two values or neither varies.
+/// Returns the difference of the means of two unpaired samples, and its interval by Welch's t (Biometrika 34,
+/// 1947); the interval is absent if either has fewer than two values or neither varies.
 pub fn difference_of_means(a: &[f64], b: &[f64], level: f64) -> (f64, Option<(f64, f64)>) {
     let difference = mean(a) - mean(b);
     let interval = || {

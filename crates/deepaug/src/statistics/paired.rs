@@ -1,11 +1,11 @@
-//! Differences between trainings of equal seeds.
+//! Differences between trainings with equal seeds.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::ContinuousCDF;
 
 use super::{LEVEL, deviation, interval_of_mean, mean, student, student_reach};
 
-/// Differences of accuracies that are the same up to their last bits deviate by less.
+/// Differences of accuracies that agree up to their last bits deviate by less than this.
 const ROUNDING: f64 = 1e-12;
 
 /// The paired differences of two series, and Student's t test of whether their mean is 0.
@@ -15,17 +15,19 @@ pub struct Paired {
     pub mean: f64,
     /// The standard deviation of the differences; absent for one pair.
     pub deviation: Option<f64>,
-    /// The 95 % interval of the mean; absent for one pair, and where all differences are equal but 0: few accuracies of few images
-    /// may well be, which is no certainty.
+    /// The 95 % interval of the mean; absent for one pair, and if all differences are equal but not 0: that may
+    /// well happen with few accuracies on few images, and is no certainty.
     pub interval: Option<(f64, f64)>,
-    /// How likely so large a mean is where there is no difference, two-sided; absent where the interval is.
+    /// The two-sided p-value: the probability of a mean this large if there is no difference; absent if the
+    /// interval is.
     pub p: Option<f64>,
     /// Number of pairs.
     pub pairs: usize,
 }
 
 impl Paired {
-    /// The differences of `a` to `b`, both by seed; pairs with a missing half are left out. `None` if no pair is left.
+    /// Returns the differences of `a` from `b`, both by seed; pairs with a missing half are left out. Returns
+    /// `None` if no pair is left.
     ///
     /// ```
     /// use deepaug::statistics::Paired;
@@ -41,8 +43,9 @@ impl Paired {
         Self::of_several(a, b, 1)
     }
 
-    /// The same as one of so many comparisons that are made at once, p and interval both by Bonferroni's correction: the chance
-    /// that any interval misses its mean is at most 0.05, and an interval holds 0 just where p is 0.05 or more.
+    /// The same as one of `comparisons` simultaneous comparisons, with Bonferroni's correction for both p and the
+    /// interval: the probability that any interval misses its mean is at most 0.05, and an interval contains 0
+    /// exactly if p is 0.05 or more.
     pub fn of_several(a: &[Option<f64>], b: &[Option<f64>], comparisons: usize) -> Option<Self> {
         let comparisons = comparisons.max(1) as f64;
         let differences: Vec<f64> = a.iter().zip(b).filter_map(|(&a, &b)| Some(a? - b?)).collect();
@@ -67,8 +70,9 @@ impl Paired {
     }
 }
 
-/// The ratio of the means of two paired series, and its interval by Fieller's theorem (Journal of the Royal Statistical
-/// Society B 16, 1954). The interval is absent for one pair, and where the mean of `b` cannot be told from 0.
+/// Returns the ratio of the means of two paired series, and its interval by Fieller's theorem (Journal of the
+/// Royal Statistical Society B 16, 1954). The interval is absent for one pair, and if the mean of `b` cannot be
+/// distinguished from 0.
 pub fn ratio_interval(a: &[f64], b: &[f64], level: f64) -> (f64, Option<(f64, f64)>) {
     let (mean_a, mean_b, n) = (mean(a), mean(b), a.len() as f64);
     let covariance = |x: &[f64], y: &[f64]| {
@@ -80,7 +84,7 @@ pub fn ratio_interval(a: &[f64], b: &[f64], level: f64) -> (f64, Option<(f64, f6
         return (ratio, None);
     }
     let t2 = student_reach(level, a.len() - 1).powi(2);
-    // The ratios r for which a - r b has a mean that may be 0: (mean_a - r mean_b)^2 <= t^2 var(mean of a - r b).
+    // The ratios r for which the mean of a - r b may be 0: (mean_a - r mean_b)^2 <= t^2 var(mean of a - r b).
     let square = mean_b.powi(2) - t2 * covariance(b, b);
     let linear = mean_a * mean_b - t2 * covariance(a, b);
     let constant = mean_a.powi(2) - t2 * covariance(a, a);
@@ -128,7 +132,7 @@ mod tests {
         let (alone, one_of_three) =
             (Paired::of(&some(&A), &some(&B)).unwrap(), Paired::of_several(&some(&A), &some(&B), 3).unwrap());
         assert!((one_of_three.p.unwrap() - 3.0 * alone.p.unwrap()).abs() < 1e-12);
-        // p of 0.0249 alone and 0.0749 among three: the interval alone leaves 0 out, that among three holds it.
+        // p is 0.0249 alone and 0.0749 among three: the interval alone excludes 0, and among three it contains 0.
         assert!(alone.interval.unwrap().0 > 0.0 && one_of_three.interval.unwrap().0 < 0.0);
         assert_eq!(Paired::of_several(&some(&A), &some(&B), 1000).unwrap().p, Some(1.0));
     }

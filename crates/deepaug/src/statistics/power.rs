@@ -1,4 +1,4 @@
-//! How much a number of pairs can show.
+//! The power of paired comparisons.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 use statrs::function::gamma::ln_gamma;
@@ -8,8 +8,8 @@ use super::{POWER, student_reach};
 /// More pairs than anybody will train.
 const MAX_PAIRS: usize = 100_000;
 
-/// The chance that a paired t test at significance `alpha`, two-sided, shows a mean difference of `effect` standard deviations
-/// of the differences.
+/// Returns the probability that a two-sided paired t test at significance `alpha` shows a mean difference of
+/// `effect` standard deviations of the differences.
 ///
 /// ```
 /// use deepaug::statistics::power;
@@ -23,7 +23,8 @@ pub fn power(effect: f64, pairs: usize, alpha: f64) -> f64 {
     }
     let degrees = (pairs - 1) as f64;
     let (shift, reach) = (effect.abs() * (pairs as f64).sqrt(), student_reach(1.0 - alpha, pairs - 1));
-    // The noncentral t is (Z + shift) / w: Z normal, and w^2 a chi-square over its degrees of freedom. By Simpson's rule over w.
+    // The noncentral t is (Z + shift) / w, with Z normal and w^2 a chi-square over its degrees of freedom.
+    // Simpson's rule integrates over w.
     let normal = Normal::standard();
     let beyond = |w: f64| normal.cdf(shift - reach * w) + normal.cdf(-shift - reach * w);
     let half = degrees / 2.0;
@@ -41,10 +42,10 @@ pub fn power(effect: f64, pairs: usize, alpha: f64) -> f64 {
     (0..=steps).map(|i| weight(i) * part(from + i as f64 * step)).sum::<f64>() * step / 3.0
 }
 
-/// How many pairs show a mean difference of `mean`, where differences have the standard deviation `deviation`, four times in
-/// five. `None` if it would take more than 100,000.
+/// Returns how many pairs show a mean difference of `mean` four times in five, if differences have the standard
+/// deviation `deviation`. Returns `None` if it takes more than 100,000.
 ///
-/// With the difference that was measured this is a plan for the next comparison, if that difference is the true one.
+/// With a measured difference this plans the next comparison, assuming that difference is the true one.
 pub fn pairs_needed(mean: f64, deviation: f64, alpha: f64) -> Option<usize> {
     let effect = mean.abs() / deviation;
     if effect.is_nan() {
@@ -66,7 +67,8 @@ pub fn pairs_needed(mean: f64, deviation: f64, alpha: f64) -> Option<usize> {
     Some(high)
 }
 
-/// The smallest mean difference that so many pairs show four times in five; infinite for fewer than two.
+/// Returns the smallest mean difference that `pairs` pairs show four times in five; infinite for fewer than two
+/// pairs.
 pub fn detectable(deviation: f64, pairs: usize, alpha: f64) -> f64 {
     if pairs < 2 {
         return f64::INFINITY;

@@ -1,29 +1,30 @@
-//! Whether two series order things alike.
+//! Tests whether two series rank items alike.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::ContinuousCDF;
 
 use super::{LEVEL, bootstrap, mean, student};
 
-/// Up to so many things every order is tried for the p-value: 9! are 362,880.
+/// With up to this many items every order is tried for the p-value: 9! is 362,880.
 const ALL_ORDERS: usize = 9;
 
 /// Spearman's rank correlation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RankCorrelation {
-    /// From -1 (the other way round) to 1 (alike).
+    /// From -1 (reversed) to 1 (the same).
     pub rho: f64,
-    /// How likely so large a correlation is where there is none, two-sided: over all orders of up to nine things, by Student's t
-    /// of more.
+    /// The two-sided p-value: the probability of a correlation this large if there is none. Over all orders for up
+    /// to nine items, by Student's t for more.
     pub p: f64,
-    /// The 95 % interval by the bootstrap; absent for fewer than ten things, of which it would be too narrow.
+    /// The 95 % interval by the bootstrap; absent for fewer than ten items, where it would be too narrow.
     pub interval: Option<(f64, f64)>,
-    /// Number of things.
+    /// Number of items.
     pub count: usize,
 }
 
 impl RankCorrelation {
-    /// The rank correlation of two series of the same things. `None` for fewer than three, and where all of one are equal.
+    /// Returns the rank correlation of two series of the same items. Returns `None` for fewer than three, and if
+    /// all values of one are equal.
     ///
     /// ```
     /// use deepaug::statistics::RankCorrelation;
@@ -58,7 +59,7 @@ impl RankCorrelation {
     }
 }
 
-/// Each value's place in ascending order from 1; equal values share the mean of their places.
+/// Returns each value's rank in ascending order from 1; equal values share the mean of their ranks.
 pub fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -72,7 +73,7 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Pearson's correlation; `None` where one series does not vary.
+/// Returns Pearson's correlation; `None` if one series does not vary.
 fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     let (mean_a, mean_b) = (mean(a), mean(b));
     let sum = |x: &[f64], mx: f64, y: &[f64], my: f64| x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum::<f64>();
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn correlations_are_those_of_scipy() {
-        // scipy 1.17.1: stats.spearmanr(a, b); the p-value of eleven things, with equal ones among them.
+        // scipy 1.17.1: stats.spearmanr(a, b); the p-value of eleven items, with ties among them.
         let a = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0, 5.0, 3.0, 5.0];
         let b = [2.0, 7.0, 1.0, 8.0, 2.0, 8.0, 1.0, 8.0, 2.0, 8.0, 4.0];
         let found = RankCorrelation::of(&a, &b).unwrap();

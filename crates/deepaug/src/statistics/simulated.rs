@@ -1,4 +1,4 @@
-//! Whether intervals and tests hold what they promise, on numbers made for it.
+//! Checks on simulated numbers that intervals and tests keep their promised levels.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -6,14 +6,14 @@ use rand_distr::{Binomial, Distribution, Normal, StandardNormal};
 
 use super::*;
 
-/// So many made comparisons that a share of 0.05 is known to 0.002.
+/// Number of simulated comparisons, which gives a share of 0.05 to within 0.002.
 const RUNS: usize = 12_000;
 
 fn share(runs: usize, mut holds: impl FnMut() -> bool) -> f64 {
     (0..runs).filter(|_| holds()).count() as f64 / runs as f64
 }
 
-/// Accuracies on 500 images of nets whose true accuracy varies with the seed, in part together.
+/// Simulates accuracies on 500 images of nets whose true accuracy varies with the seed, partly in common.
 fn accuracies(rng: &mut ChaCha8Rng, means: &[f64], seeds: usize) -> Vec<Vec<Option<f64>>> {
     let luck = Normal::new(0.0, 0.01).unwrap();
     let shared: Vec<f64> = (0..seeds).map(|_| luck.sample(rng)).collect();
@@ -30,7 +30,7 @@ fn paired_intervals_hold_the_true_difference_95_times_in_100() {
         let rng = &mut ChaCha8Rng::seed_from_u64(seeds as u64);
         let held = share(RUNS, || {
             let all = accuracies(rng, &[0.72, 0.70], seeds);
-            // Now and then all differences are the same, and there is no interval.
+            // Occasionally all differences are equal, and there is no interval.
             Paired::of(&all[0], &all[1]).unwrap().interval.is_none_or(|(low, high)| low <= 0.02 && 0.02 <= high)
         });
         assert!((held - 0.95).abs() < 0.008, "{seeds} seeds: {held}");
@@ -77,7 +77,7 @@ fn intervals_of_an_error_reduction_hold_it_95_times_in_100() {
     assert!((held - 0.95).abs() < 0.008, "{held}");
 }
 
-/// Why differences of few seeds get Student's interval and not the bootstrap's.
+/// Shows why differences of few seeds get Student's interval and not the bootstrap's.
 #[test]
 fn the_bootstrap_needs_many_things() {
     let rng = &mut ChaCha8Rng::seed_from_u64(13);

@@ -1,4 +1,4 @@
-//! Trainings after a search: on images of the training part, or all that are not the test part, measured on the test part.
+//! Trainings after a search: on images of the training set, or all outside the test set, measured on the test set.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -28,19 +28,19 @@ use crate::rng::{Purpose, derive};
 use crate::study::folder::read_frozen;
 use crate::study::objective::Fold;
 
-/// How long a model's speed is measured before trainings begin.
+/// How long a model's speed is measured before trainings start.
 const PROBE: Duration = Duration::from_millis(300);
 
-/// How many images a final training has.
+/// The training images of a final training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum TrainSize {
     /// Those that the search trained on.
     #[default]
     Search,
-    /// So many that are not the test part, those of the search first.
+    /// This many outside the test set, those of the search first.
     Images(usize),
-    /// All that are not the test part.
+    /// All outside the test set.
     All,
 }
 
@@ -81,47 +81,47 @@ impl fmt::Display for TrainSize {
     }
 }
 
-/// What a final training is told. What is left out is as in the search.
+/// Options of a final training. Anything left out is as in the search.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FinalOptions {
-    /// A configuration whose keys of the child model say how to train.
+    /// A configuration whose child model keys say how to train.
     pub config: Option<Config>,
-    /// The model; with its own usual optimiser, unless a configuration says otherwise.
+    /// The model, with its own default optimiser unless a configuration says otherwise.
     pub model: Option<Model>,
-    /// Epochs a training.
+    /// Epochs per training.
     pub epochs: Option<usize>,
-    /// Images that are trained on.
+    /// Images to train on.
     pub train_size: TrainSize,
-    /// Test images that are measured on, at most; all unless given.
+    /// Maximum number of test images to measure on; all unless given.
     pub test_size: Option<usize>,
-    /// Where to train.
+    /// The device to train on.
     pub device: Option<DeviceChoice>,
-    /// Probability that an image is augmented by one of a policy's sequences.
+    /// Probability that one of a policy's sub-policies augments an image.
     pub chance: Option<f64>,
-    /// Whether every policy, the searched and the published, is followed by the shift, the mirror image and the square.
+    /// Whether the shift, the mirror image and the square follow every policy, searched or published.
     pub finish: Option<bool>,
-    /// How far images are shifted, in pixels of 32.
+    /// Largest shift of an image, in pixels of 32.
     pub pad: Option<f64>,
     /// Whether half of the images are mirrored.
     pub flip: Option<bool>,
-    /// The side of the square that is covered, in pixels of 32.
+    /// Side of the covered square, in pixels of 32.
     pub cutout: Option<f64>,
 }
 
 /// Images, a model and settings, ready to train.
 #[derive(Debug)]
 pub(crate) struct FinalTraining {
-    /// The study's configuration, with the model and the way of training that are used here.
+    /// The study's configuration, with the model and the training settings used here.
     pub(crate) config: ValidConfig,
     /// The same, for jobs.
     shared: Arc<Config>,
     pub(crate) child: Arc<dyn ChildModel>,
     pub(crate) classes: Vec<String>,
-    /// A checksum of the whole set.
+    /// A checksum of the whole data set.
     pub(crate) data: String,
     images: Arc<FinalImages>,
     part: ImagesPart,
-    /// Where the test images are in the set.
+    /// Indices of the test images in the data set.
     test: Vec<usize>,
     settings: Settings,
 }
@@ -147,7 +147,7 @@ impl FinalTraining {
     /// Reads a study's images and opens the device.
     ///
     /// # Errors
-    /// [`Error`]: no study, images or device that cannot be used, a model that images are too small for.
+    /// [`Error`]: no study, images or a device that cannot be used, or images too small for the model.
     pub(crate) fn new(study: &Path, options: &FinalOptions) -> Result<Self, Error> {
         let searched = read_frozen(study)?;
         let dataset = read(&searched)?;
@@ -179,10 +179,11 @@ impl FinalTraining {
         })
     }
 
-    /// Whether a search of another configuration, if it had these images, trained or judged on some that are test images here.
+    /// Returns whether a search with another configuration, if it had these images, trained or judged on some that
+    /// are test images here.
     pub(crate) fn has_seen_test_images(&self, other: &ValidConfig) -> Result<bool, Error> {
         let dataset = read(other)?;
-        // The same folder is the same set at another size or with other channels, whose pixels differ.
+        // The same folder is the same data set at another size or with other channels, whose pixels differ.
         let place = |config: &Config| std::fs::canonicalize(&config.data).ok();
         let is_same_place = place(other).is_some_and(|other| Some(other) == place(&self.config));
         if !is_same_place && fingerprint(&dataset) != self.data {
@@ -193,22 +194,23 @@ impl FinalTraining {
         Ok(self.test.iter().any(|image| seen.contains(image)))
     }
 
-    /// The seed of a sample, the same whatever is trained.
+    /// Returns the seed of a sample, the same whatever is trained.
     pub(crate) fn seed(&self, sample: usize) -> u64 {
         derive(self.config.seed, Purpose::Final, sample as u64)
     }
 
-    /// How every training is trained, but for the augmentation.
+    /// Returns the settings of every training, except for the augmentation.
     pub(crate) fn settings(&self) -> Settings {
         self.settings
     }
 
-    /// How the policies of a search are judged by it: copies beside the originals, in as many steps for each.
+    /// Returns the settings with which the search judges policies: copies beside the originals, in the same number
+    /// of steps for each.
     pub(crate) fn as_in_the_search(&self) -> Settings {
         Settings { images_per_epoch: Some(self.config.epoch_of(self.sizes()[0])), ..self.config.settings() }
     }
 
-    /// A training under a policy; its name is the caller's.
+    /// Makes a training job with a policy; the caller chooses its identifier.
     pub(crate) fn job(&self, id: JobId, policy: &Policy, settings: Settings) -> Job {
         Job {
             id,
@@ -221,7 +223,7 @@ impl FinalTraining {
         }
     }
 
-    /// Trains in this process.
+    /// Makes an executor that trains in this process.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -232,7 +234,7 @@ impl FinalTraining {
         Ok(Local::new(self.child.clone(), self.images.clone(), capacity))
     }
 
-    /// Images that children learn from a second, when as many are trained at once as threads.
+    /// Returns the training images per second with one child per thread at a time.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -245,24 +247,24 @@ impl FinalTraining {
         Training { set, policy, settings, seed: self.seed(0), initial_weights: None }
     }
 
-    /// Mean and deviation that inputs are standardised with.
+    /// Returns the mean and deviation that standardise inputs.
     pub(crate) fn standard_values(&self) -> [f64; 2] {
         standard_values(self.images.fold.set(self.images.classes).images)
     }
 
-    /// Images that are trained on, and that are measured on.
+    /// Returns the numbers of training and test images.
     pub(crate) fn sizes(&self) -> [usize; 2] {
         let set = self.images.fold.set(self.images.classes);
         [set.labels.len(), set.validation_labels.len()]
     }
 
-    /// Height, width and channels of the images.
+    /// Returns the height, width and channels of the images.
     pub(crate) fn shape(&self) -> [usize; 3] {
         let (_, height, width, channels) = self.images.fold.set(self.images.classes).images.dim();
         [height, width, channels]
     }
 
-    /// What decides a training besides the scheme, the seed and the images.
+    /// Returns what decides a training besides the scheme, the seed and the images.
     pub(crate) fn fingerprint(&self) -> serde_json::Value {
         let [train_images, test_images] = self.sizes();
         let mut fingerprint = serde_json::json!({
@@ -270,7 +272,8 @@ impl FinalTraining {
             "train_size": train_images,
             "test_size": test_images,
             "seed": self.config.seed,
-            // Comparisons without it finished the baselines and not the policies found, and cannot be gone on with.
+            // Comparisons without this key finished the baselines but not the policies found, and cannot be
+            // continued.
             "finish": self.config.finish,
         });
         if let (Some(fingerprint), Ok(serde_json::Value::Object(settings))) =
@@ -284,10 +287,10 @@ impl FinalTraining {
     }
 }
 
-/// The study's configuration with the model and the way of training that the options name.
+/// Returns the study's configuration with the model and the training settings of the options.
 fn how_to_train(searched: Config, options: &FinalOptions) -> Result<ValidConfig, Error> {
     let same_model = options.model.as_ref().is_none_or(|model| *model == searched.model);
-    // Numbers that were chosen for another model are none for this one.
+    // Values chosen for another model do not apply to this one.
     let base = match &options.config {
         Some(given) => given.clone(),
         None if same_model => searched.clone(),
@@ -324,13 +327,13 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<ValidConfig,
         ..searched
     };
     if !config.child.command.is_empty() {
-        let why = "the study's child is a program, which cannot be given fresh images every epoch";
+        let why = "the study's child is a program, which cannot get fresh images every epoch";
         return Err(ConfigError { remedy: Some(Remedy::NameNet), ..ConfigError::new(why) }.into());
     }
     Ok(config.check()?)
 }
 
-/// The images that are trained on.
+/// Returns the images to train on.
 fn chosen(split: &Split, size: TrainSize, seed: u64) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(derive(seed, Purpose::FinalImages, 0));
     let mut searched = split.train.clone();

@@ -1,4 +1,4 @@
-//! A final model, trained with the policies that a search found.
+//! Trains a final model with the policies that a search found.
 
 pub(crate) mod final_training;
 
@@ -17,29 +17,29 @@ use crate::files::{write_json, write_whole};
 use crate::train::final_training::{FinalOptions, FinalTraining};
 use deepaug_augmenter::Op;
 
-/// What a final training is told.
+/// Options of a final training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Train {
     /// How to train.
     pub training: FinalOptions,
-    /// How many of the best policies are used together.
+    /// Number of best policies to use together.
     pub top: usize,
-    /// What to use in place of the searched policies.
+    /// A baseline to use instead of the searched policies.
     pub instead: Option<Baseline>,
-    /// Which of the study's seeds for final trainings is used; a comparison's trainings have those from 0.
+    /// Which of the study's seeds for final trainings to use; comparisons use those from 0.
     pub sample: usize,
-    /// The file for the weights; the history and the card lie beside it.
+    /// The file for the weights; the history and the model card are saved beside it.
     pub out: PathBuf,
 }
 
-/// What was trained, as it is written to `<name>.json`.
+/// The trained model, as written to `<name>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trained {
     /// The file with the weights, as safetensors.
     pub weights: PathBuf,
-    /// The file with this.
+    /// The file with this record.
     pub history: PathBuf,
-    /// The file that says all of it in words.
+    /// The file that describes it in words.
     pub card: PathBuf,
     /// The model.
     pub model: String,
@@ -47,7 +47,7 @@ pub struct Trained {
     pub image: [usize; 3],
     /// The names of the classes, in the order of its outputs.
     pub classes: Vec<String>,
-    /// Mean and deviation that inputs are standardised with, of values divided by 255; none if they are only divided.
+    /// Mean and deviation that standardise inputs, of values divided by 255; none if they are only divided.
     pub standard: Option<[f64; 2]>,
     /// How images were augmented.
     pub scheme: String,
@@ -55,27 +55,27 @@ pub struct Trained {
     pub policy: Policy,
     /// How it was trained.
     pub settings: Settings,
-    /// Decides everything random.
+    /// Seed of all randomness.
     pub seed: u64,
     /// Images it was trained on.
     pub train_images: usize,
     /// Test images it was measured on.
     pub test_images: usize,
-    /// Accuracy on those after the last epoch.
+    /// Accuracy on the test images after the last epoch.
     pub accuracy: f64,
     /// How long it took.
     pub seconds: f64,
-    /// All epochs; what they call validation is the test images.
+    /// All epochs; their validation images are the test images.
     pub epochs: Vec<EpochRecord>,
 }
 
 impl Train {
-    /// Trains, and writes weights, history and card; nothing if it is cancelled. `on_epoch` hears each epoch and how many there
-    /// are.
+    /// Trains, and writes weights, history and model card; nothing if it is cancelled. `on_epoch` is called with
+    /// each epoch and the total.
     ///
     /// # Errors
-    /// [`Error`]: a study without a result, images or a device that cannot be used, a training that failed, files that cannot be
-    /// written.
+    /// [`Error`]: a study without a result, images or a device that cannot be used, a failed training, files that
+    /// cannot be written.
     pub fn run(&self, study: &Path, cancel: &Cancel, on_epoch: &dyn Fn(&EpochRecord, usize)) -> Result<Trained, Error> {
         let training = FinalTraining::new(study, &self.training)?;
         let scheme = match self.instead {
@@ -85,11 +85,12 @@ impl Train {
         if self.out.file_name().is_none() || self.out.extension().is_some_and(|end| end == "json" || end == "md") {
             let out = self.out.display();
             let why = format!(
-                "{out}: the weights need the name of a file that does not end in .json or .md, as the history and the card do"
+                "{out}: the file for the weights must not end in .json or .md, which are for the history and the model card"
             );
             return Err(ConfigError::new(why).into());
         }
-        // Elsewhere first: weights of the same training that lie there would be left as they are, without a history.
+        // Written elsewhere first: existing weights of the same training would be kept as they are, without a
+        // history.
         let draft = draft(&self.out)?;
         let unfinished = draft.path().join("model.safetensors");
         let id = JobId { trial: 0, sample: self.sample };
@@ -135,7 +136,7 @@ impl Train {
     }
 }
 
-/// A folder beside a file, that goes when it is no longer needed.
+/// Makes a temporary folder beside a file.
 fn draft(out: &Path) -> Result<tempfile::TempDir, Error> {
     let parent = match out.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -146,7 +147,7 @@ fn draft(out: &Path) -> Result<tempfile::TempDir, Error> {
 }
 
 impl Trained {
-    /// What a stranger must know of the model, in words.
+    /// Describes the model for a stranger.
     fn card(&self, study: &Path) -> String {
         let Self { model, scheme, train_images, test_images, seed, .. } = self;
         let [height, width, channels] = self.image;
@@ -158,12 +159,12 @@ impl Trained {
         let ops: Vec<&str> = ops.into_iter().map(Op::name).collect();
         let (weights, history) = (file_name(&self.weights), file_name(&self.history));
         let standard = match self.standard {
-            Some([mean, deviation]) => format!(", less {mean:.6}, divided by {deviation:.6}"),
+            Some([mean, deviation]) => format!(", minus {mean:.6}, divided by {deviation:.6}"),
             None => String::new(),
         };
         let augment = match settings.augment {
             deepaug_augmenter::Application::Online(online) => format!(
-                "every epoch afresh, one sub-policy for {:.0} % of the images, shifted by up to {:.1} % of the side{}, a square of \
+                "afresh every epoch: one sub-policy for {:.0} % of the images, shifted by up to {:.1} % of the side{}, a square of \
                  {:.1} % of the side covered",
                 100.0 * online.chance,
                 100.0 * online.pad,
@@ -175,18 +176,18 @@ impl Trained {
         format!(
             "# {model}, trained by deepaug {version}\n\n\
              **Accuracy on {test_images} test images that neither the search nor this training learnt from: {accuracy:.2} %**, after \
-             the last of {epochs} epochs. One training; another seed gives another number.\n\n\
+             the last of {epochs} epochs. One training; another seed gives another accuracy.\n\n\
              | | |\n| --- | --- |\n\
              | images | {height} x {width} x {channels}, values divided by 255{standard} |\n\
              | classes, in the order of the outputs | {classes} |\n\
              | trained on | {train_images} images of the study {study} |\n\
              | augmentation | {scheme}: {augment} |\n\
-             | ops in it | {ops} |\n\
+             | ops | {ops} |\n\
              | optimiser | {rule:?}, learning rate {rate}, schedule {schedule:?}, weight decay {decay}, batches of {batch} |\n\
              | seed | {seed} |\n\
              | time | {seconds:.0} s |\n\n\
              `{weights}` holds the weights (safetensors; convolutions as rows, columns, input, output, dense layers as input, output), \
-             `{history}` every epoch, the policy and all settings.\n",
+             `{history}` holds every epoch, the policy and all settings.\n",
             version = env!("CARGO_PKG_VERSION"),
             accuracy = 100.0 * self.accuracy,
             epochs = settings.epochs,

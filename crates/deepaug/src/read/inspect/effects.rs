@@ -1,4 +1,4 @@
-//! What each op did, as far as rewards tell.
+//! The effect of each op, as far as rewards tell.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,25 @@ use serde::Serialize;
 use super::Trial;
 use crate::statistics::{LEVEL, RankCorrelation, difference_of_means, mean};
 
-/// How rewards of the trials with an op differ from those without it. A hint and no proof: the search tries more of what it
-/// thinks good, and ops come in pairs.
+/// How rewards of the trials with an op differ from those without it. A hint, not proof: the search tries more of
+/// what it thinks good, and ops come in pairs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OpEffect {
     /// The op.
     pub op: String,
-    /// Trials that have it.
+    /// Number of trials with it.
     pub trials: usize,
     /// Their mean reward.
     pub reward: f64,
     /// The highest of their rewards.
     pub best: f64,
-    /// Their mean reward above that of the trials without it; absent where all have it.
+    /// Their mean reward above that of the trials without it; absent if all have it.
     pub difference: Option<f64>,
-    /// The 95 % interval of that, by Welch's t.
+    /// The 95 % interval of that difference, by Welch's t.
     pub interval: Option<(f64, f64)>,
-    /// How rewards go with its magnitude; absent for fewer than three uses.
+    /// How rewards vary with its magnitude; absent for fewer than three uses.
     pub magnitude: Option<MagnitudeEffect>,
-    /// Each use: magnitude and the trial's reward.
+    /// Each use: its magnitude and the trial's reward.
     pub uses: Vec<(f64, f64)>,
 }
 
@@ -34,11 +34,11 @@ pub struct OpEffect {
 pub struct MagnitudeEffect {
     /// Spearman's rank correlation of magnitude and reward.
     pub rho: f64,
-    /// How likely so large a correlation is by chance.
+    /// The probability of a correlation this large by chance.
     pub p: f64,
 }
 
-/// The ops of the trials, that of the highest mean reward first.
+/// Returns the ops of the trials, by descending mean reward.
 pub(super) fn of(trials: &[Trial]) -> Vec<OpEffect> {
     let mut uses: BTreeMap<&str, Vec<(u64, f64, f64)>> = BTreeMap::new();
     for trial in trials {

@@ -1,4 +1,4 @@
-//! What matters, in the judgement of the surrogate.
+//! What matters, according to the surrogate.
 
 use std::collections::BTreeSet;
 
@@ -9,38 +9,38 @@ use serde::Serialize;
 
 use super::Trial;
 
-/// Trials from which something can be learnt; with fewer the curves are flat and the shares are chance.
+/// The fewest trials to learn from; with fewer, the curves are flat and the shares are chance.
 const MIN_TRIALS: usize = 10;
 
-/// The step of a policy that has fewer of them than others.
+/// Stands for a missing step in a policy that has fewer steps than others.
 const NOTHING: &str = "nothing";
 
-/// How much one choice decides: which ops there are, the magnitude of one of them, the portion.
+/// How much one choice matters: which ops there are, the magnitude of one of them, the portion.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Importance {
     /// `op`, `portion`, or `magnitude of` an op.
     pub of: String,
-    /// The share of the variance of predicted rewards over all policies that it explains alone, in [0, 1].
+    /// The share of the variance of predicted rewards over all policies that it alone explains, in [0, 1].
     pub share: f64,
-    /// The rewards to expect with each value: ops by name, numbers ascending.
+    /// The predicted reward for each value: ops by name, numbers ascending.
     pub levels: Vec<Level>,
 }
 
-/// One value, and the reward predicted with it over random policies.
+/// One value, and the reward predicted for it over random policies.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Level {
-    /// The value: the name of an op that one place of the policy has, or a number.
+    /// The value: the name of an op in one place of the policy, or a number.
     pub value: LevelValue,
     /// The predicted reward.
     pub reward: f64,
-    /// The standard deviation of that prediction: how unsure the surrogate is.
+    /// The standard deviation of that prediction: the surrogate's uncertainty.
     pub deviation: f64,
 }
 
-/// Main effects under the surrogate fitted to the trials (see [`Explanation`]), the most important first. Empty for fewer than
-/// ten trials, or where all rewards are the same.
+/// Returns the main effects under the surrogate fitted to the trials (see [`Explanation`]), most important first.
+/// Empty for fewer than ten trials, or if all rewards are equal.
 pub(super) fn of(trials: &[Trial]) -> Vec<Importance> {
-    // What cannot be fitted cannot be explained; the notebook is worth reading all the same.
+    // Without a fit there is no explanation; the notebook is worth reading all the same.
     let explained = if trials.len() < MIN_TRIALS { None } else { explain(trials).ok().flatten() };
     explained.map(|explanation| explanation.effects.into_iter().map(importance).collect()).unwrap_or_default()
 }
@@ -60,13 +60,13 @@ fn importance(effect: Effect) -> Importance {
 }
 
 fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
-    // Policies that draw their ops are no points of one shape.
+    // Policies that draw their ops are not points of one shape.
     if trials.iter().any(|trial| trial.policy.whole.as_ref().is_some_and(|policy| policy.in_place)) {
         return Ok(None);
     }
     let steps = || trials.iter().flat_map(|trial| trial.policy.sub_policies.iter().flatten());
     let ops: Vec<&str> = steps().map(|step| step.op.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
-    // As many steps as some policy has; where another has fewer, its step is nothing.
+    // As many steps as the longest policy; a missing step is nothing.
     let mut shape: Vec<usize> = Vec::new();
     for trial in trials {
         shape.resize(shape.len().max(trial.policy.sub_policies.len()), 0);
@@ -99,7 +99,7 @@ fn explain(trials: &[Trial]) -> Result<Option<Explanation>, SearchError> {
     Explanation::of(&space, &history, &Settings::default(), 0)
 }
 
-/// The space that the trials of a notebook are of, as far as the notebook tells.
+/// Returns the space of a notebook's trials, as far as the notebook tells.
 fn space(ops: &[&str], shape: &[usize], lacks: bool, (low, high): (f64, f64)) -> Result<Space, SpaceError> {
     let mut space = Space::new();
     let mut groups = Vec::new();
@@ -121,7 +121,7 @@ fn space(ops: &[&str], shape: &[usize], lacks: bool, (low, high): (f64, f64)) ->
     Ok(space)
 }
 
-/// The lowest and the highest of some numbers.
+/// Returns the lowest and the highest of some numbers.
 fn ends(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
     numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| (low.min(number), high.max(number)))
 }

@@ -1,6 +1,7 @@
-//! What a notebook says: the best policies, what each op and magnitude did, the course of the search, and what went wrong.
+//! Summarises a notebook: the best policies, the effect of each op and magnitude, the course of the search, and
+//! what went wrong.
 //!
-//! It need not be one of this program's: notebooks of DeepAugment, in both of its shapes, are read as well.
+//! Notebooks of DeepAugment, in both of its formats, are read as well.
 
 mod effects;
 mod importance;
@@ -33,7 +34,7 @@ pub struct Trial {
     pub trial: u64,
     /// Its policy.
     pub policy: NamedPolicy,
-    /// The mean reward over the search's trainings; absent when none of them has one.
+    /// The mean reward over the search's trainings; absent if none of them has one.
     pub reward: Option<f64>,
     /// The standard deviation of those rewards; absent for fewer than two.
     pub deviation: Option<f64>,
@@ -44,11 +45,11 @@ pub struct Trial {
     /// The reward above that of trial 0, in points of accuracy; absent without trial 0.
     #[serde(rename = "expected_accuracy_increase(%)")]
     pub increase: Option<f64>,
-    /// The gain over trial 0 with fresh seeds, where there are some: believe this one.
+    /// The gain over trial 0 with fresh seeds, if there are any: the reliable one.
     pub confirmed: Option<Gain>,
 }
 
-/// A better trial than all before it.
+/// A trial that is better than all before it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Improvement {
     /// Its number.
@@ -57,14 +58,14 @@ pub struct Improvement {
     pub reward: f64,
 }
 
-/// What a notebook says.
+/// Summary of a notebook.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
     /// The file.
     pub notebook: PathBuf,
     /// Who wrote it.
     pub shape: Shape,
-    /// Trainings in it.
+    /// Number of trainings.
     pub trainings: usize,
     /// Trainings that gave nothing, and why.
     pub failed: Vec<Failure>,
@@ -73,22 +74,22 @@ pub struct Inspection {
     /// Trainings that were stopped early because others were better; their trials are not ranked.
     #[serde(rename = "behind")]
     pub pruned: usize,
-    /// The time of all trainings, where the notebook says so.
+    /// The time of all trainings, if the notebook has it.
     pub seconds: Option<f64>,
     /// No augmentation, if the notebook has it.
     pub baseline: Option<Trial>,
-    /// All other trials with a reward, the best first: those with fresh seeds by these, then the others by reward.
+    /// All other trials with a reward, best first: those with fresh seeds by these, then the others by reward.
     pub ranked: Vec<Trial>,
     /// The course of the search: each trial that was better than all before it.
     pub course: Vec<Improvement>,
-    /// What each op did, the best first.
+    /// The effect of each op, best first.
     pub ops: Vec<OpEffect>,
-    /// What matters in the judgement of the surrogate, fitted to all trials; empty for fewer than ten.
+    /// What matters according to the surrogate fitted to all trials; empty for fewer than ten.
     pub importance: Vec<Importance>,
     /// The trainings themselves.
     #[serde(skip)]
     pub samples: Vec<Sample>,
-    /// What rewards are: these are as they were told; of gains and differences, more is better.
+    /// The kind of reward. Rewards are as told; for gains and differences, more is better.
     pub reward: RewardKind,
 }
 
@@ -99,7 +100,7 @@ pub struct Failure {
     pub trial: u64,
     /// Which of the trial's trainings.
     pub sample: u64,
-    /// Why, as far as the notebook says so.
+    /// Why, if the notebook says so.
     pub why: String,
 }
 
@@ -107,7 +108,7 @@ impl Inspection {
     /// Reads a notebook, or that of the study in a folder.
     ///
     /// # Errors
-    /// [`Error::Study`] names the columns that the file lacks, or the line and the cell that is wrong; [`Error::File`].
+    /// [`Error::Study`] names the missing columns, or the line and the wrong cell; [`Error::File`].
     pub fn read(path: &Path) -> Result<Self, Error> {
         if !path.is_dir() {
             return Ok(Self::of(path, table::read(path)?, RewardKind::Accuracy));
@@ -118,7 +119,7 @@ impl Inspection {
                 format!("neither a notebook nor the folder of a study: no {}", layout::CONFIG),
             ));
         }
-        // What the study's own notebook has in it, whatever has become of the file.
+        // The contents of the study's own notebook, whatever has become of the file.
         let (config, ledger) = read_ledger(path)?;
         let notebook = path.join(&config.notebook_path);
         let contents = notebook::contents(rows(&ledger)).map_err(|error| Error::file(&notebook, error))?;
@@ -127,7 +128,7 @@ impl Inspection {
     }
 
     fn of(path: &Path, (shape, mut samples): (Shape, Vec<Sample>), kind: RewardKind) -> Self {
-        // More is better, until all is known.
+        // More is better until everything is computed.
         for reward in samples.iter_mut().flat_map(|sample| [&mut sample.reward, &mut sample.top_k]).flatten() {
             *reward = kind.merit(*reward);
         }
@@ -191,7 +192,7 @@ impl Inspection {
         .with_rewards_as_told()
     }
 
-    /// The same with rewards as they were told, and not so that more is better.
+    /// Turns rewards back into the form in which they were told, where more need not be better.
     fn with_rewards_as_told(mut self) -> Self {
         let kind = self.reward;
         if kind != RewardKind::Loss {
@@ -220,7 +221,8 @@ impl Inspection {
         self
     }
 
-    /// The best `top` trials as a table: the policy's columns as in the notebook, rewards, and their spread.
+    /// Returns the best `top` trials as a table: the policy's columns as in the notebook, rewards, and their
+    /// spread.
     pub fn csv(&self, top: usize) -> String {
         if self.ranked.iter().any(|trial| trial.policy.whole.is_some()) {
             return self.whole_csv(top);
@@ -246,7 +248,7 @@ impl Inspection {
         to_csv(std::iter::once(header).chain(rows))
     }
 
-    /// The same of a notebook that has whole policies.
+    /// The same for a notebook that has whole policies.
     fn whole_csv(&self, top: usize) -> String {
         let header = ["trial_no", "policy", "reward", "expected_accuracy_increase(%)", "deviation", "samples"];
         let rows = self.ranked.iter().take(top).map(|trial| {
@@ -259,7 +261,7 @@ impl Inspection {
         to_csv(std::iter::once(header.map(String::from).to_vec()).chain(rows))
     }
 
-    /// What each op did, as a table.
+    /// Returns the effect of each op as a table.
     pub fn ops_csv(&self) -> String {
         let header = ["op", "trials", "reward", "best", "difference", "low", "high", "magnitude_rho", "magnitude_p"];
         let rows = self.ops.iter().map(|op| {
@@ -271,7 +273,7 @@ impl Inspection {
         to_csv(std::iter::once(header.map(String::from).to_vec()).chain(rows))
     }
 
-    /// What matters in the judgement of the surrogate, as a table: a line for each value of each curve.
+    /// Returns what matters according to the surrogate as a table: a line for each value of each curve.
     pub fn importance_csv(&self) -> String {
         let header = ["of", "share", "value", "reward", "deviation"].map(String::from).to_vec();
         let rows = self.importance.iter().flat_map(|importance| {
@@ -306,7 +308,7 @@ fn failure(sample: &Sample) -> Option<Failure> {
     Some(Failure { trial: sample.trial, sample: sample.sample, why })
 }
 
-/// Each trial that was better than all before it, in the order of their numbers.
+/// Returns each trial that was better than all before it, in order of trial number.
 fn course(trials: &[Trial]) -> Vec<Improvement> {
     let mut best = f64::NEG_INFINITY;
     let rewards = trials.iter().filter_map(|trial| Some(Improvement { trial: trial.trial, reward: trial.reward? }));

@@ -1,4 +1,4 @@
-//! Notebooks as trainings: ours, and both shapes of DeepAugment's.
+//! Reads notebooks as trainings: deepaug's, and both formats of DeepAugment's.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// A training is overfitted if its training accuracy is further than this above validation accuracy in all epochs, where the
-/// notebook does not say itself (DeepAugment 1.1.2's rule).
+/// A training is overfitted if its training accuracy exceeds its validation accuracy by more than this in all
+/// epochs, unless the notebook says so itself (DeepAugment 1.1.2's rule).
 const TOLERANCE: f64 = 0.10;
 
 /// Who wrote a notebook.
@@ -39,7 +39,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// An op of a trial, as the notebook names it: notebooks of other versions know other ops.
+/// An op of a trial, as named in the notebook: notebooks of other versions have other ops.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NamedStep {
     /// The op's name.
@@ -48,14 +48,14 @@ pub struct NamedStep {
     pub magnitude: f64,
 }
 
-/// A policy as a notebook has it.
+/// A policy as stored in a notebook.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NamedPolicy {
     /// The ops of each sub-policy, in order.
     pub sub_policies: Vec<Vec<NamedStep>>,
-    /// The portion, where the notebook has it.
+    /// The portion, if the notebook has it.
     pub portion: Option<f64>,
-    /// All of it, where the notebook has that.
+    /// The whole policy, if the notebook has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub whole: Option<Policy>,
 }
@@ -80,37 +80,37 @@ pub struct Sample {
     pub trial: u64,
     /// Which of the trial's trainings.
     pub sample: u64,
-    /// Whether its seed was a fresh one, after the search.
+    /// Whether its seed was fresh, used after the search.
     pub is_fresh: bool,
     /// The trial's policy.
     pub policy: NamedPolicy,
-    /// What it was worth; absent where it failed or DeepAugment wrote NaN.
+    /// Its reward; absent if it failed or DeepAugment wrote NaN.
     pub reward: Option<f64>,
     /// The mean of its highest validation accuracies, overfitting or not; absent in DeepAugment's notebooks.
     pub top_k: Option<f64>,
     /// Whether all of its epochs overfitted.
     pub is_overfitted: bool,
-    /// Whether it was stopped early because others were better: its reward is not to be compared with theirs.
+    /// Whether it was stopped early because others were better: its reward is not comparable with theirs.
     pub is_pruned: bool,
     /// Why it failed.
     pub failed: Option<String>,
-    /// How long it took, where the notebook says so.
+    /// How long it took, if the notebook says so.
     pub seconds: Option<f64>,
     /// Its epochs.
     pub epochs: Vec<EpochRecord>,
 }
 
-/// Where the columns are.
+/// The positions of the columns.
 struct Columns {
     named: HashMap<String, usize>,
-    /// For each sub-policy the columns of its ops and magnitudes.
+    /// For each sub-policy, the columns of its ops and magnitudes.
     steps: Vec<Vec<(usize, usize)>>,
     reward: usize,
     shape: Shape,
 }
 
 impl Columns {
-    /// Finds the columns, or names those that are lacking.
+    /// Finds the columns, or names the missing ones.
     fn of(header: &StringRecord) -> Result<Self, String> {
         let named: HashMap<String, usize> =
             header.iter().enumerate().map(|(index, name)| (name.trim().to_string(), index)).collect();
@@ -142,12 +142,12 @@ impl Columns {
         };
         match (reward, lacking.is_empty()) {
             (Some(reward), true) => Ok(Self { named, steps, reward, shape }),
-            _ => Err(format!("neither deepaug's notebook nor one of DeepAugment's: it lacks {}", lacking.join(", "))),
+            _ => Err(format!("not a notebook of deepaug or DeepAugment: it lacks {}", lacking.join(", "))),
         }
     }
 }
 
-/// A row, and where it lies in the file.
+/// A row, and its position in the file.
 struct Row<'a> {
     columns: &'a Columns,
     cells: &'a StringRecord,
@@ -168,7 +168,7 @@ impl Row<'_> {
         format!("line {}: {column} must be {what}, not \"{cell}\"", self.line)
     }
 
-    /// A number; absent where the cell is empty or NaN.
+    /// Reads a number; absent if the cell is empty or NaN.
     fn number(&self, name: &str) -> Result<Option<f64>, String> {
         let Some(cell) = self.cell(name) else { return Ok(None) };
         match cell.parse::<f64>() {
@@ -178,7 +178,7 @@ impl Row<'_> {
         }
     }
 
-    /// A count, which pandas may have written as 3.0.
+    /// Reads a count, which pandas may have written as 3.0.
     fn count(&self, name: &str) -> Result<u64, String> {
         let cell = self.cell(name).unwrap_or_default();
         match cell.parse::<f64>() {
@@ -218,7 +218,7 @@ impl Row<'_> {
         Ok(Some(EpochRecord { epoch, acc, loss, val_acc, val_loss, train_acc: self.number("train_acc")? }))
     }
 
-    /// The training that the row is the first of, without epochs.
+    /// Returns the training that starts with this row, without epochs.
     fn begin(&self, trial: u64, sample: u64) -> Result<Sample, String> {
         let reward = self.cells.get(self.columns.reward).unwrap_or_default();
         Ok(Sample {
@@ -243,7 +243,8 @@ impl Row<'_> {
     }
 }
 
-/// Reads a notebook: who wrote it, and its trainings in the order of their first rows, whose rows need not lie together.
+/// Reads a notebook: who wrote it, and its trainings in the order of their first rows. A training's rows need not
+/// be adjacent.
 pub(super) fn read(path: &Path) -> Result<(Shape, Vec<Sample>), Error> {
     let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
     parse(&bytes).map_err(|why| Error::study(path, why))
@@ -291,7 +292,7 @@ mod tests {
         let refusal = parse(b"name,acc,val_acc,epoch\na,1,1,1\n").unwrap_err();
         assert_eq!(
             refusal,
-            "neither deepaug's notebook nor one of DeepAugment's: it lacks trial_no, sample_no, loss, val_loss, reward (or \
+            "not a notebook of deepaug or DeepAugment: it lacks trial_no, sample_no, loss, val_loss, reward (or \
              mean_late_val_acc), aug1_type and aug1_magnitude (or A_aug1_type and A_aug1_magnitude)"
         );
         assert!(parse(b"").unwrap_err().contains("trial_no"));

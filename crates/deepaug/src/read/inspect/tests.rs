@@ -83,7 +83,7 @@ fn a_folder_that_is_no_study_is_refused() {
     assert_eq!(refusal.code(), 6);
 }
 
-/// Rotation helps the more the stronger it is, blur does harm whenever it is there, and nothing else matters.
+/// Rotation helps more the stronger it is, blur always does harm, and nothing else matters.
 #[test]
 fn what_matters_is_found_in_a_notebook_of_any_shape() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use super::material::Material;
 use super::words::points;
 use crate::compare::{self, ComparisonResult, Versus};
 
-/// The answer in a few words, what it rests on, and its colour.
+/// The answer in a few words, its basis, and its colour.
 pub(super) struct Answer {
     pub(super) head: String,
     pub(super) why: String,
@@ -23,12 +23,15 @@ impl Answer {
                     crate::study::result::Verdict::Worse => "bad",
                     crate::study::result::Verdict::NoDifference | crate::study::result::Verdict::Unconfirmed => "none",
                 };
-                let why = format!("{} Not yet tested on unseen images: deepaug compare does.", found.verdict);
+                let why = format!("{} Not yet tested on unseen images; deepaug compare does that.", found.verdict);
                 Self { head: found.answer.clone(), why, class }
             }
             (None, None) => Self {
                 head: "The search has not finished.".into(),
-                why: format!("{} trainings are done. deepaug optimize --resume goes on.", material.notebook.trainings),
+                why: format!(
+                    "{} trainings are done. Continue with deepaug optimize --resume.",
+                    material.notebook.trainings
+                ),
                 class: "none",
             },
         }
@@ -44,7 +47,7 @@ impl Answer {
     }
 }
 
-/// The policies found beside the best of what needs no search.
+/// Returns the policies found compared with the best scheme that needs no search.
 pub(super) fn best_baseline(comparison: &ComparisonResult) -> Option<&Versus> {
     let best = compare::best_free(&comparison.schemes)?;
     comparison.versus.iter().find(|versus| versus.baseline == best.name)
@@ -57,7 +60,9 @@ fn compared(comparison: &ComparisonResult) -> Answer {
     let name = best.map_or("", |best| best.baseline.as_str());
     let gain = none.map(|none| format!("{} points", points(none.difference.mean, 1))).unwrap_or_default();
     let (head, class) = match (none.map(|none| none.verdict), best.map(|best| best.verdict)) {
-        (Some(Better), Some(Better)) => (format!("Yes: {gain}, and better than all that needs no search."), "good"),
+        (Some(Better), Some(Better)) => {
+            (format!("Yes: {gain}, and better than any scheme that needs no search."), "good")
+        }
         (Some(Better), Some(Worse)) => {
             (format!("It helps ({gain}), but {name} helps more and needs no search."), "mixed")
         }
@@ -67,12 +72,12 @@ fn compared(comparison: &ComparisonResult) -> Answer {
             (format!("No: the policies do harm ({gain})."), "bad")
         }
         (Some(Worse), _) => (format!("No: the policies do harm ({gain}); {name} is better."), "bad"),
-        (Some(NoDifference), Some(Worse)) => (format!("No gain to be shown ({gain}); {name} is better."), "none"),
+        (Some(NoDifference), Some(Worse)) => (format!("No gain shown ({gain}); {name} is better."), "none"),
         (Some(NoDifference), _) => (format!("No gain that {} seeds can show ({gain}).", comparison.seeds), "none"),
         (Some(Unknown), _) => ("Not known: one seed shows nothing.".into(), "none"),
         (None, Some(Better)) => (format!("Better than {name}, the best baseline."), "good"),
         (None, Some(Worse)) => (format!("Worse than {name}, the best baseline."), "bad"),
-        (None, _) => ("No difference to the baselines that these seeds can show.".into(), "none"),
+        (None, _) => ("No difference from the baselines that these seeds can show.".into(), "none"),
     };
     Answer { head, why: comparison.sentence.clone(), class }
 }

@@ -1,4 +1,4 @@
-//! Charts as SVG, drawn by hand: a page that needs no script shows them anywhere, and prints them sharp.
+//! Draws charts as SVG: a page without scripts shows them anywhere, and prints them sharp.
 
 use deepaug_controller::LevelValue;
 use maud::{Markup, html};
@@ -6,10 +6,10 @@ use maud::{Markup, html};
 use crate::read::inspect::Level;
 
 const WIDTH: f64 = 720.0;
-/// Letters of the labels, about so wide at the size of the style sheet.
+/// Approximate width of a label's letter at the style sheet's font size.
 const LETTER: f64 = 8.0;
 
-/// Values from `low` to `high` on a line from `from` to `to`.
+/// Maps values from `low` to `high` to a line from `from` to `to`.
 #[derive(Debug, Clone, Copy)]
 struct Scale {
     low: f64,
@@ -19,7 +19,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// A scale that holds all values, with a little room, and is never empty.
+    /// Makes a scale that contains all values, with a little room, and is never empty.
     fn around(values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
         let finite = values.into_iter().filter(|value| value.is_finite());
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -32,7 +32,7 @@ impl Scale {
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
-    /// Round values within, about `count` of them.
+    /// Returns about `count` round values within the scale.
     fn ticks(self, count: usize) -> Vec<f64> {
         let rough = (self.high - self.low) / count.max(1) as f64;
         let power = 10f64.powf(rough.log10().floor());
@@ -43,7 +43,7 @@ impl Scale {
     }
 }
 
-/// A tick's label with no more digits than its step needs.
+/// Formats a tick's label with no more digits than its step needs.
 fn label(tick: f64, ticks: &[f64], unit: &str) -> String {
     let step = ticks.get(1).map_or(1.0, |second| second - ticks[0]);
     let digits = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
@@ -56,11 +56,11 @@ pub(super) struct Row {
     pub(super) note: String,
     pub(super) value: f64,
     pub(super) interval: Option<(f64, f64)>,
-    /// What the page is about.
+    /// Whether the page is about it.
     pub(super) is_subject: bool,
 }
 
-/// Values with their intervals, one below the other, and a line at 0 if `zero` names what lies there.
+/// Draws values with their intervals, one below the other, and a line at 0 if `zero` names what it stands for.
 pub(super) fn intervals(rows: &[Row], unit: &str, zero: Option<&str>) -> Markup {
     const STEP: f64 = 30.0;
     let left = 14.0 + LETTER * rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0) as f64;
@@ -106,9 +106,9 @@ pub(super) struct Line {
     pub(super) points: Vec<(f64, f64)>,
     /// Low and high values around each point.
     pub(super) band: Vec<(f64, f64)>,
-    /// Whether only the points are drawn.
+    /// Whether to draw only the points.
     pub(super) is_dots: bool,
-    /// Whether it goes on level to the next point.
+    /// Whether it stays level until the next point.
     pub(super) is_steps: bool,
 }
 
@@ -118,7 +118,7 @@ impl Line {
     }
 }
 
-/// Lines over a common axis, with their names above.
+/// Draws lines over a common axis, with their names above.
 pub(super) fn lines(lines: &[Line], across: &str, up: &str) -> Markup {
     const HEIGHT: f64 = 280.0;
     let (left, top, bottom) = (56.0, 34.0, 44.0);
@@ -184,8 +184,8 @@ fn band(line: &Line, x: Scale, y: Scale) -> String {
     format!("M{}L{}Z", there.join("L"), back.into_iter().rev().collect::<Vec<_>>().join("L"))
 }
 
-/// Rewards by magnitude for one op, and the curve that the surrogate has learnt: a small picture among many, all on one
-/// scale from `low` to `high`.
+/// Draws rewards by magnitude for one op, with the curve that the surrogate has learnt: a small picture among
+/// many, all on one scale from `low` to `high`.
 pub(super) fn magnitudes(uses: &[(f64, f64)], learnt: &[Level], low: f64, high: f64, base: Option<f64>) -> Markup {
     let mut curve = Line::new("", "best", Vec::new());
     for level in learnt {
@@ -217,7 +217,7 @@ pub(super) fn magnitudes(uses: &[(f64, f64)], learnt: &[Level], low: f64, high: 
     }
 }
 
-/// A coordinate with a digit after the point.
+/// Formats a coordinate with one decimal.
 fn px(value: f64) -> String {
     format!("{value:.1}")
 }

@@ -15,7 +15,7 @@ pub(super) fn all(material: &Material) -> Markup {
             p {
                 "The policies have not been compared on test images yet. "
                 code { "deepaug compare " (material.study.display()) }
-                " trains a final model with them and with what needs no search, under equal seeds."
+                " trains a final model with them and with schemes that need no search, with equal seeds."
             }
         }
         @for comparison in &material.comparisons { (compared(comparison)) }
@@ -46,12 +46,12 @@ fn compared(comparison: &ComparisonResult) -> Markup {
                 (chart::intervals(&rows, "", Some(&format!("no augmentation: {base}"))))
                 figcaption {
                     "Points of accuracy on " (comparison.test_images) " test images above no augmentation, with 95 % intervals (Student's t, "
-                    "paired by seed); in brackets the accuracy. Every scheme took the same number of steps. The search never saw the test images."
+                    "paired by seed); the accuracy is in parentheses. Every scheme took the same number of steps. The search never saw the test images."
                 }
             }
         }
         table {
-            tr { th { "the policies found, beside" } th.number { "points" } th.number { "95 % interval" } th.number { "p, corrected" } th { "verdict" } }
+            tr { th { "the policies found, against" } th.number { "points" } th.number { "95 % interval" } th.number { "p, corrected" } th { "verdict" } }
             @for versus in &comparison.versus {
                 tr {
                     td { (what(comparison, &versus.baseline)) }
@@ -66,9 +66,9 @@ fn compared(comparison: &ComparisonResult) -> Markup {
         }
         @if comparison.format < FORMAT {
             p { "This comparison was made by an older version of deepaug. If the study has finish = false, its baselines were shifted, "
-                "mirrored and covered while the policies found were not: the difference is then one of the finish. Compare anew." }
+                "mirrored and covered while the policies found were not: the difference then reflects the finish. Compare again." }
         }
-        p.soft { "p by paired t tests, corrected for " (comparison.versus.len()) " comparisons, as the intervals beside it are (Bonferroni)." }
+        p.soft { "p from paired t tests; p and intervals are corrected for " (comparison.versus.len()) " comparisons (Bonferroni)." }
         @if let Some(check) = &comparison.rank_check { (ranks(check, model)) }
     }
 }
@@ -98,7 +98,7 @@ fn ranks(check: &RankCheck, model: &str) -> Markup {
         )
     });
     html! {
-        h3 { "Does the order of policies hold on " (model) "?" }
+        h3 { "Does " (model) " rank policies as the child does?" }
         p { (words.unwrap_or_else(|| "too few policies to tell".into())) "." }
         table {
             tr { th { "trial" } th.number { "reward in the search" } th.number { "accuracy on test images" } }
@@ -113,7 +113,7 @@ fn ranks(check: &RankCheck, model: &str) -> Markup {
     }
 }
 
-/// What a scheme is called on the page.
+/// Returns a scheme's name on the page.
 fn name_of(scheme: &str) -> String {
     if scheme == SEARCHED { "policies found".into() } else { scheme.into() }
 }

@@ -1,4 +1,4 @@
-//! What a page is made of: all that lies in a study's folder, and the study's images.
+//! The material of a page: everything in a study's folder, and the study's images.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::read::inspect::Inspection;
 use crate::study::folder::read_ledger;
 use crate::study::result::SearchResult;
 
-/// Everything.
+/// The material.
 #[derive(Debug)]
 pub(super) struct Material {
     pub(super) study: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Material {
     pub(super) notebook: Inspection,
     /// Absent until the search has finished.
     pub(super) found: Option<SearchResult>,
-    /// The comparisons in the study's folder, the one with the most seeds first.
+    /// The comparisons in the study's folder, starting with the one with the most seeds.
     pub(super) comparisons: Vec<ComparisonResult>,
     /// An image of each class, or why there is none.
     pub(super) images: Result<Array4<u8>, String>,
@@ -68,5 +68,5 @@ fn comparisons(study: &Path) -> Result<Vec<ComparisonResult>, Error> {
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, Error> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
-    serde_json::from_str(&text).map_err(|error| Error::study(path, format!("not what deepaug wrote: {error}")))
+    serde_json::from_str(&text).map_err(|error| Error::study(path, format!("not a file that deepaug wrote: {error}")))
 }

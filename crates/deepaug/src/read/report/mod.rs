@@ -1,4 +1,5 @@
-//! A study as one page of HTML that needs nothing else: what was asked, what was found, whether it helps, how to use it.
+//! Writes a study as one self-contained HTML page: what was asked, what was found, whether it helps, how to use
+//! it.
 
 mod answer;
 mod chart;
@@ -18,11 +19,12 @@ use self::material::Material;
 use crate::error::Error;
 use crate::files::write_whole;
 
-/// Writes the page of the study in a folder, whole or not at all. It shows what there is: a search that has not finished, or
-/// was not compared, gives a shorter page.
+/// Writes the page of the study in a folder, whole or not at all. It shows what is available: a search that is
+/// unfinished, or was not compared, gives a shorter page.
 ///
 /// # Errors
-/// [`Error::Study`] where there is no study or a file of it is damaged, [`Error::File`] where the page cannot be written.
+/// [`Error::Study`] if there is no study or one of its files is damaged, [`Error::File`] if the page cannot be
+/// written.
 pub fn write_report(study: &Path, to: &Path) -> Result<(), Error> {
     let page = page(&Material::gather(study)?).into_string();
     write_whole(to, page.as_bytes())

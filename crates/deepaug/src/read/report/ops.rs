@@ -1,4 +1,4 @@
-//! What ops and magnitudes did, and what the surrogate has learnt of them.
+//! The effects of ops and magnitudes, and what the surrogate has learnt about them.
 
 use maud::{Markup, html};
 
@@ -8,12 +8,12 @@ use super::words::{percent, signed};
 use crate::read::inspect::Inspection;
 use crate::read::inspect::{Importance, OpEffect};
 
-/// Ops whose rewards are drawn by magnitude.
+/// Maximum number of ops whose rewards are drawn by magnitude.
 const OPS: usize = 20;
-/// Choices that are listed by how much they matter.
+/// Maximum number of choices listed by importance.
 const MATTERS: usize = 8;
 
-/// What each op did.
+/// Shows the effect of each op.
 pub(super) fn effects(material: &Material) -> Markup {
     let notebook = &material.notebook;
     if notebook.ops.is_empty() {
@@ -46,8 +46,8 @@ pub(super) fn effects(material: &Material) -> Markup {
             figure {
                 (chart::intervals(&rows, "", Some("policies without it")))
                 figcaption {
-                    "Points of reward of policies with an op above those without it, with 95 % intervals (Welch), and in how many "
-                    "policies it was. A hint, no proof: ops come in pairs, and the search tries more of what it likes."
+                    "Difference in reward, in points, between policies with an op and those without it, with 95 % intervals (Welch), and in how many "
+                    "policies it was. A hint, not proof: ops come in pairs, and the search tries more of what it likes."
                 }
             }
         }
@@ -62,13 +62,13 @@ pub(super) fn effects(material: &Material) -> Markup {
             }
         }
         p.soft {
-            "All on one scale of rewards; the broken line is no policy, the other what the surrogate predicts for random "
+            "All share one scale of rewards; the dashed line is no policy, the other is what the surrogate predicts for random "
             "policies with the op at that magnitude, with its standard deviation."
         }
     }
 }
 
-/// What matters, as the surrogate has learnt it.
+/// Shows what matters, as the surrogate has learnt it.
 fn importance(notebook: &Inspection) -> Markup {
     let most: Vec<&Importance> = notebook.importance.iter().take(MATTERS).collect();
     let row = |learnt: &&Importance| Row {
@@ -85,7 +85,7 @@ fn importance(notebook: &Inspection) -> Markup {
             figure {
                 (chart::intervals(&rows, " %", None))
                 figcaption {
-                    "Shares of the variance of rewards that the surrogate predicts over all policies, each explained by one choice "
+                    "Shares of the variance of predicted rewards over all policies, each explained by one choice "
                     "alone (functional analysis of variance, first order): which op is in a place, or how strong one op is. "
                     code { "deepaug inspect " (notebook.notebook.display()) " --by importance" } " lists all of them."
                 }

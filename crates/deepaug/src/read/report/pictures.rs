@@ -1,4 +1,4 @@
-//! Policies as pictures of the user's own images.
+//! Shows policies as pictures of the user's own images.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,12 +6,12 @@ use deepaug_augmenter::Policy;
 use deepaug_dataset::files::png;
 use ndarray::{Array3, Array4, ArrayView4, s};
 
-/// Between pictures, in pixels of an image.
+/// Gap between pictures, in pixels of an image.
 const GAP: usize = 2;
-/// Pictures larger than this are shown by every second, third ... pixel.
+/// Larger pictures show only every second, third ... pixel.
 const LARGEST: usize = 96;
 
-/// The images, and below each of them what the policy makes of it, `draws` times over, as the address of a PNG.
+/// Draws the images, and below each of them `draws` results of the policy, as the data URL of a PNG.
 pub(super) fn policy(policy: &Policy, images: ArrayView4<'_, u8>, draws: u64) -> Result<String, String> {
     let every = images.dim().1.max(images.dim().2).div_ceil(LARGEST).max(1) as isize;
     let mut rows = vec![images.to_owned()];
@@ -30,7 +30,7 @@ pub(super) fn policy(policy: &Policy, images: ArrayView4<'_, u8>, draws: u64) ->
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png(sheet)?)))
 }
 
-/// Each image with one sub-policy of the policy.
+/// Applies one sub-policy of the policy to each image.
 fn drawn(policy: &Policy, images: ArrayView4<'_, u8>, seed: u64) -> Array4<u8> {
     let mut row = images.to_owned();
     for copy in policy.plan_one_each(images.dim().0, seed) {

@@ -1,4 +1,4 @@
-//! The parts of a page, in their order.
+//! The sections of a page, in order.
 
 use deepaug_augmenter::export::Target;
 use maud::{Markup, html};
@@ -15,18 +15,18 @@ use crate::read::inspect::Sample;
 use crate::statistics::mean;
 use crate::study::candidate::{Candidate, Gain};
 
-/// Policies that are shown as pictures.
+/// Number of policies shown as pictures.
 const SHOWN: usize = 5;
-/// How often each is drawn.
+/// Draws of each.
 const DRAWS: u64 = 3;
-/// Images of each in the page.
+/// Images of each on the page.
 const IMAGES: usize = 8;
-/// As many images as a row has.
+/// Returns as many images as a row holds.
 fn few(images: &Array4<u8>) -> ArrayView4<'_, u8> {
     images.slice(s![..images.dim().0.min(IMAGES), .., .., ..])
 }
 
-/// What was found, and numbers to take away.
+/// Shows the best policy and the key figures.
 pub(super) fn facts(material: &Material) -> Markup {
     let best = material.found.as_ref().and_then(|found| found.top.first());
     let comparison = material.comparisons.first();
@@ -39,14 +39,14 @@ pub(super) fn facts(material: &Material) -> Markup {
         @if let Some(best) = best {
             figure.found {
                 p { "Best policy: " b { @if let Some(name) = &best.scheme { (name) ": " } (best.policy.to_string()) } }
-                @if let Some(address) = picture { img src=(address) alt="images, and below what the best policy makes of them"; }
-                figcaption { "Your images, and below them what it makes of them." }
+                @if let Some(address) = picture { img src=(address) alt="images, with the best policy's results below them"; }
+                figcaption { "Your images, with its results below them." }
             }
         }
         div.facts {
             @if let Some(less) = less {
                 div {
-                    span { "errors beside no augmentation" }
+                    span { "errors compared with no augmentation" }
                     b { (points(-less, 0)) " %" }
                     @if let Some((low, high)) = searched.and_then(|scheme| scheme.error_reduction_interval) {
                         span { "95 %: " (between((-high, -low), 0)) " %" }
@@ -55,7 +55,7 @@ pub(super) fn facts(material: &Material) -> Markup {
             }
             @if let Some(rival) = rival {
                 div {
-                    span { "beside " (rival.baseline) ", the best without a search" }
+                    span { "against " (rival.baseline) ", the best without a search" }
                     b { (points(rival.difference.mean, 1)) " points" }
                     @if let Some(interval) = rival.difference.interval {
                         span { "95 %: " (between(interval, 1)) }
@@ -71,16 +71,16 @@ pub(super) fn facts(material: &Material) -> Markup {
     }
 }
 
-/// The best policies on the user's own images.
+/// Shows the best policies on the user's own images.
 pub(super) fn policies(material: &Material) -> Markup {
     let Some(found) = &material.found else { return html! {} };
     let shown = |gain: &Gain, of: &str| {
-        let words = |[own, none]: [String; 2]| format!("{own} beside {none} of none, ");
+        let words = |[own, none]: [String; 2]| format!("{own} against {none} without, ");
         format!("{}{gain}, {of}", gain.rewards().map(words).unwrap_or_default())
     };
     let gain = |candidate: &Candidate| match (&candidate.fresh_gain, &candidate.search_gain) {
         (Some(gain), _) => shown(gain, "with fresh seeds"),
-        (None, Some(gain)) => shown(gain, "in the search: too high, since it was picked by it"),
+        (None, Some(gain)) => shown(gain, "in the search: too high, since it selected the policy"),
         (None, None) => "gain unknown".into(),
     };
     let name = |candidate: &Candidate| candidate.scheme.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
@@ -104,14 +104,14 @@ pub(super) fn policies(material: &Material) -> Markup {
     html! {
         h2 { "What was found" }
         p.soft {
-            "Each picture: your images as they are, and below them what the policy makes of them, three times over. "
-            "Accuracies are of validation images; those side by side are of equal seeds."
+            "Each picture shows your original images, with three results of the policy below them. "
+            "Accuracies are on validation images; those compared have equal seeds."
         }
         @for candidate in found.top.iter().take(SHOWN).enumerate() { (show(candidate)) }
     }
 }
 
-/// Rewards in the order of the search.
+/// Shows rewards in the order of the search.
 pub(super) fn course(material: &Material) -> Markup {
     let notebook = &material.notebook;
     let mut trials: Vec<(f64, f64)> =
@@ -147,7 +147,7 @@ pub(super) fn course(material: &Material) -> Markup {
     }
 }
 
-/// Validation accuracy by epoch, of the best policy and of none.
+/// Shows validation accuracy by epoch, with the best policy and with none.
 pub(super) fn learning(material: &Material) -> Markup {
     let best = material.found.as_ref().and_then(|found| found.top.first()).map(|best| best.trial);
     let best = best.or(material.notebook.ranked.first().map(|trial| trial.trial));
@@ -175,12 +175,12 @@ pub(super) fn learning(material: &Material) -> Markup {
         h2 { "Learning curves" }
         figure {
             (chart::lines(&lines, "epoch", "validation accuracy"))
-            figcaption { "Means over all trainings in the search and with fresh seeds; the bands hold all of them." }
+            figcaption { "Means over all trainings in the search and with fresh seeds; the bands contain all of them." }
         }
     }
 }
 
-/// Where the time went.
+/// Shows where the time went.
 pub(super) fn time(material: &Material) -> Markup {
     let part = |is_fresh: bool| {
         let of: Vec<&Sample> = material.notebook.samples.iter().filter(|sample| sample.is_fresh == is_fresh).collect();
@@ -196,7 +196,7 @@ pub(super) fn time(material: &Material) -> Markup {
     html! {
         h2 { "Time" }
         table {
-            tr { th { "" } th.number { "trainings" } th.number { "time of training" } th.number { "each" } }
+            tr { th { "" } th.number { "trainings" } th.number { "training time" } th.number { "each" } }
             @for (name, (trainings, seconds)) in &parts {
                 tr {
                     td { (name) }
@@ -206,11 +206,11 @@ pub(super) fn time(material: &Material) -> Markup {
                 }
             }
         }
-        p.soft { "Times of single trainings, added up; trainings side by side take less." }
+        p.soft { "Sums of the times of single trainings; trainings side by side take less." }
     }
 }
 
-/// The result as code.
+/// Shows the result as code.
 pub(super) fn usage(material: &Material) -> Markup {
     let Some(found) = &material.found else { return html! {} };
     let study = material.study.display();
@@ -237,12 +237,12 @@ pub(super) fn usage(material: &Material) -> Markup {
     }
 }
 
-/// All that is needed to do it again.
+/// Shows everything needed to reproduce the search.
 pub(super) fn reproduction(material: &Material) -> Markup {
     let config = &material.config;
     let sizes = material.sizes.map(|(images, classes)| format!("{images} images in {classes} classes"));
     html! {
-        h2 { "What was asked, and how to do it again" }
+        h2 { "Configuration, and how to reproduce it" }
         p {
             (sizes.unwrap_or_else(|| "The images".into())) "; up to " (config.train_set_size) " to train each child on, "
             (config.validation_set_size) " to measure it on; " (config.iters) " policies of " (config.sub_policies) " × "

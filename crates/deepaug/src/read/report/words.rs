@@ -1,34 +1,34 @@
-//! Numbers as a page says them.
+//! Formats numbers for the page.
 
-/// A space that no line ends at.
+/// A non-breaking space.
 const TIED: char = '\u{a0}';
 
-/// A number with its sign and a minus that is as wide as a plus.
+/// Formats a number with its sign and a minus as wide as a plus.
 pub(super) fn signed(value: f64, digits: usize) -> String {
     let text = format!("{value:+.digits$}");
-    // What rounds to 0 has no sign.
+    // A number that rounds to 0 has no sign.
     match text.trim_start_matches(['+', '-', '0', '.']) {
         "" => text.trim_start_matches(['+', '-']).to_string(),
         _ => text.replace('-', "\u{2212}"),
     }
 }
 
-/// A difference of accuracies in points.
+/// Formats a difference of accuracies in points.
 pub(super) fn points(share: f64, digits: usize) -> String {
     signed(100.0 * share, digits)
 }
 
-/// The ends of an interval, in points.
+/// Formats the ends of an interval, in points.
 pub(super) fn between((low, high): (f64, f64), digits: usize) -> String {
     format!("{} to {}", points(low, digits), points(high, digits))
 }
 
-/// A share in percent.
+/// Formats a share in percent.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1}{TIED}%", 100.0 * share)
 }
 
-/// Hours and minutes, or minutes, or seconds.
+/// Formats a time as hours and minutes, or minutes, or seconds.
 pub(super) fn time_of(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
