@@ -1,4 +1,4 @@
-//! A search that a program drives from outside: the real binary.
+//! A search driven by another program: the real binary.
 
 #[path = "support/mod.rs"]
 #[allow(dead_code, reason = "each test program uses a part")]
@@ -36,7 +36,7 @@ fn a_program_finds_the_policy_it_likes_best() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     init(folder, "sub_policies = 1\nops_per_sub_policy = 1\nops = [\"rotate\", \"invert\", \"fog\"]\nportion = 1.0");
-    // Rotation at 0.3 is worth most.
+    // Rotation at 0.3 has the highest reward.
     let worth = |policy: &Policy| match policy.sub_policies.first().map(|sub_policy| sub_policy.ops[0]) {
         Some(step) if step.op.name() == "rotate" => 0.9 - (step.magnitude - 0.3).abs(),
         Some(_) => 0.4,
@@ -80,7 +80,7 @@ fn samples_are_averaged_and_failures_have_a_reason() {
     assert!((rebuilt["result"]["best"]["reward"].as_f64().unwrap() - 0.7).abs() < 1e-12, "{rebuilt}");
     let rows = rows(&folder.join("study/notebook.csv"));
     assert_eq!(rows.last().unwrap()["failed"], "out of memory");
-    // Said again, nothing changes; said otherwise, it is refused.
+    // The same result again changes nothing; a different one is refused.
     assert_eq!(tell(folder, 0, &["--reward", "0.4"]).code, 0);
     for (trial, more, words) in [
         (0, ["--reward", "0.5"].as_slice(), "told something else"),
@@ -115,7 +115,7 @@ fn a_study_belongs_to_who_made_it() {
     assert_eq!(run.code, 6, "{}", run.stderr);
 }
 
-/// What is proposed depends on what was told, not on how often the program was started.
+/// Proposals depend on what was told, not on how often the program was started.
 #[test]
 fn proposals_are_those_of_one_process() {
     let folder = tempfile::tempdir().unwrap();
@@ -286,13 +286,13 @@ fn a_server_answers_lines_on_its_input_and_at_a_socket() {
             });
         }
     });
-    // Who comes meanwhile is told at once who serves it.
+    // A command that comes meanwhile is told at once who serves the study.
     let run = deepaug(folder, &["ask", "--study", "study"]);
     assert_eq!(run.code, 6, "{}", run.stderr);
     assert!(run.stderr.contains(&format!("process {} is running this study", server.id())), "{}", run.stderr);
     server.kill().unwrap();
     server.wait().unwrap();
-    // What it had answered is there, and the note and socket of one that was killed are in nobody's way.
+    // Everything it had acknowledged is there, and the note and socket of a killed server are in nobody's way.
     assert_eq!(ask(folder, &["--pending"]).len(), 1);
     assert_eq!(rows(&folder.join("study/notebook.csv")).len(), 41);
     let mut server = serve(&["--socket", "my.sock"]);

@@ -407,7 +407,7 @@ fn epochs_alone_can_be_left_open() {
     let config = small_config(folder.path(), "iters = 1\nchild_epochs = \"auto\"");
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stderr.contains("epochs, for without augmentation accuracy levelled off"), "{}", run.stderr);
+    assert!(run.stderr.contains("epochs, because accuracy without augmentation levelled off"), "{}", run.stderr);
     let frozen = fs::read_to_string(folder.path().join("study/study.toml")).unwrap();
     let epochs: usize = frozen.lines().find_map(|line| line.strip_prefix("child_epochs = ")).unwrap().parse().unwrap();
     let rows = rows(&folder.path().join("study/notebook.csv"));

@@ -18,7 +18,7 @@ pub struct ChildBench {
     pub size: usize,
     /// 1 or 3.
     pub channels: usize,
-    /// Images a step.
+    /// Images per step.
     pub batch: usize,
     /// Children at once; `None` tries one, and then more for as long as that pays off.
     pub children: Option<usize>,
@@ -35,7 +35,7 @@ pub struct ChildSpeed {
     pub model: String,
     /// Number of its parameters.
     pub parameters: usize,
-    /// Images a step.
+    /// Images per step.
     pub batch: usize,
     /// Height and width of the images.
     pub size: usize,

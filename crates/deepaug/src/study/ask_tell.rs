@@ -1,5 +1,5 @@
-//! A study whose trials are judged by somebody else: any program that can train asks for policies and tells what they were
-//! worth. It needs no images.
+//! A study whose trials are judged elsewhere: any program that can train asks for policies and tells their
+//! rewards. It needs no images.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,11 +26,11 @@ use crate::study::result::SearchResult;
 /// A trial to be judged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Asked {
-    /// Its number. Trial 0 has no policy, to compare with.
+    /// Its number. Trial 0 has no policy; it is the baseline.
     pub trial: u64,
     /// Its policy.
     pub policy: Policy,
-    /// The name of that policy, if it needs no search.
+    /// The name of the policy, if it needs no search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
 }
@@ -41,14 +41,14 @@ impl Asked {
     }
 }
 
-/// What somebody says of a trial.
+/// A reported result of a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// Which trial.
+    /// The trial's number.
     pub trial: u64,
     /// Which of its `opt_samples` trainings, counted from 0; all of them together unless given.
     pub sample: Option<usize>,
-    /// What it was worth.
+    /// Its outcome.
     pub outcome: ReportedOutcome,
 }
 
@@ -76,13 +76,13 @@ pub struct AskTell {
 }
 
 impl AskTell {
-    /// Makes a new study in a folder, which must be new or empty. Of the configuration only what concerns the search and its
-    /// policies matters.
+    /// Makes a new study in a folder, which must be new or empty. Only the parts of the configuration that concern
+    /// the search and its policies matter.
     ///
     /// # Errors
     /// [`Error`]; nothing is left behind.
     pub fn create(config: Config, folder: &Path) -> Result<Self, Error> {
-        // Whoever asks decides how many trials are under way.
+        // The caller decides how many trials run at once.
         let config = Config { workers: Auto::Given(1), ..config }.check()?;
         let folder = claim(folder)?;
         let found = || {
@@ -97,7 +97,8 @@ impl AskTell {
         found().inspect_err(|_| unmake(&folder))
     }
 
-    /// Opens a study that [`create`](Self::create) made, for a moment: others that do so too wait for one another.
+    /// Opens a study that [`create`](Self::create) made, for a short time: others that do so too wait for one
+    /// another.
     ///
     /// # Errors
     /// [`Error::Study`]: there is none, another process has it open for long, or it is damaged.
@@ -105,7 +106,7 @@ impl AskTell {
         Self::open_within(folder, PATIENCE)
     }
 
-    /// The same, waiting for others for so long at most.
+    /// The same, waiting for others for at most `patience`.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -113,7 +114,7 @@ impl AskTell {
         Self::open_as(folder, Holder::Short(patience))
     }
 
-    /// The same for long: others that come are told so at once.
+    /// The same for a long time: other processes that try are told so at once.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -138,10 +139,10 @@ impl AskTell {
         Ok(Self { folder, core })
     }
 
-    /// Proposes trials, which are pending from then on: as many as there are policies left, if those are fewer.
+    /// Proposes trials, which are pending from then on; fewer than `count` if fewer policies are left.
     ///
     /// # Errors
-    /// [`Error::Study`] when no policy is left; [`Error::File`].
+    /// [`Error::Study`] if no policy is left; [`Error::File`].
     pub fn ask(&mut self, count: usize) -> Result<Vec<Asked>, Error> {
         let asked: Vec<Asked> =
             self.core.ask_several(count)?.iter().map(|(trial, proposal)| Asked::new(*trial, proposal)).collect();
@@ -156,14 +157,14 @@ impl AskTell {
         Ok(asked)
     }
 
-    /// The trials that have been asked for and are not complete.
+    /// Returns the trials that have been asked for and are not complete.
     pub fn pending(&self) -> Vec<Asked> {
         let proposal = |trial| Some(Asked::new(trial, self.core.ledger().proposal(trial)?));
         self.core.pending().filter_map(proposal).collect()
     }
 
-    /// Takes what a trial was worth: as a whole, or one of `opt_samples` samples, counted from 0, whose rewards are averaged
-    /// when all are there. To be told the same again changes nothing.
+    /// Takes the result of a trial: as a whole, or of one of `opt_samples` samples, counted from 0, whose rewards
+    /// are averaged once all have arrived. Telling the same again changes nothing.
     ///
     /// # Errors
     /// [`Error::Study`]: the trial was not asked for, or was told something else before.
@@ -171,7 +172,7 @@ impl AskTell {
         self.tell_several(vec![Observation { trial, sample, outcome: told }]).pop().unwrap_or(Ok(()))
     }
 
-    /// The same for several, which are on disk together; each is taken or refused by itself.
+    /// Takes several results, which reach the disk together; each is accepted or refused by itself.
     pub fn tell_several(&mut self, told: Vec<Observation>) -> Vec<Result<(), Error>> {
         let mut answers: Vec<Result<(), Error>> = Vec::with_capacity(told.len());
         let mut taken: Vec<(u64, usize, TrainingOutcome)> = Vec::new();
@@ -206,7 +207,7 @@ impl AskTell {
         answers
     }
 
-    /// Whether what is told of a trial is news; `earlier` has what was taken of its samples and is not known yet.
+    /// Returns whether a result is new; `earlier` returns samples accepted in this call and not yet known.
     fn check<'a>(
         &'a self,
         trial: u64,
@@ -223,12 +224,12 @@ impl AskTell {
         if let TrainingOutcome::Reported { told: ReportedOutcome::Reward(reward), .. } = outcome
             && !reward.is_finite()
         {
-            return refuse(format!("trial {trial}: a reward must be a finite number; tell what has none as failed"));
+            return refuse(format!("trial {trial}: a reward must be a finite number; report a trial without one as failed"));
         }
         let samples = self.core.config().opt_samples;
         if let Some(sample) = sample.filter(|&sample| sample >= samples) {
             return refuse(format!(
-                "trial {trial} has the samples 0 to {}, not {sample}; see opt_samples",
+                "trial {trial} has samples 0 to {}, not {sample}; see opt_samples",
                 samples - 1
             ));
         }
@@ -236,17 +237,18 @@ impl AskTell {
         let is_whole = |outcome: &TrainingOutcome| matches!(outcome, TrainingOutcome::Reported { whole: true, .. });
         match ended(sample.unwrap_or(0)) {
             Some(known) if known == outcome => Ok(false),
-            Some(_) => refuse(format!("trial {trial} was told something else before; what is known stays")),
+            Some(_) => refuse(format!("trial {trial} was told something else before; the known result stays")),
             None if ended(0).is_some_and(is_whole) => refuse(format!("trial {trial} is complete")),
             None if sample.is_none() && (0..samples).any(|other| ended(other).is_some()) => {
-                refuse(format!("trial {trial} was told by samples before; go on by samples"))
+                refuse(format!("trial {trial} was told sample by sample before; continue that way"))
             }
             None => Ok(true),
         }
     }
 
-    /// Tells a study of several trials without opening all of it, so that it takes no longer the more it holds; others that have it
-    /// open for a moment are waited for, for so long at most. The answers are those of [`tell_several`](Self::tell_several).
+    /// Tells a study about several trials without reading all of it, so that the time does not grow with the
+    /// study. Waits for other short users for at most `patience`. Returns what
+    /// [`tell_several`](Self::tell_several) returns.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -268,8 +270,8 @@ impl AskTell {
         Ok(Self { folder: folder.into(), core }.tell_several(told))
     }
 
-    /// What has been found by now, which is also written into the study's folder; none before trial 0 and another have been
-    /// told.
+    /// Returns what has been found so far, and writes it into the study's folder; `None` before trial 0 and
+    /// another have been told.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -278,7 +280,7 @@ impl AskTell {
     }
 }
 
-/// What was rebuilt of a study, from its journal alone.
+/// What was rebuilt from a study's journal alone.
 #[derive(Debug, Clone, Serialize)]
 pub struct Rebuilt {
     /// The table of all trainings.
@@ -287,12 +289,11 @@ pub struct Rebuilt {
     pub trials: usize,
     /// Trainings that have ended.
     pub trainings: usize,
-    /// What the study has found by now, if that can be said.
+    /// What the study has found so far, if anything.
     pub result: Option<SearchResult>,
 }
 
-/// Writes a study's notebook anew, and its results as far as they go, from its journal. Neither images nor a device are
-/// needed.
+/// Rebuilds a study's notebook, and its results so far, from its journal. Needs neither images nor a device.
 ///
 /// # Errors
 /// [`Error::Study`]: there is none, a process is running it, or it is damaged; [`Error::File`].

@@ -1,4 +1,4 @@
-//! Making and opening studies of anything: images, a child model, a folder of the caller's own.
+//! Makes and opens studies with custom images, child model or folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::study::methods::Methods;
 use crate::study::scheduler::Scheduler;
 use crate::study::sizing::Wanted;
 
-/// What a study is made of, or opened with. What is not given is as the configuration says.
+/// Builds or opens a study. Anything not given is as the configuration says.
 ///
 /// ```
 /// use deepaug::prelude::*;
@@ -46,23 +46,24 @@ pub struct StudyBuilder<'a> {
 }
 
 impl<'a> StudyBuilder<'a> {
-    /// Of a configuration.
+    /// Starts from a configuration.
     pub fn new(config: Config) -> Self {
         Self { config, ..Self::default() }
     }
 
-    /// Images that are already in memory; `config.data` only names them.
+    /// Uses images that are already in memory; `config.data` only names them.
     pub fn dataset(self, dataset: &'a Dataset) -> Self {
         Self { dataset: Some(dataset), ..self }
     }
 
-    /// A child model of the caller's own, in place of the configuration's. A study is only resumed with one of the same name.
+    /// Uses a custom child model instead of the configuration's. A study can be resumed only with one of the same
+    /// name.
     pub fn child(self, child: impl Into<Arc<dyn ChildModel>>) -> Self {
         Self { child: Some(child.into()), ..self }
     }
 
-    /// A search method of the caller's own, in place of the configuration's: from the space of the policies and a seed to a searcher.
-    /// A study is only resumed with one of the same name.
+    /// Uses a custom search method instead of the configuration's: a function from the policy space and a seed to
+    /// a searcher. A study can be resumed only with one of the same name.
     pub fn searcher(
         self,
         name: &str,
@@ -71,23 +72,24 @@ impl<'a> StudyBuilder<'a> {
         Self { methods: self.methods.with_searcher(name, Arc::new(make)), ..self }
     }
 
-    /// A [`Scheduler`] of the caller's own, in place of the configuration's `early_stopping`. A study is only resumed with one of
-    /// the same name.
+    /// Uses a custom [`Scheduler`] instead of the configuration's `early_stopping`. A study can be resumed only
+    /// with one of the same name.
     pub fn scheduler(self, name: &str, make: impl Fn() -> Box<dyn Scheduler> + Send + Sync + 'static) -> Self {
         Self { methods: self.methods.with_scheduler(name, Arc::new(make)), ..self }
     }
 
-    /// The study's folder; a new one must not exist, or be empty. The next free one under `reports/experiments` unless given.
+    /// Sets the study's folder, which for a new study must not exist or must be empty. The default is the next
+    /// free one under `reports/experiments`.
     pub fn folder(self, folder: &Path) -> Self {
         Self { folder: Some(folder.into()), ..self }
     }
 
-    /// What sizes that the configuration leaves open are chosen for.
+    /// Sets the time and the iterations for which open sizes are chosen.
     pub fn wanted(self, wanted: Wanted) -> Self {
         Self { wanted, ..self }
     }
 
-    /// What changes of a study that is resumed.
+    /// Sets the changes to a resumed study.
     pub fn changes(self, changes: Changes) -> Self {
         Self { changes, ..self }
     }
@@ -104,7 +106,7 @@ impl<'a> StudyBuilder<'a> {
         })
     }
 
-    /// Opens the study in the folder, whose configuration takes the place of this one's, as [`Study::resume`] does.
+    /// Opens the study in the folder, whose configuration replaces this one's, as [`Study::resume`] does.
     ///
     /// # Errors
     /// As [`Study::resume`].
@@ -116,7 +118,7 @@ impl<'a> StudyBuilder<'a> {
     }
 }
 
-/// The images and the child, those of the configuration where there are no others.
+/// Provides the images and the child, from the configuration unless given.
 fn with<T>(
     config: &ValidConfig,
     dataset: Option<&Dataset>,

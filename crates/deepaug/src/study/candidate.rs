@@ -1,4 +1,4 @@
-//! A trial as a candidate for use: what it was measured to be worth, and its place among others.
+//! A trial as a candidate for use: its measured reward, and its rank among others.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -12,22 +12,23 @@ use crate::config::RewardKind;
 use crate::reward::Reward;
 use crate::statistics::Paired;
 
-/// A difference in validation accuracy to no policy, over trainings paired by their seeds: of the mean of the K
-/// highest accuracies, overfitting or not. The reward would not do. Its tolerance compares validation accuracy with that
-/// on augmented images, which is lower by itself, so that it drops epochs of the unaugmented trainings first.
+/// A difference in validation accuracy from no policy, over trainings paired by their seeds: of the mean of the K
+/// highest accuracies, overfitting or not. The reward would not do: its tolerance compares validation accuracy
+/// with accuracy on augmented images, which is lower by itself, so it drops epochs of the unaugmented trainings
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gain {
     /// The mean of the paired differences.
     pub mean: f64,
-    /// The 95 % interval of that mean by Student's t, widened for the number of policies compared (Bonferroni); absent
-    /// for fewer than two pairs, and where all differ by the same.
+    /// The 95 % interval of that mean by Student's t, widened for the number of policies compared (Bonferroni);
+    /// absent for fewer than two pairs, and if all differences are equal.
     pub interval: Option<(f64, f64)>,
     /// Number of pairs.
     pub pairs: usize,
     /// The mean accuracy of the baseline in those pairs; absent in results of older versions.
     #[serde(default)]
     pub baseline: Option<f64>,
-    /// What rewards are.
+    /// The kind of reward.
     #[serde(default, skip_serializing_if = "is_accuracy")]
     pub kind: RewardKind,
 }
@@ -37,8 +38,8 @@ fn is_accuracy(kind: &RewardKind) -> bool {
 }
 
 impl Gain {
-    /// The gain of `accuracies` over `baseline`, both by sample, one of `comparisons` that are made at once; samples
-    /// missing in either are left out.
+    /// Returns the gain of `accuracies` over `baseline`, both by sample, as one of `comparisons` simultaneous
+    /// comparisons; samples missing in either are left out.
     pub fn paired(accuracies: &[Option<f64>], baseline: &[Option<f64>], comparisons: usize) -> Option<Self> {
         let Paired { mean, interval, pairs, .. } = Paired::of_several(accuracies, baseline, comparisons)?;
         let of_pairs: Vec<Option<f64>> =
@@ -46,13 +47,13 @@ impl Gain {
         Some(Self { mean, interval, pairs, baseline: mean_of_present(&of_pairs), kind: RewardKind::Accuracy })
     }
 
-    /// The same for rewards of another kind.
+    /// Converts the gain to another kind of reward.
     pub fn of(self, kind: RewardKind) -> Self {
         Self { kind, ..self }
     }
 
-    /// The rewards that the gain is the difference of, its own and the baseline's, as people read them: those in percent add up as
-    /// they are shown.
+    /// Returns the two rewards whose difference is the gain, its own and the baseline's, for people: those in
+    /// percent are rounded so that they add up as shown.
     pub fn rewards(&self) -> Option<[String; 2]> {
         let shown = |share: f64| (10_000.0 * share).round() / 10_000.0;
         let baseline = self.baseline?;
@@ -70,7 +71,7 @@ impl fmt::Display for Gain {
         write!(f, "{}{}", kind.difference(mean), kind.unit())?;
         match interval {
             Some((low, high)) => {
-                // The ends of losses change places.
+                // The ends of an interval of losses swap.
                 let ends = if kind == RewardKind::Loss { [high, low] } else { [low, high] };
                 let [low, high] = ends.map(|end| kind.difference(end));
                 write!(f, " (95 %: {low} to {high}, {pairs} seeds)")
@@ -86,24 +87,24 @@ impl fmt::Display for Gain {
 pub struct Candidate {
     /// The trial's number; 0 has no policy.
     pub trial: u64,
-    /// Its name, where it needs no search.
+    /// Its name, if it needs no search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
     /// Its policy.
     pub policy: Policy,
     #[serde(skip)]
     pub(crate) point: Point,
-    /// The mean reward of the search's trainings, 0 when all failed.
+    /// The mean reward of the search's trainings, 0 if all failed.
     pub reward: f64,
-    /// What they were worth, by sample; absent where a training failed.
+    /// Their rewards, by sample; absent if a training failed.
     pub samples: Vec<Option<Reward>>,
-    /// The same of the trainings with fresh seeds; empty unless the policy was confirmed.
+    /// The same for the trainings with fresh seeds; empty unless the policy was confirmed.
     pub fresh: Vec<Option<Reward>>,
     /// The gain over no policy in the search; too high for the best of many.
     pub search_gain: Option<Gain>,
     /// The gain over no policy with fresh seeds.
     pub fresh_gain: Option<Gain>,
-    /// The epoch after which its first sample was stopped, and the others left out, if they were.
+    /// The epoch after which its first sample was stopped and the others left out, if so.
     #[serde(rename = "behind")]
     pub pruned: Option<usize>,
 }
@@ -119,19 +120,20 @@ impl Candidate {
         Self { trial, scheme, policy, point, reward, samples, fresh, search_gain, fresh_gain, pruned }
     }
 
-    /// Whether it was measured to the end, so that it can be compared with others.
+    /// Returns whether it was measured to the end, so that it can be compared with others.
     pub(crate) fn is_usable(&self) -> bool {
         !self.has_failed() && self.pruned.is_none()
     }
 
-    /// Whether every training of the search failed.
+    /// Returns whether every training of the search failed.
     pub fn has_failed(&self) -> bool {
         self.samples.iter().all(Option::is_none)
     }
 }
 
-/// Of candidates, the best first, those whose ops no better one has. A search ends among variants of its best policy, whose
-/// magnitudes differ by less than luck does; used together, as policies are, they would add nothing to one another.
+/// Returns those candidates, given best first, whose ops no better one has. A search ends among variants of its
+/// best policy, whose magnitudes make less difference than luck; used together, as policies are, they would add
+/// nothing to one another.
 pub(crate) fn distinct<T>(candidates: Vec<T>, policy: impl Fn(&T) -> &Policy) -> Vec<T> {
     let mut seen = HashSet::new();
     let ops = |candidate: &T| {
@@ -147,26 +149,26 @@ pub(crate) fn distinct<T>(candidates: Vec<T>, policy: impl Fn(&T) -> &Policy) ->
     candidates.into_iter().filter(|candidate| seen.insert(ops(candidate))).collect()
 }
 
-/// What a trial is ranked by: how many fresh seeds it has, the gain that they show, and the reward of the search.
+/// What a trial is ranked by: its number of fresh seeds, the gain that they show, and the reward of the search.
 pub(crate) type Standing = (usize, Option<Gain>, f64);
 
-/// The order of trials: those with fresh seeds come first, and of them those that were never left behind.
+/// Orders trials: those with fresh seeds come first, and of them those that were never dropped.
 pub(crate) fn best_first(a: Standing, b: Standing) -> Ordering {
     let gain = |standing: Standing| standing.1.map_or(f64::NEG_INFINITY, |gain| gain.mean);
     b.0.cmp(&a.0).then(gain(b).total_cmp(&gain(a))).then(b.2.total_cmp(&a.2))
 }
 
-/// The mean reward over the samples that have one.
+/// Returns the mean reward over the samples that have one.
 pub(crate) fn mean_reward(samples: &[Option<Reward>]) -> Option<f64> {
     mean_of_present(&samples.iter().map(|reward| Some(reward.as_ref()?.value)).collect::<Vec<_>>())
 }
 
-/// The accuracies that gains are stated in.
+/// Returns the accuracies that gains are stated in.
 pub(crate) fn accuracies(samples: &[Option<Reward>]) -> Vec<Option<f64>> {
     samples.iter().map(|reward| Some(reward.as_ref()?.top_k)).collect()
 }
 
-/// The mean of those that are there.
+/// Returns the mean of the values that are present.
 pub(crate) fn mean_of_present(values: &[Option<f64>]) -> Option<f64> {
     let present: Vec<f64> = values.iter().flatten().copied().collect();
     (!present.is_empty()).then(|| present.iter().sum::<f64>() / present.len() as f64)

@@ -1,9 +1,9 @@
-//! Asking and telling, whoever trains: the one place that proposes trials, knows which trainings each still needs, tells the searcher
-//! what they were worth, and says who is in the final race. It trains nothing, and waits for nobody.
+//! Asking and telling, whoever trains: the one place that proposes trials, knows which trainings each still needs,
+//! tells the searcher their rewards, and decides who is in the final race. It trains nothing and never waits.
 //!
-//! A trial is proposed once, and told once, when all trainings that it needs have ended. A search tells trials in the order of their
-//! numbers, whichever ends first, so that its proposals do not depend on timing; whoever judges trials elsewhere tells them as
-//! they come.
+//! A trial is proposed once, and told once, when all trainings that it needs have ended. A search tells trials in
+//! the order of their numbers, whichever ends first, so that its proposals do not depend on timing; programs that
+//! judge trials elsewhere tell them as they finish.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::study::recorder::Recorder;
 use crate::study::result::{SearchResult, Termination};
 use crate::study::scheduler::{Decision, Finished, Scheduler, TrialProgress};
 
-/// A search without anybody who trains.
+/// A search without the training.
 pub(crate) struct Core {
     folder: PathBuf,
     config: ValidConfig,
@@ -34,9 +34,9 @@ pub(crate) struct Core {
     scheduler: Option<Box<dyn Scheduler>>,
     searcher: Box<dyn Searcher>,
     recorder: Recorder,
-    /// Trials 0 to this have been asked for.
+    /// Trials below this have been asked for.
     asked: u64,
-    /// Trials that the searcher has been told of, or that it need not be.
+    /// Trials that the searcher has been told about, or need not be.
     told: BTreeSet<u64>,
 }
 
@@ -46,18 +46,19 @@ impl fmt::Debug for Core {
     }
 }
 
-/// What came of a trial.
+/// The outcome of a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settled {
     pub(crate) proposal: Proposal,
-    /// Its reward, or an estimate of what it would have been; none if all of its trainings failed.
+    /// Its reward, or an estimate of what it would have been; `None` if all of its trainings failed.
     pub(crate) reward: Option<f64>,
-    /// Whether it is an estimate.
+    /// Whether the reward is an estimate.
     pub(crate) pruned: bool,
 }
 
 impl Core {
-    /// A search whose journal holds these entries. Trials are asked for and told anew; those that are known come out as they were.
+    /// Makes a search whose journal contains these entries. Trials are asked for and told anew; known ones come
+    /// out as before.
     pub(crate) fn new(
         config: &ValidConfig,
         methods: &Methods,
@@ -68,7 +69,7 @@ impl Core {
         Self::of(config, methods, folder, Recorder::new(config, folder, journal, entries)?)
     }
 
-    /// The same for a study whose trials are judged elsewhere: whole, so that none is pruned.
+    /// The same for a study whose trials are judged elsewhere: they are complete, so none is pruned.
     pub(crate) fn outside(
         config: &ValidConfig,
         folder: &Path,
@@ -78,7 +79,7 @@ impl Core {
         Self::of_others(config, folder, Recorder::reopen(config, folder, journal, entries)?)
     }
 
-    /// The same with only some of what the journal holds, to record what others say of these trials. It cannot be asked.
+    /// The same with only part of the journal, to record results of these trials. It cannot be asked.
     pub(crate) fn recording(
         config: &ValidConfig,
         folder: &Path,
@@ -113,32 +114,32 @@ impl Core {
         self.recorder.ledger()
     }
 
-    /// Trainings that ended in this run.
+    /// Returns how many trainings ended in this run.
     pub(crate) fn fresh(&self) -> usize {
         self.recorder.fresh()
     }
 
-    /// How many trials have been asked for.
+    /// Returns how many trials have been asked for.
     pub(crate) fn asked(&self) -> u64 {
         self.asked
     }
 
-    /// The trials that have been asked for and not told.
+    /// Returns the trials that have been asked for and not told.
     pub(crate) fn pending(&self) -> impl Iterator<Item = u64> + '_ {
         (0..self.asked).filter(|trial| !self.told.contains(trial))
     }
 
-    /// Whether a trial is known from before, so that asking for it is no new proposal.
+    /// Returns whether a trial is known from before, so that asking for it makes no new proposal.
     pub(crate) fn is_known(&self, trial: u64) -> bool {
         self.ledger().proposal(trial).is_some()
     }
 
-    /// Proposes the next trial, or takes what was proposed for it before; none if every policy has been proposed.
+    /// Proposes the next trial, or returns its earlier proposal; `None` if every policy has been proposed.
     pub(crate) fn ask(&mut self) -> Result<Option<(u64, Proposal)>, Error> {
         Ok(self.ask_several(1)?.pop())
     }
 
-    /// The same for so many, which are written down together; fewer if there are not so many policies left.
+    /// Proposes `count` trials, which are recorded together; fewer if fewer policies are left.
     pub(crate) fn ask_several(&mut self, count: usize) -> Result<Vec<(u64, Proposal)>, Error> {
         let ledger = self.recorder.ledger();
         let mut new: HashSet<u64> = HashSet::new();
@@ -158,7 +159,7 @@ impl Core {
         self.recorder.propose(&proposals)?;
         if let Some(scheduler) = &mut self.scheduler {
             let known = finished(self.recorder.ledger(), self.told.iter().copied());
-            // No policy is what others are compared with.
+            // No policy is the reference for others.
             let trials = proposals.iter().map(|(trial, _)| *trial).filter(|&trial| trial > 0);
             trials.for_each(|trial| scheduler.begin(trial, &known));
         }
@@ -166,7 +167,8 @@ impl Core {
         Ok(proposals)
     }
 
-    /// The samples of a trial's that are to be trained by now: its first decides whether the others are where trials are pruned.
+    /// Returns the samples of a trial that should be trained by now: if trials are pruned, its first decides about
+    /// the others.
     pub(crate) fn wanted(&self, trial: u64) -> Vec<usize> {
         self.of_range(trial, self.ledger().wanted(trial, self.scheduler.is_some() && trial > 0))
     }
@@ -175,7 +177,7 @@ impl Core {
         samples.filter(|&sample| self.ledger().ended(trial, sample).is_none()).collect()
     }
 
-    /// Whether a training ends after these epochs.
+    /// Returns whether a training ends after these epochs.
     pub(crate) fn is_stopped(&mut self, trial: u64, sample: usize, epochs: &[EpochRecord]) -> Result<bool, Error> {
         let Some(scheduler) = self.scheduler.as_mut().filter(|_| sample == 0 && trial > 0) else { return Ok(false) };
         match scheduler.report(&[TrialProgress { trial, epochs }]).pop().unwrap_or_default() {
@@ -183,24 +185,24 @@ impl Core {
             Decision::Stop => Ok(true),
             Decision::TakeOver { from, .. } => {
                 let why = format!(
-                    "the scheduler lets trial {trial} take trial {from} over, but trials of a search are independent"
+                    "the scheduler lets trial {trial} take over from trial {from}, but trials of a search are independent"
                 );
                 Err(Error::study(&self.folder, why))
             }
         }
     }
 
-    /// Writes down how a training ended.
+    /// Records how a training ended.
     pub(crate) fn record(&mut self, trial: u64, sample: usize, outcome: TrainingOutcome) -> Result<(), Error> {
         self.record_several(vec![(trial, sample, outcome)])
     }
 
-    /// The same for several, which are written down together.
+    /// Records several, which reach the disk together.
     pub(crate) fn record_several(&mut self, ended: Vec<(u64, usize, TrainingOutcome)>) -> Result<(), Error> {
         self.recorder.end(ended)
     }
 
-    /// Tells the searcher what a trial was worth that needs no other training.
+    /// Tells the searcher the reward of a trial that needs no further training.
     pub(crate) fn settle(&mut self, trial: u64) -> Result<Settled, Error> {
         let ledger = self.ledger();
         let stopped = ledger.first_sample(trial).filter(|(_, is_pruned)| *is_pruned).map(|(epochs, _)| epochs);
@@ -218,20 +220,21 @@ impl Core {
         Ok(Settled { proposal, reward, pruned: estimate.is_some() })
     }
 
-    /// What the searcher expects the next trial to gain, and the noise of a reward, where both are known.
+    /// Returns the improvement that the searcher expects of the next trial, and the noise of a reward, if both are
+    /// known.
     pub(crate) fn prospect(&self) -> Result<Option<(f64, f64)>, Error> {
         let noise = self.ledger().noise(self.told.len() as u64);
         Ok(self.searcher.prospect(self.asked)?.zip(noise))
     }
 
-    /// The final race of the best policies among those that have been told.
+    /// Returns the final race of the best policies among those that have been told.
     pub(crate) fn race(&self) -> Option<Race> {
         let candidates =
             self.told.iter().filter(|&&trial| trial > 0).filter_map(|&trial| self.ledger().candidate(trial));
         Race::new(candidates.filter(Candidate::is_usable).collect(), &self.config)
     }
 
-    /// The trainings that a race is waiting for, as (trial, sample); it has ended when there are none.
+    /// Returns the trainings that a race is waiting for, as (trial, sample); there are none once it has ended.
     pub(crate) fn wanted_by(&self, race: &mut Race) -> Vec<(u64, usize)> {
         race.advance(self.ledger());
         race.wanted()
@@ -239,12 +242,13 @@ impl Core {
             .collect()
     }
 
-    /// Puts the notebook's rows, which came as trainings ended, into the order of their trials and samples.
+    /// Sorts the notebook's rows, which arrived as trainings ended, by trial and sample.
     pub(crate) fn sort_notebook(&mut self) -> Result<(), Error> {
         self.recorder.sort_notebook()
     }
 
-    /// What has been found by now, which is also written into the study's folder; none before trial 0 and another are complete.
+    /// Returns what has been found so far, and writes it into the study's folder; `None` before trial 0 and
+    /// another are complete.
     pub(crate) fn result(&self, ended_by: Option<Termination>) -> Result<Option<SearchResult>, Error> {
         let result = SearchResult::new(&self.folder, self.ledger(), ended_by);
         if let Some(result) = &result {
@@ -254,7 +258,7 @@ impl Core {
     }
 }
 
-/// Trials that have ended, as a scheduler sees them.
+/// Returns the trials that have ended, as a scheduler sees them.
 fn finished(ledger: &Ledger, trials: impl Iterator<Item = u64>) -> Vec<Finished<'_>> {
     let finished = |trial| {
         let (epochs, is_pruned) = ledger.first_sample(trial)?;

@@ -1,4 +1,4 @@
-//! Making a study's folder, and reading its configuration back.
+//! Makes a study's folder, and reads its configuration back.
 
 use std::path::{Path, PathBuf};
 
@@ -11,24 +11,24 @@ use crate::remedy::Remedy;
 use crate::study::journal::Journal;
 use crate::study::ledger::Ledger;
 
-/// Where studies go unless told otherwise.
+/// The default folder for studies.
 const STUDIES: &str = "reports/experiments";
 
-/// What may be changed of a study when it is resumed.
+/// Changes to a study when it is resumed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Changes {
     /// More iterations than before.
     pub iters: Option<u64>,
-    /// Another device; its trainings are then no longer the same bit for bit.
+    /// Another device; its trainings are then no longer identical bit for bit.
     pub device: Option<DeviceChoice>,
 }
 
-/// The configuration as a file.
+/// Returns the configuration as a file.
 pub(crate) fn frozen(config: &Config) -> String {
     format!("# Frozen by deepaug {}.\n\n{}", env!("CARGO_PKG_VERSION"), config.documented())
 }
 
-/// The configuration of a study on disk.
+/// Reads the configuration of a study on disk.
 pub(crate) fn read_frozen(folder: &Path) -> Result<ValidConfig, Error> {
     let path = folder.join(layout::CONFIG);
     if !path.is_file() {
@@ -37,21 +37,21 @@ pub(crate) fn read_frozen(folder: &Path) -> Result<ValidConfig, Error> {
     Ok(Config::read(&path)?.check()?)
 }
 
-/// What a study knows by now, from its journal, for whoever only reads.
+/// Reads what a study knows so far from its journal, without opening it for writing.
 pub(crate) fn read_ledger(folder: &Path) -> Result<(ValidConfig, Ledger), Error> {
     let config = read_frozen(folder)?;
     let ledger = Ledger::new(&config, Journal::read(&folder.join(layout::JOURNAL))?);
     Ok((config, ledger))
 }
 
-/// The configuration of a study on disk, with changes.
+/// Reads the configuration of a study on disk, and applies changes.
 pub(crate) fn thaw(folder: &Path, changes: &Changes) -> Result<ValidConfig, Error> {
     let mut config = read_frozen(folder)?.into_inner();
     if let Some(iters) = changes.iters {
         if iters < config.iters {
             return Err(Error::study(
                 folder,
-                format!("the study was made for {} iterations; it can have more, not fewer", config.iters),
+                format!("the study was made for {} iterations; it can have more, but not fewer", config.iters),
             ));
         }
         config.iters = iters;
@@ -60,7 +60,7 @@ pub(crate) fn thaw(folder: &Path, changes: &Changes) -> Result<ValidConfig, Erro
     Ok(config.check()?)
 }
 
-/// Makes the folder that was asked for, which must be new or empty.
+/// Makes the requested folder, which must be new or empty.
 pub(crate) fn claim(folder: &Path) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
     let mut inside = std::fs::read_dir(folder).map_err(|error| Error::file(folder, error))?;
@@ -70,7 +70,7 @@ pub(crate) fn claim(folder: &Path) -> Result<PathBuf, Error> {
     Ok(folder.into())
 }
 
-/// Makes the next folder that is free: the data set's name and a number.
+/// Makes the next free folder: the data set's name and a number.
 pub(crate) fn next_free(config: &Config) -> Result<PathBuf, Error> {
     let root = Path::new(STUDIES);
     std::fs::create_dir_all(root).map_err(|error| Error::file(root, error))?;
@@ -86,7 +86,7 @@ pub(crate) fn next_free(config: &Config) -> Result<PathBuf, Error> {
     }
 }
 
-/// Takes back what was made of a study that cannot be made: nothing half-made stays behind, and what is not ours does.
+/// Removes what was made of a study that cannot be completed, and leaves files that are not ours.
 pub(crate) fn unmake(folder: &Path) {
     for name in [layout::CONFIG, layout::JOURNAL, layout::LOCK] {
         let _ = std::fs::remove_file(folder.join(name));

@@ -1,4 +1,4 @@
-//! A memory that survives being killed: an append-only file, one event a line, synced before anything depends on it.
+//! A record that survives kills: an append-only file, one event per line, synced before anything depends on it.
 //! Everything else in a study's folder can be rebuilt from its journals.
 
 use std::fs::{File, OpenOptions};
@@ -18,17 +18,17 @@ use crate::remedy::Remedy;
 use crate::study::lock::{Holder, lock};
 use crate::study::methods::Methods;
 
-/// The version of the file's form.
+/// The version of the file format.
 const FORMAT: u32 = 1;
 
-/// Data of a study whose trials are judged by somebody else.
+/// The data of a study whose trials are judged elsewhere.
 const OUTSIDE: &str = "none";
 
-/// What a journal's lines after the first are.
+/// The lines of a journal after the first.
 pub(crate) trait JournalLine: Serialize + DeserializeOwned {
-    /// What the journal is of.
+    /// What the journal belongs to.
     const SUBJECT: &'static str = "study";
-    /// What to do where something of it has changed.
+    /// What to do if something about it has changed.
     const REMEDY: Remedy = Remedy::RestoreStudy;
     /// The file beside it that says who has it open for long.
     const LOCK: &'static str = layout::LOCK;
@@ -40,7 +40,7 @@ impl JournalLine for Entry {
     const EVENTS: &'static [&'static str] = &["proposed", "trained", "failed", "told"];
 }
 
-/// What every line says of itself.
+/// What every line says about itself.
 #[derive(Deserialize)]
 struct Kind {
     event: String,
@@ -50,7 +50,7 @@ struct Kind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum First {
-    /// What the file is for.
+    /// What the file belongs to.
     Opened {
         format: u32,
         program: String,
@@ -59,8 +59,8 @@ enum First {
     },
 }
 
-/// A line of a search's journal, after the first. Epochs are not among them: a training that was cut short is done again, and the history of one that ended holds
-/// them all.
+/// A line of a search's journal, after the first. Epochs are not among them: an interrupted training is repeated,
+/// and the history of a finished one contains them all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Entry {
@@ -69,7 +69,7 @@ pub(crate) enum Entry {
         trial: u64,
         point: Point,
         policy: Policy,
-        /// The name of one that needs no search.
+        /// The name of a policy that needs no search.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         scheme: Option<String>,
     },
@@ -85,39 +85,39 @@ pub(crate) enum Entry {
     },
     /// A training failed.
     Failed { trial: u64, sample: usize, seed: u64, device: String, why: String },
-    /// Somebody else judged a trial, or one sample of it.
+    /// Another program judged a trial, or one sample of it.
     Told { trial: u64, sample: Option<usize>, told: ReportedOutcome },
 }
 
-/// What somebody else says of a trial.
+/// The result that another program reports for a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportedOutcome {
-    /// What it was worth: an accuracy, a score or a loss, as the study's `reward` says.
+    /// Its reward: an accuracy, a score or a loss, according to the study's `reward`.
     Reward(f64),
     /// That it failed, and why.
     Failed(String),
 }
 
-/// What must not change while a study lives.
+/// What must not change while a study exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     /// A checksum of the images and labels.
     pub(crate) data: String,
-    /// The configuration's values that decide what a training is.
+    /// The configuration's values that affect a training.
     pub(crate) config: serde_json::Value,
 }
 
 impl Fingerprint {
-    /// Those of a study whose trials are judged by somebody else.
+    /// Makes the fingerprint of a study whose trials are judged elsewhere.
     pub(crate) fn outside(config: serde_json::Value) -> Self {
         Self { data: OUTSIDE.into(), config }
     }
 
-    /// What differs from `now`, in words, and what to do.
+    /// Returns what differs from `now`, in words, and what to do.
     fn changed<E: JournalLine>(&self, now: &Self, path: &Path) -> Option<(String, Option<Remedy>)> {
         if self.data == OUTSIDE && now.data != OUTSIDE {
-            return Some(("the trials of this study are judged by somebody else".into(), Some(Remedy::AskAndTell)));
+            return Some(("the trials of this study are judged by another program".into(), Some(Remedy::AskAndTell)));
         }
         if now.data == OUTSIDE && self.data != OUTSIDE {
             let study = path.parent().unwrap_or(path).into();
@@ -132,18 +132,18 @@ impl Fingerprint {
         let now = now.config.as_object()?;
         let known = self.config.as_object()?;
         let (subject, remedy) = (E::SUBJECT, E::REMEDY);
-        // Methods of a caller's own are there when they are given.
+        // A caller's own methods are there if they are given.
         if let Some(key) = Methods::KEYS.into_iter().find(|key| now.get(*key) != known.get(*key)) {
             let or_none = |value: Option<&serde_json::Value>| value.map_or("none".into(), |value| value.to_string());
             let (was, is) = (or_none(known.get(key)), or_none(now.get(key)));
-            return Some((format!("the {subject} was made with {key} = {was}, not {is}; open it with the same"), None));
+            return Some((format!("the {subject} was made with {key} = {was}, not {is}; open it with the same one"), None));
         }
         let key = now.keys().find(|key| now.get(*key) != known.get(*key))?;
         Some(match known.get(key) {
             Some(was) => (format!("the {subject} was made with {key} = {was}"), Some(remedy)),
             None => {
                 let why = format!(
-                    "the {subject} was made by a version of deepaug that does not know {key}; go on with that version or start \
+                    "the {subject} was made by a version of deepaug that does not know {key}; continue with that version or start \
                      a new {subject}"
                 );
                 (why, None)
@@ -152,21 +152,21 @@ impl Fingerprint {
     }
 }
 
-/// The file, open for appending and locked against other processes for as long as it is open. Its lines after the first
-/// are of one kind.
+/// The file, open for appending and locked against other processes while open. Its lines after the first are of
+/// one kind.
 #[derive(Debug)]
 pub(crate) struct Journal<E = Entry> {
     file: File,
     path: PathBuf,
-    /// Bytes of whole lines.
+    /// Length of the complete lines in bytes.
     len: u64,
-    /// Lines that were written since it was opened, for [`fault`].
+    /// Lines written since it was opened, for [`fault`].
     written: u64,
     entries: PhantomData<E>,
 }
 
 impl<E: JournalLine> Journal<E> {
-    /// A new journal.
+    /// Makes a new journal.
     pub(crate) fn create(path: &Path, fingerprint: Fingerprint, holder: Holder) -> Result<Self, Error> {
         let file =
             OpenOptions::new().create_new(true).append(true).open(path).map_err(|error| Error::file(path, error))?;
@@ -177,7 +177,7 @@ impl<E: JournalLine> Journal<E> {
             program: env!("CARGO_PKG_VERSION").into(),
             fingerprint,
         })?;
-        // The file's name is on disk only when its folder is.
+        // The file's name is on disk only once its folder is.
         #[cfg(unix)]
         if let Some(folder) = path.parent() {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::file(folder, error))?;
@@ -185,8 +185,8 @@ impl<E: JournalLine> Journal<E> {
         Ok(journal)
     }
 
-    /// An existing journal and what it holds after its first line; with `fingerprint`, only if they are its own. A last line that a
-    /// crash cut short is removed.
+    /// Opens an existing journal and returns what it contains after its first line; with `fingerprint`, only if
+    /// that is its own. A last line that a crash cut short is removed.
     pub(crate) fn open(
         path: &Path,
         fingerprint: Option<&Fingerprint>,
@@ -195,7 +195,7 @@ impl<E: JournalLine> Journal<E> {
         Self::open_some(path, fingerprint, holder, &|_| true)
     }
 
-    /// The same, but of what it holds only the lines that are wanted.
+    /// The same, but returns only the wanted lines.
     pub(crate) fn open_some(
         path: &Path,
         fingerprint: Option<&Fingerprint>,
@@ -220,7 +220,7 @@ impl<E: JournalLine> Journal<E> {
         Ok((journal, entries))
     }
 
-    /// What a journal holds by now, for whoever only reads: a process that writes meanwhile is not disturbed.
+    /// Reads what a journal contains so far, without disturbing a process that is writing it.
     pub(crate) fn read(path: &Path) -> Result<Vec<E>, Error> {
         let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
         Self::parse(path, whole_lines(&text), None, &|_| true)
@@ -241,7 +241,7 @@ impl<E: JournalLine> Journal<E> {
             return Err(Error::study(path, "its first line is not a journal's"));
         };
         if format > FORMAT {
-            let why = format!("format {format} is newer than this program reads ({FORMAT}); use a newer deepaug");
+            let why = format!("format {format} is newer than this program can read ({FORMAT}); use a newer deepaug");
             return Err(Error::study(path, why));
         }
         if let Some((change, remedy)) = fingerprint.and_then(|fingerprint| known.changed::<E>(fingerprint, path)) {
@@ -252,7 +252,7 @@ impl<E: JournalLine> Journal<E> {
                 Ok(Kind { event }) if !E::EVENTS.contains(&event.as_str()) => {
                     let why = format!(
                         "line {} is an event \"{event}\" that this deepaug ({}) does not know: a newer version wrote it into a {} \
-                         begun by {program}; go on with that version",
+                         begun by {program}; continue with that version",
                         line + 1,
                         env!("CARGO_PKG_VERSION"),
                         E::SUBJECT
@@ -265,12 +265,13 @@ impl<E: JournalLine> Journal<E> {
         lines.filter(|(_, line)| is_wanted(line)).map(entry).collect()
     }
 
-    /// Writes one event and waits until it is on disk. What cannot be written whole is not written at all.
+    /// Writes one event and waits until it is on disk. An event that cannot be written completely is not written
+    /// at all.
     pub(crate) fn append(&mut self, entry: &E) -> Result<(), Error> {
         self.append_all(std::slice::from_ref(entry))
     }
 
-    /// The same for several, which are on disk together.
+    /// Writes several events, which reach the disk together.
     pub(crate) fn append_all(&mut self, entries: &[E]) -> Result<(), Error> {
         let lines = entries.iter().map(|entry| self.line(entry)).collect::<Result<Vec<_>, _>>()?;
         self.write(&lines)
@@ -296,7 +297,7 @@ impl<E: JournalLine> Journal<E> {
         fault::within(self.written, &mut self.file, lines);
         let text = lines.concat();
         if let Err(error) = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data()) {
-            // Should this fail as well, the torn line is cut off when the study is opened again.
+            // If this fails as well, the torn line is cut off when the study is opened again.
             let _ = self.file.set_len(self.len);
             return Err(failed(error));
         }
@@ -306,7 +307,7 @@ impl<E: JournalLine> Journal<E> {
         Ok(())
     }
 
-    /// Whether the file still has its name: to one that has been deleted everything could be written, and be lost.
+    /// Returns whether the file still has its name: everything written to a deleted file would be lost.
     fn is_in_place(&self) -> bool {
         #[cfg(unix)]
         {
@@ -319,19 +320,19 @@ impl<E: JournalLine> Journal<E> {
     }
 }
 
-/// The trial that a line is about, if it is about one, without reading the rest of it.
+/// Returns the trial that a line is about, if any, without parsing the rest of it.
 pub(crate) fn trial_of(line: &str) -> Option<u64> {
     let (_, number) = line.split_once(r#""trial":"#)?;
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// All but a last line that is being written, or was when its writer was killed.
+/// Returns all lines except a last one that is being written, or was when its writer was killed.
 fn whole_lines(text: &str) -> &str {
     &text[..text.rfind('\n').map_or(0, |end| end + 1)]
 }
 
-/// Crashes on purpose, for tests that the binary survives them: `DEEPAUG_CRASH=torn:N` ends the process in the middle of
-/// the journal's line N, counted from 0 since it was opened, `DEEPAUG_CRASH=after:N` right after N lines.
+/// Crashes on purpose, to test that the binary survives it: `DEEPAUG_CRASH=torn:N` ends the process in the middle
+/// of the journal's line N, counted from 0 since it was opened, `DEEPAUG_CRASH=after:N` right after N lines.
 mod fault {
     use std::fs::File;
     use std::io::Write;
@@ -427,7 +428,7 @@ mod tests {
         assert!(refusal("d").contains("first line"));
     }
 
-    /// Lines as versions before this one wrote them.
+    /// Lines as written by earlier versions.
     #[test]
     fn the_form_of_lines_stays() {
         let lines = [
@@ -449,7 +450,7 @@ mod tests {
         let path = folder.path().join("journal.jsonl");
         drop(Journal::<Entry>::create(&path, fingerprint("d", 1), Holder::Long).unwrap());
         let short = Holder::Short(Duration::from_secs(60));
-        // The note of a process that was killed.
+        // The note of a killed process.
         assert!(path.with_file_name(layout::LOCK).exists());
         std::thread::scope(|scope| {
             for _ in 0..16 {

@@ -1,4 +1,4 @@
-//! What a study knows: its proposals, and what became of their trainings. All of it is in the journal.
+//! What a study knows: its proposals, and the outcomes of their trainings. All of it is in the journal.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -20,7 +20,7 @@ pub(crate) enum TrainingOutcome {
         seed: u64,
         device: String,
         history: History,
-        /// It was stopped at a rung.
+        /// Whether it was stopped at a rung.
         pruned: bool,
     },
     Failed {
@@ -28,7 +28,7 @@ pub(crate) enum TrainingOutcome {
         device: String,
         why: String,
     },
-    /// What somebody else said of it; `whole` when it stands for all samples of its trial.
+    /// The result reported by another program; `whole` if it stands for all samples of its trial.
     Reported {
         told: ReportedOutcome,
         whole: bool,
@@ -36,7 +36,7 @@ pub(crate) enum TrainingOutcome {
 }
 
 impl TrainingOutcome {
-    /// The journal's line.
+    /// Returns the journal's line.
     pub(crate) fn entry(&self, trial: u64, sample: usize) -> Entry {
         match self.clone() {
             Self::Trained { seed, device, history, pruned } => {
@@ -47,7 +47,7 @@ impl TrainingOutcome {
         }
     }
 
-    /// The history of a training that gave one.
+    /// Returns the history, if the training gave one.
     pub(crate) fn history(&self) -> Option<&History> {
         match self {
             Self::Trained { history, .. } => Some(history),
@@ -66,7 +66,7 @@ impl TrainingOutcome {
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    /// Samples of the search; those above them are fresh ones.
+    /// Samples of the search; higher ones are fresh.
     samples: usize,
     epochs: usize,
     last_n_epochs: usize,
@@ -126,7 +126,7 @@ impl Ledger {
         self.last = Some((trial, sample));
     }
 
-    /// Whether the policy is that of some trial.
+    /// Returns whether some trial has this policy.
     pub(crate) fn has_proposed(&self, policy: &Policy) -> bool {
         self.policies.contains(&policy.digest())
     }
@@ -135,7 +135,7 @@ impl Ledger {
         self.proposed.get(&trial)
     }
 
-    /// All proposals, in the order of their trials.
+    /// Returns all proposals, in the order of their trials.
     pub(crate) fn proposals(&self) -> impl Iterator<Item = (u64, &Proposal)> {
         self.proposed.iter().map(|(&trial, proposal)| (trial, proposal))
     }
@@ -144,23 +144,24 @@ impl Ledger {
         self.ended.get(&(trial, sample))
     }
 
-    /// The training that ended last.
+    /// Returns the training that ended last.
     pub(crate) fn last(&self) -> Option<(u64, usize)> {
         self.last
     }
 
-    /// All trainings that have ended: those of the search by trial and sample, then those with fresh seeds.
+    /// Returns all trainings that have ended: those of the search by trial and sample, then those with fresh
+    /// seeds.
     pub(crate) fn trainings(&self) -> impl Iterator<Item = (u64, usize, &TrainingOutcome)> {
         let part = |fresh: bool| self.ended.iter().filter(move |((_, sample), _)| (*sample >= self.samples) == fresh);
         part(false).chain(part(true)).map(|(&(trial, sample), ended)| (trial, sample, ended))
     }
 
-    /// Trainings that have ended, and those among them that failed.
+    /// Returns the number of trainings that have ended, and how many of them failed.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.ended.len(), self.ended.values().filter(|ended| ended.has_failed()).count())
     }
 
-    /// Epochs that the search's trainings took, and those that were spared by ending trials early.
+    /// Returns the epochs of the search's trainings, and those saved by ending trials early.
     pub(crate) fn epochs(&self) -> (usize, usize) {
         let search = self.ended.iter().filter(|((_, sample), _)| *sample < self.samples);
         search.fold((0, 0), |(taken, spared), (_, ended)| {
@@ -170,22 +171,22 @@ impl Ledger {
         })
     }
 
-    /// `search`, or `confirm` for the trainings with fresh seeds after it.
+    /// Returns `search`, or `confirm` for the trainings with fresh seeds after it.
     pub(crate) fn phase(&self, sample: usize) -> &'static str {
         if sample < self.samples { "search" } else { "confirm" }
     }
 
-    /// How policies are applied.
+    /// Returns how policies are applied.
     pub(crate) fn application(&self) -> Application {
         self.application
     }
 
-    /// What rewards are.
+    /// Returns the kind of reward.
     pub(crate) fn kind(&self) -> RewardKind {
         self.kind
     }
 
-    /// What a training was worth, so that more is better; none if it failed.
+    /// Returns the reward of a training, where more is better; `None` if it failed.
     pub(crate) fn worth(&self, ended: &TrainingOutcome) -> Option<Reward> {
         match ended {
             TrainingOutcome::Trained { history, .. } => {
@@ -203,13 +204,13 @@ impl Ledger {
         samples.filter_map(|sample| self.ended(trial, sample)).map(|ended| self.worth(ended)).collect()
     }
 
-    /// The mean reward of a trial's trainings so far; none if all failed.
+    /// Returns the mean reward of a trial's trainings so far; `None` if all failed.
     pub(crate) fn reward(&self, trial: u64) -> Option<f64> {
         mean_reward(&self.rewards(trial, 0..self.samples))
     }
 
-    /// The standard error of a reward, from the spread of the samples of each of the trials before this one; none where no
-    /// trial has two.
+    /// Returns the standard error of a reward, from the spread of the samples of each trial before this one;
+    /// `None` if no trial has two.
     pub(crate) fn noise(&self, before: u64) -> Option<f64> {
         let (mut squares, mut freedom) = (0.0, 0);
         for trial in 0..before {
@@ -221,7 +222,7 @@ impl Ledger {
         (freedom > 0).then(|| (squares / freedom as f64 / self.samples as f64).sqrt())
     }
 
-    /// A trial as a candidate for use.
+    /// Returns a trial as a candidate for use.
     pub(crate) fn candidate(&self, trial: u64) -> Option<Candidate> {
         let Proposal { point, policy, scheme } = self.proposal(trial)?.clone();
         let mut candidate = Candidate::new(trial, policy, point, self.rewards(trial, 0..self.samples));
@@ -236,13 +237,14 @@ impl Ledger {
         Some(candidate)
     }
 
-    /// The epochs of a trial's first sample, and whether it was pruned.
+    /// Returns the epochs of a trial's first sample, and whether it was pruned.
     pub(crate) fn first_sample(&self, trial: u64) -> Option<(&[EpochRecord], bool)> {
         let ended = self.ended(trial, 0)?;
         Some((&ended.history()?.epochs, ended.is_pruned()))
     }
 
-    /// The samples that a trial needs: its first decides whether the others are trained when trials are stopped early.
+    /// Returns the samples that a trial needs: if trials are stopped early, its first decides whether the others
+    /// are trained.
     pub(crate) fn wanted(&self, trial: u64, first_samples: bool) -> Range<usize> {
         match self.ended(trial, 0) {
             None if first_samples => 0..1,

@@ -1,4 +1,4 @@
-//! Who may write a journal: one process at a time, which the others wait for, or are told of.
+//! Lets one process at a time write a journal; others wait for it, or are told about it.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
-/// Who opens a journal, which one process at a time can.
+/// How a process holds a journal, which only one process at a time can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// A search, a comparison, a server: it keeps the journal for long, and others are told so at once.
+    /// A search, a comparison or a server: it keeps the journal for long, and other processes are told so at once.
     Long,
-    /// A short command. Commands that come at the same time wait for one another, in order, for so long at most.
+    /// A short command. Concurrent commands wait for one another, in order, for at most this long.
     Short(Duration),
 }
 
-/// How long whoever finds the journal of a study in use waits for a short command to end.
+/// How long a process waits for a short command that uses the journal of a study.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A note of who holds the journal for long may be left over from a process that was killed; it is believed when it stays as it is
-/// for as long as a short command takes to remove it.
+/// A note of who holds the journal for long may be left over from a killed process; it is believed if it stays
+/// unchanged for as long as a short command takes to remove it.
 const BELIEVED_AFTER: Duration = Duration::from_millis(200);
 
-/// Locks a journal's file, for as long as it is open. `note` is the name of the file beside it that says who has it open for long,
-/// `subject` what the journal is of.
+/// Locks a journal's file for as long as it is open. `note` names the file beside it that says who has it open for
+/// long, `subject` what the journal belongs to.
 pub(crate) fn lock(file: &File, path: &Path, note: &str, subject: &str, holder: Holder) -> Result<(), Error> {
     let note = path.with_file_name(note);
     let failed = |error| Error::file(path, error);
@@ -50,7 +50,7 @@ pub(crate) fn lock(file: &File, path: &Path, note: &str, subject: &str, holder: 
             return Err(Error::study(path, why));
         }
     }
-    // Only whoever holds it for long leaves a note; one that is found is of a process that was killed.
+    // Only long holders leave a note; one that is found is from a killed process.
     match holder {
         Holder::Long => _ = std::fs::write(note, format!("process {}", std::process::id())),
         Holder::Short(_) => _ = std::fs::remove_file(note),
@@ -66,14 +66,14 @@ fn try_lock(file: &File) -> std::io::Result<bool> {
     }
 }
 
-/// Waits for the lock of a file, behind those who wait already; false if it has not come within the time.
+/// Waits for the lock of a file, behind those already waiting; returns false on timeout.
 fn wait(file: &File, patience: Duration) -> std::io::Result<bool> {
     let (sender, receiver) = std::sync::mpsc::sync_channel(0);
-    // The same open file: what one of the two holds, both hold.
+    // The same open file: a lock held by one handle is held by both.
     let waiting = file.try_clone()?;
     std::thread::spawn(move || {
         let locked = waiting.lock();
-        // Nobody waits any more: the file is closed, and with it goes the lock.
+        // Nobody is waiting any more: the file is closed, which releases the lock.
         let _ = sender.send(locked);
     });
     match receiver.recv_timeout(patience) {

@@ -1,4 +1,5 @@
-//! The methods of a study: who proposes its trials, and who decides which go on. Those of its configuration, or a caller's own.
+//! The methods of a study: the searcher that proposes its trials, and the scheduler that decides which continue.
+//! They come from its configuration or from the caller.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +13,15 @@ use crate::policies::space::PolicySpace;
 use crate::rng::{Purpose, derive};
 use crate::study::scheduler::{Scheduler, scheduler};
 
-/// Among schemes, what is proposed is near the best so many by now: those that need no search are good ones to begin with. In
-/// simulated searches any number from 3 to 10 finds as much, and more than proposals from the whole space (reports/defaults.md).
+/// Among schemes, proposals stay near this many of the best so far, because those that need no search are a good
+/// start. In simulated searches any number from 3 to 10 finds equally much, and more than proposals from the whole
+/// space (reports/defaults.md).
 const NEAR: usize = 5;
 
 type MakeSearcher = dyn Fn(Space, u64) -> Result<Box<dyn Searcher>, SearchError> + Send + Sync;
 type MakeScheduler = dyn Fn() -> Box<dyn Scheduler> + Send + Sync;
 
-/// Methods of a caller's own, in the place of the configuration's where they are given.
+/// A caller's own methods, which replace the configuration's if given.
 #[derive(Clone, Default)]
 pub(crate) struct Methods {
     searcher: Option<(String, Arc<MakeSearcher>)>,
@@ -33,7 +35,7 @@ impl fmt::Debug for Methods {
 }
 
 impl Methods {
-    /// What a study's fingerprint calls methods of a caller's own.
+    /// The keys of a caller's own methods in a study's fingerprint.
     pub(crate) const KEYS: [&str; 2] = ["own_searcher", "own_scheduler"];
 
     pub(crate) fn with_searcher(self, name: &str, make: Arc<MakeSearcher>) -> Self {
@@ -44,13 +46,13 @@ impl Methods {
         Self { scheduler: Some((name.into(), make)), ..self }
     }
 
-    /// Those of a caller's own, each under its key.
+    /// Returns the names of a caller's own methods, each under its key.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let names = [self.searcher.as_ref().map(|(name, _)| name), self.scheduler.as_ref().map(|(name, _)| name)];
         Self::KEYS.into_iter().zip(names).filter_map(|(key, name)| Some((key, name?.as_str())))
     }
 
-    /// The controller of a study.
+    /// Makes the controller of a study.
     pub(crate) fn searcher(&self, config: &ValidConfig) -> Result<Box<dyn Searcher>, Error> {
         let space = PolicySpace::new(config).space().map_err(|error| ConfigError::new(error.to_string()))?;
         let seed = derive(config.seed, Purpose::Searcher, 0);
@@ -71,7 +73,7 @@ impl Methods {
         Ok(deepaug_controller::searcher(config.method, space, settings, seed)?)
     }
 
-    /// Who stops trainings of a study; nobody if each is whole.
+    /// Makes the scheduler that stops trainings of a study; `None` if every training is complete.
     pub(crate) fn scheduler(&self, config: &Config) -> Option<Box<dyn Scheduler>> {
         match &self.scheduler {
             Some((_, make)) => Some(make()),

@@ -49,7 +49,7 @@ use crate::study::result::SearchResult;
 use crate::study::search::Search;
 use crate::study::sizing::{Sizing, Wanted};
 
-/// One search in one folder: `study.toml` (the frozen configuration), `journal.jsonl` (all that happened),
+/// One search in one folder: `study.toml` (the frozen configuration), `journal.jsonl` (everything that happened),
 /// `notebook.csv` (the same as a table), and at the end `best_policy.json`, `top_policies.csv` and `result.json`.
 #[derive(Debug)]
 pub struct Study {
@@ -61,18 +61,19 @@ pub struct Study {
     core: Core,
     cancel: Cancel,
     budget: Budget,
-    /// What was chosen for it, when it was made in this process.
+    /// The sizes chosen for it, if it was made in this process.
     sizing: Option<Sizing>,
-    /// Ops that can do nothing to its images, and are not searched.
+    /// Ops that cannot affect its images, and are not searched.
     left_out: Vec<Op>,
 }
 
-/// What a run may take. When it is spent no trial is begun; those under way are finished, and the best confirmed.
+/// The budget of a run. Once it is spent no trial is begun; running trials are finished, and the best are
+/// confirmed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Budget {
-    /// Time for the run, confirmation included as far as the speed until then tells.
+    /// Time for the run, including confirmation as far as the speed so far predicts it.
     pub time: Option<Duration>,
-    /// Trainings of the study, earlier runs and confirmation included.
+    /// Trainings of the study, including earlier runs and confirmation.
     pub trainings: Option<usize>,
 }
 
@@ -81,14 +82,14 @@ impl Study {
     /// one under `reports/experiments`.
     ///
     /// # Errors
-    /// [`Error`]; nothing is left behind by a wrong configuration, data set or device.
+    /// [`Error`]; a wrong configuration, data set or device leaves nothing behind.
     pub fn create(config: Config, out: Option<&Path>) -> Result<Self, Error> {
         let new = Self::builder(config);
         out.into_iter().fold(new, StudyBuilder::folder).create()
     }
 
-    /// Opens a study that was stopped, killed or finished, with more iterations or on another device if `changes` say
-    /// so. What it has finished is not done again, and what is left comes out as if it had never stopped.
+    /// Opens a study that was stopped, killed or finished, with more iterations or on another device if `changes`
+    /// say so. Finished work is not repeated, and the result is the same as if the study had never stopped.
     ///
     /// # Errors
     /// [`Error`]: no study there, one that another process is running, a damaged journal, or changed images.
@@ -96,7 +97,7 @@ impl Study {
         StudyBuilder::default().folder(folder).changes(*changes).resume()
     }
 
-    /// A new study of images, a child model or sizes of the caller's own, in any combination.
+    /// Returns a builder for a study with custom images, child model or sizes, in any combination.
     pub fn builder<'a>(config: Config) -> StudyBuilder<'a> {
         StudyBuilder::new(config)
     }
@@ -111,8 +112,8 @@ impl Study {
     ) -> Result<Self, Error> {
         let mut config = config.into_inner();
         if config.reward != RewardKind::Accuracy {
-            let why = "reward: must be \"accuracy\" where deepaug trains; a study whose trials are judged elsewhere is told what you \
-                       like";
+            let why = "reward: must be \"accuracy\" if deepaug trains; a study whose trials are judged elsewhere can have \
+                       any kind";
             return Err(ConfigError::new(why).into());
         }
         // A study stays on the kind of device it began on, and can be resumed from any folder.
@@ -180,32 +181,34 @@ impl Study {
         Ok(Self { config, folder, split, classes, objective, core, cancel, budget, sizing, left_out })
     }
 
-    /// The study's folder.
+    /// Returns the study's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where its log belongs: what [`run`](Self::run) says goes to `tracing` too, for a subscriber to write down.
+    /// Returns the path of its log: [`run`](Self::run) also sends its events to `tracing`, for a subscriber to
+    /// write there.
     pub fn log_path(&self) -> PathBuf {
         self.folder.join(layout::LOG)
     }
 
-    /// The configuration in force.
+    /// Returns the configuration in force.
     pub fn config(&self) -> &ValidConfig {
         &self.config
     }
 
-    /// The same with a budget for the next [`run`](Self::run).
+    /// Sets a budget for the next [`run`](Self::run).
     pub fn within(self, budget: Budget) -> Self {
         Self { budget, ..self }
     }
 
-    /// Ends [`run`](Self::run) with [`Error::Interrupted`]; trainings that are nearly done are finished.
+    /// Returns a switch that ends [`run`](Self::run) with [`Error::Interrupted`]; trainings that are nearly done
+    /// are finished.
     pub fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
 
-    /// What trains in this process.
+    /// Returns an executor that trains in this process.
     ///
     /// # Errors
     /// [`Error::Child`].
@@ -216,13 +219,13 @@ impl Study {
     /// Runs the search to its end in this process. Events go into the log too.
     ///
     /// # Errors
-    /// [`Error`]; all that finished before it is kept and can be resumed.
+    /// [`Error`]; everything that finished before it is kept, and the study can be resumed.
     pub fn run(self, on_event: &dyn Fn(&Event)) -> Result<SearchResult, Error> {
         let mut executor = self.executor()?;
         self.run_on(&mut executor, on_event)
     }
 
-    /// The same by an executor.
+    /// Runs the search on an executor.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -252,7 +255,7 @@ impl Study {
             emit(&Event::Sized(sizing));
         }
         let todo = trainings.saturating_sub(self.core.ledger().counts().0);
-        // What is wrong with a training is said where it is trained in earnest.
+        // Errors of a training are reported by the real training.
         if todo > 0
             && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
         {
@@ -273,7 +276,7 @@ impl Study {
         Ok(result)
     }
 
-    /// Trains the weights that every child starts from, where that is wanted and has not been done.
+    /// Trains the weights that every child starts from, if needed and not yet done.
     fn pretrain(&mut self, executor: &mut dyn Executor, emit: &dyn Fn(&Event)) -> Result<(), Error> {
         let (epochs, cancel) = (self.config.child_first_train_epochs, &self.cancel);
         if epochs == 0 {
@@ -306,7 +309,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Settles how many trials are under way at once, where that is left open.
+    /// Chooses how many trials run at once, if that is left open.
     fn new(
         config: Config,
         methods: &Methods,
@@ -322,7 +325,7 @@ impl Parts {
             let Capacity { passes, children } = objective.capacity()?;
             let at_once = passes * children;
             let of_a_trial = if config.early_stopping == EarlyStopping::Off { config.opt_samples } else { 1 };
-            // One more than are needed, so that nobody waits for the slowest.
+            // One more than needed, so that nobody waits for the slowest.
             let workers = Auto::Given(at_once.div_ceil(of_a_trial) + usize::from(at_once > 1));
             config = Config { workers, ..config.into_inner() }.check()?;
         }
@@ -334,12 +337,12 @@ impl Parts {
     }
 }
 
-/// Takes the ops that change nothing but colours from a search on grey images.
+/// Removes the ops that change only colours from a search on grey images.
 fn leave_out_colour(config: &mut Config, dataset: &Dataset) -> Result<Vec<Op>, ConfigError> {
     let [.., channels] = dataset.image_shape();
     let (left_out, ops): (Vec<Op>, Vec<Op>) = config.ops.iter().partition(|op| channels == 1 && op.needs_colour());
     if ops.is_empty() {
-        return Err(ConfigError::new("ops: none of them changes grey images, and all of these are grey; name others"));
+        return Err(ConfigError::new("ops: none of them changes grey images, and all images are grey; choose other ops"));
     }
     config.ops = ops;
     Ok(left_out)

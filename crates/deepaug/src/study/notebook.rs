@@ -1,4 +1,4 @@
-//! The table of all trainings, one row an epoch: a view of the journal that spreadsheets and pandas read.
+//! The table of all trainings, one row per epoch: a view of the journal for spreadsheets and pandas.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::study::ledger::TrainingOutcome;
 const SUB_POLICIES: [&str; 5] = ["A", "B", "C", "D", "E"];
 const OPS: [&str; 2] = ["aug1", "aug2"];
 
-/// One training as the notebook shows it.
+/// One training as shown in the notebook.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) trial: u64,
@@ -26,12 +26,12 @@ pub(crate) struct Row<'a> {
     pub(crate) sample: usize,
     /// `search`, or `confirm` for the trainings with fresh seeds after it.
     pub(crate) phase: &'static str,
-    /// What it was worth; none if it failed.
+    /// Its reward; `None` if it failed.
     pub(crate) reward: Option<Reward>,
     pub(crate) ended: &'a TrainingOutcome,
 }
 
-/// The file. It is a view of the journal and can be written anew at any time, so that nobody waits until it is on disk.
+/// The file. It is a view of the journal that can be rewritten at any time, so nobody waits until it is on disk.
 #[derive(Debug)]
 pub(crate) struct Notebook {
     file: File,
@@ -44,7 +44,8 @@ impl Notebook {
         Ok(Self { file: write_all(path, rows)?, path: path.into() })
     }
 
-    /// Opens the file for more rows where it holds as many as there are, one line each, and ends with the last; else writes it anew.
+    /// Opens the file for more rows if it has the expected number, one line each, and ends with the last;
+    /// otherwise rewrites it.
     pub(crate) fn open<'a>(
         path: &Path,
         count: usize,
@@ -63,19 +64,19 @@ impl Notebook {
         }
     }
 
-    /// Opens the file, which is there, for more rows.
+    /// Opens the existing file for more rows.
     pub(crate) fn add_to(path: &Path) -> Result<Self, Error> {
         let file = OpenOptions::new().append(true).open(path).map_err(|error| Error::file(path, error))?;
         Ok(Self { file, path: path.into() })
     }
 
-    /// Writes the file anew, whole or not at all.
+    /// Rewrites the file, whole or not at all.
     pub(crate) fn rewrite<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) -> Result<(), Error> {
         self.file = write_all(&self.path, rows)?;
         Ok(())
     }
 
-    /// Writes a training's rows, one an epoch, or one where no epochs are known.
+    /// Writes a training's rows: one per epoch, or one if no epochs are known.
     pub(crate) fn append(&mut self, row: &Row<'_>) -> Result<(), Error> {
         let failed = |error| Error::file(&self.path, error);
         let bytes = table(cells(row)).map_err(failed)?;
@@ -89,7 +90,7 @@ fn write_all<'a>(path: &Path, rows: impl Iterator<Item = Row<'a>>) -> Result<Fil
     OpenOptions::new().append(true).open(path).map_err(failed)
 }
 
-/// The file's contents.
+/// Returns the file's contents.
 pub(crate) fn contents<'a>(rows: impl Iterator<Item = Row<'a>>) -> std::io::Result<Vec<u8>> {
     table(std::iter::once(header()).chain(rows.flat_map(|row| cells(&row))))
 }
@@ -102,7 +103,7 @@ fn table(rows: impl IntoIterator<Item = Vec<String>>) -> std::io::Result<Vec<u8>
     table.into_inner().map_err(|error| error.into_error())
 }
 
-/// What a row says of an epoch.
+/// The cells of one epoch.
 #[derive(Default)]
 struct Measured {
     /// Accuracy, loss, validation accuracy and loss.
@@ -111,7 +112,7 @@ struct Measured {
     train_acc: String,
 }
 
-/// A training's rows, in the order of the [`header`].
+/// Returns a training's rows, in the order of the [`header`].
 fn cells(row: &Row<'_>) -> Vec<Vec<String>> {
     let one = |measured: Measured| {
         let reward = row.reward;
@@ -154,7 +155,7 @@ impl Measured {
     }
 }
 
-/// The columns of DeepAugment 1.1.2's notebook, in its order, then ours.
+/// Returns the columns of DeepAugment 1.1.2's notebook, in its order, then ours.
 fn header() -> Vec<String> {
     let mut columns: Vec<String> = ["acc", "loss", "val_acc", "val_loss", "trial_no"].map(String::from).to_vec();
     columns.extend(op_columns());
@@ -165,13 +166,13 @@ fn header() -> Vec<String> {
     columns
 }
 
-/// An op and its magnitude for each place of DeepAugment 1.1.2's policies.
+/// Returns the columns of an op and its magnitude for each place of DeepAugment 1.1.2's policies.
 pub(crate) fn op_columns() -> impl Iterator<Item = String> {
     let places = SUB_POLICIES.into_iter().flat_map(|letter| OPS.map(|op| format!("{letter}_{op}")));
     places.flat_map(|place| [format!("{place}_type"), format!("{place}_magnitude")])
 }
 
-/// The cells of those columns: all empty for a policy that does not fit into them, such as one that draws its ops.
+/// Returns the cells of those columns: all empty for a policy that does not fit, such as one that draws its ops.
 pub(crate) fn op_cells(policy: &Policy) -> Vec<String> {
     let sub_policies = &policy.sub_policies;
     let fits = !policy.in_place
@@ -184,10 +185,10 @@ pub(crate) fn op_cells(policy: &Policy) -> Vec<String> {
     (0..SUB_POLICIES.len() * OPS.len()).flat_map(cells).collect()
 }
 
-/// The policy itself: its name where it needs no search, and all of it as JSON.
+/// The columns of the policy itself: its name if it needs no search, and all of it as JSON.
 pub(crate) const POLICY_COLUMNS: [&str; 2] = ["scheme", "policy"];
 
-/// The cells of those columns.
+/// Returns the cells of those columns.
 pub(crate) fn policy_cells(policy: &Policy, scheme: Option<&str>) -> [String; 2] {
     [scheme.unwrap_or_default().into(), serde_json::to_string(policy).unwrap_or_default()]
 }

@@ -20,15 +20,15 @@ use crate::rng::{Purpose, derive};
 /// How long a child's speed is measured before a study.
 const PROBE: Duration = Duration::from_millis(300);
 
-/// Training images at most whose accuracy is set against that on validation images: its deviation is 0.03 at most, a tenth of
-/// what it may be above. With 1,000 they took a sixth of a search's time.
+/// Maximum number of training images whose accuracy is compared with that on validation images: its standard
+/// deviation is at most 0.03, against a tolerance of a tenth. With 1,000 they took a sixth of a search's time.
 const MEASURED: usize = 256;
 
-/// What a policy is judged by: children trained on images augmented by it, and measured on validation images.
+/// Judges a policy by children trained on images augmented by it, and measured on validation images.
 #[derive(Debug)]
 pub struct Objective {
     config: Arc<Config>,
-    /// A checksum of the whole set.
+    /// A checksum of the whole data set.
     fingerprint: String,
     images: Arc<StudyImages>,
     settings: Settings,
@@ -37,11 +37,11 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// The objective of a configuration on the training and validation images of a split; the test part is not even
-    /// copied.
+    /// Makes the objective of a configuration on the training and validation images of a split; the test set is
+    /// not even copied.
     ///
     /// # Errors
-    /// [`Error`]: other parts cannot be drawn for other samples.
+    /// [`Error`]: splits for other samples cannot be drawn.
     pub fn new(
         config: &ValidConfig,
         dataset: &Dataset,
@@ -71,12 +71,12 @@ impl Objective {
         })
     }
 
-    /// A checksum of the whole set of images.
+    /// Returns a checksum of the whole data set.
     pub(crate) fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// A training of a trial.
+    /// Makes a training job of a trial.
     pub(crate) fn job(&self, id: JobId, policy: &Policy) -> Job {
         Job {
             id,
@@ -93,7 +93,7 @@ impl Objective {
         }
     }
 
-    /// Trains in this process.
+    /// Makes an executor that trains in this process.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -101,18 +101,18 @@ impl Objective {
         Ok(Local::new(self.child.clone(), self.images.clone(), self.capacity()?))
     }
 
-    /// The seed of a sample, the same in every trial.
+    /// Returns the seed of a sample, the same in every trial.
     pub fn sample_seed(&self, sample: usize) -> u64 {
         derive(self.config.seed, Purpose::Sample, sample as u64)
     }
 
-    /// The model that is trained.
+    /// Returns the model to train.
     pub fn child(&self) -> &dyn ChildModel {
         self.child.as_ref()
     }
 
-    /// How long so many trainings will take, from the speed of a few steps, and the training images a second; absent for a
-    /// child whose speed is not quickly measured.
+    /// Returns the training images per second, and the time for `trainings` trainings, from the speed of a few
+    /// steps; absent for a child whose speed is not quickly measured.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -132,12 +132,12 @@ impl Objective {
         Ok(Some((speed, Duration::try_from_secs_f64(images / speed).unwrap_or(Duration::MAX))))
     }
 
-    /// Training images whose accuracy is measured after each epoch.
+    /// Returns how many training images are measured after each epoch.
     pub(crate) fn measured(&self) -> usize {
         self.settings.measured.min(self.images.images.of_training())
     }
 
-    /// How many trainings the child model takes at once.
+    /// Returns how many trainings the child model takes at once.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -148,20 +148,20 @@ impl Objective {
         self.child.capacity(&self.training(&policy, 0, &self.images.images.of(0)), self.config.threads())
     }
 
-    /// Images that a training learns from an epoch; where that depends on its policy, without one.
+    /// Returns the images per epoch of a training; if that depends on its policy, without one.
     pub fn images_per_epoch(&self) -> usize {
         self.settings.images_per_epoch.unwrap_or(self.images.images.of_training())
     }
 
-    /// The training without a policy of so many epochs that all others are to start from, whose weights are kept at `path`.
-    /// Weights of the very same training that already lie there are used as they are.
+    /// Makes the training without a policy, of `epochs` epochs, that all others start from; its weights are kept
+    /// at `path`. Existing weights of the very same training are used as they are.
     pub(crate) fn pretraining(&self, policy: &Policy, epochs: usize, path: PathBuf) -> Job {
         let job = self.job(JobId { trial: 0, sample: 0 }, policy);
         let settings = Settings { epochs, ..self.settings };
         Job { settings, seed: derive(self.config.seed, Purpose::Pretraining, 0), start: None, keep: Some(path), ..job }
     }
 
-    /// Lets every later training start from the weights at a path.
+    /// Makes every later training start from the weights at a path.
     pub(crate) fn start_from(&mut self, path: PathBuf) {
         self.initial_weights = Some(path);
     }
@@ -227,7 +227,7 @@ impl Images {
         Ok(Self::Repeated { images: dataset.gather(&used), labels: dataset.gather_labels(&used), of_samples })
     }
 
-    /// Those of one sample. Samples beyond those that the configuration has begin again with the first.
+    /// Returns those of one sample. Samples beyond the configured number start again with the first.
     fn of(&self, sample: usize) -> Cow<'_, Fold> {
         match self {
             Self::Fixed(fold) => Cow::Borrowed(fold),
@@ -244,7 +244,7 @@ impl Images {
         }
     }
 
-    /// How many images the first sample learns from.
+    /// Returns how many images the first sample learns from.
     fn of_training(&self) -> usize {
         match self {
             Self::Fixed(fold) => fold.labels.len(),
@@ -263,7 +263,7 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// Images of a set, by their places in it.
+    /// Takes images from a data set, by their indices.
     pub fn new(dataset: &Dataset, train: &[usize], validation: &[usize]) -> Self {
         Self {
             images: dataset.gather(train),
@@ -273,7 +273,7 @@ impl Fold {
         }
     }
 
-    /// The same for a child model; so many classes.
+    /// Returns the training set for a child model with `classes` classes.
     pub fn set(&self, classes: usize) -> TrainingSet<'_> {
         TrainingSet {
             images: self.images.view(),

@@ -1,9 +1,9 @@
-//! The final race: the best policies of a search, the best scheme that needs none, and no policy, with seeds that the search has not
-//! used.
+//! The final race: the best policies of a search, the best scheme that needs no search, and no policy, with seeds
+//! that the search has not used.
 //!
-//! What is clearly behind the leader gets no further seeds, and the others get those that it would have had. No policy and the best
-//! free scheme stay to the end, for the answer is beside them. What is trained next depends on what has been trained, and on nothing
-//! else.
+//! A policy that is clearly behind the leader gets no further seeds, and the others get its share. No policy and
+//! the best free scheme stay to the end, because the answer compares with them. What is trained next depends only
+//! on what has been trained.
 
 use std::ops::Range;
 
@@ -14,35 +14,35 @@ use crate::statistics::{Paired, mean};
 use crate::study::candidate::{Candidate, distinct};
 use crate::study::ledger::Ledger;
 
-/// Fresh seeds that every finalist gets before any is left behind.
+/// Fresh seeds that every finalist gets before any is dropped.
 const MIN_SEEDS: usize = 3;
 
-/// A finalist is behind when a paired t test against the leader has a p below this.
+/// A finalist is behind if a paired t test against the leader has a p-value below this.
 const DROPPED_BELOW: f64 = 0.1;
 
-/// A race, and how far it has come.
+/// A race, and its progress.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Race {
-    /// No policy, then the finalists, the best first.
+    /// No policy, then the finalists, best first.
     runners: Vec<u64>,
     /// Those that still get seeds.
     alive: Vec<u64>,
-    /// The best that needs no search.
+    /// The best scheme that needs no search.
     free: Option<u64>,
     /// The first seed that the search has not used.
     first: usize,
-    /// Seeds until here have been given out.
+    /// Seeds below this have been given out.
     until: usize,
     /// Seeds for each at first, and at most.
     samples: usize,
     most: usize,
-    /// Trainings that are left.
+    /// Remaining trainings.
     left: usize,
     has_ended: bool,
 }
 
 impl Race {
-    /// A race of the best of these; none if there is nothing to confirm.
+    /// Makes a race of the best of these candidates; `None` if there is nothing to confirm.
     pub(crate) fn new(candidates: Vec<Candidate>, config: &Config) -> Option<Self> {
         let chosen = finalists(candidates, config.confirm_policies);
         if chosen.is_empty() {
@@ -63,23 +63,23 @@ impl Race {
         })
     }
 
-    /// The policies in it, by trial, the best of the search first.
+    /// Returns the policies in it, by trial, starting with the best of the search.
     pub(crate) fn finalists(&self) -> &[u64] {
         &self.runners[1..]
     }
 
-    /// Fresh seeds for each that is not left behind.
+    /// Returns the fresh seeds for each policy that is not dropped.
     pub(crate) fn samples(&self) -> usize {
         self.samples
     }
 
-    /// The samples of each runner's that it has been given.
+    /// Returns the samples given to each runner.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
         let (alive, until) = if self.has_ended { (&[][..], self.first) } else { (&self.alive[..], self.until) };
         alive.iter().map(move |&trial| (trial, self.first..until))
     }
 
-    /// Gives out further seeds, as long as all that were given out have ended.
+    /// Gives out further seeds, provided that all trainings given out have ended.
     pub(crate) fn advance(&mut self, ledger: &Ledger) {
         while !self.has_ended {
             let is_complete =
@@ -94,7 +94,7 @@ impl Race {
                 self.has_ended = true;
                 return;
             }
-            // The first seeds show no spread one by one.
+            // One seed at a time shows no spread at first.
             let more = if self.until == self.first { MIN_SEEDS.min(self.samples).max(1) } else { 1 };
             self.left = self.left.saturating_sub(more * self.alive.len());
             self.until += more;
@@ -120,12 +120,12 @@ impl Race {
     }
 }
 
-/// The candidates that are worth fresh seeds, by their rewards in the search: the best, and the best that needs no search, if there
-/// is one.
+/// Returns the candidates that are worth fresh seeds, by their rewards in the search: the best, and the best that
+/// needs no search, if there is one.
 fn finalists(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
     candidates.sort_by(|a, b| b.reward.total_cmp(&a.reward).then(a.trial.cmp(&b.trial)));
     let is_in_place = candidates.iter().any(|candidate| candidate.policy.in_place);
-    // Variants of one add nothing to a race, nor to policies that make copies and are used together.
+    // Variants of one policy add nothing to a race, nor to policies that make copies and are used together.
     let candidates = match is_in_place {
         true => without_variants(candidates),
         false => distinct(candidates, |candidate| &candidate.policy),
@@ -139,10 +139,10 @@ fn finalists(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
     chosen
 }
 
-/// Schemes whose magnitudes are no farther apart than this are variants of one.
+/// Schemes whose magnitudes differ by no more than this are variants of each other.
 const VARIANT: f64 = 0.1;
 
-/// The candidates that are no variant of an earlier one; those that need no search stay.
+/// Returns the candidates that are not a variant of an earlier one; those that need no search stay.
 fn without_variants(candidates: Vec<Candidate>) -> Vec<Candidate> {
     let is_variant = |a: &Policy, b: &Policy| {
         let is_close = |(a, b): (&Step, &Step)| a.op == b.op && (a.magnitude - b.magnitude).abs() < VARIANT;

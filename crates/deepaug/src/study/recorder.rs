@@ -1,4 +1,4 @@
-//! Events as they happen: into the journal, from there into what is known, and into the notebook.
+//! Records events as they happen: in the journal, then in what is known, then in the notebook.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::study::journal::{Entry, Journal};
 use crate::study::ledger::{Ledger, TrainingOutcome};
 use crate::study::notebook::{Notebook, Row};
 
-/// Writes down what happens in a study.
+/// Records what happens in a study.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     journal: Journal,
@@ -20,7 +20,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// The study's memory, with what its journal holds, and a notebook that is brought up to it.
+    /// Makes the recorder from what the journal contains, and brings the notebook up to date with it.
     pub(crate) fn new(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
         let ledger = Ledger::new(config, entries);
         let path = folder.join(&config.notebook_path);
@@ -28,7 +28,7 @@ impl Recorder {
         Ok(Self { journal, notebook, ledger, fresh: 0 })
     }
 
-    /// The same for a study whose trainings have a row each: the notebook is written anew only where it is not up to it.
+    /// The same for a study with one row per training: the notebook is rewritten only if it is out of date.
     pub(crate) fn reopen(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
         let ledger = Ledger::new(config, entries);
         let path = folder.join(&config.notebook_path);
@@ -37,8 +37,8 @@ impl Recorder {
         Ok(Self { journal, notebook, ledger, fresh: 0 })
     }
 
-    /// The same with only some of what the journal holds, for a study whose trainings have a row each: they are added to the notebook,
-    /// which is there.
+    /// The same with only part of the journal, for a study with one row per training: new trainings are added to
+    /// the existing notebook.
     pub(crate) fn add_to(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
         let notebook = Notebook::add_to(&folder.join(&config.notebook_path))?;
         Ok(Self { journal, notebook, ledger: Ledger::new(config, entries), fresh: 0 })
@@ -53,7 +53,7 @@ impl Recorder {
         self.fresh
     }
 
-    /// Writes proposals down that are not known.
+    /// Records proposals that are not known yet.
     pub(crate) fn propose(&mut self, proposals: &[(u64, Proposal)]) -> Result<(), Error> {
         let is_new = |(trial, _): &&(u64, Proposal)| self.ledger.proposal(*trial).is_none();
         let new: Vec<(u64, Proposal)> = proposals.iter().filter(is_new).cloned().collect();
@@ -69,11 +69,11 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes trainings down that have ended.
+    /// Records trainings that have ended.
     pub(crate) fn end(&mut self, ended: Vec<(u64, usize, TrainingOutcome)>) -> Result<(), Error> {
         let entries: Vec<Entry> = ended.iter().map(|(trial, sample, ended)| ended.entry(*trial, *sample)).collect();
         self.journal.append_all(&entries)?;
-        // What is on disk is known, also where its row cannot be written.
+        // What is on disk counts as known, even if its row cannot be written.
         let ids: Vec<(u64, usize)> = ended.iter().map(|(trial, sample, _)| (*trial, *sample)).collect();
         self.fresh += ended.len();
         ended.into_iter().for_each(|(trial, sample, ended)| self.ledger.end(trial, sample, ended));
@@ -81,13 +81,13 @@ impl Recorder {
         ids.into_iter().filter_map(row).try_for_each(|row| self.notebook.append(&row))
     }
 
-    /// Puts the notebook's rows, which came as trainings ended, into the order of their trials and samples.
+    /// Sorts the notebook's rows, which arrived as trainings ended, by trial and sample.
     pub(crate) fn sort_notebook(&mut self) -> Result<(), Error> {
         self.notebook.rewrite(rows(&self.ledger))
     }
 }
 
-/// All rows of the notebook, in the order of their trials and samples.
+/// Returns all rows of the notebook, by trial and sample.
 pub(crate) fn rows(ledger: &Ledger) -> impl Iterator<Item = Row<'_>> {
     ledger.trainings().filter_map(|(trial, sample, ended)| row(ledger, trial, sample, ended))
 }

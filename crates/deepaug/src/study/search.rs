@@ -1,7 +1,8 @@
-//! A study as it runs: trials are asked for, their trainings given to an executor, and told, in an order that does not depend on timing.
+//! Runs a study: asks for trials, gives their trainings to an executor, and tells their rewards, in an order that
+//! does not depend on timing.
 //!
-//! With W workers, W trials are under way: trial n is proposed when trial n - W has been told, and trials are told in the
-//! order of their numbers, whichever ends first.
+//! With W workers, W trials run at once: trial n is proposed once trial n - W has been told, and trials are told
+//! in the order of their numbers, whichever ends first.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +20,7 @@ use crate::study::ledger::TrainingOutcome;
 use crate::study::objective::Objective;
 use crate::study::result::Termination;
 
-/// A search under way.
+/// A running search.
 pub(crate) struct Search<'a> {
     folder: &'a Path,
     core: &'a mut Core,
@@ -28,11 +29,12 @@ pub(crate) struct Search<'a> {
     cancel: &'a Cancel,
     budget: Budget,
     emit: &'a dyn Fn(&Event),
-    /// Trainings that the executor has been given and has not reported, with their epochs until now.
+    /// Trainings given to the executor and not yet reported, with their epochs so far.
     under_way: BTreeMap<JobId, Vec<EpochRecord>>,
-    /// Those that the scheduler has stopped, and after how many epochs: whatever they do until they hear of it does not count.
+    /// Those that the scheduler has stopped, and after how many epochs: whatever they do before they stop does not
+    /// count.
     stopped: BTreeMap<JobId, usize>,
-    /// Trials 0 to this have been told.
+    /// Trials below this have been told.
     told: u64,
     /// Proposals in a row that promised less than the noise of a reward.
     hopeless: usize,
@@ -53,8 +55,8 @@ impl<'a> Search<'a> {
         Self { folder, core, objective, executor, cancel, budget, emit, under_way, stopped, told, hopeless, meter }
     }
 
-    /// Runs the search and the confirmation to their end, and says what ended the search. What has ended by then, or was
-    /// nearly done when it broke off, is written down.
+    /// Runs the search and the confirmation to their end, and returns what ended the search. Everything that has
+    /// ended by then, or was nearly done when it broke off, is recorded.
     ///
     /// # Errors
     /// [`Error`].
@@ -95,7 +97,7 @@ impl<'a> Search<'a> {
         Ok(ended_by)
     }
 
-    /// Whether the budget is spent, so that no other trial can be begun.
+    /// Returns why no other trial can be begun, if the budget is spent.
     fn spent(&self) -> Option<Termination> {
         let Budget { time, trainings } = self.budget;
         let (asked, config) = (self.core.asked(), self.core.config());
@@ -117,8 +119,9 @@ impl<'a> Search<'a> {
         (elapsed + reserve >= time).then_some(Termination::Time)
     }
 
-    /// Whether the last proposals, and the next one, promise less than chance gives and takes (A. Makarova et al., Automatic
-    /// termination for hyperparameter optimization, AutoML 2022, stop by a bound on the regret in the same way).
+    /// Returns whether the last proposals, and the next one, promise less than random variation (A. Makarova et
+    /// al., Automatic termination for hyperparameter optimization, AutoML 2022, stop in the same way by a bound on
+    /// the regret).
     fn is_hopeless(&mut self) -> Result<bool, Error> {
         self.hopeless = match self.core.prospect()? {
             Some((prospect, noise)) if prospect < noise => self.hopeless + 1,
@@ -151,7 +154,7 @@ impl<'a> Search<'a> {
     fn tell(&mut self) -> Result<(), Error> {
         let trial = self.told;
         while !self.schedule(trial)? {
-            // A first sample that has ended may leave more to do for its trial, whichever trial is waited for.
+            // A finished first sample may create work for its trial, whichever trial is waited for.
             for other in trial + 1..self.core.asked() {
                 self.schedule(other)?;
             }
@@ -169,7 +172,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Waits until a training has ended, and writes it down.
+    /// Waits until a training has ended, and records it.
     fn listen(&mut self) -> Result<(), Error> {
         loop {
             if self.cancel.is_cancelled() {
@@ -183,7 +186,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Takes a report, and returns whether a training has ended.
+    /// Handles a report, and returns whether a training has ended.
     fn hear(&mut self, report: Report) -> Result<bool, Error> {
         match report {
             Report::Epoch { id, record } => {
@@ -198,7 +201,7 @@ impl<'a> Search<'a> {
             Report::Ended { id, device, result } => {
                 self.under_way.remove(&id);
                 let stopped = self.stopped.remove(&id);
-                // One that failed and was repeated may hear too early that it was to end; it is wanted again.
+                // A training that failed and was repeated may be stopped too early; it is wanted again.
                 if result.as_ref().is_ok_and(|history| history.epochs.len() < stopped.unwrap_or(0)) {
                     return Ok(true);
                 }
@@ -220,7 +223,7 @@ impl<'a> Search<'a> {
         let Some(epochs) = self.under_way.get_mut(&id).filter(|_| !self.stopped.contains_key(&id)) else {
             return Ok(());
         };
-        // One that is repeated begins anew.
+        // A repeated training starts over.
         epochs.truncate(record.epoch.saturating_sub(1));
         epochs.push(record);
         if self.core.is_stopped(trial, sample, epochs)? {
@@ -259,7 +262,8 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Trains the best policies of the search, the best scheme that needs none, and no policy, with seeds the search has not used.
+    /// Trains the best policies of the search, the best scheme that needs no search, and no policy, with seeds
+    /// that the search has not used.
     fn confirm(&mut self) -> Result<(), Error> {
         let Some(mut race) = self.core.race() else { return Ok(()) };
         (self.emit)(&Event::Confirming { trials: race.finalists().to_vec(), samples: race.samples() });
@@ -275,7 +279,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Lets what is nearly done end, and writes it down. What broke the search off is said by its error, not by what follows from it.
+    /// Lets trainings that are nearly done end, and records them. The error that broke off the search is reported,
+    /// not those that follow from it.
     fn wind_down(&mut self) {
         let jobs: Vec<JobId> = self.under_way.keys().copied().collect();
         self.executor.cancel(&jobs);
@@ -304,7 +309,7 @@ impl<'a> Search<'a> {
         let confirmations = config.confirmations(trials);
         let (fresh, done) = (self.core.fresh(), self.core.ledger().counts().0);
         let elapsed = meter.start.elapsed();
-        // Trials that earlier runs had judged took no time.
+        // Trials judged by earlier runs took no time.
         meter.fresh_trials += u64::from(fresh > meter.fresh);
         meter.fresh = fresh;
         let left = trials - self.told;
@@ -320,13 +325,13 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How far a search has come and how fast it goes.
+/// The progress and speed of a search.
 struct Meter {
     start: Instant,
-    /// Trials with trainings of this run.
+    /// Trials with trainings in this run.
     fresh_trials: u64,
     fresh: usize,
-    /// Images learnt from in this run.
+    /// Training images processed in this run.
     images: u64,
     baseline: Option<f64>,
     best: Option<(u64, f64)>,

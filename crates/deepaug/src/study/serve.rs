@@ -1,4 +1,4 @@
-//! A study that is kept open for programs that ask and tell often: requests and answers as lines of JSON.
+//! Keeps a study open for programs that ask and tell often: requests and answers as lines of JSON.
 
 use std::path::Path;
 
@@ -10,10 +10,11 @@ use crate::error::Error;
 use crate::study::ask_tell::{AskTell, Observation};
 use crate::study::journal::ReportedOutcome;
 
-/// Trials that one request may ask for.
+/// Maximum number of trials per request.
 const MAX_ASKED: usize = 10_000;
 
-/// Answers requests, each a JSON object on a line of its own with one of these, and `id`, whose value the answer repeats:
+/// Answers requests, each a JSON object on its own line with one of these keys, and optionally `id`, whose value
+/// the answer repeats:
 ///
 /// | request | answer |
 /// | --- | --- |
@@ -23,7 +24,8 @@ const MAX_ASKED: usize = 10_000;
 /// | `{"pending": true}` | `{"trials": […]}`, those that were asked for and not told |
 /// | `{"result": true}` | `{"result": …}` as in `result.json`, `null` before there is one |
 ///
-/// What cannot be done is answered by `{"error": {"code": …, "message": …}}`, with the exit code that the command would have.
+/// A request that fails is answered by `{"error": {"code": …, "message": …}}`, with the exit code of the
+/// corresponding command.
 ///
 /// ```
 /// use deepaug::{AskTell, Config, Server};
@@ -52,25 +54,25 @@ enum Request {
     Result(IgnoredAny),
 }
 
-/// What somebody says of a trial, as a line of JSON has it.
+/// A result of a trial, as a line of JSON.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tell {
-    /// Which trial.
+    /// The trial's number.
     pub trial: u64,
     /// Which of its trainings; all of them unless given.
     pub sample: Option<usize>,
-    /// What it was worth.
+    /// Its reward.
     pub reward: Option<f64>,
-    /// Why it is worth nothing.
+    /// Why it failed.
     pub failed: Option<String>,
 }
 
 impl Tell {
-    /// What is told, for [`AskTell::tell_several`].
+    /// Returns the result for [`AskTell::tell_several`].
     ///
     /// # Errors
-    /// When it has neither a reward nor a reason, or both.
+    /// If it has neither a reward nor a reason, or both.
     pub fn observation(self) -> Result<Observation, String> {
         let Self { trial, sample, reward, failed } = self;
         let observation = |outcome| Observation { trial, sample, outcome };
@@ -82,14 +84,14 @@ impl Tell {
     }
 }
 
-/// What a line came to, before it is answered.
+/// A parsed line, before it is answered.
 enum Read {
     Request(Request),
     Wrong(String),
 }
 
 impl Server {
-    /// Opens a study for as long as this lives.
+    /// Opens a study for as long as the server lives.
     ///
     /// # Errors
     /// As [`AskTell::open`].
@@ -97,7 +99,7 @@ impl Server {
         Ok(Self { study: AskTell::open_to_serve(folder)? })
     }
 
-    /// Answers lines, one each, in their order. Tells that follow one another are on disk together.
+    /// Answers each line, in order. Consecutive tells reach the disk together.
     pub fn answer(&mut self, lines: &[String]) -> Vec<String> {
         let mut answers: Vec<Value> = Vec::with_capacity(lines.len());
         let mut told = Vec::new();

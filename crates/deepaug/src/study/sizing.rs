@@ -1,5 +1,5 @@
-//! Sizes chosen from the data: images a part, epochs, policies and trainings, so that a search on anybody's images can show
-//! something in the time there is.
+//! Chooses sizes from the data: images per split, epochs, policies and trainings, so that a search on any images
+//! can show something in the available time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,53 +20,54 @@ use crate::rng::{Purpose, derive};
 use crate::statistics::{LEVEL, detectable, deviation, mean};
 use crate::study::objective::Objective;
 
-/// Most images of the training part, and of the validation part, in the usual time: with more, a training takes so long that few
-/// fit. In four times the time, twice as many.
+/// Maximum size of the training set, and of the validation set, in the usual time: with more, a training takes so
+/// long that few fit. In four times the time, twice as many.
 const MAX_IMAGES: f64 = 1000.0;
 
-/// The share of the images that are not the test part that children are trained on.
+/// The share of the images outside the test set that children are trained on.
 const TRAINING_SHARE: f64 = 0.7;
 
-/// A pilot takes so many steps, and epochs at least and at most. Without augmentation the small net had levelled off after 900 on
-/// the letters inside the program, and after 700 on photographs of waste (`reports/defaults.md`).
+/// Steps of a pilot, whose epochs are bounded too. Without augmentation the small net had levelled off after 900
+/// steps on the built-in letters, and after 700 on photographs of waste (`reports/defaults.md`).
 const PILOT_STEPS: usize = 1200;
 const PILOT_EPOCHS: [usize; 2] = [16, 120];
 
-/// Trainings without a policy that the sizes are chosen by.
+/// Trainings without a policy from which the sizes are chosen.
 const PILOTS: usize = 3;
 
-/// Augmented children are given this many times the epochs after which an unaugmented one no longer gains: they learn more slowly
-/// and to a higher end.
+/// Augmented children get this many times the epochs after which an unaugmented one no longer gains: they learn
+/// more slowly and reach a higher accuracy.
 const LONGER: usize = 2;
 
-/// An unaugmented child no longer gains when it is within this of its highest accuracy.
+/// An unaugmented child no longer gains once it is within this of its highest accuracy.
 const LEVEL_ACCURACY: f64 = 0.01;
 
-/// The time that a search takes unless told otherwise.
+/// The default time of a search.
 const USUAL_TIME: Duration = Duration::from_secs(600);
 
-/// The same for the images inside the program, which are there to show what a search does.
+/// The same for the built-in images, which show what a search does.
 const SAMPLE_TIME: Duration = Duration::from_secs(165);
 
-/// Pixels that two cores of a common machine train the small net on a second (7,000 images of 32 x 32, reports/child-models.md,
-/// less what augmentation takes). Sizes that are not chosen for a given time depend on this, and not on the machine, so that they
-/// can be repeated.
+/// Training pixels per second of the small net on two cores of a common machine (7,000 images of 32 x 32,
+/// reports/child-models.md, minus the cost of augmentation). Sizes that are not chosen for a given time depend on
+/// this constant, not on the machine, so that they are reproducible.
 const USUAL_SPEED: f64 = 6000.0 * 32.0 * 32.0;
 
-/// A search of fewer trainings than this has shorter ones instead, down to a part of what levels off: it compares many policies,
-/// and what helps in the end mostly helps before.
+/// A search with fewer trainings than this has shorter ones instead, down to a fraction of the levelling-off time:
+/// it compares many policies, and what helps in the end mostly helps earlier too.
 const MIN_TRAININGS: f64 = 60.0;
 const SHORTEST: f64 = 0.6;
 
-/// Schemes that need no search are at most this part of what is tried: in simulated searches all of them, followed by a few
-/// proposals, come to more than half of them, followed by more (reports/defaults.md).
+/// Maximum share of trials for schemes that need no search: in simulated searches, trying all of them followed by
+/// a few proposals achieves more than trying half of them followed by more (reports/defaults.md).
 const FREE: f64 = 0.75;
 
-/// Trainings of a policy in the search, at most, and policies in the final race.
+/// Maximum number of trainings per policy in the search, and of policies in the final race.
 const SAMPLES: usize = 2;
 const FINALISTS: usize = 4;
 
-/// Fresh seeds for each of them: with fewer an interval is too wide to show anything, more are better spent on other policies.
+/// Fresh seeds for each of them: with fewer an interval is too wide to show anything, and more are better spent on
+/// other policies.
 const MIN_SEEDS: usize = 5;
 const MAX_SEEDS: usize = 20;
 
@@ -74,24 +75,24 @@ const MAX_SEEDS: usize = 20;
 const MIN_POLICIES: usize = 8;
 const MAX_POLICIES: usize = 300;
 
-/// What was chosen, and why.
+/// The chosen sizes, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Sizing {
-    /// Images that children are trained on, and that they are judged on.
+    /// Numbers of images that children are trained on and judged on.
     pub images: [usize; 2],
-    /// Epochs a training.
+    /// Epochs per training.
     pub epochs: usize,
     /// The epoch after which a child without augmentation no longer gained.
     pub level: usize,
     /// Policies to try.
     pub policies: u64,
-    /// Trainings with fresh seeds for each that is confirmed.
+    /// Trainings with fresh seeds for each confirmed policy.
     pub confirmations: usize,
-    /// The accuracy without augmentation, the mean of the highest few over the first trainings.
+    /// The accuracy without augmentation: the mean of the highest few over the first trainings.
     pub accuracy: f64,
     /// The smallest gain that the confirmation shows four times in five, in accuracy.
     pub detectable: f64,
-    /// The time that the search is expected to take.
+    /// The expected time of the search.
     #[serde(rename = "seconds", serialize_with = "as_seconds")]
     pub time: Duration,
 }
@@ -105,8 +106,8 @@ impl fmt::Display for Sizing {
         let Self { images: [train, validation], epochs, level, policies, confirmations, .. } = self;
         write!(
             f,
-            "sizes chosen: {train} images to train on and {validation} to judge by; {epochs} epochs, for without augmentation \
-             accuracy levelled off at {:.1} % by epoch {level}; {policies} policies, the best with {confirmations} fresh seeds each\n\
+            "sizes chosen: {train} images to train on and {validation} to judge by; {epochs} epochs, because accuracy \
+             without augmentation levelled off at {:.1} % by epoch {level}; {policies} policies, with {confirmations} fresh seeds for each of the best\n\
              a gain of {:.1} points or more will show (four times in five); about {}",
             100.0 * self.accuracy,
             100.0 * self.detectable,
@@ -115,19 +116,19 @@ impl fmt::Display for Sizing {
     }
 }
 
-/// What is asked of a search whose sizes are chosen.
+/// Limits for a search whose sizes are chosen.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
-    /// The time that it may take on this machine; about ten minutes on a common one unless given.
+    /// The time that it may take on this machine; by default about ten minutes on a common one.
     pub time: Option<Duration>,
-    /// Policies to try; as many as the time allows unless given.
+    /// Policies to try; by default as many as the time allows.
     pub iters: Option<u64>,
 }
 
-/// Chooses the sizes of a configuration that leaves them open, or its epochs alone, by a few trainings without a policy.
+/// Chooses the sizes that a configuration leaves open, or its epochs alone, from a few trainings without a policy.
 ///
 /// # Errors
-/// [`Error`], of the data or of a training.
+/// [`Error`], from the data or a training.
 pub(crate) fn choose(
     config: &mut Config,
     dataset: &Dataset,
@@ -143,8 +144,8 @@ pub(crate) fn choose(
 
     let steps = split.train.len().div_ceil(config.child_batch_size).max(1);
     let pilot_epochs = PILOT_STEPS.div_ceil(steps).clamp(PILOT_EPOCHS[0], PILOT_EPOCHS[1]);
-    // How hard a validation part is, is common to all policies, and no noise of a gain; and where a rate falls until the end, accuracy
-    // rises until the end.
+    // The difficulty of a validation set is common to all policies, and adds no noise to a gain; and if a learning
+    // rate falls until the end, accuracy rises until the end.
     let child_epochs = Auto::Given(pilot_epochs);
     let pilot = Config { child_epochs, holdout: Holdout::Fixed, schedule: Schedule::Constant, ..config.clone() };
     let objective = Objective::new(&pilot.check()?, dataset, &split, child)?;
@@ -163,15 +164,15 @@ pub(crate) fn choose(
     };
     run_all(&mut objective.executor()?, (0..PILOTS).map(pilot).collect(), &|| false, &mut hear)?;
     let histories: Vec<History> = histories.into_values().collect();
-    // Places that have no pilot left wait for the others.
+    // Slots without a remaining pilot wait for the others.
     let took = begun.elapsed().as_secs_f64() / PILOTS.div_ceil(at_once) as f64;
 
     let k = config.opt_last_n_epochs;
     let level = mean(&histories.iter().map(|history| levelled_off(&history.epochs) as f64).collect::<Vec<_>>()).round();
-    // Seconds that an epoch keeps one place busy: on this machine, and as they count.
+    // Seconds that an epoch occupies one slot: on this machine, and as they count.
     let measured = took / pilot_epochs as f64;
     let (seconds, places, time) = match wanted.time {
-        // A part of it has gone.
+        // Part of it has been used.
         Some(time) => (measured, (passes * children) as f64, time.saturating_sub(begun.elapsed())),
         None => {
             let [height, width, _] = dataset.image_shape();
@@ -201,7 +202,7 @@ pub(crate) fn choose(
         .iter()
         .map(|history| mean_of_highest(history.epochs.iter().map(|epoch| epoch.val_acc).collect(), k))
         .collect();
-    // Two trainings of equal seeds are about as far apart as two of different ones.
+    // Two trainings with equal seeds differ about as much as two with different ones.
     let spread = std::f64::consts::SQRT_2 * deviation(&accuracies).unwrap_or(0.0);
     let all = config.trainings(policies + 1);
     let sizing = Sizing {
@@ -218,7 +219,7 @@ pub(crate) fn choose(
     Ok(sizing)
 }
 
-/// The images that children are trained on and judged by, out of those that are not test images.
+/// Chooses the images that children are trained on and judged by, from those outside the test set.
 fn choose_parts(config: &mut Config, dataset: &Dataset, time: Duration) -> Result<(), Error> {
     let all = SplitSizes {
         train: Amount::Count(dataset.len()),
@@ -235,8 +236,8 @@ fn choose_parts(config: &mut Config, dataset: &Dataset, time: Duration) -> Resul
     Ok(())
 }
 
-/// Policies to try and fresh seeds for the best, with so many trainings: a third goes to the fresh seeds, for it is they that tell
-/// which of the best is the best.
+/// Divides `trainings` trainings into policies to try and fresh seeds for the best: a third goes to the fresh
+/// seeds, because they tell which of the best is the best.
 fn allocate(trainings: usize, of_a_policy: f64) -> (u64, usize) {
     let confirmations = (trainings / 3 / (FINALISTS + 1)).clamp(MIN_SEEDS, MAX_SEEDS);
     let left = trainings.saturating_sub(confirmations * (FINALISTS + 1));
@@ -244,7 +245,7 @@ fn allocate(trainings: usize, of_a_policy: f64) -> (u64, usize) {
     (policies as u64, confirmations)
 }
 
-/// The first epoch from which the accuracy, smoothed over a tenth of the training, is as high as it gets.
+/// Returns the first epoch from which the accuracy, smoothed over a tenth of the training, is as high as it gets.
 fn levelled_off(epochs: &[EpochRecord]) -> usize {
     let width = (epochs.len() / 10).max(1);
     let accuracies: Vec<f64> = epochs.iter().map(|epoch| epoch.val_acc).collect();

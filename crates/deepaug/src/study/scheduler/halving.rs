@@ -1,8 +1,9 @@
-//! Successive halving over epochs, without waiting for one another (L. Li et al., A system for massively parallel hyperparameter
+//! Asynchronous successive halving over epochs (L. Li et al., A system for massively parallel hyperparameter
 //! tuning, MLSys 2020), in the form that stops rather than pauses.
 //!
-//! A trial whose first sample is behind at a rung ends there. The last rung is the whole training, after which only the other samples
-//! are left to be spared. All first samples have the same seed, so that differences between them are not differences of luck.
+//! A trial whose first sample is behind at a rung ends there. The last rung is the complete training, after which
+//! only the other samples can be saved. All first samples have the same seed, so that differences between them are
+//! not differences of luck.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::config::{Config, EarlyStopping};
 use crate::reward::mean_of_highest;
 
 impl EarlyStopping {
-    /// One in so many goes on.
+    /// One trial in this many continues.
     fn reduction(self) -> Option<usize> {
         match self {
             Self::Off => None,
@@ -22,7 +23,7 @@ impl EarlyStopping {
         }
     }
 
-    /// Trainings of a trial on the average, of so many samples.
+    /// Returns the average number of trainings of a trial with `samples` samples.
     pub(crate) fn trainings(self, samples: usize) -> f64 {
         match self.reduction() {
             None => samples as f64,
@@ -32,29 +33,30 @@ impl EarlyStopping {
     }
 }
 
-/// Accuracies of earlier epochs than this part of all say too little of the last ones. With no rung before a quarter the searches
-/// of `reports/studies.md` spared a factor of 2.1 instead of 3.7, and found no more.
+/// The first rung is at this fraction of the epochs or later: earlier accuracies say too little about the last
+/// ones. With no rung before a quarter, the searches of `reports/studies.md` saved a factor of 2.1 instead of 3.7,
+/// and found no more.
 const EARLIEST: usize = 16;
 
-/// Trials are compared at rungs, and one in so many goes on.
+/// Compares trials at rungs, where one in `reduction` continues.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Halving {
     /// The rungs.
     epochs: Vec<usize>,
-    /// Epochs of a whole training.
+    /// Epochs of a complete training.
     whole: usize,
     reduction: usize,
     last_n_epochs: usize,
-    /// What each trial has to reach: after so many epochs, that value.
+    /// What each trial has to reach: the epoch of each rung, and the value there.
     thresholds: BTreeMap<u64, Vec<(usize, f64)>>,
 }
 
 impl Halving {
-    /// Those of a configuration; none if no trial ends early.
+    /// Makes the rungs of a configuration; `None` if no trial ends early.
     pub(crate) fn new(config: &Config) -> Option<Self> {
         let reduction = config.early_stopping.reduction()?;
         let shorter = |&epochs: &usize| (epochs > 1).then(|| epochs.div_ceil(reduction));
-        // Of fewer epochs than the reward is made of, the highest accuracies are another thing.
+        // The highest accuracies of fewer epochs than the reward uses are not comparable.
         let least = config.epochs().div_ceil(EARLIEST).max(config.opt_last_n_epochs).min(config.epochs());
         let whole = usize::from(config.opt_samples == 1);
         let rungs = if config.early_stopping == EarlyStopping::Samples { 1 } else { usize::MAX };
@@ -68,14 +70,15 @@ impl Halving {
         Some(Self { epochs, whole, reduction, last_n_epochs, thresholds })
     }
 
-    /// What counts at a rung: the mean of the highest validation accuracies so far, as in the reward.
+    /// Returns the value at a rung: the mean of the highest validation accuracies so far, as in the reward.
     fn value(&self, epochs: &[EpochRecord], rung: usize) -> Option<f64> {
         let until = epochs.get(..rung)?.iter().map(|epoch| epoch.val_acc).collect();
         Some(mean_of_highest(until, self.last_n_epochs))
     }
 
-    /// What a new trial has to reach to be among the best of the first samples known. A rung with few of them has no threshold, for what
-    /// is best after a few epochs need not be so in the end; after a whole training it is.
+    /// Returns what a new trial has to reach to be among the best of the known first samples. A rung with few of
+    /// them has no threshold, because the best after a few epochs need not be the best in the end; after a
+    /// complete training it is.
     fn thresholds(&self, known: &[Finished<'_>]) -> Vec<(usize, f64)> {
         let threshold = |&rung: &usize| {
             let mut values: Vec<f64> = known.iter().filter_map(|trial| self.value(trial.epochs, rung)).collect();
@@ -107,9 +110,9 @@ impl Scheduler for Halving {
         reports.iter().map(decide).collect()
     }
 
-    /// Its value at its rung, what others gained from there on in whole trainings, and
-    /// how rewards differed from the values of whole first samples, on the average. No more than the median of whole ones would come to,
-    /// unless it is one itself, for it was stopped.
+    /// Adds to its value at its rung what others gained from there on in complete trainings, and the average
+    /// difference between rewards and the values of complete first samples. The result is at most the median
+    /// estimate of complete ones, unless it is a complete one itself, because it was stopped.
     fn estimate(&self, stopped: &[EpochRecord], known: &[Finished<'_>]) -> f64 {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let rung = stopped.len();
@@ -152,7 +155,7 @@ mod tests {
                 .epochs
         };
         assert_eq!(of(2), [50]);
-        assert_eq!(of(1), [0; 0], "there are none to be spared");
+        assert_eq!(of(1), [0; 0], "there are none to save");
     }
 
     fn rungs(early_stopping: EarlyStopping, child_epochs: usize) -> Option<Halving> {
@@ -184,7 +187,7 @@ mod tests {
         };
         assert_eq!(of(9, 3, 3), [3, 9], "a reward is made of three epochs");
         assert_eq!(of(2, 3, 3), [2]);
-        assert_eq!(of(9, 1, 1), [1, 3], "no other samples are left to be spared");
+        assert_eq!(of(9, 1, 1), [1, 3], "no other samples are left to save");
     }
 
     fn finished(epochs: &[EpochRecord], reward: Option<f64>) -> Finished<'_> {
@@ -198,7 +201,7 @@ mod tests {
         let first_samples: Vec<Vec<EpochRecord>> = (1..=8).map(first_sample).collect();
         let known = |n: usize| first_samples[..n].iter().map(|epochs| finished(epochs, None)).collect::<Vec<_>>();
         assert_eq!(rungs.thresholds(&known(4)), []);
-        // The third highest of eight, for a ninth may be third.
+        // The third highest of eight, because the ninth may be third.
         let thresholds = rungs.thresholds(&known(8));
         assert_eq!(thresholds.len(), 2);
         assert!((thresholds[0].1 - 0.6).abs() < 1e-12 && thresholds[1].0 == 3, "{thresholds:?}");
@@ -215,7 +218,7 @@ mod tests {
     fn what_a_stopped_trial_would_have_come_to_is_estimated_from_the_others() {
         let rungs = rungs(EarlyStopping::Halving, 3).unwrap();
         let (a, b, c) = (epochs(&[0.3, 0.5, 0.7]), epochs(&[0.4, 0.6, 0.6]), epochs(&[0.1]));
-        // Whole first samples gained 0.4 and 0.2; the reward of one was 0.02 above its first sample's value.
+        // Complete first samples gained 0.4 and 0.2; the reward of one was 0.02 above its first sample's value.
         let others = [finished(&a, Some(0.72)), finished(&b, None), finished(&c, None)];
         assert!((rungs.estimate(&epochs(&[0.2]), &others) - 0.52).abs() < 1e-12);
         assert!(

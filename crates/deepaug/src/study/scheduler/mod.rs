@@ -1,4 +1,5 @@
-//! Who goes on: schedulers see how trainings are getting on and stop those that are losing, or let them go on from another's net.
+//! Schedulers decide which trainings continue: they watch them and stop those that are losing, or let them take
+//! over another's net.
 
 pub(crate) mod halving;
 pub(crate) mod population;
@@ -9,11 +10,12 @@ use deepaug_child_model::EpochRecord;
 use self::halving::Halving;
 use crate::config::Config;
 
-/// Decides about trainings that are under way, after each of their epochs.
+/// Decides about running trainings after each of their epochs.
 ///
-/// A search reports the first sample of each trial, one by one as epochs end, and spares a stopped trial its other samples; trial 0, that
-/// has no policy, is what others are compared with and is never reported. A [`Population`](crate::Population) reports all its members
-/// together. Decisions must depend on nothing but what is given here, so that a study that is resumed goes on as it would have.
+/// A search reports the first sample of each trial, one by one as epochs end, and saves a stopped trial its other
+/// samples; trial 0, which has no policy, is the reference for others and is never reported. A
+/// [`Population`](crate::Population) reports all its members together. Decisions must depend only on what is given
+/// here, so that a resumed study continues as it would have.
 ///
 /// ```
 /// use deepaug::controller::Outcome;
@@ -49,22 +51,22 @@ use crate::config::Config;
 /// # }
 /// ```
 pub trait Scheduler: Send {
-    /// A trial begins. `known` are the trials that the searcher has been told of by then.
+    /// Called when a trial begins. `known` holds the trials that the searcher has been told about by then.
     fn begin(&mut self, _trial: u64, _known: &[Finished<'_>]) {}
 
-    /// What becomes of trainings after an epoch: a decision for each, in the same order. Those that are left out go on.
+    /// Decides about trainings after an epoch: a decision for each, in the same order. Those left out continue.
     fn report(&mut self, reports: &[TrialProgress<'_>]) -> Vec<Decision>;
 
-    /// The reward that a trial would have come to that was stopped after these epochs. `known` are the trials before it.
+    /// Estimates the reward of a trial that was stopped after these epochs. `known` holds the trials before it.
     fn estimate(&self, stopped: &[EpochRecord], known: &[Finished<'_>]) -> f64;
 }
 
-/// A training under way.
+/// A running training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrialProgress<'a> {
     /// Its trial.
     pub trial: u64,
-    /// Its epochs until now.
+    /// Its epochs so far.
     pub epochs: &'a [EpochRecord],
 }
 
@@ -77,16 +79,16 @@ pub struct Finished<'a> {
     pub reward: Option<f64>,
 }
 
-/// What becomes of a training.
+/// A decision about a training.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Decision {
-    /// It goes on.
+    /// It continues.
     #[default]
     Continue,
     /// It ends here.
     Stop,
-    /// It goes on from another's net and optimiser, under a policy. Only the members of a population can: to a search, whose
-    /// trials are independent, this is an error.
+    /// It continues from another's net and optimiser, with a policy. Only the members of a population can do so:
+    /// in a search, whose trials are independent, this is an error.
     TakeOver {
         /// The trial whose state it gets.
         from: u64,
@@ -95,7 +97,8 @@ pub enum Decision {
     },
 }
 
-/// The scheduler of a configuration; none if every training is whole. This is the registry: a new one is a file and a line here.
+/// Makes the scheduler of a configuration; `None` if every training is complete. This is the registry: a new
+/// scheduler is a file and a line here.
 pub(crate) fn scheduler(config: &Config) -> Option<Box<dyn Scheduler>> {
     Some(Box::new(Halving::new(config)?))
 }

@@ -1,14 +1,15 @@
-//! Trainings side by side in one session, whose nets and policies may go from one to another between epochs.
+//! Trainings side by side in one session, which can take over one another's nets and policies between epochs.
 
 use deepaug_augmenter::Policy;
 use deepaug_child_model::{ChildModel, EpochRecord, Session, TrainError, Training};
 
 use super::{Decision, Scheduler, TrialProgress};
 
-/// A population of children that a [`Scheduler`] watches together: after each epoch it says who goes on, who stops, and who takes
-/// another's net and optimiser over, with a policy of its own, as in population-based training (M. Jaderberg et al. 2017).
+/// A population of children that a [`Scheduler`] watches together: after each epoch it decides who continues, who
+/// stops, and who takes over another's net and optimiser with its own policy, as in population-based training (M.
+/// Jaderberg et al. 2017).
 ///
-/// A child that stops keeps its net as it is; one that diverged goes on only by taking another's over.
+/// A child that stops keeps its net; one that diverged continues only by taking over another's.
 pub struct Population<'a> {
     session: Box<dyn Session + 'a>,
     trainings: Vec<Training<'a>>,
@@ -18,19 +19,21 @@ pub struct Population<'a> {
 /// A child of a population.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// Its epochs until it stopped, whoever's net it then was.
+    /// Its epochs until it stopped, whichever net it had at the time.
     pub epochs: Vec<EpochRecord>,
-    /// Its policies, each with the epochs that were done when it came into force, and the member whose net it then took over.
+    /// Its policies, each with the number of epochs done when it took effect, and the member whose net was taken
+    /// over then.
     pub policies: Vec<(usize, Option<usize>, Policy)>,
     /// Why it no longer learns; [`TrainError::Stopped`] if the scheduler ended it.
     pub ended: Option<TrainError>,
 }
 
 impl<'a> Population<'a> {
-    /// A population at its beginning: a member for each training, which share their settings and the shape and number of their images.
+    /// Starts a population with a member for each training. All share their settings and the shape and number of
+    /// their images.
     ///
     /// # Errors
-    /// [`TrainError`]; [`TrainError::Session`] of a child model that cannot be looked into.
+    /// [`TrainError`]; [`TrainError::Session`] if the child model has no sessions.
     pub fn start(child: &dyn ChildModel, trainings: Vec<Training<'a>>) -> Result<Self, TrainError> {
         let copies = trainings.iter().map(|training| training.augmented(0)).collect();
         let session = child.session(&trainings, copies)?;
@@ -42,16 +45,17 @@ impl<'a> Population<'a> {
         Ok(Self { members: trainings.iter().map(member).collect(), session, trainings })
     }
 
-    /// The members, in the order of the trainings.
+    /// Returns the members, in the order of the trainings.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// Trains until each member has its epochs or has stopped. `on_epoch` is called for each member after each epoch, before the scheduler
-    /// decides.
+    /// Trains until each member has its epochs or has stopped. `on_epoch` is called for each member after each
+    /// epoch, before the scheduler decides.
     ///
     /// # Errors
-    /// [`TrainError::Device`]; [`TrainError::Session`] if the scheduler names a member that is not there, or whose net diverged.
+    /// [`TrainError::Device`]; [`TrainError::Session`] if the scheduler names a member that does not exist, or
+    /// whose net diverged.
     pub fn run(
         &mut self,
         scheduler: &mut dyn Scheduler,
@@ -88,7 +92,7 @@ impl<'a> Population<'a> {
         let progress = |&member: &usize| TrialProgress { trial: member as u64, epochs: &self.members[member].epochs };
         let decisions = scheduler.report(&reported.iter().map(progress).collect::<Vec<_>>());
         let decided: Vec<(usize, Decision)> = reported.into_iter().zip(decisions).collect();
-        // All states are those of the end of the epoch, whoever takes whose over.
+        // All states are those at the end of the epoch, whoever takes over whose.
         let states = decided.iter().map(|(member, decision)| match decision {
             Decision::TakeOver { from, .. } => self.state_of(*member, *from).map(Some),
             Decision::Continue | Decision::Stop => Ok(None),
@@ -112,11 +116,11 @@ impl<'a> Population<'a> {
     fn state_of(&self, member: usize, from: u64) -> Result<deepaug_child_model::State, TrainError> {
         let donor =
             usize::try_from(from).ok().filter(|&donor| self.members.get(donor).is_some_and(|d| d.ended.is_none()));
-        let why = || format!("member {member} cannot take {from} over, which is not there or no longer learns");
+        let why = || format!("member {member} cannot take over from {from}, which does not exist or no longer learns");
         self.session.state(donor.ok_or_else(|| TrainError::Session { why: why() })?)
     }
 
-    /// Gives each member what it learns from next.
+    /// Gives each member its next training data.
     fn augment(&mut self) -> Result<(), TrainError> {
         let epoch = self.session.epochs_done();
         for (number, (training, member)) in self.trainings.iter().zip(&self.members).enumerate() {
@@ -143,7 +147,8 @@ mod tests {
     use super::*;
     use crate::study::scheduler::Finished;
 
-    /// After two epochs the last of three takes the first's net over, with the policy of the second, and the second stops.
+    /// After two epochs the last of three takes over the first's net, with the policy of the second, and the
+    /// second stops.
     struct Swap(Policy);
 
     impl Scheduler for Swap {
@@ -206,11 +211,11 @@ mod tests {
             assert_eq!(told, [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (2, 2), (0, 3), (2, 3), (0, 4), (2, 4)]);
             assert!(first.ended.is_none() && is_stopped(second) && third.ended.is_none());
             assert_eq!(third.policies[1], (2, Some(0), policies[1].clone()));
-            // The first is what it is alone; so is the stopped one until then.
+            // The first trains as if alone; so does the stopped one until then.
             let alone = child.train(&trainings[0], &|_| true).unwrap().epochs;
             assert_eq!(first.epochs, alone);
             assert_eq!(second.epochs, child.train(&trainings[1], &|_| true).unwrap().epochs[..2]);
-            // The third goes on as the first does under the second's policy and the third's seed.
+            // The third continues as the first would with the second's policy and the third's seed.
             let two = [trainings[0]];
             let mut donor = child.session(&two, vec![two[0].augmented(0)]).unwrap();
             for epoch in 1..=2 {
@@ -231,6 +236,6 @@ mod tests {
             Training { set: set.view(), policy: &policies[0], settings: &settings, seed: 1, initial_weights: None };
         let mut population = Population::start(&child, vec![training]).unwrap();
         let error = population.run(&mut Stranger, &mut |_, _| {}).unwrap_err();
-        assert!(error.to_string().contains("cannot take 7 over"), "{error}");
+        assert!(error.to_string().contains("cannot take over from 7"), "{error}");
     }
 }
