@@ -1,4 +1,4 @@
-//! The verbs that apply, show and export policies: the real binary on real files.
+//! The commands that apply, show and export policies: the real binary on real files.
 
 #[path = "support/mod.rs"]
 #[allow(dead_code, reason = "each test program uses a part")]
@@ -67,7 +67,7 @@ fn copies_of_a_folder_have_its_layout_and_the_pixels_of_the_library() {
         }
     }
     assert_eq!(copies, 12);
-    // The same seed gives the same bytes, another seed others.
+    // The same seed gives the same bytes, another seed different ones.
     apply("again", &[]);
     apply("other", &["--seed", "5"]);
     let contents = |out: &str| {
@@ -75,7 +75,7 @@ fn copies_of_a_folder_have_its_layout_and_the_pixels_of_the_library() {
         files.filter(|path| path.ends_with(".png")).map(|path| fs::read(path).unwrap()).collect::<Vec<_>>()
     };
     assert!(contents("out") == contents("again") && contents("out") != contents("other"));
-    // More rounds, and the images themselves.
+    // More rounds, with the original images.
     assert_eq!(apply("more", &["--copies", "3", "--originals"])["copies"], 36);
     assert_eq!(
         fs::read(folder.path().join("more/train/dog/4.png")).unwrap(),
@@ -159,7 +159,7 @@ fn a_preview_is_drawn_of_every_op_and_warns_of_flips_and_inversion() {
         .filter(|op| op["suspect"] == true)
         .filter_map(|op| op["op"].as_str())
         .collect();
-    // Upside-down shoes are no shoes to a net that never saw any; small shifts of brightness are nothing.
+    // To a net that never saw any, upside-down shoes are no shoes; small changes of brightness do not matter.
     assert!(suspects.contains(&"vertical-flip") && suspects.contains(&"invert"), "{suspects:?}");
     assert!(!suspects.contains(&"horizontal-flip") && !suspects.contains(&"sharpen"), "{suspects:?}");
 }
@@ -182,7 +182,7 @@ fn a_preview_of_a_policy_shows_the_users_own_images() {
         assert_eq!(tile(1, y, x), 255 - original[[y, x, 0]]);
         assert_eq!(tile(3, 11 - y, x), 255 - original[[y, x, 0]]);
     }
-    // A set that is too small to learn from still gets its picture.
+    // A data set that is too small to learn from still gets its picture.
     let run = deepaug(folder.path(), &arguments[..arguments.len() - 1]);
     assert_eq!(run.code, 0, "{}", run.stderr);
 }
@@ -251,7 +251,7 @@ fn the_speed_of_ops_is_measured() {
     assert!(run.stderr.contains("the nearest is `rotate`"), "{}", run.stderr);
 }
 
-/// The library's own copies, one by one and as a batch, are what the verb writes.
+/// The command writes the same copies as the library, one by one and as a batch.
 #[test]
 fn the_verb_writes_what_the_library_makes() {
     let folder = tempfile::tempdir().unwrap();

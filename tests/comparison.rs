@@ -100,7 +100,7 @@ fn a_killed_comparison_goes_on_as_if_it_had_never_stopped_and_can_grow() {
     assert_eq!(schemes("cut"), schemes("whole"));
 
     let more = deepaug(folder.path(), &[&arguments[..], &["--baselines", "none,cutout", "--seeds", "5"]].concat());
-    assert_eq!(more.code, 2, "an option that is given twice");
+    assert_eq!(more.code, 2, "an option given twice");
     let grown = ["compare", "study", "--test-size", "40", "--epochs", "2", "--name", "cut", "--seeds", "5"];
     let more = deepaug(folder.path(), &[&grown[..], &["--baselines", "none,cutout"]].concat());
     assert_eq!(more.code, 0, "{}", more.stderr);

@@ -43,7 +43,7 @@ fn a_search_leaves_a_complete_notebook_and_its_best_policies() {
         for accuracy in ["acc", "val_acc", "train_acc", "mean_late_val_acc", "top_k_val_acc"] {
             assert!((0.0..=1.0).contains(&number(row, accuracy)), "{row:?}");
         }
-        // An accuracy of 30 validation images is a number of thirtieths.
+        // An accuracy on 30 validation images is a multiple of 1/30.
         let thirtieths = 30.0 * number(row, "val_acc");
         assert!((thirtieths - thirtieths.round()).abs() < 1e-6, "{row:?}");
         assert!(number(row, "loss") > 0.0 && number(row, "val_loss") > 0.0);
@@ -51,7 +51,7 @@ fn a_search_leaves_a_complete_notebook_and_its_best_policies() {
     }
     let baseline: Vec<_> = rows.iter().filter(|row| row["trial_no"] == "0").collect();
     assert!(baseline.iter().all(|row| row["scheme"] == "none"));
-    // The reward is the mean of the two best validation accuracies here, where no epoch may overfit.
+    // Here the reward is the mean of the two best validation accuracies, because no epoch counts as overfitted.
     for pair in rows.chunks(epochs) {
         let mean = pair.iter().map(|row| number(row, "val_acc")).sum::<f64>() / epochs as f64;
         assert!((number(&pair[0], "mean_late_val_acc") - mean).abs() < 1e-9, "{pair:?}");
@@ -125,7 +125,7 @@ fn a_killed_search_goes_on_as_if_it_had_never_stopped() {
     assert_eq!(more.code, 0, "{}", more.stderr);
     let trained_rows = rows(&cut.join("notebook.csv"));
     assert!(trained_rows.iter().any(|row| row["trial_no"] == "6"));
-    // Whatever is confirmed now, what was confirmed before stays in the notebook.
+    // Whatever is confirmed now, earlier confirmations stay in the notebook.
     assert_eq!(trained_rows.len(), 2 * trained());
 
     let frozen = fs::read_to_string(cut.join("study.toml")).unwrap();
@@ -173,7 +173,7 @@ fn pretrained_weights_lie_in_the_study_and_are_made_once() {
     assert!(!more.stderr.contains("pre-training"), "{}", more.stderr);
     assert!(fs::read(&weights).unwrap() == before);
 
-    // Damaged, they are made again, and are the same.
+    // If damaged, they are made again, identically.
     fs::write(&weights, &before[..before.len() / 2]).unwrap();
     let mended = deepaug(folder.path(), &["optimize", "--resume", "study", "--iters", "3"]);
     assert_eq!(mended.code, 0, "{}", mended.stderr);
@@ -411,14 +411,14 @@ fn epochs_alone_can_be_left_open() {
     let frozen = fs::read_to_string(folder.path().join("study/study.toml")).unwrap();
     let epochs: usize = frozen.lines().find_map(|line| line.strip_prefix("child_epochs = ")).unwrap().parse().unwrap();
     let rows = rows(&folder.path().join("study/notebook.csv"));
-    assert_eq!(rows.len(), 2 * epochs, "two trainings of so many epochs");
+    assert_eq!(rows.len(), 2 * epochs, "two trainings of this many epochs");
     assert!(frozen.contains("train_set_size = 60\n") && frozen.contains("iters = 1\n"), "{frozen}");
 }
 
 #[test]
 fn a_training_that_diverges_has_a_row_that_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    // No image is augmented in trial 0; whatever is learnt at this rate, it is not for long.
+    // Trial 0 augments no image; at this rate whatever is learnt does not last.
     let wild = "iters = 1\nworkers = 1\noptimizer = \"sgd\"\nlearning_rate = 1e30";
     let config = small_config(folder.path(), wild);
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
@@ -478,7 +478,7 @@ fn a_program_of_the_users_own_trains_and_its_study_is_resumed_from_anywhere() {
 #[test]
 fn two_interrupts_leave_no_program_behind_and_nothing_is_judged() {
     let folder = tempfile::tempdir().unwrap();
-    // It says who it is, and then nothing for a long time.
+    // The program reports its process id, and then nothing for a long time.
     fs::write(folder.path().join("train.sh"), "echo $$ > pid; exec sleep 600").unwrap();
     let extra = "iters = 1\nthreads = 1\n[child]\ncommand = [\"sh\", \"train.sh\"]";
     let config = small_config(folder.path(), extra);
@@ -496,7 +496,7 @@ fn two_interrupts_leave_no_program_behind_and_nothing_is_judged() {
     assert_eq!(search.wait().unwrap().code(), Some(130));
     let program = fs::read_to_string(&pid).unwrap();
     let alive = std::process::Command::new("kill").args(["-0", program.trim()]).output().unwrap();
-    assert!(!alive.status.success(), "the program goes on");
+    assert!(!alive.status.success(), "the program still runs");
     let journal = fs::read_to_string(folder.path().join("study/journal.jsonl")).unwrap();
     assert!(!journal.contains("\"failed\""), "{journal}");
 }
@@ -521,7 +521,7 @@ fn the_speed_of_children_is_measured() {
     assert!(small.stderr.contains("at least 75x75"), "{}", small.stderr);
 }
 
-/// A spreadsheet may have changed the tables, and a program of the user's the policy.
+/// A spreadsheet may have changed the tables, and a user's program the policy.
 #[test]
 fn what_a_study_found_is_read_from_its_journal() {
     let folder = tempfile::tempdir().unwrap();

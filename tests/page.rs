@@ -1,5 +1,5 @@
-//! The page of a study in a real browser. It has no test harness, so that a machine without Chromium shows it as skipped and not
-//! as passed.
+//! The page of a study in a real browser. There is no test harness, so that a machine without Chromium shows the
+//! test as skipped, not as passed.
 #![expect(clippy::print_stdout, reason = "a test without a harness says how it ended")]
 
 #[path = "support/mod.rs"]
@@ -38,7 +38,8 @@ fn a_page_is_shown_and_printed_by_chromium(browser: &str) {
         let run = support::deepaug(folder.path(), arguments);
         assert_eq!(run.code, 0, "{}", run.stderr);
     }
-    // What the browser makes of the page, with the natural width of each picture written into it by a script of the test's.
+    // The page as the browser renders it, with the natural width of each picture written into it by a script of
+    // the test.
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
     let pictures = page.matches("<img ").count();
     assert!(pictures > 0);

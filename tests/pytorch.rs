@@ -1,5 +1,5 @@
-//! The example whose children PyTorch trains, through the binary. It has no test harness, so that a machine without
-//! PyTorch shows it as skipped and not as passed.
+//! The example whose children PyTorch trains, through the binary. There is no test harness, so that a machine
+//! without PyTorch shows the test as skipped, not as passed.
 #![expect(clippy::print_stdout, reason = "a test without a harness says how it ended")]
 
 use std::path::Path;
@@ -46,6 +46,6 @@ fn pytorch_trains_the_children_of_a_search() {
         .filter(|row| &row[epoch] == "6")
         .map(|row| row[accuracy].parse().unwrap())
         .collect();
-    // Chance is 0.1.
+    // Guessing gives 0.1.
     assert!(last.iter().sum::<f64>() / last.len() as f64 > 0.4, "{last:?}");
 }

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::{deepaug, rows, small_config, start, trainings, wait_for_trainings, without_times};
 
-/// A study with everything in it: several trials at once, trials that end early, confirmation.
+/// A study with every feature: several trials at once, trials that end early, confirmation.
 const FULL: &str = "iters = 12\nopt_samples = 2\nchild_epochs = 4\nconfirm_policies = 1\nconfirm_samples = 1\n\
                     early_stopping = \"median\"\nworkers = 3\nopt_last_n_epochs = 1";
 
@@ -23,7 +23,7 @@ fn finished(folder: &Path, config: &str, out: &str) -> Vec<std::collections::BTr
     without_times(&folder.join(out).join("notebook.csv"))
 }
 
-/// Kills a study at random moments, always going on, until it is finished; returns how often.
+/// Kills a study at random moments and resumes it until it is finished; returns the number of kills.
 fn kill_until_finished(folder: &Path, config: &str, out: &str, rng: &mut ChaCha8Rng, most: usize) -> usize {
     let started = |first: bool| match first {
         true => start(folder, &["optimize", "--config", config, "--out", out]),
@@ -32,7 +32,7 @@ fn kill_until_finished(folder: &Path, config: &str, out: &str, rng: &mut ChaCha8
     for kills in 0..most {
         let first = !folder.join(out).join("study.toml").exists();
         if first {
-            // Killed before there was anything to go on with.
+            // Killed before there was anything to resume.
             let _ = fs::remove_dir_all(folder.join(out));
         }
         let mut child = started(first);
@@ -72,11 +72,11 @@ fn sixty_kills_at_random_moments_change_nothing() {
     }
 }
 
-/// A crash right after each line of the journal, and one in the middle of each.
+/// Crashes right after each line of the journal, and in the middle of each.
 #[test]
 fn a_crash_at_every_event_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    // All that a search without a configuration has: schemes, parts of its own for each seed, a race.
+    // Everything that a search without a configuration uses: schemes, a split for each seed, a race.
     let extra = "iters = 3\nconfirm_policies = 2\nconfirm_samples = 2\nworkers = 2\nthreads = 1\nspace = \"schemes\"\n\
                  augment = \"online\"\nfinish = false\nportion = 1.0\nholdout = \"repeated\"";
     let config = small_config(folder.path(), extra);
@@ -97,7 +97,7 @@ fn a_crash_at_every_event_changes_nothing() {
             let is_in_reach = if kind == "torn" { line < lines } else { (1..=lines).contains(&line) };
             assert_eq!(crashed.success(), !is_in_reach, "{out}: {crashed}");
             if kind == "torn" && line == 0 {
-                // The study does not exist yet, and its place can be taken.
+                // The study does not exist yet, and its folder is free.
                 let run = deepaug(folder.path(), &["optimize", "--resume", &out]);
                 assert_eq!(run.code, 6, "{}", run.stderr);
                 continue;
@@ -125,7 +125,7 @@ fn the_notebook_does_not_depend_on_threads_but_may_on_workers() {
     assert_ne!(first, notebook("c", "workers = 1\nthreads = 4"));
 }
 
-/// With 20 images to judge by, chance decides: there is soon less to expect than noise.
+/// With 20 images to judge by, luck decides: the expected improvement is soon below the noise.
 #[test]
 fn a_search_out_of_patience_ends_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
@@ -138,10 +138,10 @@ fn a_search_out_of_patience_ends_and_says_why() {
     assert!(run.stderr.contains(why) || run.stdout.contains(why), "{}{}", run.stdout, run.stderr);
     let notebook = without_times(&folder.path().join("study/notebook.csv"));
     let trials = 1 + notebook.iter().map(|row| row["trial_no"].parse::<usize>().unwrap()).max().unwrap();
-    // Trial 0, the initial points and the proposals that promised little, less the one that was not begun.
+    // Trial 0, the initial points and the proposals that promised little, minus the one that was not begun.
     assert!((4 + 3..61).contains(&trials), "{trials} trials");
 
-    // It goes on when patience is given up.
+    // It continues once patience is switched off.
     let path = folder.path().join("study/study.toml");
     let frozen = fs::read_to_string(&path).unwrap();
     assert!(frozen.contains("\npatience = 3\n"));
@@ -167,7 +167,7 @@ fn trials_that_are_behind_end_early_and_never_win() {
     assert!(!pruned.is_empty());
     let of = |trial: &str| rows.iter().filter(|row| row["trial_no"] == trial).count();
     for row in &pruned {
-        // One sample, which ended at a rung, the last of which is the whole training.
+        // One sample, which ended at a rung; the last rung is the complete training.
         assert!([1, 3, 9].contains(&of(&row["trial_no"])), "{row:?}");
         assert_eq!(row["sample_no"], "0");
     }
@@ -255,7 +255,7 @@ fn a_study_whose_folder_vanishes_says_so() {
     assert!(!folder.path().join("study").exists());
 }
 
-/// On a file system of 256 KiB, which only root can make.
+/// On a small file system, which only root can make.
 #[cfg(target_os = "linux")]
 #[test]
 #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share.
+//! Helpers shared by the end-to-end tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use image::{Rgb, RgbImage};
 
-/// What a command left.
+/// The result of a command.
 pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -25,7 +25,7 @@ pub(crate) fn deepaug(folder: &Path, arguments: &[&str]) -> Run {
     }
 }
 
-/// Starts the binary in a folder and lets it run.
+/// Starts the binary in a folder and leaves it running.
 pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_deepaug"))
         .args(arguments)
@@ -36,7 +36,7 @@ pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Waits until a running search has written down so many trainings.
+/// Waits until a running search has recorded `count` trainings.
 pub(crate) fn wait_for_trainings(child: &mut Child, journal: &Path, count: usize) {
     let patience = Instant::now();
     while trainings(journal) < count {
@@ -46,13 +46,13 @@ pub(crate) fn wait_for_trainings(child: &mut Child, journal: &Path, count: usize
     }
 }
 
-/// The trainings in a journal.
+/// Counts the trainings in a journal.
 pub(crate) fn trainings(journal: &Path) -> usize {
     fs::read_to_string(journal).unwrap_or_default().matches("\"event\":\"trained\"").count()
 }
 
-/// Writes a configuration that trains the tiny net for seconds, with `extra` lines, and returns its name. Overfitting
-/// is allowed, so that rewards are plain means.
+/// Writes a configuration that trains the tiny net for seconds, with `extra` lines, and returns its name.
+/// Overfitting is allowed, so rewards are plain means.
 pub(crate) fn small_config(folder: &Path, extra: &str) -> String {
     let base = [
         ("train_set_size", "60"),
@@ -77,12 +77,12 @@ pub(crate) fn small_config(folder: &Path, extra: &str) -> String {
     "small.toml".into()
 }
 
-/// The rows of a CSV file by column.
+/// Reads the rows of a CSV file by column.
 pub(crate) fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
     csv::Reader::from_path(path).unwrap().deserialize().map(|row| row.unwrap()).collect()
 }
 
-/// Writes classes of coloured squares, `images` of each, the later classes the lighter.
+/// Writes classes of coloured squares, `images` of each; later classes are lighter.
 pub(crate) fn write_class_folders(root: &Path, classes: &[&str], images: u32) {
     for (number, class) in classes.iter().enumerate() {
         let folder = root.join(class);
@@ -99,7 +99,7 @@ pub(crate) fn write_class_folders(root: &Path, classes: &[&str], images: u32) {
     }
 }
 
-/// Everything below a folder, with sizes.
+/// Lists everything below a folder, with sizes.
 pub(crate) fn tree(folder: &Path) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -114,7 +114,7 @@ pub(crate) fn tree(folder: &Path) -> Vec<(String, u64)> {
     found
 }
 
-/// The rows of a notebook, without the columns whose values are times.
+/// Reads the rows of a notebook, without the columns whose values are times.
 pub(crate) fn without_times(notebook: &Path) -> Vec<BTreeMap<String, String>> {
     let mut rows = rows(notebook);
     for row in &mut rows {

@@ -191,5 +191,5 @@ fn trials_of_a_search_cannot_take_one_another_over() {
     let folder = tempfile::tempdir().unwrap();
     let study = builder(&folder.path().join("study")).scheduler("heirs", || Box::new(Heirs)).create().unwrap();
     let error = study.run(&|_| {}).unwrap_err().to_string();
-    assert!(error.contains("take over from trial 1, but trials of a search are independent"), "{error}");
+    assert!(error.contains("take over from trial 1, but trials are independent"), "{error}");
 }

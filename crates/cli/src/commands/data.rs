@@ -109,7 +109,7 @@ fn print(report: &DataReport, config: &Config) {
         1 if middle == format!("{width}x{height}") => output::line(format_args!("  size      {middle}, {colour}")),
         1 => output::line(format_args!("  size      {middle}, resized to {width}x{height}, {colour}")),
         sizes => output::line(format_args!(
-            "  size      {sizes} sizes from {smallest} to {largest} (median {middle}), resized to {width}x{height}, {colour}"
+            "  size      {sizes} sizes, {smallest} to {largest} (median {middle}), now {width}x{height}, {colour}"
         )),
     }
     let values = |values: &[f64]| values.iter().map(|value| format!("{value:.1}")).collect::<Vec<_>>().join(" ");

@@ -99,8 +99,8 @@ fn in_words(error: &Error) -> String {
         Some(Remedy::FinishSearch { study }) => {
             let study = study.display();
             format!(
-                "Continue with: deepaug optimize --resume \"{study}\", or, if other programs judge its trials, deepaug notebook \
-                 \"{study}\""
+                "Continue with: deepaug optimize --resume \"{study}\", or, if other programs judge its trials, \
+                 deepaug notebook \"{study}\""
             )
         }
         Some(Remedy::NameNet) => "Name a net with --model".into(),

@@ -71,7 +71,7 @@ impl FromStr for Baseline {
             .or_else(|| name.parse().ok().map(Self::Published))
             .ok_or_else(|| {
                 let published = UnknownPublished(name.into());
-                format!("unknown baseline; choose none, flip-crop, cutout, random-policy, or a published policy: {published}")
+                format!("unknown baseline: there are none, flip-crop, cutout and random-policy, but {published}")
             })
     }
 }
@@ -106,7 +106,8 @@ impl Scheme {
         if let Some(config) = &found.config
             && training.has_seen_test_images(config)?
         {
-            let why = "it searched on images that are test images of this comparison; search with the study's seed and split sizes";
+            let why =
+                "it searched on images that are test images of this comparison; use the study's seed and split sizes";
             return Err(Error::study(path, why));
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();

@@ -203,7 +203,8 @@ impl Config {
         if self.holdout == Holdout::Repeated && self.child_first_train_epochs > 0 {
             return Err((
                 "holdout",
-                "must be \"fixed\" when child_first_train_epochs is set: the first weights would have learnt from validation images".into(),
+                "must be \"fixed\" when child_first_train_epochs is set: its weights would know validation images"
+                    .into(),
             ));
         }
         if self.confirm_policies > 0 && self.confirm_samples == 0 {

@@ -224,14 +224,11 @@ impl AskTell {
         if let TrainingOutcome::Reported { told: ReportedOutcome::Reward(reward), .. } = outcome
             && !reward.is_finite()
         {
-            return refuse(format!("trial {trial}: a reward must be a finite number; report a trial without one as failed"));
+            return refuse(format!("trial {trial}: a reward must be a finite number; tell others as failed"));
         }
         let samples = self.core.config().opt_samples;
         if let Some(sample) = sample.filter(|&sample| sample >= samples) {
-            return refuse(format!(
-                "trial {trial} has samples 0 to {}, not {sample}; see opt_samples",
-                samples - 1
-            ));
+            return refuse(format!("trial {trial} has samples 0 to {}, not {sample}; see opt_samples", samples - 1));
         }
         let ended = |sample: usize| ledger.ended(trial, sample).or_else(|| earlier(sample));
         let is_whole = |outcome: &TrainingOutcome| matches!(outcome, TrainingOutcome::Reported { whole: true, .. });

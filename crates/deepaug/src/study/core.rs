@@ -184,9 +184,8 @@ impl Core {
             Decision::Continue => Ok(false),
             Decision::Stop => Ok(true),
             Decision::TakeOver { from, .. } => {
-                let why = format!(
-                    "the scheduler lets trial {trial} take over from trial {from}, but trials of a search are independent"
-                );
+                let why =
+                    format!("the scheduler lets trial {trial} take over from trial {from}, but trials are independent");
                 Err(Error::study(&self.folder, why))
             }
         }

@@ -136,15 +136,15 @@ impl Fingerprint {
         if let Some(key) = Methods::KEYS.into_iter().find(|key| now.get(*key) != known.get(*key)) {
             let or_none = |value: Option<&serde_json::Value>| value.map_or("none".into(), |value| value.to_string());
             let (was, is) = (or_none(known.get(key)), or_none(now.get(key)));
-            return Some((format!("the {subject} was made with {key} = {was}, not {is}; open it with the same one"), None));
+            return Some((format!("the {subject} was made with {key} = {was}, not {is}; open it with that"), None));
         }
         let key = now.keys().find(|key| now.get(*key) != known.get(*key))?;
         Some(match known.get(key) {
             Some(was) => (format!("the {subject} was made with {key} = {was}"), Some(remedy)),
             None => {
                 let why = format!(
-                    "the {subject} was made by a version of deepaug that does not know {key}; continue with that version or start \
-                     a new {subject}"
+                    "the {subject} was made by a version of deepaug that does not know {key}; use that \
+                     version or start a new {subject}"
                 );
                 (why, None)
             }

@@ -112,8 +112,8 @@ impl Study {
     ) -> Result<Self, Error> {
         let mut config = config.into_inner();
         if config.reward != RewardKind::Accuracy {
-            let why = "reward: must be \"accuracy\" if deepaug trains; a study whose trials are judged elsewhere can have \
-                       any kind";
+            let why = "reward: must be \"accuracy\" if deepaug trains; a study whose trials are judged elsewhere \
+                       can have any kind";
             return Err(ConfigError::new(why).into());
         }
         // A study stays on the kind of device it began on, and can be resumed from any folder.
@@ -342,7 +342,7 @@ fn leave_out_colour(config: &mut Config, dataset: &Dataset) -> Result<Vec<Op>, C
     let [.., channels] = dataset.image_shape();
     let (left_out, ops): (Vec<Op>, Vec<Op>) = config.ops.iter().partition(|op| channels == 1 && op.needs_colour());
     if ops.is_empty() {
-        return Err(ConfigError::new("ops: none of them changes grey images, and all images are grey; choose other ops"));
+        return Err(ConfigError::new("ops: none of them changes grey images, and all images are grey; choose others"));
     }
     config.ops = ops;
     Ok(left_out)

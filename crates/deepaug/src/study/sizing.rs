@@ -107,7 +107,8 @@ impl fmt::Display for Sizing {
         write!(
             f,
             "sizes chosen: {train} images to train on and {validation} to judge by; {epochs} epochs, because accuracy \
-             without augmentation levelled off at {:.1} % by epoch {level}; {policies} policies, with {confirmations} fresh seeds for each of the best\n\
+             without augmentation levelled off at {:.1} % by epoch {level}; {policies} policies, with {confirmations} \
+             fresh seeds for each of the best\n\
              a gain of {:.1} points or more will show (four times in five); about {}",
             100.0 * self.accuracy,
             100.0 * self.detectable,

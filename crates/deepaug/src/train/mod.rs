@@ -85,7 +85,7 @@ impl Train {
         if self.out.file_name().is_none() || self.out.extension().is_some_and(|end| end == "json" || end == "md") {
             let out = self.out.display();
             let why = format!(
-                "{out}: the file for the weights must not end in .json or .md, which are for the history and the model card"
+                "{out}: the file for the weights must not end in .json or .md, which name the history and the card"
             );
             return Err(ConfigError::new(why).into());
         }
@@ -164,8 +164,8 @@ impl Trained {
         };
         let augment = match settings.augment {
             deepaug_augmenter::Application::Online(online) => format!(
-                "afresh every epoch: one sub-policy for {:.0} % of the images, shifted by up to {:.1} % of the side{}, a square of \
-                 {:.1} % of the side covered",
+                "afresh every epoch: one sub-policy for {:.0} % of the images, shifted by up to {:.1} % of the side{}, \
+                 a square of {:.1} % of the side covered",
                 100.0 * online.chance,
                 100.0 * online.pad,
                 if online.flip { ", half of them mirrored" } else { "" },

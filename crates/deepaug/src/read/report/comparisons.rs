@@ -45,13 +45,17 @@ fn compared(comparison: &ComparisonResult) -> Markup {
             figure {
                 (chart::intervals(&rows, "", Some(&format!("no augmentation: {base}"))))
                 figcaption {
-                    "Points of accuracy on " (comparison.test_images) " test images above no augmentation, with 95 % intervals (Student's t, "
-                    "paired by seed); the accuracy is in parentheses. Every scheme took the same number of steps. The search never saw the test images."
+                    "Points of accuracy on " (comparison.test_images) " test images above no augmentation, "
+                    "with 95 % intervals (Student's t, paired by seed); the accuracy is in parentheses. "
+                    "Every scheme took the same number of steps. The search never saw the test images."
                 }
             }
         }
         table {
-            tr { th { "the policies found, against" } th.number { "points" } th.number { "95 % interval" } th.number { "p, corrected" } th { "verdict" } }
+            tr {
+                th { "the policies found, against" } th.number { "points" } th.number { "95 % interval" }
+                th.number { "p, corrected" } th { "verdict" }
+            }
             @for versus in &comparison.versus {
                 tr {
                     td { (what(comparison, &versus.baseline)) }
@@ -65,10 +69,11 @@ fn compared(comparison: &ComparisonResult) -> Markup {
             }
         }
         @if comparison.format < FORMAT {
-            p { "This comparison was made by an older version of deepaug. If the study has finish = false, its baselines were shifted, "
-                "mirrored and covered while the policies found were not: the difference then reflects the finish. Compare again." }
+            p { "This comparison was made by an older version of deepaug. If the study has finish = false, "
+                "its baselines were shifted, mirrored and covered while the policies found were not: "
+                "the difference then reflects the finish. Compare again." }
         }
-        p.soft { "p from paired t tests; p and intervals are corrected for " (comparison.versus.len()) " comparisons (Bonferroni)." }
+        p.soft { "From paired t tests, corrected for " (comparison.versus.len()) " comparisons (Bonferroni)." }
         @if let Some(check) = &comparison.rank_check { (ranks(check, model)) }
     }
 }

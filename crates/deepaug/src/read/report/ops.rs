@@ -46,8 +46,9 @@ pub(super) fn effects(material: &Material) -> Markup {
             figure {
                 (chart::intervals(&rows, "", Some("policies without it")))
                 figcaption {
-                    "Difference in reward, in points, between policies with an op and those without it, with 95 % intervals (Welch), and in how many "
-                    "policies it was. A hint, not proof: ops come in pairs, and the search tries more of what it likes."
+                    "Difference in reward, in points, between policies with an op and those without it, "
+                    "with 95 % intervals (Welch), and in how many policies it was. A hint, not proof: ops come "
+                    "in pairs, and the search tries more of what it likes."
                 }
             }
         }
@@ -62,8 +63,8 @@ pub(super) fn effects(material: &Material) -> Markup {
             }
         }
         p.soft {
-            "All share one scale of rewards; the dashed line is no policy, the other is what the surrogate predicts for random "
-            "policies with the op at that magnitude, with its standard deviation."
+            "All share one scale of rewards; the dashed line is no policy, the other is what the "
+            "surrogate predicts for random policies with the op at that magnitude, with its standard deviation."
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn facts(material: &Material) -> Markup {
         @if let Some(best) = best {
             figure.found {
                 p { "Best policy: " b { @if let Some(name) = &best.scheme { (name) ": " } (best.policy.to_string()) } }
-                @if let Some(address) = picture { img src=(address) alt="images, with the best policy's results below them"; }
+                @if let Some(address) = picture { img src=(address) alt="images and the best policy's results"; }
                 figcaption { "Your images, with its results below them." }
             }
         }
