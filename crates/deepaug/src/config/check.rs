@@ -203,7 +203,7 @@ impl Config {
         if self.holdout == Holdout::Repeated && self.child_first_train_epochs > 0 {
             return Err((
                 "holdout",
-                "must be \"fixed\" when child_first_train_epochs is set: its weights would know validation images"
+                "must be \"fixed\" when child_first_train_epochs is set: its weights would have seen validation images"
                     .into(),
             ));
         }

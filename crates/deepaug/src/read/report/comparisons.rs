@@ -73,7 +73,10 @@ fn compared(comparison: &ComparisonResult) -> Markup {
                 "its baselines were shifted, mirrored and covered while the policies found were not: "
                 "the difference then reflects the finish. Compare again." }
         }
-        p.soft { "From paired t tests, corrected for " (comparison.versus.len()) " comparisons (Bonferroni)." }
+        p.soft {
+            "p and intervals are from paired t tests, corrected for " (comparison.versus.len())
+            " comparisons (Bonferroni)."
+        }
         @if let Some(check) = &comparison.rank_check { (ranks(check, model)) }
     }
 }
