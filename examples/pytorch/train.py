@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Your own PyTorch training as the child of a deepaug search: see README.md, beside this file.
+"""Your own PyTorch training as the child of a deepaug search: see README.md beside this file.
 
-It is started once for each training, reads what to do from standard input, and prints a line of JSON for each epoch.
+It is started once for each training, reads its request from standard input, and prints a line of JSON for each epoch.
 """
 
 import json
@@ -30,7 +30,7 @@ def load(request, part, device):
 
 
 def endless(count, generator):
-    """One shuffled pass after another, so that every image comes up equally often."""
+    """One shuffled pass after another, so that every image is used equally often."""
     while True:
         yield from torch.randperm(count, generator=generator).tolist()
 
@@ -54,7 +54,7 @@ def main():
     images, labels = (torch.cat(pair) for pair in zip(originals, copies))
     validation = load(request, "validation", device)
 
-    # As many images an epoch for every policy: none shall win by training longer.
+    # The same number of images per epoch for every policy, so that none wins by training longer.
     batch = request["batch_size"]
     steps = -(-(request["images_per_epoch"] or len(images)) // batch)
     indices = endless(len(images), order)

@@ -143,7 +143,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The process exit code documented in the README.
+    /// Returns the process exit code documented in the README.
     pub fn code(&self) -> u8 {
         self.exit_code() as u8
     }
@@ -177,7 +177,7 @@ impl Error {
         }
     }
 
-    /// What is wrong, and what to do.
+    /// Returns what is wrong, and what to do.
     pub fn in_full(&self) -> String {
         match self.remedy() {
             Some(remedy) => format!("{self}. {remedy}"),

@@ -45,7 +45,7 @@ fn describe(found: &Inspection) {
     output::line(format_args!("no policy: {reward:.4}{spread} ({samples} samples)"));
 }
 
-/// Formats a gain, where more is better: in points of accuracy, or as it is.
+/// Formats a gain, where more is better: in points of accuracy, or unchanged.
 fn scale(kind: RewardKind) -> impl Fn(f64) -> String {
     move |gain: f64| match kind {
         RewardKind::Accuracy => format!("{:+.2}", 100.0 * gain),

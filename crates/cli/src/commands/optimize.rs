@@ -44,7 +44,7 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes events to a file, beside what the terminal shows.
+/// Writes events to a log file as well as to the terminal.
 fn log_to(path: &Path) {
     match std::fs::OpenOptions::new().create(true).append(true).open(path) {
         Ok(file) => {

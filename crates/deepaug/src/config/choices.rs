@@ -170,7 +170,7 @@ pub enum Holdout {
     Repeated,
 }
 
-/// Who chooses how large a search is.
+/// What determines the sizes of a search.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sizes {

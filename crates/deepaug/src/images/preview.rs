@@ -68,7 +68,7 @@ pub fn write_sheet(sheet: Array3<u8>, path: &Path) -> Result<(), Error> {
 /// these images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LabelCheck {
-    /// Accuracy on images as they are.
+    /// Accuracy on unchanged images.
     pub accuracy: f64,
     /// Accuracy of guessing: the share of the most frequent class.
     pub chance: f64,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::study::result::Termination;
 use crate::study::sizing::Sizing;
 
-/// How far a study has come.
+/// Progress of a study.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Progress {
     /// Trainings that have ended, including confirmation.

@@ -95,7 +95,7 @@ pub(crate) enum Entry {
 pub enum ReportedOutcome {
     /// Its reward: an accuracy, a score or a loss, according to the study's `reward`.
     Reward(f64),
-    /// That it failed, and why.
+    /// It failed, for this reason.
     Failed(String),
 }
 

@@ -106,7 +106,7 @@ impl<'a> Search<'a> {
         }
         let confirmations = config.confirmations(asked);
         if let Some(most) = trainings {
-            // Counted without regard to what happens to have ended by now.
+            // Does not depend on which trainings happen to have ended by now.
             let told = self.core.ledger().trainings().filter(|&(trial, ..)| trial < self.told).count();
             let wanted = told + (asked - self.told + 1) as usize * config.opt_samples + confirmations;
             if wanted > most {

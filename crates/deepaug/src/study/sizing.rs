@@ -170,7 +170,7 @@ pub(crate) fn choose(
 
     let k = config.opt_last_n_epochs;
     let level = mean(&histories.iter().map(|history| levelled_off(&history.epochs) as f64).collect::<Vec<_>>()).round();
-    // Seconds that an epoch occupies one slot: on this machine, and as they count.
+    // Seconds that an epoch occupies one slot: as measured on this machine, and as assumed for the sizes.
     let measured = took / pilot_epochs as f64;
     let (seconds, places, time) = match wanted.time {
         // Part of it has been used.

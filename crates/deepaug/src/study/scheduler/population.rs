@@ -92,7 +92,7 @@ impl<'a> Population<'a> {
         let progress = |&member: &usize| TrialProgress { trial: member as u64, epochs: &self.members[member].epochs };
         let decisions = scheduler.report(&reported.iter().map(progress).collect::<Vec<_>>());
         let decided: Vec<(usize, Decision)> = reported.into_iter().zip(decisions).collect();
-        // All states are those at the end of the epoch, whoever takes over whose.
+        // All states are those at the end of the epoch, no matter who takes over from whom.
         let states = decided.iter().map(|(member, decision)| match decision {
             Decision::TakeOver { from, .. } => self.state_of(*member, *from).map(Some),
             Decision::Continue | Decision::Stop => Ok(None),
