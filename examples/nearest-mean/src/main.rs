@@ -102,7 +102,7 @@ impl ChildModel for NearestMean {
     }
 }
 
-/// The means of accuracies and losses.
+/// Returns the means of accuracies and losses.
 fn mean(judged: impl ExactSizeIterator<Item = (f64, f64)>) -> (f64, f64) {
     let count = judged.len().max(1) as f64;
     let (right, loss) = judged.fold((0.0, 0.0), |(rights, losses), (right, loss)| (rights + right, losses + loss));

@@ -74,7 +74,7 @@ pub(crate) fn read(config: &Config, json: bool) -> Result<Dataset, Error> {
     Ok(dataset)
 }
 
-/// A bar that hides itself without a terminal.
+/// Makes a bar that hides itself without a terminal.
 fn bar(json: bool) -> ProgressBar {
     let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images read, {per_sec}, {eta} left");

@@ -213,7 +213,7 @@ impl Config {
         Ok(())
     }
 
-    /// A program does its own training, so settings that it would ignore must not be set.
+    /// Refuses settings that a program, which does its own training, would ignore.
     fn check_program(&self) -> Result<(), (&'static str, String)> {
         let default = Self::default();
         let unheard = [

@@ -169,7 +169,7 @@ impl PolicySpace {
         Policy::new(self.ranges, portion, sub_policies)
     }
 
-    /// `aug1`, `aug2` for one sub-policy; `A_aug1` … `E_aug2` for more.
+    /// Returns the names of the places: `aug1`, `aug2` for one sub-policy; `A_aug1` … `E_aug2` for more.
     fn places(&self) -> impl Iterator<Item = String> + '_ {
         (0..self.sub_policies).flat_map(move |sub_policy| {
             (1..=self.ops_per_sub_policy).map(move |place| match self.sub_policies == 1 {

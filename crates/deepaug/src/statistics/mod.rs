@@ -25,7 +25,7 @@ pub const POWER: f64 = 0.8;
 
 use statrs::distribution::{Continuous, ContinuousCDF, StudentsT};
 
-/// Student's t distribution.
+/// Returns Student's t distribution.
 fn student(degrees: usize) -> StudentsT {
     StudentsT::new(0.0, 1.0, degrees.max(1) as f64).expect("the degrees of freedom are positive")
 }

@@ -43,9 +43,9 @@ impl Paired {
         Self::of_several(a, b, 1)
     }
 
-    /// The same as one of `comparisons` simultaneous comparisons, with Bonferroni's correction for both p and the
-    /// interval: the probability that any interval misses its mean is at most 0.05, and an interval contains 0
-    /// exactly if p is 0.05 or more.
+    /// Returns the differences as one of `comparisons` simultaneous comparisons, with Bonferroni's correction for
+    /// both p and the interval: the probability that any interval misses its mean is at most 0.05, and an interval
+    /// contains 0 exactly if p is 0.05 or more.
     pub fn of_several(a: &[Option<f64>], b: &[Option<f64>], comparisons: usize) -> Option<Self> {
         let comparisons = comparisons.max(1) as f64;
         let differences: Vec<f64> = a.iter().zip(b).filter_map(|(&a, &b)| Some(a? - b?)).collect();

@@ -106,7 +106,7 @@ impl AskTell {
         Self::open_within(folder, PATIENCE)
     }
 
-    /// The same, waiting for others for at most `patience`.
+    /// Opens the study, waiting for others for at most `patience`.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -114,7 +114,7 @@ impl AskTell {
         Self::open_as(folder, Holder::Short(patience))
     }
 
-    /// The same for a long time: other processes that try are told so at once.
+    /// Opens the study for a long time: other processes that try are told so at once.
     ///
     /// # Errors
     /// As [`open`](Self::open).

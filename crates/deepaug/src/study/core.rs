@@ -69,7 +69,7 @@ impl Core {
         Self::of(config, methods, folder, Recorder::new(config, folder, journal, entries)?)
     }
 
-    /// The same for a study whose trials are judged elsewhere: they are complete, so none is pruned.
+    /// Does the same for a study whose trials are judged elsewhere: they are complete, so none is pruned.
     pub(crate) fn outside(
         config: &ValidConfig,
         folder: &Path,
@@ -79,7 +79,7 @@ impl Core {
         Self::of_others(config, folder, Recorder::reopen(config, folder, journal, entries)?)
     }
 
-    /// The same with only part of the journal, to record results of these trials. It cannot be asked.
+    /// Does the same with only part of the journal, to record results of these trials. It cannot be asked.
     pub(crate) fn recording(
         config: &ValidConfig,
         folder: &Path,

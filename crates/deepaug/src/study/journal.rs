@@ -195,7 +195,7 @@ impl<E: JournalLine> Journal<E> {
         Self::open_some(path, fingerprint, holder, &|_| true)
     }
 
-    /// The same, but returns only the wanted lines.
+    /// Does the same, but returns only the wanted lines.
     pub(crate) fn open_some(
         path: &Path,
         fingerprint: Option<&Fingerprint>,

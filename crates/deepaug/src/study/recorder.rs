@@ -28,7 +28,7 @@ impl Recorder {
         Ok(Self { journal, notebook, ledger, fresh: 0 })
     }
 
-    /// The same for a study with one row per training: the notebook is rewritten only if it is out of date.
+    /// Does the same for a study with one row per training: the notebook is rewritten only if it is out of date.
     pub(crate) fn reopen(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
         let ledger = Ledger::new(config, entries);
         let path = folder.join(&config.notebook_path);
@@ -37,8 +37,8 @@ impl Recorder {
         Ok(Self { journal, notebook, ledger, fresh: 0 })
     }
 
-    /// The same with only part of the journal, for a study with one row per training: new trainings are added to
-    /// the existing notebook.
+    /// Does the same with only part of the journal, for a study with one row per training: new trainings are added
+    /// to the existing notebook.
     pub(crate) fn add_to(config: &Config, folder: &Path, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
         let notebook = Notebook::add_to(&folder.join(&config.notebook_path))?;
         Ok(Self { journal, notebook, ledger: Ledger::new(config, entries), fresh: 0 })

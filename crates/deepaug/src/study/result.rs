@@ -328,7 +328,7 @@ mod tests {
         Candidate { fresh: rewards(fresh), ..candidate }
     }
 
-    /// Sub-policies of ops by number, with magnitudes that differ.
+    /// Makes a policy from ops by number, with magnitudes that differ.
     fn policy(sub_policies: &[&[usize]]) -> Policy {
         let step = |(place, &op): (usize, &usize)| Step::new(Op::DEEPAUGMENT[op], 0.1 * (place + op) as f64 % 1.0);
         let sub_policy = |ops: &&[usize]| SubPolicy { ops: ops.iter().enumerate().map(step).collect() };

@@ -248,7 +248,7 @@ impl Inspection {
         to_csv(std::iter::once(header).chain(rows))
     }
 
-    /// The same for a notebook that has whole policies.
+    /// Does the same for a notebook that has whole policies.
     fn whole_csv(&self, top: usize) -> String {
         let header = ["trial_no", "policy", "reward", "expected_accuracy_increase(%)", "deviation", "samples"];
         let rows = self.ranked.iter().take(top).map(|trial| {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The fixtures of `benches/peers/notebooks.py`.
+/// Reads a fixture of `benches/peers/notebooks.py`.
 fn fixture(name: &str) -> (Inspection, serde_json::Value) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/notebooks");
     let expected = std::fs::read(folder.join(format!("{name}-top.json"))).unwrap();

@@ -7,7 +7,7 @@ use super::material::Material;
 use super::words::{between, percent, points};
 use crate::compare::{ComparisonResult, FORMAT, Finding, RankCheck, SEARCHED, SchemeResult, Versus};
 
-/// Each comparison with its intervals.
+/// Shows each comparison with its intervals.
 pub(super) fn all(material: &Material) -> Markup {
     html! {
         h2 { "Does it help?" }

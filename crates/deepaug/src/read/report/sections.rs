@@ -17,7 +17,7 @@ use crate::study::candidate::{Candidate, Gain};
 
 /// Number of policies shown as pictures.
 const SHOWN: usize = 5;
-/// Draws of each.
+/// How often each is drawn.
 const DRAWS: u64 = 3;
 /// Images of each on the page.
 const IMAGES: usize = 8;

@@ -14,7 +14,7 @@ use crate::config::{Config, EarlyStopping};
 use crate::reward::mean_of_highest;
 
 impl EarlyStopping {
-    /// One trial in this many continues.
+    /// Returns n if one trial in n continues.
     fn reduction(self) -> Option<usize> {
         match self {
             Self::Off => None,
