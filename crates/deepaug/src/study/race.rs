@@ -139,7 +139,7 @@ fn finalists(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
     chosen
 }
 
-/// Schemes whose magnitudes differ by no more than this are variants of each other.
+/// Schemes whose magnitudes differ by less than this are variants of each other.
 const VARIANT: f64 = 0.1;
 
 /// Returns the candidates that are not a variant of an earlier one; those that need no search stay.

@@ -27,8 +27,8 @@ const MAX_IMAGES: f64 = 1000.0;
 /// The share of the images outside the test set that children are trained on.
 const TRAINING_SHARE: f64 = 0.7;
 
-/// Steps of a pilot, whose epochs are bounded too. Without augmentation the small net had levelled off after 900
-/// steps on the built-in letters, and after 700 on photographs of waste (`reports/defaults.md`).
+/// Steps of a pilot, and its minimum and maximum number of epochs. Without augmentation the small net had levelled
+/// off after 900 steps on the built-in letters, and after 700 on photographs of waste (`reports/defaults.md`).
 const PILOT_STEPS: usize = 1200;
 const PILOT_EPOCHS: [usize; 2] = [16, 120];
 

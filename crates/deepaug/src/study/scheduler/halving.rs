@@ -33,9 +33,9 @@ impl EarlyStopping {
     }
 }
 
-/// The first rung is at this fraction of the epochs or later: earlier accuracies say too little about the last
-/// ones. With no rung before a quarter, the searches of `reports/studies.md` saved a factor of 2.1 instead of 3.7,
-/// and found no more.
+/// The first rung comes no earlier than one part in this many of the epochs: earlier accuracies say too little
+/// about the last ones. With no rung before a quarter, the searches of `reports/studies.md` saved a factor of 2.1
+/// instead of 3.7, and found no more.
 const EARLIEST: usize = 16;
 
 /// Compares trials at rungs, where one in `reduction` continues.
@@ -111,8 +111,8 @@ impl Scheduler for Halving {
     }
 
     /// Adds to its value at its rung what others gained from there on in complete trainings, and the average
-    /// difference between rewards and the values of complete first samples. The result is at most the median
-    /// estimate of complete ones, unless it is a complete one itself, because it was stopped.
+    /// difference between rewards and the values of complete first samples. The result is at most the median of
+    /// what complete ones reach, unless it is complete itself, because it was stopped.
     fn estimate(&self, stopped: &[EpochRecord], known: &[Finished<'_>]) -> f64 {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let rung = stopped.len();
