@@ -255,7 +255,7 @@ impl Study {
             emit(&Event::Sized(sizing));
         }
         let todo = trainings.saturating_sub(self.core.ledger().counts().0);
-        // Errors of a training are reported by the real training.
+        // Errors of the estimate are ignored: the real training reports them.
         if todo > 0
             && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
         {
