@@ -185,7 +185,7 @@ fn a_failure_shows_the_last_output() {
     let why = failure("seq 1 30 >&2; exit 3");
     assert!(why.starts_with("it ended with exit code 3 after 0 of 2 epochs. Its last output:\n11\n12\n"), "{why}");
     assert!(why.ends_with("\n30"), "{why}");
-    assert!(failure("kill -9 $$").starts_with("it was killed by signal 9, as the system does when memory is short"));
+    assert!(failure("kill -9 $$").starts_with("it was killed by signal 9, as the system does when memory runs out"));
     assert!(failure(&format!("{EPOCH_1}; {EPOCH_2}; exit 1")).contains("exit code 1 after 2 of 2 epochs"));
     let why = failure(r"printf 'step 1\rstep 2\rstep 3' >&2; exit 1");
     assert!(why.ends_with("output:\nstep 3"), "{why}");
@@ -197,12 +197,12 @@ fn what_is_no_epoch_is_refused() {
     assert_eq!(none, "it ended with exit code 0 after 1 of 2 epochs. It wrote nothing to its standard error");
     assert!(failure(EPOCH_2).contains("epoch 2 when epoch 1 was due"));
     assert!(failure(&format!("{EPOCH_1}; {EPOCH_1}")).contains("epoch 1 when epoch 2 was due"));
-    assert!(failure(&format!("{EPOCH_1}; {EPOCH_2}; {EPOCH_2}")).contains("after epoch 2, the last it was asked for"));
+    assert!(failure(&format!("{EPOCH_1}; {EPOCH_2}; {EPOCH_2}")).contains("after epoch 2, the last one requested"));
     let per_cent = failure(r#"echo '{"epoch":1,"acc":41.5,"loss":1,"val_acc":0,"val_loss":1}'"#);
     assert!(per_cent.contains("an accuracy of 41.5; accuracies are shares"), "{per_cent}");
     let missing = failure(r#"echo '{"epoch":1,"acc":0,"loss":1,"val_acc":0}'"#);
     assert!(missing.contains("missing field `val_loss`"), "{missing}");
-    assert!(failure(r#"echo "{'epoch': 1}""#).contains("a line that is no epoch"));
+    assert!(failure(r#"echo "{'epoch': 1}""#).contains("a line that is not an epoch"));
 }
 
 #[test]
