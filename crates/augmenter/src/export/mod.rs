@@ -310,7 +310,7 @@ mod tests {
             assert!(code.contains("finish(image, 0.125, True, 0.0, rng)"), "{code}");
             assert!(code.contains("\ndef translate_nearest(") && code.contains("\ndef horizontal_flip("), "{code}");
             let words = code.replace('\n', " ");
-            assert!(words.contains("finished in the end: shifted by up to 12.5 %, half of them mirrored."), "{code}");
+            assert!(words.contains("finished at the end: shifted by up to 12.5 %, half of them mirrored."), "{code}");
             let code = export(std::slice::from_ref(&policy), alone, target).unwrap();
             assert!(code.contains("    (0.6, [sub_policy_1]),") && code.contains("\nFINISH = None\n"), "{code}");
         }

@@ -118,34 +118,35 @@ fn words(policies: &[Policy]) -> String {
 
 fn meaning(policies: &[Policy], application: Application) -> String {
     let first =
-        if policies.len() > 1 { "For each image one of the policies is chosen, all equally likely. " } else { "" };
+        if policies.len() > 1 { "One of the policies is chosen for each image, all equally likely. " } else { "" };
     if let Some(online) = application.online().filter(|_| !policies.iter().all(|policy| policy.in_place)) {
         let finish = match finish_of(application) {
-            Some(_) => format!(" Every image is finished in the end: {}.", Online { chance: 0.0, ..online }),
+            Some(_) => format!(" Every image is finished at the end: {}.", Online { chance: 0.0, ..online }),
             None => String::new(),
         };
         return wrapped(&format!(
-            "{first}An image stays as it is with probability 1 - chance; otherwise it gets one of the sub-policies, all equally \
-             likely, whose ops are applied in order, with numbers drawn afresh for each image. The chance is that of the search's \
-             trainings; another can be given: DeepaugPolicy(chance=0.9).{finish}"
+            "{first}An image stays unchanged with probability 1 - chance; otherwise it gets one of the \
+             sub-policies, all equally likely. Its ops are applied in order, with numbers drawn anew for each \
+             image. The default chance is that of the search; to change it: DeepaugPolicy(chance=0.9).{finish}"
         ));
     }
     if policies.iter().all(|policy| policy.in_place) {
         return wrapped(&format!(
-            "{first}An image stays as it is with probability 1 - chance; otherwise it gets as many of the sub-policies in a row as the \
-             policy draws, all equally likely, and then what always comes, with numbers drawn afresh for each image. The chance stands \
-             with the functions in POLICIES below; another can be given: DeepaugPolicy(chance=0.9).{}",
+            "{first}An image stays unchanged with probability 1 - chance; otherwise it gets as many of the \
+             sub-policies in a row as the policy draws, all equally likely, and then the steps that always follow, \
+             with numbers drawn anew for each image. The default chance is listed with the functions in POLICIES \
+             below; to change it: DeepaugPolicy(chance=0.9).{}",
             finish_of(application)
-                .map(|online| format!(" Every image is finished in the end: {online}."))
+                .map(|online| format!(" Every image is finished at the end: {online}."))
                 .unwrap_or_default()
         ));
     }
     wrapped(&format!(
-        "{first}An image stays as it is with probability 1 - chance; otherwise it gets one of the sub-policies, all equally \
-         likely, whose ops are applied in order, with numbers drawn afresh for each image. In the search, each of the S \
-         sub-policies made a copy of a portion of the images, and training drew from originals and copies alike: that is a \
-         chance of S portion / (1 + S portion), the number that stands with the sub-policies in POLICIES below. Another can \
-         be given: DeepaugPolicy(chance=0.9)."
+        "{first}An image stays unchanged with probability 1 - chance; otherwise it gets one of the sub-policies, \
+         all equally likely. Its ops are applied in order, with numbers drawn anew for each image. In the search, \
+         each of the S sub-policies copied a portion of the images, and training drew from originals and copies \
+         alike: that is a chance of S portion / (1 + S portion), listed with the sub-policies in POLICIES below. \
+         To change it: DeepaugPolicy(chance=0.9)."
     ))
 }
 
@@ -171,7 +172,7 @@ fn policy_data(policies: &[Policy], application: Application, write: Writer) -> 
     let unchanged = [SubPolicy::default()];
     let mut blocks = Vec::new();
     let mut list = String::from(
-        "# For each policy: the probability with which it changes an image, and its sub-policies.\nPOLICIES = [\n",
+        "# For each policy: the probability that it changes an image, and its sub-policies.\nPOLICIES = [\n",
     );
     for policy in policies {
         let sub_policies = if policy.sub_policies.is_empty() { &unchanged } else { policy.sub_policies.as_slice() };
@@ -203,7 +204,7 @@ fn policy_data(policies: &[Policy], application: Application, write: Writer) -> 
     let finish = finish_of(application).map(|online| (write.finish)("finished", &online));
     let name = if finish.is_some() { "finished" } else { "None" };
     blocks.extend(finish);
-    blocks.push(format!("# What every image gets in the end, augmented or not.\nFINISH = {name}"));
+    blocks.push(format!("# Applied to every image at the end, augmented or not.\nFINISH = {name}"));
     blocks
 }
 
