@@ -47,7 +47,7 @@ pub enum Layer {
         #[serde(default)]
         activation: Activation,
     },
-    /// A convolution of each channel by itself.
+    /// A depthwise convolution: each channel separately.
     Depthwise {
         /// Height and width of its window.
         #[serde(default = "three")]
