@@ -1,4 +1,4 @@
-//! Times of single layers on one CPU thread, forwards and backwards, at the sizes of the nets here:
+//! Times single layers on one CPU thread, forward and backward, at the sizes used by the nets here:
 //!
 //!     cargo bench --manifest-path benches/Cargo.toml
 

@@ -1,1 +1,1 @@
-//! Nothing: the benchmarks are beside this file.
+//! Empty: the benchmarks are next to this file.

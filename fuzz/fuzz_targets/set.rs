@@ -1,5 +1,6 @@
-//! Any bytes as each kind of file that a set is made of. The first byte chooses the kind, unless DEEPAUG_FUZZ names one of
-//! idx, cifar, npy, npz, parquet, tar, csv; the second says where the second file begins for kinds of two files.
+//! Any bytes as each kind of file that a set may consist of. The first byte chooses the kind, unless DEEPAUG_FUZZ
+//! names one of idx, cifar, npy, npz, parquet, tar, csv; the second says where the second file begins for kinds
+//! with two files.
 #![no_main]
 
 use std::fs;

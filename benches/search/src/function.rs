@@ -1,28 +1,29 @@
-//! What is minimised: a function of a mixed space with a known lowest value, and the noise of its measurements.
+//! Objectives: functions of a mixed space with a known lowest value, and their measurement noise.
 
 use deepaug_controller::{Domain, Parameter, Point, Space, Value};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-/// A function of a mixed space, an instance of a family: its constants are drawn from a seed.
+/// A function of a mixed space, one instance of a family: its constants are drawn from a seed.
 pub trait Function: Send + Sync {
-    /// Where it is defined.
+    /// Returns its domain.
     fn space(&self) -> &Space;
 
-    /// The cost without noise, in the function's own unit.
+    /// Returns the cost without noise, in the function's own unit.
     fn cost(&self, point: &Point) -> f64;
 
-    /// Standard deviation of the normal noise of a measurement at a point, in the unit of the cost.
+    /// Returns the standard deviation of a measurement's normal noise at a point, in the unit of the cost.
     fn noise(&self, point: &Point) -> f64;
 
-    /// The lowest cost, where it is known.
+    /// Returns the lowest cost, if it is known.
     fn lowest(&self) -> Option<f64> {
         None
     }
 }
 
-/// A function, its lowest cost, and the noise of one search on it: the k-th measurement has the k-th draw, whoever asks.
+/// A function, its lowest cost, and the noise of one search on it: the k-th measurement has the k-th draw, for
+/// every method.
 pub struct Measured {
     pub function: Box<dyn Function>,
     pub lowest: f64,
@@ -38,29 +39,29 @@ impl Measured {
         Self { function, lowest, noise }
     }
 
-    /// A noisy cost.
+    /// Returns a noisy cost.
     pub fn measure(&mut self, point: &Point) -> f64 {
         let draw: f64 = self.noise.sample(StandardNormal);
         self.function.cost(point) + self.function.noise(point) * draw
     }
 
-    /// How far a point's cost without noise is above the lowest.
+    /// Returns how far a point's noiseless cost is above the lowest.
     pub fn regret(&self, point: &Point) -> f64 {
         self.function.cost(point) - self.lowest
     }
 }
 
-/// How the lowest cost is looked for.
+/// How to search for the lowest cost.
 #[derive(Clone, Copy)]
 pub struct Descent {
-    /// Random points that it starts from.
+    /// Number of random starting points.
     pub starts: u64,
     /// Whether a choice is also tried together with other values of the number that belongs to it.
     pub pairs: bool,
 }
 
-/// The lowest cost: coordinate descent from many random points, which tries every choice and integer and, for a real, a
-/// grid and then ever smaller steps.
+/// Finds the lowest cost: coordinate descent from many random points, which tries every choice and integer and,
+/// for a real, a grid and then ever smaller steps.
 pub fn lowest(function: &dyn Function, seed: u64, descent: Descent) -> f64 {
     let space = function.space();
     let descend = |start| {
@@ -114,7 +115,7 @@ pub fn lowest(function: &dyn Function, seed: u64, descent: Descent) -> f64 {
     (0..descent.starts).map(descend).fold(f64::INFINITY, f64::min)
 }
 
-/// Every choice of a parameter together with five values of each real number that belongs to it.
+/// Returns every choice of a parameter together with five values of each real number that belongs to it.
 fn pairs(space: &Space, parent: usize, choices: usize) -> impl Iterator<Item = [(usize, Value); 2]> {
     let real = move |(number, parameter): (usize, &Parameter)| match (&parameter.condition, &parameter.domain) {
         (Some(on), &Domain::Real { low, high }) if on.parent == parent => Some((number, low, high)),
@@ -126,12 +127,12 @@ fn pairs(space: &Space, parent: usize, choices: usize) -> impl Iterator<Item = [
     })
 }
 
-/// The position of the choice at a place of a point.
+/// Returns the choice at a position of a point.
 pub fn choice(point: &Point, index: usize) -> usize {
     point[index].category().unwrap_or_default()
 }
 
-/// The number at a place of a point, whichever kind it is.
+/// Returns the number at a position of a point, whatever its kind.
 pub fn number(point: &Point, index: usize) -> f64 {
     match point[index] {
         Value::Real(value) => value,

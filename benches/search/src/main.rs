@@ -22,7 +22,7 @@ use crate::function::{Descent, Function, Measured, lowest};
 const FUNCTIONS: [&str; 8] =
     ["fashion-mnist", "cifar10", "policies", "policy", "slots", "learners", "valley", "categories"];
 
-/// The instance of a family with a seed.
+/// Creates the instance of a family with a seed.
 fn instance(name: &str, seed: u64) -> Result<Measured, Box<dyn Error>> {
     Ok(Measured::new(function(name, seed)?, seed))
 }
@@ -52,19 +52,20 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Search, and print the regret of what is recommended after every tenth evaluation, as CSV.
+    /// Searches, and prints the regret of the recommended point after every tenth evaluation, as CSV.
     Run(run::Run),
-    /// Search among simulated schemes of augmentation, as a search without a configuration does.
+    /// Searches among simulated augmentation schemes, like a search without a configuration.
     Schemes(schemes::Schemes),
-    /// Time one ask and tell, as CSV.
+    /// Times one ask and tell, as CSV.
     Speed(speed::Speed),
-    /// Look long for the lowest cost of a function, and print it.
+    /// Searches long for the lowest cost of a function, and prints it.
     Lowest {
         /// The family of functions.
         function: String,
     },
-    /// Answer on standard output what is asked on standard input, one line each: first the space as JSON; then, for
-    /// `measure` and a number for each parameter, a noisy cost; for `regret` and the numbers, the regret without noise.
+    /// Answers requests from standard input on standard output, one line each: first the space as JSON; then, for
+    /// `measure` and a number for each parameter, a noisy cost; for `regret` and the numbers, the regret without
+    /// noise.
     Serve {
         /// The family of functions.
         function: String,

@@ -1,4 +1,4 @@
-//! What augmentation policies may be like: sequences of two ops with magnitudes, whose effects add up and interact.
+//! A model of augmentation policies: sequences of two ops with magnitudes, whose effects add up and interact.
 
 use deepaug_controller::{Point, Space, SpaceError};
 use rand::Rng;
@@ -9,9 +9,9 @@ use crate::function::{Function, choice, number};
 
 const OPS: usize = 20;
 
-/// Each op helps most at a magnitude of its own, or does harm in proportion; a sixth of the ordered pairs interact; ops
-/// that occur often lose effect. The last four ops take no magnitude. With five sequences their order does not matter;
-/// a single one has a portion that scales its effect.
+/// Each op helps most at its own magnitude, or does harm in proportion; a sixth of the ordered pairs interact; ops
+/// that occur often lose effect. The last four ops have no magnitude. With five sequences, their order does not
+/// matter; a single one has a portion that scales its effect.
 pub struct Policies {
     space: Space,
     sequences: usize,
@@ -23,7 +23,7 @@ pub struct Policies {
 
 #[derive(Clone, Copy)]
 enum Effect {
-    /// Lowers the cost by `gain` at magnitude `best`, by nothing at 0 and at twice that.
+    /// Lowers the cost by `gain` at magnitude `best`, and not at all at 0 and at twice `best`.
     Helps { gain: f64, best: f64 },
     /// Raises the cost by this much times the magnitude.
     Harms(f64),
@@ -71,7 +71,7 @@ impl Policies {
             })
             .collect();
         ops.extend((0..4).map(|_| Effect::Constant(rng.random_range(-0.5..0.5))));
-        // Which op is which is drawn too, but for those without a magnitude.
+        // The order of the ops is drawn too, except for those without a magnitude.
         rand::seq::SliceRandom::shuffle(&mut ops[..OPS - 4], rng);
         let mut pair = || if rng.random_bool(1.0 / 6.0) { 0.3 * rng.sample::<f64, _>(StandardNormal) } else { 0.0 };
         let pairs = (0..OPS).map(|_| std::array::from_fn(|_| pair())).collect();

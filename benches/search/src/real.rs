@@ -1,4 +1,4 @@
-//! What augmentation policies really do: functions fitted to trainings, see `real/fit.py`.
+//! What augmentation policies really do: functions fitted to training runs, see `real/fit.py`.
 
 use std::io::Read;
 
@@ -8,15 +8,15 @@ use serde::Deserialize;
 
 use crate::function::{Function, choice, number};
 
-/// The mean of a Gaussian process fitted to the rewards of random policies. Nothing in it is taken from the optimiser's own
-/// model: policies are compared as sets of sequences, by a sum of three kernels.
+/// The mean of a Gaussian process fitted to the rewards of random policies. Nothing in it comes from the
+/// optimiser's own model: policies are compared as sets of sequences, by a sum of three kernels.
 #[derive(Deserialize)]
 struct Fit {
     ops: Vec<String>,
     sequences: usize,
     /// The mean reward.
     mean: f64,
-    /// Standard deviation of the mean of three trainings of one policy.
+    /// Standard deviation of the mean of three training runs of one policy.
     noise: f64,
     /// The lowest cost found.
     lowest: Option<f64>,
@@ -26,16 +26,16 @@ struct Fit {
     scales: [f64; 3],
     /// Length scale of whole policies.
     reach: f64,
-    /// The policies that were trained: op and magnitude of each step.
+    /// The trained policies: op and magnitude of each step.
     policies: Vec<Vec<(usize, f64)>>,
-    /// How much each contributes.
+    /// The contribution of each policy.
     weights: Vec<f64>,
 }
 
 pub struct Real {
     space: Space,
     fit: Fit,
-    /// Of each policy that was trained, with itself.
+    /// The similarity of each trained policy with itself.
     alike: Vec<f64>,
 }
 
@@ -75,13 +75,13 @@ impl Fit {
         if a.0 == b.0 { (-0.5 * ((a.1 - b.1) / self.length).powi(2)).exp() } else { 0.0 }
     }
 
-    /// The mean over pairs of sequences of how alike their steps are, in whichever place.
+    /// Returns the mean similarity of the steps over pairs of sequences, whatever their positions.
     fn steps_alike(&self, a: &[(usize, f64)], b: &[(usize, f64)]) -> f64 {
         let pairs = a.iter().flat_map(|&a| b.iter().map(move |&b| (a, b)));
         pairs.map(|(a, b)| self.alike(a, b)).sum::<f64>() / (self.sequences * self.sequences) as f64
     }
 
-    /// The same of pairs of steps, each in its place.
+    /// Does the same for pairs of steps, each in its position.
     fn pairs_alike(&self, a: &[(usize, f64)], b: &[(usize, f64)]) -> f64 {
         let pairs = a.chunks(2).flat_map(|a| b.chunks(2).map(move |b| (a, b)));
         let alike = pairs.map(|(a, b)| match (self.alike(a[0], b[0]), a[1].0 == b[1].0) {

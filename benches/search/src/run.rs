@@ -17,7 +17,7 @@ pub struct Run {
     /// The search method.
     #[arg(long, default_value = "bayesian_optimization")]
     method: Method,
-    /// What the method is called in the output; its name unless given.
+    /// The method's label in the output; defaults to its name.
     #[arg(long)]
     label: Option<String>,
     /// Settings that differ from the defaults, as JSON.
@@ -29,10 +29,10 @@ pub struct Run {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Evaluations a search.
+    /// Evaluations per search.
     #[arg(long, default_value_t = 300)]
     evaluations: u64,
-    /// Hide from the method that choices of different parameters are the same, and which groups are exchangeable.
+    /// Hide from the method which choices of different parameters are the same, and which groups are exchangeable.
     #[arg(long)]
     alone: bool,
     /// Print the median regret at 50, 100, 150, 200 and 300 evaluations instead.
@@ -76,7 +76,8 @@ impl Run {
         Ok(())
     }
 
-    /// The regret of the recommended point and the seconds spent in the searcher, after every tenth evaluation.
+    /// Returns the regret of the recommended point and the seconds spent in the searcher, after every tenth
+    /// evaluation.
     fn search(&self, function: &str, settings: Settings, seed: u64) -> Result<Vec<(f64, f64)>, Box<dyn Error>> {
         let mut measured = instance(function, seed)?;
         let space = measured.function.space().clone();
@@ -101,7 +102,7 @@ impl Run {
     }
 }
 
-/// The space with other names for the choices of each parameter, and no exchangeable groups.
+/// Returns the space with different names for the choices of each parameter, and no exchangeable groups.
 fn alone(space: Space) -> Result<Space, SpaceError> {
     let mut parameters: Vec<Parameter> = space.into();
     for Parameter { name, domain, place, .. } in &mut parameters {

@@ -1,6 +1,6 @@
-//! Simulated searches among schemes of augmentation: which of a few dozen trainings should go where? The space is that of
-//! `space = "schemes"`, what a scheme is worth is made up: effects of families, of mirror images and so on, which add up and
-//! saturate, and of strengths that help up to a point.
+//! Simulated searches among augmentation schemes: how should a few dozen training runs be spent? The space is that
+//! of `space = "schemes"`; the worth of a scheme is made up from effects of families, of mirror images and so on,
+//! which add up and saturate, and of strengths that help up to a point.
 
 use std::error::Error;
 
@@ -16,10 +16,10 @@ const SOURCES: [&str; 4] = ["nothing", "families", "randaugment", "trivialaugmen
 const SWITCHES: [&str; 3] = ["horizontal-flip", "vertical-flip", "square"];
 const SHIFTS: [f64; 4] = [0.0, 2.0, 4.0, 8.0];
 
-/// Trainings after which searches are compared.
+/// Numbers of training runs after which searches are compared.
 const MARKS: [usize; 4] = [40, 48, 60, 120];
 
-/// Standard deviations of one training; effects are of the order of 1.
+/// Standard deviations of one training run; effects are of the order of 1.
 const NOISES: [f64; 2] = [0.14, 0.42];
 
 #[derive(Args)]
@@ -33,24 +33,24 @@ pub struct Schemes {
         default_value = r#"{"initial_points": 0, "random_interleave": 0.0, "forest": {"min_leaf": 1}, "maximiser": {"near": 5}}"#
     )]
     settings: String,
-    /// Schemes without a search that are tried first, at most.
+    /// Maximum number of schemes without a search to try first.
     #[arg(long, default_value_t = 19)]
     free: usize,
-    /// A second training is for the best one in so many by the first; 1: for all.
+    /// A second training run goes to the best one in this many by the first; 1: to all.
     #[arg(long, default_value_t = 3)]
     reduction: usize,
-    /// Simulated image sets.
+    /// Number of simulated image sets.
     #[arg(long, default_value_t = 100)]
     seeds: u64,
 }
 
 impl Schemes {
-    /// Prints, for each noise and number of trainings, by how much the best of the three schemes with the highest mean is
-    /// better than the best that needs no search, on the average.
+    /// Prints, for each noise and number of training runs, by how much on average the best of the three schemes
+    /// with the highest mean beats the best one that needs no search.
     #[allow(clippy::print_stdout)]
     pub fn run(&self) -> Result<(), Box<dyn Error>> {
         let settings: Settings = serde_json::from_str(&self.settings)?;
-        println!("noise of a training, then gains over the best free scheme after {MARKS:?} trainings");
+        println!("noise of a training run, then gains over the best free scheme after {MARKS:?} training runs");
         for noise in NOISES {
             let search = |seed| self.search(&settings, noise, seed).map_err(|error| error.to_string());
             let gains = (0..self.seeds).into_par_iter().map(search).collect::<Result<Vec<_>, String>>()?;
@@ -69,7 +69,7 @@ impl Schemes {
         rng.set_stream(1);
         let mut searcher = searcher(self.method, space()?, settings.clone(), seed)?;
         let mut first_samples: Vec<f64> = Vec::new();
-        // Means and true worths of those with two trainings.
+        // Means and true values of those with two training runs.
         let mut judged: Vec<(f64, f64)> = Vec::new();
         let (mut gains, mut trainings) = (Vec::new(), 0);
         for trial in 0.. {
@@ -123,7 +123,7 @@ fn space() -> Result<Space, SpaceError> {
     space.categorical("shift", SHIFTS.map(|pixels| format!("shift {pixels}")))
 }
 
-/// A point: source, draws less 1, strength, one family if there is one, switches, shift.
+/// Returns a point: source, draws less 1, strength, one family if there is one, switches, shift.
 fn point(source: usize, draws: usize, strength: f64, family: Option<usize>, last: [usize; 4]) -> Point {
     let mut values = vec![Value::Category(source), Value::Category(draws), Value::Real(strength)];
     values.extend((0..FAMILIES).map(|other| Value::Category(usize::from(family == Some(other)))));
@@ -131,8 +131,8 @@ fn point(source: usize, draws: usize, strength: f64, family: Option<usize>, last
     Point(values)
 }
 
-/// None, and what people use without a search: shifts, mirror images, a covered square, TrivialAugment, four of RandAugment, and
-/// each family by itself.
+/// Returns none, and what people use without a search: shifts, mirror images, a covered square, TrivialAugment,
+/// four variants of RandAugment, and each family on its own.
 fn free() -> Vec<Point> {
     let plain = |last| point(0, 0, 0.1, None, last);
     let mut free = vec![
@@ -152,18 +152,18 @@ fn free() -> Vec<Point> {
     free
 }
 
-/// What schemes are worth on one image set.
+/// The worth of schemes on one image set.
 struct Truth {
     /// Effect of each family at its best strength, and that strength.
     families: [[f64; 2]; FAMILIES],
     /// Effect of all of RandAugment's ops.
     all: f64,
-    /// What many and strong ops cost.
+    /// The cost of many and strong ops.
     harm: f64,
     switches: [f64; 3],
     /// Effect of the best shift, and that shift in pixels.
     shift: [f64; 2],
-    /// What all effects together come to, at most.
+    /// The maximum of all effects together.
     most: f64,
 }
 
@@ -204,7 +204,7 @@ impl Truth {
                 share * chosen.into_iter().map(of).sum::<f64>() - harm
             }
             _ => {
-                // Magnitudes up to one are smaller on the average.
+                // Magnitudes up to a maximum are smaller on average.
                 let strength = if source == 3 { 0.6 * strength } else { strength };
                 let all = 2.5 * (self.all * (1.2 * draws * strength).min(2.0)).min(3.0);
                 let geometry = 0.6 * (self.families[0][0].max(0.0) + self.families[1][0].max(0.0));

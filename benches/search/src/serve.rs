@@ -1,4 +1,4 @@
-//! The functions for programs in other languages, by lines of text.
+//! Serves the functions to programs in other languages, through lines of text.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -26,7 +26,7 @@ pub fn serve(mut measured: Measured) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A point from the position of each choice and the value of each number.
+/// Returns a point from the position of each choice and the value of each number.
 fn point(space: &Space, numbers: &str) -> Result<Point, Box<dyn Error>> {
     let values = space.parameters().iter().zip(numbers.split_whitespace()).map(|(parameter, number)| {
         Ok::<_, Box<dyn Error>>(match parameter.domain {

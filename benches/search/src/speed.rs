@@ -1,4 +1,4 @@
-//! How long an ask and its tell take.
+//! Times an ask and its tell.
 
 use std::error::Error;
 use std::time::Instant;
@@ -21,16 +21,16 @@ pub struct Speed {
     /// Settings that differ from the defaults, as JSON.
     #[arg(long, default_value = "{}")]
     settings: String,
-    /// Numbers of trials known before the ask.
+    /// Numbers of known trials before the ask.
     #[arg(long, value_delimiter = ',', default_value = "100,300,1000,3000")]
     trials: Vec<u64>,
-    /// Asks timed for each.
+    /// Number of asks timed for each.
     #[arg(long, default_value_t = 20)]
     repeats: u64,
 }
 
 impl Speed {
-    /// Median milliseconds, of asks after random trials and one after the other.
+    /// Prints the median milliseconds of asks, after random trials and one after another.
     pub fn run(&self) -> Result<(), Box<dyn Error>> {
         println!("function,method,trials,milliseconds");
         for &trials in &self.trials {

@@ -1,5 +1,5 @@
-//! Functions of other mixed spaces: separate slots, learners with conditional parameters, a rotated valley, categories
-//! alone.
+//! Functions of other mixed spaces: separate slots, learners with conditional parameters, a rotated valley, and
+//! categories only.
 
 use deepaug_controller::{Domain, Point, Space, SpaceError, Value};
 use rand::Rng;
@@ -8,8 +8,8 @@ use rand_distr::StandardNormal;
 
 use crate::function::{Function, choice, number};
 
-/// A sum over three slots, each a choice of twenty with a cost and a best number of its own. Nothing is shared between
-/// slots, and their order matters.
+/// A sum over three slots, each a choice out of twenty with a cost and its own best number. Slots share nothing,
+/// and their order matters.
 pub struct Slots {
     space: Space,
     tables: Vec<[(f64, f64); 20]>,
@@ -45,7 +45,7 @@ impl Function for Slots {
     }
 }
 
-/// The error of one of four learners, each with parameters of its own, some under a condition on another: every active
+/// The error of one of four learners, each with its own parameters, some conditional on others: every active
 /// parameter adds a parabola, or its choice's cost, and neighbours in the list interact.
 pub struct Learners {
     space: Space,
@@ -135,8 +135,8 @@ impl Function for Learners {
     }
 }
 
-/// A rotated, stretched and slightly wavy valley of six reals and two integers; each of five choices has its own offset and
-/// its own place of the optimum.
+/// A rotated, stretched and slightly wavy valley of six reals and two integers; each of five choices has its own
+/// offset and its own optimum.
 pub struct Valley {
     space: Space,
     offsets: [f64; 5],
@@ -198,7 +198,8 @@ impl Function for Valley {
     }
 }
 
-/// Eight parameters of six choices: each choice has a cost, and so has each pair of choices of neighbouring parameters.
+/// Eight parameters of six choices: each choice has a cost, and so has each pair of choices of neighbouring
+/// parameters.
 pub struct Categories {
     space: Space,
     alone: Vec<[f64; 6]>,

@@ -1,4 +1,4 @@
-//! How a policy is applied to the images that a model trains on: when, to which of them, and what follows.
+//! How a policy is applied to the images that a model trains on: when, to which images, and what follows.
 
 use std::fmt;
 
@@ -9,27 +9,27 @@ use crate::copies::Copies;
 use crate::online::Online;
 use crate::policy::{Policy, PolicyError};
 
-/// When a policy is applied, and whether what it makes stands beside the images or in their place.
+/// When a policy is applied, and whether its images are used beside the originals or instead of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Application {
-    /// Copies beside the images, made once, before the first epoch, as DeepAugment does.
+    /// Copies beside the images, made once before the first epoch, as in DeepAugment.
     #[default]
     Once,
-    /// Copies beside the images, made afresh for every epoch.
+    /// Copies beside the images, made again for every epoch.
     Epoch,
-    /// Each image afresh for every epoch, in its own place. The policy's portion has no say in it, unless it is used
+    /// Each image is augmented in place, again for every epoch. The policy's portion is ignored unless it is used
     /// [in place](Policy::in_place).
     Online(Online),
 }
 
 impl Application {
-    /// Whether what it makes is the same in every epoch.
+    /// Whether its images are the same in every epoch.
     pub fn is_once(&self) -> bool {
         *self == Self::Once
     }
 
-    /// Whether the images themselves are learnt from, beside their copies.
+    /// Whether the model also learns from the images themselves, beside their copies.
     pub fn keeps_originals(&self) -> bool {
         !matches!(self, Self::Online(_))
     }
@@ -37,7 +37,7 @@ impl Application {
     /// Checks that its numbers are in 0..=1.
     ///
     /// # Errors
-    /// Names the first that is not.
+    /// Names the first number that is not.
     pub fn validate(&self) -> Result<(), PolicyError> {
         let Self::Online(Online { chance, pad, cutout, .. }) = *self else { return Ok(()) };
         let wrong =
@@ -45,7 +45,7 @@ impl Application {
         wrong.map_or(Ok(()), |(what, value)| Err(PolicyError::Application { what, value }))
     }
 
-    /// What happens to every image in the end, in an application that changes images in their own place.
+    /// Returns what happens to every image at the end, for an application that changes images in place.
     pub fn online(&self) -> Option<Online> {
         match self {
             Self::Online(online) => Some(*online),
@@ -53,7 +53,7 @@ impl Application {
         }
     }
 
-    /// With which probability an image that is learnt from is an augmented one.
+    /// Returns the probability that an image learnt from is an augmented one.
     pub fn chance(&self, policy: &Policy) -> f64 {
         match self {
             _ if policy.in_place => policy.portion,
@@ -66,8 +66,9 @@ impl Application {
         }
     }
 
-    /// What an epoch's images are, under a seed of the epoch (of the training, where they are made once): copies, and which image
-    /// each is of. They stand beside the images or take their places, as [`keeps_originals`](Self::keeps_originals) says.
+    /// Returns an epoch's images as copies, with the image each was made from. The seed is the epoch's, or the
+    /// training run's if copies are made only once. They are used beside the images or instead of them, as
+    /// [`keeps_originals`](Self::keeps_originals) says.
     pub fn copies(&self, policy: &Policy, images: ArrayView4<'_, u8>, seed: u64) -> Copies {
         match self {
             Self::Once | Self::Epoch => policy.copies(images, seed),
@@ -78,7 +79,7 @@ impl Application {
     }
 }
 
-/// In words: `copies beside the images, made once`, or what happens to an image in its place.
+/// Describes it in words: `copies beside the images, made once`, or what happens to an image in place.
 impl fmt::Display for Application {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -89,9 +90,9 @@ impl fmt::Display for Application {
     }
 }
 
-/// A policy, and how it is applied: what a search found and a training needs.
+/// A policy and how it is applied: the result of a search, and what training needs.
 ///
-/// The JSON form is the policy's with `application` beside it; a policy without that is applied once, as format 1 means it.
+/// The JSON form is the policy's, plus `application`; a policy without it is applied once, as in format 1.
 ///
 /// ```
 /// use deepaug_augmenter::{Application, Augmentation, Online, Policy, RangeTable};
@@ -114,8 +115,8 @@ impl fmt::Display for Application {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "crate::policy::Json", into = "crate::policy::Json")]
 pub struct Augmentation {
-    /// What is applied.
+    /// The policy to apply.
     pub policy: Policy,
-    /// How.
+    /// How to apply it.
     pub application: Application,
 }

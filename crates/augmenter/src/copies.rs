@@ -1,4 +1,4 @@
-//! Applying a policy to a batch of images.
+//! Applies a policy to a batch of images.
 
 use ndarray::{Array4, ArrayView4, ArrayViewMut3};
 use rand::{Rng, SeedableRng, seq::index};
@@ -21,7 +21,7 @@ pub struct Copies {
     pub images: Array4<u8>,
 }
 
-/// What names the generator that draws a sub-policy's images; the indices of the images lie below it.
+/// Identifies the generator that draws a sub-policy's images; the indices of the images are smaller.
 fn subset(sub_policy: usize) -> CopySpec {
     CopySpec { sub_policy, source: u32::MAX as usize }
 }
@@ -36,8 +36,8 @@ pub struct CopySpec {
 }
 
 impl Policy {
-    /// Which copies the policy makes of `n` images: those of the first sub-policy in the order of the images, then those of
-    /// the second, and so on.
+    /// Returns which copies the policy makes of `n` images: those of the first sub-policy in the order of the
+    /// images, then those of the second, and so on.
     pub fn plan(&self, n: usize, seed: u64) -> Vec<CopySpec> {
         let per_sub_policy = ((self.portion * n as f64).round() as usize).min(n);
         (0..self.sub_policies.len())
@@ -49,9 +49,9 @@ impl Policy {
             .collect()
     }
 
-    /// Turns an image, height x width x channels, into a copy that [`plan`](Self::plan) names: the same pixels as those of
-    /// [`copies`](Self::copies), for callers whose images do not lie in one batch. `others`, images of the same shape, are
-    /// what [`Op::SamplePairing`](crate::Op::SamplePairing) takes a second image from.
+    /// Turns an image, height x width x channels, into a copy from [`plan`](Self::plan), with the same pixels as
+    /// [`copies`](Self::copies), for callers whose images are not in one batch. `others` are images of the same
+    /// shape, from which [`Op::SamplePairing`](crate::Op::SamplePairing) takes a second image.
     pub fn apply(&self, copy: CopySpec, mut image: ArrayViewMut3<'_, u8>, others: ArrayView4<'_, u8>, seed: u64) {
         let (height, width, channels) = image.dim();
         if image.is_empty() {
@@ -69,13 +69,13 @@ impl Policy {
 
     /// Makes the augmented copies of a batch (NHWC, 1 or 3 channels).
     ///
-    /// Each sub-policy copies a random subset of `round(portion * n)` of the `n` images, in increasing order of index, and
-    /// applies its ops to every copy in order. The copies of all sub-policies stand one after another.
+    /// Each sub-policy copies a random subset of `round(portion * n)` of the `n` images, in increasing order of
+    /// index, and applies its ops to every copy in order. The copies of all sub-policies are concatenated.
     ///
-    /// The work is shared between rayon's threads; the result depends on the policy, the images and the seed only.
+    /// The work is shared between rayon's threads; the result depends only on the policy, the images and the seed.
     ///
-    /// A portion outside 0..=1 is clamped to it, NaN counts as 0, and ops that the ranges do not have are left out; see
-    /// [`Policy::validate`].
+    /// A portion outside 0..=1 is clamped to it, NaN counts as 0, and ops missing from the ranges are left out;
+    /// see [`Policy::validate`].
     pub fn copies(&self, images: ArrayView4<'_, u8>, seed: u64) -> Copies {
         let (n, height, width, channels) = images.dim();
         let plan = self.plan(n, seed);
@@ -101,13 +101,13 @@ impl Policy {
     }
 }
 
-/// What each step of a sub-policy does, and how probably.
+/// Returns what each step of a sub-policy does, and with which probability.
 fn transforms(ranges: RangeTable, sub_policy: &SubPolicy) -> Vec<(f64, Transform)> {
     let transform = |step: &Step| Some((step.probability, ranges.transform(step.op, step.magnitude)?));
     sub_policy.ops.iter().filter_map(transform).collect()
 }
 
-/// What a policy's steps do, ready to be applied to many images.
+/// The transforms of a policy's steps, ready to be applied to many images.
 pub(crate) struct Transforms {
     sub_policies: Vec<Vec<(f64, Transform)>>,
     always: Vec<(f64, Transform)>,
@@ -123,7 +123,8 @@ impl Transforms {
         }
     }
 
-    /// Makes a copy of an image in its place: the copy's own sub-policy, further ones drawn at random, and what always comes.
+    /// Turns an image into a copy in place: first the copy's own sub-policy, then further ones drawn at random,
+    /// then what always follows.
     pub(crate) fn apply(&self, copy: CopySpec, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, seed: u64) {
         let mut rng = generator(seed, copy);
         apply(&self.sub_policies[copy.sub_policy], image, batch, &mut rng);
@@ -135,11 +136,11 @@ impl Transforms {
     }
 }
 
-/// The fewest images that a thread takes at once: a small image takes less time than the hand-over.
+/// Minimum number of images that a thread takes at once: a small image takes less time than the hand-over.
 pub(crate) const MIN_SHARE: usize = 16;
 
-/// Consecutive point ops, and values of an image, from which on they are composed into tables: with fewer, the tables cost
-/// more than they spare, for an op takes hardly longer than a lookup (reports/augmenter.md).
+/// Minimum number of consecutive point ops, and of values in an image, for composing ops into tables. With fewer,
+/// the tables cost more than they save, because an op takes hardly longer than a lookup (reports/augmenter.md).
 const MIN_COMPOSED: (usize, usize) = (3, 16384);
 
 fn apply(
@@ -164,9 +165,10 @@ fn apply(
     }
 }
 
-/// An independent generator for each sub-policy and image.
+/// Returns an independent generator for each sub-policy and image.
 pub(crate) fn generator(seed: u64, copy: CopySpec) -> Xoshiro256PlusPlus {
-    // The generator's own seeding hashes its number; this one mixes the three into it, by the constants of SplitMix64.
+    // The generator's own seeding hashes its number; this mixes the three into it, with the constants of
+    // SplitMix64.
     let stream = (copy.sub_policy as u64) << 32 | copy.source as u64;
     let mixed = (seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     Xoshiro256PlusPlus::seed_from_u64(mixed ^ stream)
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
     use crate::{Op, measure::example_images};
 
-    /// Images above and below the size from which they are composed.
+    /// Checks images above and below the size from which they are composed.
     #[test]
     fn consecutive_point_ops_make_the_pixels_of_one_after_another() {
         let point = [Op::GammaContrast, Op::Brighten, Op::Invert, Op::Solarize, Op::Posterize, Op::Brightness];

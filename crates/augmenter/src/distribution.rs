@@ -1,4 +1,4 @@
-//! How a parameter is drawn, afresh for each image.
+//! How a parameter is drawn, separately for each image.
 
 use rand::Rng;
 
@@ -9,11 +9,11 @@ pub enum Distribution {
     Fixed(f64),
     /// Uniform between two ends, given in either order.
     Between(f64, f64),
-    /// One of the whole numbers from the first to the second, all equally likely.
+    /// One of the integers from the first to the second, all equally likely.
     Whole(i32, i32),
     /// One of two values, equally likely.
     Either(f64, f64),
-    /// The base to a power that is uniform between plus and minus `most`.
+    /// The base raised to a power that is uniform between plus and minus `most`.
     Power {
         /// What is raised to the power.
         base: f64,
@@ -23,22 +23,22 @@ pub enum Distribution {
 }
 
 impl Distribution {
-    /// Uniform from 0 to `most`.
+    /// Returns a uniform distribution from 0 to `most`.
     pub(crate) fn to(most: f64) -> Self {
         Self::Between(0.0, most)
     }
 
-    /// Uniform from `-most` to `most`.
+    /// Returns a uniform distribution from `-most` to `most`.
     pub(crate) fn within(most: f64) -> Self {
         Self::Between(-most, most)
     }
 
-    /// `value` with either sign.
+    /// Returns `value` with either sign.
     pub(crate) fn signed(value: f64) -> Self {
         Self::Either(-value, value)
     }
 
-    /// A value.
+    /// Draws a value.
     pub fn draw(self, rng: &mut (impl Rng + ?Sized)) -> f64 {
         match self {
             Self::Fixed(value) => value,

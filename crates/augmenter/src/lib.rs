@@ -1,7 +1,8 @@
 //! Image augmentation ops, policies made of them, and their application to batches of images.
 //!
-//! Images are `u8`, channels last: one image is height x width x channels (1 or 3), a batch has the image index in front
-//! (NHWC). The crate knows nothing of neural networks or file formats; policies are (de)serialised with serde.
+//! Images are `u8`, channels last: one image is height x width x channels (1 or 3); a batch puts the image index
+//! in front (NHWC). The crate does not depend on neural networks or file formats; policies are (de)serialised with
+//! serde.
 //!
 //! ```
 //! use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
@@ -19,16 +20,16 @@
 //!
 //! # Modules
 //!
-//! - [`op`]: the ops by name and their categories, and a page for each.
+//! - [`op`]: the ops by name, their categories, and a page for each.
 //! - [`ranges`]: what a magnitude means for each op, in five tables.
-//! - [`transform`], [`distribution`]: what the tables are made of.
+//! - [`transform`], [`distribution`]: the building blocks of the tables.
 //! - [`export`]: policies as code for other libraries.
 //! - [`policy`]: steps, sub-policies and policies, and their JSON form.
-//! - [`copies`]: applying a policy to a batch, in parallel and reproducibly.
-//! - [`application`]: how a policy is applied while a model trains.
-//! - [`online`]: images augmented one by one while a final model trains.
+//! - [`copies`]: applies a policy to a batch, in parallel and reproducibly.
+//! - [`application`]: how a policy is applied during training.
+//! - [`online`]: augments images one by one while a final model trains.
 //! - [`published`]: policies that need no search.
-//! - [`measure`]: how fast they are applied.
+//! - [`measure`]: how fast policies are applied.
 //! - [`selection`]: ops by family or category.
 //! - [`sheet`]: pictures of what ops and policies do.
 //! - [`export`](mod@export): policies as code for torchvision, albumentations and imgaug.

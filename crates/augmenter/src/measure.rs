@@ -6,8 +6,8 @@ use ndarray::{Array4, ArrayView4};
 
 use crate::Policy;
 
-/// How many copies a policy makes a second on the current rayon pool: whole batches, of which the fastest counts, for as
-/// long as given. What else a machine does makes a batch slower, never faster.
+/// Returns how many copies per second a policy makes on the current rayon pool. Whole batches run for the given
+/// time, and the fastest counts: other work on the machine makes a batch slower, never faster.
 pub fn images_per_second(policy: &Policy, images: ArrayView4<'_, u8>, time: Duration) -> f64 {
     let start = Instant::now();
     let mut best = 0.0_f64;
@@ -23,7 +23,8 @@ pub fn images_per_second(policy: &Policy, images: ArrayView4<'_, u8>, time: Dura
     best
 }
 
-/// A batch of images like photographs in what matters for speed: smooth, with edges and a little noise.
+/// Returns a batch of images that resemble photographs in what matters for speed: smooth, with edges and a little
+/// noise.
 pub fn example_images(count: usize, size: usize, channels: usize) -> Array4<u8> {
     Array4::from_shape_fn((count, size, size, channels), |(i, y, x, c)| {
         let (u, v) = (x as f32 / size as f32, y as f32 / size as f32);

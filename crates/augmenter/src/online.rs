@@ -1,4 +1,4 @@
-//! Images augmented one by one while a final model trains, in place of copies beside the originals.
+//! Augments images one by one while a final model trains, instead of making copies beside the originals.
 
 use std::fmt;
 
@@ -12,9 +12,10 @@ use crate::copies::{CopySpec, MIN_SHARE, Transforms, generator};
 use crate::ops::{Image, flip, nearest, occlusion};
 use crate::policy::Policy;
 
-/// What happens to every image, afresh each time it is used: with a chance one sub-policy, drawn at random from all of a
-/// policy's; then what every training of this field ends with, a shift into a black margin (pad and crop), a mirror image half
-/// the time, and a grey square (cutout). The portion of a policy that makes copies has no say in it.
+/// What happens to every image each time it is used. With probability `chance` it gets one sub-policy, drawn at
+/// random from all of a policy's. Then follow the usual final steps of training in this field: a shift into a
+/// black margin (pad and crop), a mirror image half the time, and a grey square (cutout). The portion of a policy
+/// that makes copies is ignored.
 ///
 /// ```
 /// use deepaug_augmenter::{Online, published};
@@ -29,33 +30,33 @@ use crate::policy::Policy;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Online {
-    /// With which probability an image gets a sub-policy, 0..=1; of a policy that is used [in place](Policy::in_place) its portion
-    /// takes the place of this.
+    /// The probability that an image gets a sub-policy, 0..=1. For a policy that is used [in
+    /// place](Policy::in_place), its portion is used instead.
     pub chance: f64,
-    /// The margin that an image is shifted into, as a part of its shorter side, 0..=1; 0 for none.
+    /// The margin that an image is shifted into, as a fraction of its shorter side, 0..=1; 0 for none.
     pub pad: f64,
     /// Whether half of the images are mirrored.
     pub flip: bool,
-    /// The side of the square that covers a part, as a part of the image's shorter side, 0..=1; 0 for none.
+    /// The side of the covering square, as a fraction of the image's shorter side, 0..=1; 0 for none.
     pub cutout: f64,
 }
 
-/// Stands for a sub-policy in the names of generators: what draws it, and what draws the rest.
+/// Replaces a sub-policy in the identifiers of generators: one draws it, the other draws the rest.
 const CHOICE: usize = u32::MAX as usize;
 const FINISH: usize = u32::MAX as usize - 1;
 
 impl Online {
-    /// Every image as it is.
+    /// Leaves every image unchanged.
     pub const NOTHING: Self = Self { chance: 0.0, pad: 0.0, flip: false, cutout: 0.0 };
 
-    /// DeepAugment 1.1.2's final training, with mirrored images: a sub-policy for four images in five, a margin of 4 of 32
-    /// pixels, a square of 6.
+    /// DeepAugment 1.1.2's final training, plus mirror images: a sub-policy for four images in five, a margin of 4
+    /// of 32 pixels, a square of 6.
     pub const STANDARD: Self = Self { chance: 0.8, pad: 4.0 / 32.0, flip: true, cutout: 6.0 / 32.0 };
 
-    /// Augments each image of a batch (NHWC, 1 or 3 channels). Shifts, mirror images and squares depend on the seed and not on
-    /// the policy, so that trainings of equal seeds share them.
+    /// Augments each image of a batch (NHWC, 1 or 3 channels). Shifts, mirror images and squares depend on the
+    /// seed and not on the policy, so training runs with equal seeds share them.
     ///
-    /// The work is shared between rayon's threads; the result depends on the policy, the images and the seed only.
+    /// The work is shared between rayon's threads; the result depends only on the policy, the images and the seed.
     pub fn images(&self, policy: &Policy, images: ArrayView4<'_, u8>, seed: u64) -> Array4<u8> {
         let (_, height, width, channels) = images.dim();
         let size = height * width * channels;
@@ -76,12 +77,13 @@ impl Online {
         augmented
     }
 
-    /// With which probability an image gets a sub-policy of this policy.
+    /// Returns the probability that an image gets a sub-policy of this policy.
     pub fn chance_of(&self, policy: &Policy) -> f64 {
         if policy.in_place { policy.portion } else { self.chance }
     }
 
-    /// What comes after the sub-policy alone, on one image of height x width x channels: that of the index `source` under a seed.
+    /// Applies only what comes after the sub-policy to one image of height x width x channels, the one with index
+    /// `source` under a seed.
     pub fn finish_one(&self, mut image: ArrayViewMut3<'_, u8>, source: usize, seed: u64) {
         let (height, width, channels) = image.dim();
         if image.is_empty() {
@@ -96,7 +98,8 @@ impl Online {
     fn finish(&self, image: &mut Image<'_>, rng: &mut Xoshiro256PlusPlus) {
         let shorter = image.height.min(image.width) as f64;
         let margin = (self.pad * shorter).round() as i64;
-        // All is drawn whether it is used or not, so that each part is the same with and without the others.
+        // Everything is drawn whether it is used or not, so that each part is the same with and without the
+        // others.
         let (x, y) = (rng.random_range(-margin..=margin), rng.random_range(-margin..=margin));
         let mirrored = rng.random_bool(0.5);
         let (column, row) = (rng.random_range(0..image.width), rng.random_range(0..image.height));
@@ -113,7 +116,7 @@ impl Online {
     }
 }
 
-/// What happens to an image, in words: `on 80 % of the images, then shifted by up to 12.5 % and mirrored`.
+/// Describes what happens to an image: `on 80 % of the images, then shifted by up to 12.5 % and mirrored`.
 impl fmt::Display for Online {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |share: f64| format!("{} %", (1000.0 * share).round() / 10.0);
@@ -138,12 +141,13 @@ impl fmt::Display for Online {
 }
 
 impl Policy {
-    /// The copy that each of `n` images gets where one sub-policy is drawn for it at random, in place of a copy by every one.
+    /// Returns the copy that each of `n` images gets if one random sub-policy is drawn for it, instead of one copy
+    /// per sub-policy.
     pub fn plan_one_each(&self, n: usize, seed: u64) -> Vec<CopySpec> {
         (0..n).filter_map(|source| self.chosen(source, 1.0, seed)).collect()
     }
 
-    /// The sub-policy that is drawn for an image, if one is.
+    /// Returns the sub-policy drawn for an image, if any.
     fn chosen(&self, source: usize, chance: f64, seed: u64) -> Option<CopySpec> {
         if self.sub_policies.is_empty() {
             return None;
@@ -220,7 +224,7 @@ mod tests {
         let (none, invert) = (policy(&[]), policy(&[Op::Invert]));
         let plain = all.images(&none, images.view(), 3);
         let inverted = all.images(&invert, images.view(), 3);
-        // Black margins and grey squares lie in the same places.
+        // Black margins and grey squares are in the same places.
         assert!(plain.iter().zip(&inverted).all(|(&a, &b)| (a == 200) == (b == 55) && (a == 0) == (b == 0)));
         let cut = Online { pad: 0.0, flip: false, ..all }.images(&none, images.view(), 3);
         assert!(cut.iter().zip(&plain).all(|(&a, &b)| (a == 128) == (b == 128)));

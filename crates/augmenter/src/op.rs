@@ -7,13 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// What an op changes in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Category {
-    /// Where pixels lie.
+    /// The positions of pixels.
     Geometric,
-    /// The value of each pixel by itself.
+    /// The value of each pixel on its own.
     Colour,
-    /// Pixels by their neighbourhood, or by noise.
+    /// Pixels through their neighbourhood, or noise.
     BlurNoise,
-    /// Parts of the image replaced.
+    /// Parts of the image, which are replaced.
     Occlusion,
     /// Weather between the camera and the scene.
     Weather,
@@ -23,7 +23,7 @@ impl Category {
     /// Every category.
     pub const ALL: [Category; 5] = [Self::Geometric, Self::Colour, Self::BlurNoise, Self::Occlusion, Self::Weather];
 
-    /// The name in kebab-case, such as `blur-noise`.
+    /// Returns the name in kebab-case, such as `blur-noise`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Geometric => "geometric",
@@ -50,17 +50,18 @@ macro_rules! registry {
         }
 
         impl Op {
-            /// Every op: DeepAugment's twenty in the order of its search space, then those of the AutoAugment family.
+            /// Every op: DeepAugment's twenty in the order of its search space, then those of the AutoAugment
+            /// family.
             pub const ALL: [Op; $count] = [$(Op::$op,)*];
 
-            /// The canonical name, in kebab-case.
+            /// Returns the canonical name, in kebab-case.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Op::$op => $name,)*
                 }
             }
 
-            /// What the op changes.
+            /// Returns what the op changes.
             pub fn category(self) -> Category {
                 match self {
                     $(Op::$op => Category::$category,)*
@@ -70,7 +71,8 @@ macro_rules! registry {
     };
 }
 
-// A new op: its kernel in `ops`, a recipe for it, a line here, its page in OPS.md, and its row in the tables of `ranges`.
+// A new op needs its kernel in `ops`, a recipe for it, a line here, its page in OPS.md, and its row in the tables
+// of `ranges`.
 registry! { 35;
     /// Cut pixels off each side and resize back.
     Crop "crop" Geometric,
@@ -145,8 +147,8 @@ registry! { 35;
 }
 
 impl Op {
-    /// Whether the order of the two makes no difference, pixel for pixel: mirror images beside one another and beside what looks at
-    /// values alone, and shifts by whole pixels along the two axes.
+    /// Whether the order of the two makes no difference, pixel for pixel. Mirror images commute with each other
+    /// and with ops that look only at values; shifts by whole pixels along the two axes commute.
     pub fn commutes_with(self, other: Op) -> bool {
         let is_flip = |op| matches!(op, Op::HorizontalFlip | Op::VerticalFlip);
         let goes_with_flip = |op: Op| is_flip(op) || op.category() == Category::Colour;
@@ -157,7 +159,7 @@ impl Op {
         }
     }
 
-    /// Whether it leaves every image of one channel as it is, whatever its magnitude.
+    /// Whether it leaves every single-channel image unchanged, whatever its magnitude.
     pub fn needs_colour(self) -> bool {
         matches!(self, Op::AddToHueAndSaturation | Op::Saturation)
     }
@@ -165,7 +167,7 @@ impl Op {
     /// DeepAugment's twenty ops.
     pub const DEEPAUGMENT: [Op; 20] = *Self::ALL.first_chunk().expect("the first ops of the registry");
 
-    /// The sixteen ops of the AutoAugment family; `invert` is one of DeepAugment's too.
+    /// The sixteen ops of the AutoAugment family; `invert` is also one of DeepAugment's.
     pub const AUTOAUGMENT: [Op; 16] = {
         let mut family = [Op::Invert; 16];
         let own: [Op; 15] = *Self::ALL.last_chunk().expect("the last ops of the registry");
@@ -184,22 +186,22 @@ impl fmt::Display for Op {
     }
 }
 
-/// The error of reading an op's name.
+/// The error of parsing an op's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown op `{name}`; the nearest is `{nearest}`")]
 pub struct UnknownOp {
-    /// What was read.
+    /// The name as given.
     pub name: String,
-    /// The op whose name is nearest to it.
+    /// The op with the most similar name.
     pub nearest: Op,
 }
 
 impl FromStr for Op {
     type Err = UnknownOp;
 
-    /// Reads a name in any case, with hyphens, underscores, spaces or nothing between its words.
+    /// Parses a name in any case, with hyphens, underscores, spaces or nothing between its words.
     fn from_str(name: &str) -> Result<Self, UnknownOp> {
-        // As policies on disk have it.
+        // The form used in policies on disk.
         if let Some(op) = Self::ALL.into_iter().find(|op| op.name() == name) {
             return Ok(op);
         }
@@ -214,7 +216,7 @@ pub(crate) fn letters(name: &str) -> Vec<char> {
     name.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
-/// Levenshtein distance.
+/// Returns the Levenshtein distance.
 pub(crate) fn edit_distance(a: &[char], b: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {

@@ -8,13 +8,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::application::{Application, Augmentation};
 use crate::{op::Op, ranges::RangeTable};
 
-/// The version of the JSON form that this crate writes for policies that draw one sub-policy and nothing after it.
+/// The version of the JSON form that this crate writes for policies that draw one sub-policy with nothing after
+/// it.
 const FORMAT: u64 = 1;
 
-/// The version of the JSON form of all others; the newest that is read.
+/// The version of the JSON form of all others; the newest one supported.
 const FORMAT_2: u64 = 2;
 
-/// The most sub-policies that an image gets in a row.
+/// Maximum number of sub-policies that an image gets in a row.
 pub const MAX_DRAWS: usize = 10;
 
 /// One op at one magnitude.
@@ -23,15 +24,15 @@ pub const MAX_DRAWS: usize = 10;
 pub struct Step {
     /// The op.
     pub op: Op,
-    /// How strong, 0..=1; the policy's [`RangeTable`] gives its meaning.
+    /// The strength, 0..=1; the policy's [`RangeTable`] gives its meaning.
     pub magnitude: f64,
-    /// With which probability an image gets the op, 0..=1. The JSON form leaves out 1.
+    /// The probability that an image gets the op, 0..=1. The JSON form omits 1.
     #[serde(default = "always", skip_serializing_if = "is_always")]
     pub probability: f64,
 }
 
 impl Step {
-    /// The op at a magnitude, for every image.
+    /// Returns the op at a magnitude, for every image.
     pub fn new(op: Op, magnitude: f64) -> Self {
         Self { op, magnitude, probability: always() }
     }
@@ -54,8 +55,9 @@ pub struct SubPolicy {
 }
 
 impl SubPolicy {
-    /// The one form of all sequences that come to the same: without ops that no image gets, and with ops whose order does not matter
-    /// in the order of [`Op::ALL`] (the lexicographic normal form of a trace: A. Anisimov, D. Knuth, Inhomogeneous sorting, 1979).
+    /// Returns the canonical form of all equivalent sequences: without ops that no image gets, and with ops whose
+    /// order does not matter in the order of [`Op::ALL`] (the lexicographic normal form of a trace: A. Anisimov,
+    /// D. Knuth, Inhomogeneous sorting, 1979).
     ///
     /// ```
     /// use deepaug_augmenter::{Op, Step, SubPolicy};
@@ -79,8 +81,8 @@ impl SubPolicy {
 
 /// An augmentation policy: each sub-policy makes one augmented copy of a random portion of the images.
 ///
-/// With `draws` above 1, that many less one further sub-policies, drawn at random with replacement, follow each copy's own
-/// (RandAugment's way, where a sub-policy is one op); the ops of `always` come last.
+/// With `draws` above 1, `draws - 1` further sub-policies, drawn at random with replacement, follow each copy's
+/// own (as in RandAugment, where a sub-policy is one op); the ops of `always` come last.
 ///
 /// The JSON form is versioned, and reading it checks [`Policy::validate`]:
 ///
@@ -95,28 +97,28 @@ impl SubPolicy {
 pub struct Policy {
     /// What the magnitudes mean.
     pub ranges: RangeTable,
-    /// The part of the images of which each sub-policy makes a copy, 0..=1.
+    /// The fraction of images that each sub-policy copies, 0..=1.
     pub portion: f64,
     /// The sub-policies, each independent of the others.
     pub sub_policies: Vec<SubPolicy>,
-    /// Sub-policies in a row that an image gets, 1 to [`MAX_DRAWS`].
+    /// Number of sub-policies in a row that an image gets, 1 to [`MAX_DRAWS`].
     pub draws: usize,
-    /// Ops that every augmented image gets after them. Their magnitudes are of the monotone ranges, whatever `ranges` says, so that
-    /// a shift and a mirror image can follow any published policy.
+    /// Ops that every augmented image gets after them. Their magnitudes use the monotone ranges, whatever `ranges`
+    /// says, so that a shift and a mirror image can follow any published policy.
     pub always: SubPolicy,
-    /// Whether augmented images take the originals' place while a model trains, as published policies do, so that the portion is
-    /// the chance of an image to be augmented; otherwise they are copies beside the originals.
+    /// Whether augmented images replace the originals during training, as with published policies, so that the
+    /// portion is the probability that an image is augmented; otherwise they are copies beside the originals.
     pub in_place: bool,
 }
 
-/// The error of a policy whose numbers are out of range.
+/// A number of a policy is out of range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
     /// The portion is not in 0..=1.
     #[error("portion {0} is not between 0 and 1")]
     Portion(f64),
-    /// A number of the way in which it is applied is not in 0..=1.
+    /// A number of the application is not in 0..=1.
     #[error("application: {what} {value} is not between 0 and 1")]
     Application {
         /// `chance`, `pad` or `cutout`.
@@ -141,7 +143,7 @@ pub enum PolicyError {
         /// The position of the sub-policy, from 1.
         sub_policy: usize,
     },
-    /// The range table does not say what the op does.
+    /// The range table does not have the op.
     #[error("the {ranges} ranges do not have the op {op} (op {step} of sub-policy {sub_policy})")]
     Undefined {
         /// The table.
@@ -156,7 +158,7 @@ pub enum PolicyError {
 }
 
 impl Policy {
-    /// A checksum of all that it is: that of equal policies is the same, in every process.
+    /// Returns a checksum of the whole policy: the same for equal policies, in every process.
     pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let Self { ranges, portion, sub_policies, draws, always, in_place } = self;
@@ -170,26 +172,26 @@ impl Policy {
         hasher.finish()
     }
 
-    /// The policy that augments nothing.
+    /// Returns the policy that augments nothing.
     pub fn none(ranges: RangeTable) -> Self {
         Self::new(ranges, 1.0, Vec::new())
     }
 
-    /// A policy of independent sub-policies, of which an image gets one.
+    /// Returns a policy of independent sub-policies, of which an image gets one.
     pub fn new(ranges: RangeTable, portion: f64, sub_policies: Vec<SubPolicy>) -> Self {
         Self { ranges, portion, sub_policies, draws: 1, always: SubPolicy::default(), in_place: false }
     }
 
-    /// Every step that an image may get.
+    /// Returns every step that an image may get.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.sub_policies.iter().chain([&self.always]).flat_map(|sub_policy| &sub_policy.ops)
     }
 
-    /// Checks that the portion and every magnitude and probability are numbers in 0..=1, and that the ranges have the ops.
+    /// Checks that the portion and every magnitude and probability are in 0..=1, and that the ranges have the ops.
     ///
     /// # Errors
     ///
-    /// Names the first number or op for which that does not hold.
+    /// Names the first number or op that fails.
     pub fn validate(&self) -> Result<(), PolicyError> {
         let unit = 0.0..=1.0;
         if !unit.contains(&self.portion) {
@@ -235,9 +237,9 @@ impl fmt::Display for SubPolicy {
 }
 
 impl Policy {
-    /// The ops that an image gets one or some of, those of the same magnitudes together, and what always follows.
+    /// Lists the ops of which an image gets one or some, grouped by equal magnitudes, and what always follows.
     fn list_ops(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Each op, or none, with its least and its highest magnitude.
+        // Each op, or none, with its lowest and highest magnitude.
         let mut ops: Vec<(Option<Op>, [f64; 2])> = Vec::new();
         for step in self.sub_policies.iter().map(|sub_policy| sub_policy.ops.first()) {
             let (op, magnitude) = step.map_or((None, 0.0), |step| (Some(step.op), step.magnitude));
@@ -271,8 +273,9 @@ impl Policy {
 }
 
 impl fmt::Display for Policy {
-    /// One line, such as `rotate 0.31 + gaussian-blur 0.10 on 80 %`, or `2 of rotate, fog 0.31; then horizontal-flip 0.50` for
-    /// one that draws; ` | ` stands between what one magnitude does not serve.
+    /// Writes one line, such as `rotate 0.31 + gaussian-blur 0.10 on 80 %`, or `2 of rotate, fog 0.31; then
+    /// horizontal-flip 0.50` for one that draws; ` | ` separates sequences, where a list of ops with one magnitude
+    /// is not enough.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.sub_policies.is_empty() {
             return f.write_str("no policy");
@@ -366,7 +369,7 @@ impl From<Augmentation> for Json {
     }
 }
 
-/// The `format` field. It refuses other versions by itself, before fields of another version could be misread.
+/// The `format` field. It rejects other versions itself, before fields of another version could be misread.
 struct Format(u64);
 
 impl Serialize for Format {

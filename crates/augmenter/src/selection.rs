@@ -1,23 +1,23 @@
-//! Ops chosen by name, by family or by category.
+//! Selects ops by name, family or category.
 
 use crate::op::{Category, Op, edit_distance, letters};
 
-/// The error of a name that is none.
+/// The name is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown op or group of ops `{name}`; the nearest is `{nearest}`")]
 pub struct UnknownSelection {
-    /// What was read.
+    /// The name as given.
     pub name: String,
-    /// The name that is nearest to it.
+    /// The most similar name.
     pub nearest: &'static str,
 }
 
-/// The ops that a name stands for: an op's own name in any spelling, `deepaugment`, `autoaugment`, `all`, or a category such
-/// as `geometric`.
+/// Returns the ops that a name stands for: an op's own name in any spelling, `deepaugment`, `autoaugment`, `all`,
+/// or a category such as `geometric`.
 ///
 /// # Errors
 ///
-/// Names the nearest name.
+/// Gives the most similar name.
 ///
 /// ```
 /// use deepaug_augmenter::{Op, selection::ops};
@@ -42,11 +42,11 @@ pub fn ops(name: &str) -> Result<Vec<Op>, UnknownSelection> {
     })
 }
 
-/// The ops that several names stand for, each once, in the order in which they are named.
+/// Returns the ops that several names stand for, each once, in the order given.
 ///
 /// # Errors
 ///
-/// Names the first name that is none.
+/// Names the first unknown name.
 pub fn all_ops<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<Op>, UnknownSelection> {
     let mut chosen = Vec::new();
     for name in names {

@@ -1,24 +1,25 @@
-//! Contact sheets: what ops and policies do to images, as one picture with words beside the rows.
+//! Contact sheets: what ops and policies do to images, in one picture with text beside the rows.
 
 use font8x8::{BASIC_FONTS, UnicodeFonts};
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut1, ArrayViewMut3, Axis, s};
 
 use crate::{CopySpec, Online, Op, Policy, RangeTable, Step, SubPolicy};
 
-/// Height and width that small images are enlarged to, at least.
+/// Small images are enlarged to at least this height and width.
 const MIN_TILE: usize = 64;
-/// Height and width that large images are brought to, at most: a sheet is looked at as a whole.
+/// Large images are reduced to at most this height and width, because a sheet is viewed as a whole.
 const MAX_TILE: usize = 160;
 const GAP: usize = 4;
-/// Height and width of a letter: those of the font twice over.
+/// Height and width of a letter: twice those of the font.
 const LETTER: usize = 16;
-/// From one line of words to the next.
+/// Distance between lines of text.
 const LINE: usize = LETTER + 1;
 const PAPER: u8 = 255;
 const INK: u8 = 30;
 
-/// A sheet of what a policy does to each of a few images: the originals, each of its ops alone, and each sub-policy, drawn
-/// `draws` times. Height x width x 3, to be written as a picture. The images are NHWC with 1 or 3 channels.
+/// Draws a sheet of what a policy does to each of a few images: the originals, each of its ops alone, and each
+/// sub-policy, drawn `draws` times. Returns height x width x 3, to be written as a picture. The images are NHWC
+/// with 1 or 3 channels.
 pub fn policy(policy: &Policy, images: ArrayView4<'_, u8>, draws: usize, seed: u64) -> Array3<u8> {
     let mut rows = vec![("original".to_owned(), images.to_owned())];
     let mut seen: Vec<Step> = Vec::new();
@@ -46,9 +47,10 @@ pub fn policy(policy: &Policy, images: ArrayView4<'_, u8>, draws: usize, seed: u
     table(&[], &rows)
 }
 
-/// A sheet of what each op does to the first of a few images as the magnitude grows from 0 to 1: a row for each op that the
-/// table has. Along a row only the magnitude changes; what is drawn at random is a strong draw of several, so that there is
-/// something to see. [`Op::SamplePairing`] blends with any of the images.
+/// Draws a sheet of what each op does to the first of a few images as the magnitude grows from 0 to 1, with a row
+/// for each op that the table has. Along a row only the magnitude changes; random parameters come from the
+/// stronger ones of several draws, so that there is something to see. [`Op::SamplePairing`] blends with any of the
+/// images.
 pub fn ops(ranges: RangeTable, ops: &[Op], images: ArrayView4<'_, u8>, seed: u64) -> Array3<u8> {
     const STEPS: u32 = 10;
     const TRIES: u64 = 9;
@@ -79,7 +81,7 @@ pub fn ops(ranges: RangeTable, ops: &[Op], images: ArrayView4<'_, u8>, seed: u64
     table(&magnitudes.iter().map(|magnitude| format!("{magnitude:.1}")).collect::<Vec<_>>(), &rows)
 }
 
-/// A sheet of images in rows, each with words beside it; images are NHWC of one size, with 1 or 3 channels.
+/// Draws a sheet of images in rows, each with text beside it; images are NHWC of one size, with 1 or 3 channels.
 pub fn rows(rows: &[(String, Array4<u8>)]) -> Array3<u8> {
     table(&[], rows)
 }
@@ -88,7 +90,7 @@ fn applied(sub_policy: &SubPolicy, ranges: RangeTable, images: ArrayView4<'_, u8
     Policy::new(ranges, 1.0, vec![sub_policy.clone()]).copies(images, seed).images
 }
 
-/// Rows of words and tiles below a line of column heads. Words run over several lines where they are long.
+/// Draws rows of text and tiles below a line of column heads. Long text is wrapped.
 fn table(heads: &[String], rows: &[(String, Array4<u8>)]) -> Array3<u8> {
     const LETTERS: usize = 26;
     let columns = rows.iter().map(|(_, tiles)| tiles.dim().0).max().unwrap_or(0);
@@ -125,7 +127,7 @@ fn table(heads: &[String], rows: &[(String, Array4<u8>)]) -> Array3<u8> {
     sheet
 }
 
-/// The image at the area's size, by its nearest pixels.
+/// Draws the image at the area's size, using nearest pixels.
 fn draw(mut area: ArrayViewMut3<'_, u8>, image: ArrayView3<'_, u8>) {
     let (height, width, channels) = image.dim();
     let (tile_height, tile_width, _) = area.dim();
@@ -154,7 +156,7 @@ fn pixel(sheet: &mut Array3<u8>, y: usize, x: usize) -> Option<ArrayViewMut1<'_,
     (y < height && x < width).then(|| sheet.slice_mut(s![y, x, ..]))
 }
 
-/// Words in lines of at most `letters`, broken at spaces.
+/// Breaks text at spaces into lines of at most `letters`.
 fn lines(words: &str, letters: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in words.split(' ') {

@@ -11,29 +11,29 @@ use crate::{
     },
 };
 
-/// What a length counts in.
+/// The unit of a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Pixels, whatever the size of the image.
     Pixels,
-    /// The side of the image along which the length lies; the shorter side where it lies along none.
+    /// The side of the image along which the length is measured; the shorter side if it has no direction.
     Side,
 }
 
-/// How many cells a coarse grid has along each side, drawn for each side by itself.
+/// How many cells a coarse grid has along each side, drawn separately for each side.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Grid {
     /// A number of cells.
     Cells(Distribution),
-    /// A fraction of the pixels of the side; at least 3 cells, imgaug's least.
+    /// A fraction of the pixels of the side; at least 3 cells, imgaug's minimum.
     OfSide(Distribution),
 }
 
-/// What an op at a magnitude does, as [`RangeTable::transform`](crate::RangeTable::transform) gives it. All parameters are drawn
-/// afresh for each image; what is said to happen "half the time" is drawn too.
+/// What an op at a magnitude does, as returned by [`RangeTable::transform`](crate::RangeTable::transform). All
+/// parameters are drawn anew for each image; what happens "half the time" is drawn too.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Transform {
-    /// [`crop::crop`]: whole pixels cut off each of the four sides, each drawn by itself.
+    /// [`crop::crop`]: whole pixels cut off each of the four sides, each drawn separately.
     Crop(Distribution, Unit),
     /// [`blur::gaussian`]: the standard deviation.
     GaussianBlur(Distribution, Unit),
@@ -41,25 +41,25 @@ pub enum Transform {
     Rotate(Distribution),
     /// [`affine::shear`]: degrees.
     Shear(Distribution),
-    /// [`affine::translate`] along x: a part of the width.
+    /// [`affine::translate`] along x: a fraction of the width.
     TranslateX(Distribution),
-    /// [`affine::translate`] along y: a part of the height.
+    /// [`affine::translate`] along y: a fraction of the height.
     TranslateY(Distribution),
     /// [`convolution::sharpen`].
     Sharpen {
-        /// How much of the sharpened image.
+        /// The weight of the sharpened image.
         alpha: Distribution,
-        /// How bright it is.
+        /// Its brightness.
         lightness: Distribution,
     },
     /// [`convolution::emboss`].
     Emboss {
-        /// How much of the embossed image.
+        /// The weight of the embossed image.
         alpha: Distribution,
-        /// How strongly it is embossed.
+        /// The strength of the embossing.
         strength: Distribution,
     },
-    /// [`noise::gaussian`]: the standard deviation, of 255; per channel half the time.
+    /// [`noise::gaussian`]: the standard deviation, out of 255; per channel half the time.
     AdditiveGaussianNoise(Distribution),
     /// [`occlusion::dropout`]: the probability of a pixel; per channel half the time.
     Dropout(Distribution),
@@ -69,7 +69,7 @@ pub enum Transform {
     CoarseSaltPepper(Distribution, Grid),
     /// [`colour::gamma`].
     GammaContrast(Distribution),
-    /// [`colour::add`]: whole values of 255; half the time one for each channel.
+    /// [`colour::add`]: integers out of 255; half the time one for each channel.
     Brighten(Distribution),
     /// [`colour::invert`] with a probability.
     Invert(f64),
@@ -77,11 +77,11 @@ pub enum Transform {
     Fog(f64),
     /// [`weather::clouds`] at an opacity.
     Clouds(f64),
-    /// [`colour::add_hue_saturation`]: whole values of 255.
+    /// [`colour::add_hue_saturation`]: integers out of 255.
     AddToHueAndSaturation {
         /// What is added.
         shift: Distribution,
-        /// Whether hue and saturation get the same, drawn once.
+        /// Whether hue and saturation get the same value, drawn once.
         shared: bool,
     },
     /// [`flip::horizontal`] with a probability.
@@ -104,7 +104,7 @@ pub enum Transform {
     Equalize(f64),
     /// [`colour::solarize`]: the threshold, rounded up.
     Solarize(Distribution),
-    /// [`colour::posterize`]: the bits that are kept, rounded.
+    /// [`colour::posterize`]: the number of bits kept, rounded.
     Posterize(Distribution),
     /// [`enhance::contrast`]: the factor.
     Contrast(Distribution),
@@ -114,14 +114,14 @@ pub enum Transform {
     Brightness(Distribution),
     /// [`enhance::sharpness`]: the factor.
     Sharpness(Distribution),
-    /// [`occlusion::cutout`] around a random pixel: the square's side, of the image's shorter side.
+    /// [`occlusion::cutout`] around a random pixel: the square's side, as a fraction of the image's shorter side.
     Cutout(Distribution),
     /// [`pairing::blend`] with a random image of the batch: that image's weight.
     SamplePairing(Distribution),
 }
 
 impl Transform {
-    /// Whether each value becomes what its channel and the drawn parameters say, whatever the other pixels are.
+    /// Whether each value depends only on its channel and the drawn parameters, not on other pixels.
     pub(crate) fn is_point(&self) -> bool {
         matches!(
             self,
@@ -134,8 +134,8 @@ impl Transform {
         )
     }
 
-    /// Draws the parameters and applies the kernel. `batch`, of images of the same shape, is where
-    /// [`SamplePairing`](Self::SamplePairing) takes a second image from; an empty one has none, and the image stays as it is.
+    /// Draws the parameters and applies the kernel. [`SamplePairing`](Self::SamplePairing) takes a second image
+    /// from `batch`, of images of the same shape; if `batch` is empty, the image stays unchanged.
     pub fn apply(&self, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, rng: &mut (impl Rng + ?Sized)) {
         let (height, width) = (image.height as f64, image.width as f64);
         let shorter = height.min(width);
@@ -178,7 +178,7 @@ impl Transform {
             Self::AddToHueAndSaturation { shift, shared } => {
                 let hue = shift.draw(rng).round() as i32;
                 let saturation = if shared { hue } else { shift.draw(rng).round() as i32 };
-                // Even without a shift, a way to HSV and back would change pixels; the old table goes it.
+                // Even without a shift, the conversion to HSV and back would change pixels; the old table does it.
                 if shared || (hue, saturation) != (0, 0) {
                     colour::add_hue_saturation(image, hue, saturation);
                 }
@@ -228,7 +228,7 @@ fn sometimes<R: Rng + ?Sized>(p: f64, image: &mut Image<'_>, rng: &mut R, kernel
 }
 
 impl Grid {
-    /// Rows and columns of cells.
+    /// Draws the numbers of rows and columns of cells.
     fn draw(self, image: &Image<'_>, rng: &mut (impl Rng + ?Sized)) -> (usize, usize) {
         let mut cells = |side: usize| match self {
             Self::Cells(cells) => cells.draw(rng) as usize,

@@ -13,7 +13,7 @@ thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counting what this thread asks for.
+/// The system's allocator, counting this thread's requests.
 struct Counting;
 
 // SAFETY: everything is passed on to the system's allocator.

@@ -1,4 +1,4 @@
-//! What every op promises, whatever its kernel.
+//! What every op guarantees, whatever its kernel.
 
 mod common;
 
@@ -28,7 +28,8 @@ fn magnitude_0_is_the_identity() {
     }
 }
 
-/// Colour ops leave grey images as they are; the grey images span the range of values, which auto-contrast therefore leaves.
+/// Colour ops leave grey images unchanged; the grey images span the full range of values, so auto-contrast does
+/// too.
 fn leaves_alone(op: Op, grey: bool) -> bool {
     grey && matches!(op, Op::AddToHueAndSaturation | Op::Saturation | Op::AutoContrast)
 }
@@ -50,7 +51,7 @@ fn every_op_changes_images_at_magnitude_1() {
     }
 }
 
-/// Each image has ten draws, for most ops have a chance to draw next to nothing.
+/// Each image gets ten draws, because most ops sometimes draw next to nothing.
 #[test]
 fn every_op_changes_a_pixel_visibly_at_the_least_magnitude() {
     let images = common::colour();
@@ -68,8 +69,8 @@ fn every_op_changes_a_pixel_visibly_at_the_least_magnitude() {
     }
 }
 
-/// The mean distortion over all images and 15 draws for each at 21 magnitudes. Draws are equal across magnitudes, so
-/// that differences are the magnitude's.
+/// Computes the mean distortion over all images, with 15 draws each, at 21 magnitudes. Draws are equal across
+/// magnitudes, so that differences come from the magnitude.
 #[test]
 fn distortion_does_not_fall_as_the_magnitude_grows() {
     let mut failures = Vec::new();
@@ -248,7 +249,7 @@ fn any_ranges() -> impl Strategy<Value = RangeTable> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// No size, however small, makes an op panic; equal arguments give equal pixels.
+    /// Checks that no image, however small, makes an op panic, and that equal arguments give equal pixels.
     #[test]
     fn any_image_is_accepted(
         op in any_op(),
@@ -267,7 +268,7 @@ proptest! {
         }
     }
 
-    /// The number of copies and their order are as documented.
+    /// Checks that the number of copies and their order are as documented.
     #[test]
     fn portions_are_rounded(n in 0_usize..50, portion in 0.0..=1.0, sub_policies in 0_usize..4, seed: u64) {
         let mut policy = one_op(Op::HorizontalFlip, RangeTable::Monotone, 1.0);

@@ -1,8 +1,8 @@
-//! The exported Python modules against our own pixels, by `tests/exported_policies.py` of the repository. It has no test
-//! harness, so that a machine without the libraries shows it as skipped and not as passed.
+//! Compares the exported Python modules with our own pixels, using `tests/exported_policies.py` of the repository.
+//! It has no test harness, so that a machine without the libraries reports it as skipped rather than passed.
 //!
-//! `DEEPAUG_PYTHON_TORCH` names a Python with torch, torchvision and albumentations, `DEEPAUG_PYTHON_IMGAUG` one with imgaug;
-//! both are `python3` otherwise.
+//! `DEEPAUG_PYTHON_TORCH` names a Python with torch, torchvision and albumentations, `DEEPAUG_PYTHON_IMGAUG` one
+//! with imgaug; the default for both is `python3`.
 #![expect(clippy::print_stdout, reason = "a test without a harness says how it ended")]
 
 mod common;
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 const NAME: &str = "exported_policies_make_our_pixels";
 
-/// Draws of each op and image on our side; the script has fewer.
+/// Number of draws of each op and image on our side; the script makes fewer.
 const REPEATS: usize = 60;
 
 fn main() -> ExitCode {
@@ -79,7 +79,7 @@ fn policy(ranges: RangeTable, portion: f64, sub_policies: &[&[Step]]) -> Policy 
     Policy::new(ranges, portion, sub_policies)
 }
 
-/// Writes the modules, our pixels or their distribution, and `cases.json`, which says what is what.
+/// Writes the modules, our pixels or their distribution, and `cases.json`, which describes them.
 fn our_side() {
     fs::remove_dir_all(folder()).ok();
     fs::create_dir_all(folder()).unwrap();
@@ -124,7 +124,7 @@ fn write_applied(name: &str, policies: &[Policy], application: Application) {
     }
 }
 
-/// Policies that need every function.
+/// Returns policies that need every function.
 fn every_op() -> Vec<Policy> {
     let of = |ranges: RangeTable| {
         let ops = Op::ALL.into_iter().filter(|&op| op != Op::SamplePairing && ranges.has(op));
@@ -136,7 +136,7 @@ fn every_op() -> Vec<Policy> {
 
 type Kernel = fn(&mut Image<'_>);
 
-/// Calls of the modules' functions with given numbers, and our kernels with the same.
+/// Calls of the modules' functions with given numbers, and our kernels with the same numbers.
 const KERNELS: [(&str, Kernel); 60] = [
     ("crop(image, pixels=[1, 2, 3, 4])", |image| crop::crop(image, [1, 2, 3, 4])),
     ("crop(image, pixels=[0, 0, 7, 0])", |image| crop::crop(image, [0, 0, 7, 0])),
@@ -218,8 +218,8 @@ fn kernels(images: &[(&str, Array4<u8>)]) -> Vec<Value> {
     cases
 }
 
-/// Every op at two magnitudes under every table that has it, and at full magnitude, where some become certain: the pixels if
-/// nothing is drawn, otherwise the distribution.
+/// Runs every op at two magnitudes under every table that has it, and at full magnitude, where some become
+/// certain. Returns the pixels if nothing is drawn, otherwise the distribution.
 fn draws(images: &Array4<u8>, grey: &Array4<u8>) -> Vec<Value> {
     let n = images.dim().0;
     let mut pixels = Vec::new();
@@ -235,7 +235,7 @@ fn draws(images: &Array4<u8>, grey: &Array4<u8>) -> Vec<Value> {
                     image
                 };
                 let is_fixed = (1..20).all(|repeat| apply(images, repeat * n) == apply(images, 0));
-                // At full magnitude the distributions say nothing new.
+                // At full magnitude the distributions add nothing new.
                 if !is_fixed && magnitude == 1.0 {
                     continue;
                 }
@@ -259,8 +259,8 @@ fn draws(images: &Array4<u8>, grey: &Array4<u8>) -> Vec<Value> {
     cases
 }
 
-/// What the script measures too: mean change, mean absolute change, and of the result the standard deviation, the share of
-/// zeros, the mean difference of neighbours in a row, and that of red and blue.
+/// Computes what the script also measures: mean change, mean absolute change, and for the result the standard
+/// deviation, the share of zeros, the mean difference of neighbours in a row, and that of red and blue.
 fn measures(before: ArrayView3<'_, u8>, after: ArrayView3<'_, u8>) -> [f64; 6] {
     let n = after.len() as f64;
     let mean = |image: ArrayView3<'_, u8>| image.iter().map(|&v| f64::from(v)).sum::<f64>() / n;

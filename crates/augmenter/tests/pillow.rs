@@ -1,5 +1,5 @@
-//! The kernels of the AutoAugment family against Pillow, pixel by pixel, and their tables against torchvision's.
-//! `tests/reference/pillow.py` writes what both are compared with.
+//! Compares the kernels of the AutoAugment family with Pillow, pixel by pixel, and their tables with
+//! torchvision's. `tests/reference/pillow.py` writes the reference for both.
 
 mod common;
 
@@ -27,12 +27,12 @@ struct Reference {
 struct Case {
     kernel: String,
     parameters: Vec<f64>,
-    /// The factor of the contrast with which the input is changed beforehand; at 1 it stays as it is.
+    /// The factor of the contrast applied to the input first; 1 leaves it unchanged.
     contrast: f64,
     input: String,
     index: usize,
     tile: usize,
-    /// Whether the image is meant to stay as it is.
+    /// Whether the image should stay unchanged.
     identity: bool,
 }
 
@@ -95,11 +95,11 @@ fn kernels_make_the_pixels_of_pillow() {
 
     let changing = cases.iter().filter(|case| !case.identity);
     let kernels: BTreeSet<_> = changing.map(|case| (case.kernel.as_str(), case.input.as_str())).collect();
-    // Every kernel on every sheet, but for the saturation of grey images.
+    // Every kernel on every sheet, except the saturation of grey images.
     assert_eq!(kernels.len(), 15 * 3 - 1, "{kernels:?}");
 }
 
-/// Our op of torchvision's name.
+/// Returns our op for torchvision's name.
 fn op(name: &str) -> Op {
     match name {
         "ShearX" => Op::ShearX,
@@ -117,7 +117,7 @@ fn op(name: &str) -> Op {
     }
 }
 
-/// What a recipe draws, in torchvision's terms: either sign of a magnitude, or the magnitude twice.
+/// Returns what a recipe draws, in torchvision's terms: either sign of a magnitude, or the magnitude twice.
 fn magnitudes(transform: Transform, table: RangeTable) -> [f64; 2] {
     let (draw, neutral) = match transform {
         Transform::ShearX(draw)
@@ -142,10 +142,10 @@ fn magnitudes(transform: Transform, table: RangeTable) -> [f64; 2] {
     }
 }
 
-/// RandAugment's translations and thresholds differ on purpose, by what the tolerances say. AutoAugment's table is left
-/// out: ours follows the original TensorFlow code, where torchvision has the ranges of its RandAugment.
+/// RandAugment's translations and thresholds differ on purpose, by the stated tolerances. AutoAugment's table is
+/// left out: ours follows the original TensorFlow code, where torchvision has the ranges of its RandAugment.
 ///
-/// Our tables have a few ops more than torchvision's. Those without a magnitude are always applied.
+/// Our tables have a few more ops than torchvision's. Those without a magnitude are always applied.
 #[test]
 fn tables_have_the_magnitudes_of_torchvision() {
     const BINS: usize = 31;
@@ -171,8 +171,8 @@ fn tables_have_the_magnitudes_of_torchvision() {
                     }
                     // Its ops shift by whole pixels, rounded towards 0.
                     (_, Op::TranslateXNearest | Op::TranslateYNearest) => (value.trunc(), 0.0),
-                    // Whole thresholds from 256 to 0, where torchvision's are parts of 255. Ours are larger by 1 - m
-                    // and the part of 256 m after the point.
+                    // Integer thresholds from 256 to 0, where torchvision's are fractions of 255. Ours are larger
+                    // by 1 - m and the fractional part of 256 m.
                     (RangeTable::RandAugment, Op::Solarize) => (255.0 * value, 2.0 - m),
                     (_, Op::Solarize) => (255.0 * value, 255.0 * exact),
                     _ => (value, exact),

@@ -1,4 +1,5 @@
-//! The ops against imgaug 0.4.0: pixels where an op is deterministic given its parameters, distributions for all.
+//! Compares the ops with imgaug 0.4.0: pixels if an op is deterministic given its parameters, distributions for
+//! all.
 
 mod common;
 
@@ -27,8 +28,9 @@ struct Case {
     tile: usize,
 }
 
-/// How far values may be from imgaug's. OpenCV itself gives two results here, depending on the processor and on the width
-/// of the image: `filter2D` with or without fused multiply-add, HSV to RGB rounded (as here) or, in its vector code, truncated.
+/// Returns how far values may differ from imgaug's. OpenCV itself gives two results here, depending on the
+/// processor and on the image width: `filter2D` with or without fused multiply-add, and HSV to RGB rounded (as
+/// here) or, in its vector code, truncated.
 fn tolerance(kernel: &str) -> u8 {
     match kernel {
         "sharpen" | "add_to_hue_and_saturation" => 1,
@@ -107,7 +109,7 @@ struct Measures<T> {
     colour: T,
 }
 
-/// What `make.py` measures too.
+/// Computes what `make.py` also measures.
 fn measures(before: ArrayView3<'_, u8>, after: ArrayView3<'_, u8>) -> [f64; 6] {
     let n = after.len() as f64;
     let mean = |image: ArrayView3<'_, u8>| image.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
@@ -121,8 +123,8 @@ fn measures(before: ArrayView3<'_, u8>, after: ArrayView3<'_, u8>) -> [f64; 6] {
     [mean_after - mean_before, common::distortion(before, after), variance.sqrt(), zeros, roughness, colour]
 }
 
-/// The means must agree within five standard errors of their difference, the standard deviations within 15 %; a small slack
-/// covers what does not vary.
+/// Means must agree within five standard errors of their difference, standard deviations within 15 %; a small
+/// slack covers what does not vary.
 #[test]
 fn draws_under_the_old_ranges_are_distributed_as_imgaugs() {
     let reference: Draws = serde_json::from_str(&fs::read_to_string(common::path("draws.json")).unwrap()).unwrap();

@@ -1,9 +1,9 @@
-//! Trains a net on a data set without augmentation under several seeds, and prints each history as a line of JSON: the
-//! twin of benches/peers/torch_accuracy.py.
+//! Trains a net on a data set without augmentation under several seeds, and prints each history as a line of JSON:
+//! the counterpart of benches/peers/torch_accuracy.py.
 //!
 //!     cargo run --release --workspace --example accuracy -- DATA wrn_16_2 5000 2000 15 5
 //!
-//! The arguments: data, model, training images, validation images, epochs, seeds.
+//! Arguments: data, model, training images, validation images, epochs, seeds.
 #![expect(clippy::print_stdout, reason = "an example prints what it finds")]
 
 use std::error::Error;

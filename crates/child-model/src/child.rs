@@ -1,4 +1,4 @@
-//! What a child model is: anything that can be trained on images under a policy and says how well it did.
+//! What a child model is: anything that can be trained on images under a policy and reports how well it did.
 
 use std::fmt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use rand::RngCore;
 use crate::rng::{Stream, generator};
 use crate::{EpochRecord, History, Session, Settings, TrainError, parallel};
 
-/// The images a child learns from and is measured on. Images are u8 `[N, H, W, C]`, labels below `classes`.
+/// The images a child learns from and is measured on. Images are u8 `[N, H, W, C]`; labels are below `classes`.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingSet<'a> {
     /// Images to learn from, before augmentation.
@@ -26,14 +26,14 @@ pub struct TrainingSet<'a> {
 }
 
 impl TrainingSet<'_> {
-    /// The same images, for as long as this is borrowed.
+    /// Returns the same images, borrowed from this set.
     pub fn view(&self) -> TrainingSet<'_> {
         let (images, validation_images) = (self.images.view(), self.validation_images.view());
         TrainingSet { images, validation_images, ..*self }
     }
 }
 
-/// One training: a policy under a seed.
+/// One training run: a policy under a seed.
 #[derive(Debug, Clone, Copy)]
 pub struct Training<'a> {
     /// The images.
@@ -42,15 +42,16 @@ pub struct Training<'a> {
     pub policy: &'a Policy,
     /// How to train.
     pub settings: &'a Settings,
-    /// Decides everything random of it.
+    /// Determines everything random about the run.
     pub seed: u64,
-    /// Weights to start from instead of fresh ones, as [`ChildModel::pretrain`] writes them.
+    /// Weights to start from instead of fresh ones, as written by [`ChildModel::pretrain`].
     pub initial_weights: Option<&'a Path>,
 }
 
 impl Training<'_> {
-    /// The images that the policy makes for an epoch, counted from 0: to be learnt from beside the originals, or in their place, as
-    /// [`Application::keeps_originals`] of the settings says. Where they are made once, they are the same in every epoch.
+    /// Makes the policy's images for an epoch, counted from 0. They are learnt from beside the originals or
+    /// instead of them, as [`Application::keeps_originals`] of the settings says. If copies are made only once,
+    /// they are the same in every epoch.
     ///
     /// [`Application::keeps_originals`]: deepaug_augmenter::Application::keeps_originals
     pub fn augmented(&self, epoch: usize) -> Copies {
@@ -65,41 +66,41 @@ impl Training<'_> {
     }
 }
 
-/// How many trainings a child model takes at once.
+/// How many training runs a child model takes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// Calls of [`ChildModel::train_all`] side by side.
+    /// Number of concurrent calls of [`ChildModel::train_all`].
     pub passes: usize,
-    /// Trainings that each of them does best with.
+    /// Number of training runs that suits each call best.
     pub children: usize,
 }
 
-/// Follows several trainings at once, from several threads. A training is named by its index.
+/// Follows several training runs at once, from several threads. Each run is identified by its index.
 pub trait Observer: Sync {
-    /// A training is about to begin. Returning false leaves it out, with [`TrainError::Stopped`].
+    /// Called before a training run begins. Returning false skips it, with [`TrainError::Stopped`].
     fn begins(&self, _index: usize) -> bool {
         true
     }
 
-    /// An epoch has ended. Returning false ends the training.
+    /// Called after an epoch. Returning false ends the training run.
     fn epoch(&self, _index: usize, _record: &EpochRecord) -> bool {
         true
     }
 
-    /// A training has ended.
+    /// Called after a training run.
     fn finished(&self, _index: usize, _result: &Result<History, TrainError>) {}
 }
 
 /// A model that a study trains once for each policy and sample.
 ///
-/// [`Net`](crate::Net) trains the nets of this crate, [`Program`](crate::Program) runs a program of the user's. Anything
-/// else that learns can stand in their place: see `examples/nearest-mean`.
+/// [`Net`](crate::Net) trains the nets of this crate, [`Program`](crate::Program) runs the user's own program.
+/// Anything else that learns can take their place: see `examples/nearest-mean`.
 pub trait ChildModel: fmt::Debug + Send + Sync {
-    /// What it is called; a study is only resumed with a child of the same name.
+    /// Returns the model's name; a study resumes only with a child of the same name.
     fn name(&self) -> String;
 
-    /// Trains one child and returns one record an epoch. `on_epoch` is called after each epoch and ends the training by
-    /// returning false, with [`TrainError::Stopped`].
+    /// Trains one child and returns one record per epoch. Calls `on_epoch` after each epoch; if it returns false,
+    /// the training ends with [`TrainError::Stopped`].
     ///
     /// The same training must give the same history.
     ///
@@ -107,8 +108,8 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
     /// [`TrainError`].
     fn train(&self, training: &Training<'_>, on_epoch: &dyn Fn(&EpochRecord) -> bool) -> Result<History, TrainError>;
 
-    /// Trains every child and returns the histories in the order given; no history may depend on the other trainings.
-    /// By default, `threads` children train at once.
+    /// Trains every child and returns the histories in the given order. No history may depend on the other
+    /// training runs. By default, `threads` children train at once.
     fn train_all(
         &self,
         trainings: &[Training<'_>],
@@ -118,8 +119,8 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         parallel::train_all(self, trainings, threads, observer)
     }
 
-    /// How many trainings like this one it takes at once when it may use so many threads: passes side by side, and children
-    /// in each. By default, a pass of one child on each thread.
+    /// Returns how many training runs like this one the model takes at once on the given number of threads:
+    /// concurrent passes, and children per pass. By default, one pass of one child per thread.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -127,11 +128,12 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         Ok(Capacity { passes: threads.max(1), children: 1 })
     }
 
-    /// Trains a child as [`train`](Self::train) does, and saves its last weights at `path` for other trainings to start
-    /// from. Weights that were saved there by the same training are left as they are, and no epoch is reported.
+    /// Trains a child as [`train`](Self::train) does, and saves its final weights at `path` as a starting point
+    /// for other training runs. Weights that the same training run saved there before are kept, and no epoch is
+    /// reported.
     ///
     /// # Errors
-    /// [`TrainError`]; by default, that this model cannot.
+    /// [`TrainError`]; by default, that this model does not support it.
     fn pretrain(
         &self,
         _training: &Training<'_>,
@@ -141,17 +143,18 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         Err(TrainError::Program { why: "this child model keeps no weights; set child_first_train_epochs to 0".into() })
     }
 
-    /// Starts to train children side by side, an epoch at a time, for callers that look into trainings; each with its first
-    /// copies, as [`Training::augmented`] makes them. The trainings share their settings, and the shape and number of their images.
+    /// Starts training children side by side, one epoch at a time, for callers that inspect training runs. Each
+    /// child starts with its first copies, as made by [`Training::augmented`]. The training runs share their
+    /// settings, and the shape and number of their images.
     ///
     /// # Errors
-    /// [`TrainError`]; by default, that this model cannot.
+    /// [`TrainError`]; by default, that this model does not support it.
     fn session<'a>(
         &self,
         _trainings: &[Training<'a>],
         _copies: Vec<Copies>,
     ) -> Result<Box<dyn Session + 'a>, TrainError> {
-        Err(TrainError::Session { why: "this child model cannot be looked into while it is trained".into() })
+        Err(TrainError::Session { why: "this child model cannot be inspected while it trains".into() })
     }
 
     /// Whether the model can learn from images of `[height, width, channels]`.
@@ -162,17 +165,18 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// The name of the device it trains on.
+    /// Returns the name of the device it trains on.
     fn device(&self) -> String {
         "cpu".into()
     }
 
-    /// The kind of that device, as the notebook has it: histories of the same kind are the same bit for bit.
+    /// Returns the kind of that device, as recorded in the notebook. Histories of the same kind are identical bit
+    /// for bit.
     fn device_kind(&self) -> &'static str {
         "cpu"
     }
 
-    /// Whether a few steps of it take little time, so that its speed can be measured before a study.
+    /// Whether a few steps take little enough time that its speed can be measured before a study.
     fn is_quick(&self) -> bool {
         false
     }

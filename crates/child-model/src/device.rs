@@ -1,4 +1,4 @@
-//! Where trainings run.
+//! Where training runs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 use crate::DeviceError;
 use crate::engine::backend::Backend;
 
-/// Which device is wanted.
+/// The requested device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
-    /// A real GPU where there is one, else the CPU.
+    /// A real GPU if there is one, otherwise the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The GPU through wgpu; a software adapter counts, since it was asked for.
+    /// The GPU through wgpu; a software adapter counts, because it was asked for explicitly.
     Wgpu,
 }
 
 impl DeviceChoice {
-    /// What opens a device of a [kind](Device::kind) again.
+    /// Returns the choice that reopens a device of a [kind](Device::kind).
     pub fn of_kind(kind: &str) -> Self {
         kind.parse().unwrap_or(Self::Cpu)
     }
@@ -51,7 +51,7 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// A device that trainings can run on. Cheap to clone.
+/// A device that can train. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Device {
     pub(crate) backend: Backend,
@@ -59,10 +59,10 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens the device that is wanted.
+    /// Opens the requested device.
     ///
     /// # Errors
-    /// [`DeviceError`] when [`DeviceChoice::Wgpu`] cannot be had.
+    /// [`DeviceError`] if [`DeviceChoice::Wgpu`] is not available.
     pub fn open(choice: DeviceChoice) -> Result<Self, DeviceError> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
@@ -79,17 +79,17 @@ impl Device {
         Self { backend: Backend::Cpu, name: "cpu".into() }
     }
 
-    /// Whether trainings run on the CPU, one thread each.
+    /// Whether training runs on the CPU, one thread per run.
     pub fn is_cpu(&self) -> bool {
         !self.backend.stacks()
     }
 
-    /// `cpu`, or `wgpu` for any GPU: the kind whose histories are comparable bit for bit.
+    /// Returns `cpu`, or `wgpu` for any GPU. Histories of the same kind are comparable bit for bit.
     pub fn kind(&self) -> &'static str {
         self.backend.kind()
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -100,13 +100,14 @@ impl Device {
 pub struct Adapter {
     /// Its name and driver.
     pub name: String,
-    /// The graphics interface it is reached through.
+    /// The graphics API it is reached through.
     pub api: String,
-    /// Whether it is a program on the CPU in truth (such as llvmpipe), which only a forced device uses.
+    /// Whether it is really a program on the CPU (such as llvmpipe), used only when the device is requested
+    /// explicitly.
     pub software: bool,
 }
 
-/// The graphics adapters that wgpu finds, none in a build without the feature `gpu`.
+/// Returns the graphics adapters that wgpu finds; none in a build without the feature `gpu`.
 pub fn adapters() -> Vec<Adapter> {
     gpu::adapters()
 }
@@ -124,7 +125,7 @@ mod gpu {
     use crate::self_check::check;
     use crate::{DeviceError, TrainError};
 
-    /// burn registers a runtime once a process, so it is kept here.
+    /// burn registers a runtime once per process, so it is kept here.
     static OPENED: OnceLock<Result<Device, DeviceError>> = OnceLock::new();
 
     pub(super) fn open() -> Result<Device, DeviceError> {
@@ -151,7 +152,7 @@ mod gpu {
     }
 
     pub(super) fn adapters() -> Vec<Adapter> {
-        // OpenGL is left out: burn does not use it, and looking for it makes some drivers write to the terminal.
+        // OpenGL is left out: burn does not use it, and probing for it makes some drivers write to the terminal.
         let backends = wgpu::Backends::PRIMARY;
         let descriptor =
             wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };

@@ -1,4 +1,4 @@
-//! What can go wrong with a device or a training.
+//! Errors of devices and training runs.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ pub enum DeviceError {
     /// The GPU was asked for and there is none.
     #[error("no GPU can be used through wgpu: {why}")]
     NoGpu {
-        /// What the graphics system said.
+        /// What the graphics system reported.
         why: String,
     },
-    /// The GPU computes something else than the CPU.
-    #[error("{name} failed its check, one training step beside the CPU's: {why}")]
+    /// The GPU's results differ from the CPU's.
+    #[error("{name} failed its check, one training step compared with the CPU's: {why}")]
     Wrong {
         /// The adapter.
         name: String,
@@ -25,16 +25,16 @@ pub enum DeviceError {
     NotBuilt,
 }
 
-/// Why a training gave no history.
+/// Why a training run produced no history.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// Images smaller than the model's layers can take.
+    /// The images are smaller than the model's layers can take.
     #[error("{model} needs images of at least {least}x{least} pixels, these are {height}x{width}; set image_size")]
     TooSmall {
         /// The model's name.
         model: String,
-        /// The least side in pixels.
+        /// The smallest side, in pixels.
         least: usize,
         /// Height of the images.
         height: usize,
@@ -47,7 +47,7 @@ pub enum TrainError {
         /// The epoch, counted from 1.
         epoch: usize,
     },
-    /// The pre-trained weights cannot be read, written, or do not fit the model.
+    /// The pre-trained weights cannot be read or written, or do not fit the model.
     #[error("{}: pre-trained weights cannot be used: {why}", path.display())]
     Weights {
         /// The file.
@@ -55,46 +55,46 @@ pub enum TrainError {
         /// What is wrong with it.
         why: String,
     },
-    /// The layers of the user's own do not make a net.
-    #[error("the child's layers: {why}")]
+    /// The user's layers do not form a net.
+    #[error("the child model's layers: {why}")]
     Layers {
         /// The layer and what is wrong with it.
         why: String,
     },
-    /// The device failed, also when it was tried again.
+    /// The device failed, and failed again on retry.
     #[error("the device failed: {why}")]
     Device {
-        /// What it said.
+        /// What it reported.
         why: String,
     },
-    /// A session was given what does not fit it.
+    /// A session was given something that does not fit it.
     #[error("a training session cannot take this: {why}")]
     Session {
         /// What does not fit.
         why: String,
     },
-    /// The trainings that everything is compared with failed.
+    /// The training runs that serve as the reference for all others failed.
     #[error("{why}")]
     Failed {
-        /// Which, and what says why.
+        /// Which runs, and where the reason is given.
         why: String,
     },
     /// The user's program failed.
     #[error("the child program failed: {why}")]
     Program {
-        /// What it did or said.
+        /// What it did or reported.
         why: String,
     },
     /// The user's program was killed from outside.
     #[error("the child program failed: {why}")]
     Killed {
-        /// What it did or said.
+        /// What it did or reported.
         why: String,
     },
-    /// The caller asked for the training to end.
+    /// The caller asked the training to stop.
     #[error("the training was stopped")]
     Stopped,
-    /// The training's thread panicked.
+    /// The training thread panicked.
     #[error("the training failed: {why}")]
     Panicked {
         /// The panic's message.
@@ -103,7 +103,7 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// Whether what failed was not the training itself, so that the same training may do better when it is tried again.
+    /// Whether the failure was not caused by the training itself, so that a retry may succeed.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Killed { .. } | Self::Panicked { .. })
     }

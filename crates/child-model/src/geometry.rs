@@ -1,8 +1,9 @@
-//! The words in which a layer is described to an engine: what a window moves over, what a convolution sums, what follows.
+//! The terms that describe a layer to an engine: what a window moves over, what a convolution sums, what follows
+//! it.
 
 use serde::{Deserialize, Serialize};
 
-/// What follows a layer's sums, element by element.
+/// The activation applied to a layer's sums, element by element.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
@@ -15,26 +16,27 @@ pub enum Activation {
     Relu6,
 }
 
-/// What lies around an image when a window moves over it.
+/// What surrounds an image when a window moves over it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
-    /// As much as makes the output `ceil(side / stride)`; an odd pixel goes to the bottom and right, as in TensorFlow.
+    /// Enough to make the output `ceil(side / stride)`; an odd pixel goes to the bottom and right, as in
+    /// TensorFlow.
     #[default]
     Same,
     /// Nothing.
     Valid,
 }
 
-/// A window that moves over images of `[height, width]`; zeros, or nothing for a pool, lie around them.
+/// A window that moves over images of `[height, width]`, surrounded by zeros, or by nothing for a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) image: [usize; 2],
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: usize,
-    /// Above and to the left.
+    /// Padding above and to the left.
     pub(crate) before: [usize; 2],
-    /// Height and width of what comes out.
+    /// Height and width of the output.
     pub(crate) out: [usize; 2],
 }
 
@@ -52,12 +54,12 @@ impl Window {
         Some(Self { image, kernel, stride, before: [top, left], out: [rows, columns] })
     }
 
-    /// A window of one pixel over an image of one pixel: what a dense layer is.
+    /// A window of one pixel over an image of one pixel, which is what a dense layer is.
     pub(crate) fn point() -> Self {
         Self { image: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0], out: [1, 1] }
     }
 
-    /// Below and to the right; less than nothing where the last pixels are not reached.
+    /// Padding below and to the right; negative where the last pixels are not reached.
     pub(crate) fn after(&self, d: usize) -> isize {
         ((self.out[d] - 1) * self.stride + self.kernel[d]) as isize - (self.image[d] + self.before[d]) as isize
     }
@@ -74,7 +76,7 @@ impl Window {
         self.out[0] * self.out[1]
     }
 
-    /// Whether each output pixel is made of exactly the input pixel at its place.
+    /// Whether each output pixel depends only on the input pixel at the same position.
     pub(crate) fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == 1
     }

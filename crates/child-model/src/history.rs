@@ -1,13 +1,13 @@
-//! What a training leaves.
+//! The result of a training run.
 
 use serde::{Deserialize, Serialize};
 
-/// One epoch of one training.
+/// One epoch of one training run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: usize,
-    /// Accuracy in [0, 1] on the augmented images while they were trained on, dropout on.
+    /// Accuracy in [0, 1] on the augmented images as they are trained on, with dropout.
     pub acc: f64,
     /// Mean cross-entropy over the same images.
     pub loss: f64,
@@ -15,17 +15,18 @@ pub struct EpochRecord {
     pub val_acc: f64,
     /// Mean cross-entropy on the validation images after the epoch.
     pub val_loss: f64,
-    /// Accuracy in [0, 1] on original training images after the epoch, measured as on validation images: without augmentation or
-    /// dropout. Absent unless [`Settings::measured`](crate::Settings::measured) asks for it.
+    /// Accuracy in [0, 1] on original training images after the epoch, measured as on validation images: without
+    /// augmentation or dropout. Absent unless [`Settings::measured`](crate::Settings::measured) asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_acc: Option<f64>,
 }
 
-/// All epochs of one training, in order.
+/// All epochs of one training run, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// One record an epoch.
+    /// One record per epoch.
     pub epochs: Vec<EpochRecord>,
-    /// How long its epochs took; children of one pass share its time equally. Copies that were made before are not counted.
+    /// How long its epochs took; children of one pass share its time equally. The time to make copies beforehand
+    /// does not count.
     pub seconds: f64,
 }

@@ -4,7 +4,7 @@ use ndarray::ArrayView4;
 
 use crate::{Settings, TrainingSet};
 
-/// Values of 0 to 255 are divided by 255; then a mean is taken out, and what is left divided by a deviation.
+/// Values of 0 to 255 are divided by 255; then a mean is subtracted and the result divided by a deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Input {
     pub(crate) mean: f32,
@@ -15,15 +15,15 @@ impl Input {
     /// Values from 0 to 1.
     pub(crate) const UNIT: Self = Self { mean: 0.0, deviation: 1.0 };
 
-    /// Images of one value have no deviation to be divided by.
+    /// Images of a single value have no deviation to divide by.
     const MIN_DEVIATION: f64 = 1e-3;
 
-    /// That of a training.
+    /// Returns the input of a training run.
     pub(crate) fn of(set: &TrainingSet<'_>, settings: &Settings) -> Self {
         if settings.standardize { Self::standard(set.images) } else { Self::UNIT }
     }
 
-    /// Mean and deviation of all values of these images.
+    /// Computes the mean and deviation of all values of these images.
     pub(crate) fn standard(images: ArrayView4<'_, u8>) -> Self {
         let (mut sum, mut squares) = (0_u64, 0_u64);
         for &value in images {
@@ -36,14 +36,14 @@ impl Input {
         Self { mean: (mean / 255.0) as f32, deviation: (deviation / 255.0).max(Self::MIN_DEVIATION) as f32 }
     }
 
-    /// Factor and summand of a pixel that counts for a share.
+    /// Returns the factor and offset for a pixel that counts for a share.
     pub(crate) fn line(self, share: f32) -> [f32; 2] {
         [share / (255.0 * self.deviation), -share * self.mean / self.deviation]
     }
 }
 
-/// Mean and deviation of all values of images, each divided by 255: what a net trained with
-/// [`standardize`](Settings::standardize) on these images has to be given for 0 and for 1.
+/// Returns the mean and deviation of all values of the images, each divided by 255. A net trained with
+/// [`standardize`](Settings::standardize) on these images needs them in place of mean 0 and deviation 1.
 pub fn standard_values(images: ArrayView4<'_, u8>) -> [f64; 2] {
     let Input { mean, deviation } = Input::standard(images);
     [mean, deviation].map(f64::from)

@@ -1,7 +1,7 @@
 //! Child models: small image classifiers trained from scratch to judge an augmentation policy.
 //!
-//! Images and a policy go in, one [`EpochRecord`] an epoch comes out. The same seed on the same kind of device gives
-//! the same history. This is the only crate that names burn.
+//! Takes images and a policy and returns one [`EpochRecord`] per epoch. The same seed on the same kind of device
+//! gives the same history. This is the only crate that depends on burn directly.
 //!
 //! ```
 //! use deepaug_augmenter::{Policy, RangeTable};
@@ -28,10 +28,10 @@
 //! # }
 //! ```
 //!
-//! [`ChildModel`] is anything that can be trained; [`Net`] trains the nets of this crate ([`Model`] names them, one file
-//! each in `models`), [`Program`] a program of the user's. `network` turns a list of [`Layer`]s into steps and walks
-//! them forwards and backwards, `engine` computes them on a [`Device`], [`Session`] trains them epoch by epoch, and [`History`]
-//! is what comes of it.
+//! [`ChildModel`] is anything that can be trained. [`Net`] trains this crate's nets, listed in [`Model`], with one
+//! file each in `models`; [`Program`] runs the user's own program. `network` turns a list of [`Layer`]s into steps
+//! and runs them forward and backward, `engine` computes them on a [`Device`], [`Session`] trains them epoch by
+//! epoch, and [`History`] is the result.
 
 #![recursion_limit = "256"]
 

@@ -1,4 +1,4 @@
-//! How fast children are trained here.
+//! How fast children train on this machine.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ struct Silent;
 
 impl Observer for Silent {}
 
-/// Training images that children together learn from a second, when so many are trained on so many threads.
-/// `training` says on what and how; its weights are thrown away. Takes a few seconds on a CPU; on a GPU the first call also
-/// tunes kernels.
+/// Measures the training images per second of all children together, for a given number of children and threads.
+/// `training` says what to train on and how; its weights are discarded. Takes a few seconds on a CPU; on a GPU the
+/// first call also tunes kernels.
 ///
 /// # Errors
 /// [`TrainError`].
@@ -42,7 +42,7 @@ pub fn images_per_second(
         Ok(start.elapsed())
     };
     let first = run(2)?;
-    // Of a net this slow one more step is enough, which no longer tunes or warms up.
+    // For a net this slow one more step is enough, without tuning or warm-up.
     if first > 4 * enough {
         return Ok((children * batch) as f64 / run(1)?.as_secs_f64());
     }
@@ -50,7 +50,7 @@ pub fn images_per_second(
     loop {
         let taken = run(steps)?;
         if taken >= enough || steps >= 4096 {
-            // What does not grow with the steps is not part of their speed.
+            // Time that does not grow with the steps is not part of their speed.
             let one = run(1)?;
             let images = children * batch * (steps - 1);
             return Ok(images as f64 / taken.saturating_sub(one).as_secs_f64().max(1e-9));
@@ -60,8 +60,8 @@ pub fn images_per_second(
     }
 }
 
-/// One layer on one CPU thread, for benchmarks: a net of this layer alone, so that gradients are by its parameters, and
-/// by its input as if there were a layer before.
+/// One layer on one CPU thread, for benchmarks: a net of this layer alone. It computes the gradients of its
+/// parameters, and of its input as if another layer came before.
 #[doc(hidden)]
 pub struct LayerBench {
     plan: Arc<Plan>,
@@ -72,7 +72,7 @@ pub struct LayerBench {
 }
 
 impl LayerBench {
-    /// A layer, the image that reaches it, and images a step.
+    /// Creates a benchmark from a layer, the image that reaches it, and the images per step.
     ///
     /// # Errors
     /// What does not fit.
@@ -84,7 +84,7 @@ impl LayerBench {
         Ok(Self { weights: plan.first_weights(1), plan: plan.into(), images, x, dy })
     }
 
-    /// A forward and a backward pass.
+    /// Runs a forward and a backward pass.
     pub fn step(&mut self) {
         let optimiser = Optimiser::plain(Rule::Sgd, 1.0);
         let mut network = Network::new(&self.plan, &Cpu, 1, self.weights.clone(), &optimiser);

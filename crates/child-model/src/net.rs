@@ -18,52 +18,54 @@ use crate::{
     Training, images_per_second, parallel,
 };
 
-/// A net that is trained on a device.
+/// A net trained on a device.
 ///
-/// On the CPU each child has one thread, and as many train at once as threads are given: two children on two threads do
-/// more than one child on both. On a GPU as many train in one pass as memory allows and a few trial steps show to be fast.
+/// On the CPU each child has one thread, and as many train at once as there are threads: two children on two
+/// threads do more than one child on both. On a GPU one pass trains as many children as memory allows and a few
+/// trial steps show to be fast.
 #[derive(Debug, Clone)]
 pub struct Net {
     model: Model,
     device: Device,
-    /// Bytes that all children may take together; `None` for what is said at [`Net::with_memory`].
+    /// Bytes that all children may take together; for `None`, see [`Net::with_memory`].
     memory: Option<u64>,
-    /// How many children a pass on a GPU has, once that is known.
+    /// Number of children per pass on a GPU, once known.
     stack: Arc<OnceLock<usize>>,
 }
 
-/// More children are stacked while each doubling trains this much faster.
+/// Stacks grow as long as each doubling trains this much faster.
 const WORTHWHILE: f64 = 1.05;
 
-/// How long a size of a stack is tried.
+/// How long each stack size is tried.
 const PROBE: Duration = Duration::from_millis(200);
 
-/// The memory that children may take on a GPU unless something else is said: what cards of ten years ago have, for no
-/// graphics interface says how much there is.
+/// The memory that children may take on a GPU by default: what cards of ten years ago have, because no graphics
+/// API reports how much there is.
 const GPU_MEMORY: u64 = 4 << 30;
 
-/// No more children are stacked than this: a policy that is proposed while so many others are under way knows little.
+/// The largest stack: a policy proposed while this many others are still training is based on little knowledge.
 const MAX_STACK: usize = 64;
 
 impl Net {
-    /// A net on a device.
+    /// Creates a net on a device.
     pub fn new(model: Model, device: Device) -> Self {
         Self { model, device, memory: None, stack: Arc::default() }
     }
 
-    /// The same with so many bytes for all children together. Fewer then train at once, though always one. Unless this is
-    /// called they are 4 GiB on a GPU, and on the CPU three quarters of what is free when trainings begin.
+    /// Limits the memory of all children together, in bytes. Fewer may then train at once, but always at least
+    /// one. The default is 4 GiB on a GPU, and on the CPU three quarters of the memory that is free when training
+    /// begins.
     pub fn with_memory(self, bytes: u64) -> Self {
         Self { memory: Some(bytes), ..self }
     }
 
-    /// The same with so many children in each pass on a GPU, if memory allows. Unless this is called, a few steps of 1, 2, 4
+    /// Sets the number of children in each pass on a GPU, if memory allows. By default, a few steps with 1, 2, 4
     /// and so on show what is fastest.
     pub fn with_stack(self, children: usize) -> Self {
         Self { stack: Arc::new(OnceLock::from(children)), ..self }
     }
 
-    /// How many children of these fit into memory.
+    /// Returns how many of these children fit into memory.
     fn fitting(&self, trainings: &[&Training<'_>]) -> Result<usize, TrainError> {
         let bytes: Vec<u64> = trainings.iter().map(|t| self.bytes_per_child(t)).collect::<Result<_, _>>()?;
         let memory = match (self.memory, self.device.is_cpu()) {
@@ -75,9 +77,10 @@ impl Net {
         Ok(usize::try_from(memory / most).unwrap_or(usize::MAX).max(1))
     }
 
-    /// The most bytes that a child takes on the device: weights, gradients and the optimiser's memories; what a step
-    /// keeps for its backward pass, four times over for gradients, unrolled patches and transformed tiles (the basic CNN's
-    /// process grows by 1.1 times what three times would be); and its images.
+    /// Returns an upper bound on the bytes that a child takes on the device: weights, gradients and optimiser
+    /// state; what a step keeps for its backward pass, times four to cover gradients, unrolled patches and
+    /// transformed tiles (the basic CNN's process grows by 1.1 times what a factor of three would give); and its
+    /// images.
     ///
     /// # Errors
     /// [`TrainError::TooSmall`] and [`TrainError::Layers`].
@@ -105,7 +108,7 @@ impl Net {
         self.device.backend.run(Start { plan: &plan, trainings, copies, weights })
     }
 
-    /// Trains the trainings in one pass, and keeps the session.
+    /// Trains in one pass, and keeps the session.
     fn stack<'a>(
         &self,
         trainings: &[&Training<'a>],
@@ -128,8 +131,8 @@ impl Net {
         Ok((session, histories.remove(0)?))
     }
 
-    /// Trains a child, and says which share of each of `others`, versions of the validation images in the same order, it
-    /// then names rightly.
+    /// Trains a child, and returns its accuracy on each of `others`, which are versions of the validation images
+    /// in the same order.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -148,9 +151,9 @@ impl Net {
         others.map(accuracy).collect()
     }
 
-    /// How many of the trainings are trained in one pass.
+    /// Returns how many of the training runs share a pass.
     fn children(&self, trainings: &[&Training<'_>]) -> Result<usize, TrainError> {
-        // Passes of their own length, and trainings that differ in more than policy and seed, cannot go side by side.
+        // Runs with their own length, or that differ in more than policy and seed, cannot train side by side.
         let first = trainings[0];
         let together = trainings.iter().all(|training| alike(first, training));
         if first.settings.images_per_epoch.is_none() || !together {
@@ -163,7 +166,7 @@ impl Net {
         if most <= 2 {
             return Ok(most);
         }
-        // What a few steps show decides for all that follows.
+        // What a few steps show decides for everything that follows.
         let mut best = (1, 0.0);
         for size in std::iter::successors(Some(1), |size| (2 * size <= most).then_some(2 * size)).chain([most]) {
             let probe = self.clone().with_stack(size);
@@ -172,12 +175,12 @@ impl Net {
                 _ => break,
             }
         }
-        // If the largest was the best, one larger still may be.
+        // If the largest was the best, a larger one may be better still.
         let bound = if best.0 == most { usize::MAX } else { best.0 };
         Ok(most.min(*self.stack.get_or_init(|| bound)))
     }
 
-    /// Trains on a GPU, stack after stack; the copies of the next are made meanwhile.
+    /// Trains on a GPU, stack after stack; the copies of the next stack are made meanwhile.
     fn train_stacks(&self, trainings: &[&Training<'_>], observer: &dyn Observer) -> Vec<Result<History, TrainError>> {
         let size = match self.children(trainings) {
             Ok(size) => size,
@@ -200,7 +203,7 @@ impl Net {
     }
 }
 
-/// A session and the histories of its trainings.
+/// A session and the histories of its training runs.
 type Stacked<'a> = (Box<dyn Session + 'a>, Vec<Result<History, TrainError>>);
 
 /// A session to be started.
@@ -219,7 +222,8 @@ impl<'a> Work for Start<'_, 'a> {
     }
 }
 
-/// Bytes that this process can still take, its control group's limit counted; without end where Linux does not say.
+/// Returns the bytes that this process can still take, respecting its control group's limit; unlimited where Linux
+/// does not report it.
 fn free_memory() -> u64 {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let group = || number("/sys/fs/cgroup/memory.max")?.checked_sub(number("/sys/fs/cgroup/memory.current")?);
@@ -231,8 +235,8 @@ fn free_memory() -> u64 {
     machine().unwrap_or(u64::MAX).min(group().unwrap_or(u64::MAX))
 }
 
-/// Runs `count` trainings in stacks of `size`; `run` gets the range of a stack and of the one that will follow. When a
-/// stack fails, as it does when memory is short, its two halves are tried; a training alone is tried twice.
+/// Runs `count` training runs in stacks of `size`; `run` gets the range of a stack and of the next one. If a stack
+/// fails, for example because memory is short, its two halves are tried; a single run is tried twice.
 fn in_stacks(
     count: usize,
     mut size: usize,
@@ -244,7 +248,7 @@ fn in_stacks(
     let mut failures = 0;
     while results.len() < count {
         let range = results.len()..count.min(results.len() + size);
-        // A stack that is tried again has begun already.
+        // A stack that is retried has begun already.
         while begun < range.end && observer.begins(begun) {
             begun += 1;
         }
@@ -273,7 +277,7 @@ fn in_stacks(
     results
 }
 
-/// Whether two trainings can be trained in one pass.
+/// Whether two training runs can share a pass.
 fn alike(first: &Training<'_>, other: &Training<'_>) -> bool {
     let (a, b) = (&first.set, &other.set);
     let kind = |training: &Training<'_>| std::mem::discriminant(&training.settings.augment);
@@ -312,7 +316,7 @@ impl ChildModel for Net {
         if !self.device.is_cpu() {
             return self.train_stacks(&all, observer);
         }
-        // A net that cannot be made says so when it is trained.
+        // A net that cannot be built reports so when it is trained.
         let threads = threads.min(self.fitting(&all).unwrap_or(threads));
         parallel::train_all(self, trainings, threads, observer)
     }
@@ -347,7 +351,7 @@ impl ChildModel for Net {
     ) -> Result<Box<dyn Session + 'a>, TrainError> {
         let all: Vec<&Training<'a>> = trainings.iter().collect();
         if all.is_empty() || copies.len() != all.len() || !all.iter().all(|training| alike(all[0], training)) {
-            let why = "trainings must share their settings and the shape of their images, and each have copies".into();
+            let why = "children must share their settings and the shape of their images, and each have copies".into();
             return Err(TrainError::Session { why });
         }
         self.start(&all, copies)
@@ -370,7 +374,7 @@ impl ChildModel for Net {
     }
 }
 
-/// All that decides a training's last weights, as text.
+/// Returns everything that determines a training run's final weights, as text.
 fn content(model: &Model, training: &Training<'_>) -> String {
     let mut images = crc32fast::Hasher::new();
     training.set.images.iter().for_each(|&pixel| images.update(&[pixel]));
@@ -416,7 +420,7 @@ mod tests {
         range.clone().map(|index| Ok(History { epochs: Vec::new(), seconds: index as f64 })).collect()
     }
 
-    /// The histories of two trainings in one pass, and of each alone.
+    /// Returns the histories of two training runs in one pass, and of each alone.
     fn together_and_alone<E: crate::engine::Engine>(engine: &E) -> [Vec<History>; 2] {
         let images = Array4::from_shape_fn((24, 12, 12, 3), |(n, r, c, k)| ((n % 3) * 80 + r * c + 5 * k) as u8);
         let labels: Vec<usize> = (0..24).map(|n| n % 3).collect();

@@ -1,4 +1,4 @@
-//! Optimisers and the course of their learning rate.
+//! Optimisers and learning rate schedules.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +14,11 @@ pub enum Rule {
     Sgd,
 }
 
-/// How the learning rate changes in the course of a training.
+/// How the learning rate changes during a training run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// Not at all, but for `decay`.
+    /// No change, except for `decay`.
     #[default]
     Constant,
     /// To a tenth after half of the steps, and to a hundredth after three quarters (He et al. 2016, section 4.2).
@@ -27,29 +27,29 @@ pub enum Schedule {
     Cosine,
 }
 
-/// An optimiser and all its numbers.
+/// An optimiser and all its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Optimiser {
     /// The rule.
     pub rule: Rule,
     /// Above 0.
     pub learning_rate: f64,
-    /// The learning rate is divided by 1 + `decay` for each step before, as in Keras.
+    /// The learning rate is divided by 1 + `decay` times the number of steps before, as in Keras.
     pub decay: f64,
-    /// The course of the learning rate.
+    /// The learning rate schedule.
     pub schedule: Schedule,
-    /// Epochs in which the learning rate grows from 0 to its full value.
+    /// Epochs over which the learning rate grows from 0 to its full value.
     pub warmup_epochs: f64,
     /// For [`Rule::Sgd`].
     pub momentum: f64,
-    /// Added to the gradient, as a multiple of the weights; offsets and normalisations are spared.
+    /// Added to the gradient, as a multiple of the weights; offsets and normalisations are exempt.
     pub weight_decay: f64,
-    /// The norm of each parameter's gradient is cut to this, as Keras's `clipnorm` does; 0 for never.
+    /// The norm of each parameter's gradient is clipped to this, as Keras's `clipnorm` does; 0 for never.
     pub clip_norm: f64,
 }
 
 impl Optimiser {
-    /// A rule with its usual learning rate and nothing else.
+    /// Returns a rule with its usual learning rate and nothing else.
     pub const fn plain(rule: Rule, learning_rate: f64) -> Self {
         Self {
             rule,
@@ -63,7 +63,7 @@ impl Optimiser {
         }
     }
 
-    /// The key and the reason of a number that makes no sense.
+    /// Checks that every number makes sense.
     ///
     /// # Errors
     /// The name of the field and what it must be.
@@ -86,7 +86,7 @@ impl Optimiser {
         Ok(())
     }
 
-    /// How many numbers the rule remembers of each weight.
+    /// Returns how many numbers the rule stores per weight.
     pub(crate) fn slots(&self) -> usize {
         match self.rule {
             Rule::RmsProp => 1,
@@ -95,7 +95,7 @@ impl Optimiser {
         }
     }
 
-    /// The learning rate of a step, counted from 0.
+    /// Returns the learning rate of a step, counted from 0.
     ///
     /// ```
     /// use deepaug_child_model::{Optimiser, Rule, Schedule};
@@ -119,7 +119,7 @@ impl Optimiser {
         self.learning_rate * share / (1.0 + self.decay * step)
     }
 
-    /// What is done to every weight at a step.
+    /// Returns the update applied to every weight at a step.
     pub(crate) fn update(&self, step: usize, steps: usize, steps_per_epoch: usize) -> Update {
         let rate = self.rate(step, steps, steps_per_epoch);
         let rule = match self.rule {
@@ -127,7 +127,7 @@ impl Optimiser {
             Rule::Adam => UpdateRule::Adam,
             Rule::Sgd => UpdateRule::Sgd { momentum: self.momentum as f32 },
         };
-        // Adam's correction for its memories' beginning at 0, for both at once (Kingma & Ba 2015, end of section 2).
+        // Corrects for Adam's moments starting at 0, both at once (Kingma & Ba 2015, end of section 2).
         let correction = match self.rule {
             Rule::Adam => {
                 let steps = (step + 1).min(1 << 20) as i32;
@@ -139,7 +139,7 @@ impl Optimiser {
             rule,
             rate: (rate * correction) as f32,
             weight_decay: self.weight_decay as f32,
-            // However small, it is not "never".
+            // However small, it does not mean "never".
             clip_norm: if self.clip_norm > 0.0 { (self.clip_norm as f32).max(f32::MIN_POSITIVE) } else { 0.0 },
         }
     }
@@ -150,7 +150,7 @@ pub(crate) const BETA1: f32 = 0.9;
 pub(crate) const BETA2: f32 = 0.999;
 pub(crate) const EPSILON: f32 = 1e-7;
 
-/// One step of an optimiser, its numbers settled.
+/// One step of an optimiser, with all its numbers fixed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Update {
     pub(crate) rule: UpdateRule,
@@ -160,7 +160,7 @@ pub(crate) struct Update {
     pub(crate) clip_norm: f32,
 }
 
-/// A rule and what it needs.
+/// A rule and the numbers it needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum UpdateRule {
     RmsProp,

@@ -1,4 +1,4 @@
-//! Several trainings at once, a thread each.
+//! Several training runs at once, one thread each.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{ChildModel, History, Observer, TrainError, Training};
 
-/// Trains every child, each on a thread.
+/// Trains every child, each on its own thread.
 pub(crate) fn train_all<C: ChildModel + ?Sized>(
     child: &C,
     trainings: &[Training<'_>],
@@ -19,8 +19,8 @@ pub(crate) fn train_all<C: ChildModel + ?Sized>(
     })
 }
 
-/// Runs `train` for 0 to `count`, on so many threads, and returns the results in order. A panic is the failure of its
-/// training and of nothing else.
+/// Runs `train` for 0 to `count` on the given number of threads, and returns the results in order. A panic fails
+/// only its own training run.
 fn run(
     count: usize,
     threads: usize,
@@ -44,7 +44,7 @@ fn run(
     std::thread::scope(|scope| {
         for _ in 0..threads.clamp(1, count.max(1)) {
             scope.spawn(|| {
-                // A pool of one thread for each lane: on a shared pool all children would queue behind one another.
+                // One single-threaded pool per lane: on a shared pool all children would queue behind one another.
                 match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
                     Ok(pool) => pool.install(work),
                     Err(_) => work(),

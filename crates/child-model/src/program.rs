@@ -1,4 +1,4 @@
-//! A program of the user's as a child model.
+//! The user's own program as a child model.
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -17,55 +17,55 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{ChildModel, EpochRecord, History, TrainError, Training};
 
-/// The version of what is said between deepaug and the program.
+/// The version of the protocol between deepaug and the program.
 const FORMAT: u64 = 1;
 
 /// Lines of the program's standard error that an error message shows.
 const LAST_WORDS: usize = 20;
 
-/// A longer line is taken in pieces of so many bytes, so that no output takes all memory.
+/// A longer line is read in pieces of this many bytes, so that no output exhausts memory.
 const MAX_LINE: u64 = 1 << 16;
 
 /// How long a program that has ended may be silent while something it started keeps its output open.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Values of the environment for programs, unless the user has set others: trainings run one a core, and Python is to
+/// Environment variables for programs, unless the user has set them: training runs one per core, and Python must
 /// print its lines at once.
 const ENVIRONMENT: [(&str, &str); 2] = [("OMP_NUM_THREADS", "1"), ("PYTHONUNBUFFERED", "1")];
 
-/// A child model that is a program of the user's, in any language.
+/// A child model that is the user's own program, in any language.
 ///
-/// The program is started once for each training. **It reads** one line of JSON from its standard input:
+/// The program is started once per training run. **It reads** one line of JSON from its standard input:
 ///
 /// | key | value |
 /// | --- | --- |
-/// | `format` | 1; keys may be added to it, and a change of their meaning makes it 2 |
-/// | `policy` | the policy being judged, as in `best_policy.json`; no ops in it when nothing is augmented |
-/// | `seed` | 0 to 2^64 - 1; the same training must give the same numbers |
-/// | `epochs`, `batch_size` | how long to train, on how many images a step |
+/// | `format` | 1; keys may be added, and a change in their meaning makes it 2 |
+/// | `policy` | the policy being judged, as in `best_policy.json`; it has no ops when nothing is augmented |
+/// | `seed` | 0 to 2^64 - 1; the same training run must give the same numbers |
+/// | `epochs`, `batch_size` | how long to train, on how many images per step |
 /// | `images_per_epoch` | images an epoch draws from originals and copies, the same for every policy; null for all |
 /// | `classes` | number of classes |
 /// | `train_images`, `train_labels` | files of the originals |
-/// | `augmented_images`, `augmented_labels` | files of the copies that the policy makes of them; maybe none |
+/// | `augmented_images`, `augmented_labels` | files of the copies that the policy makes of them; may be empty |
 /// | `validation_images`, `validation_labels` | files of the images to measure on |
 ///
-/// The files are NumPy's `.npy`, for `numpy.load`: images u8 `[N, height, width, channels]`, labels i64 `[N]`. They are
-/// gone when the training has ended.
+/// The files are NumPy's `.npy`, for `numpy.load`: images u8 `[N, height, width, channels]`, labels i64 `[N]`.
+/// They are deleted when the training run ends.
 ///
-/// **It prints** one line of JSON to its standard output when an epoch ends, counted from 1, and ends with exit code 0
-/// after the last:
+/// **It prints** one line of JSON to its standard output after each epoch, counted from 1, and ends with exit code
+/// 0 after the last:
 ///
 /// ```text
 /// {"epoch": 1, "acc": 0.41, "loss": 1.62, "val_acc": 0.47, "val_loss": 1.43}
 /// ```
 ///
-/// Accuracies are shares in [0, 1], on the images it trained on and on the validation images. Lines that do not start
-/// with `{` are ignored. A loss of null, NaN or Infinity says that the training has diverged. Standard error is shown
-/// when the program fails.
+/// Accuracies are shares in [0, 1], on the images it trained on and on the validation images. Lines that do not
+/// start with `{` are ignored. A loss of null, NaN or Infinity means that the training diverged. Standard error is
+/// shown if the program fails.
 ///
-/// `OMP_NUM_THREADS` is 1 for it, as trainings run one a core, and `PYTHONUNBUFFERED` 1, unless the environment has them
-/// already. On Unix it runs in a process group of its own, which is killed when the training is stopped or the program
-/// has ended.
+/// `OMP_NUM_THREADS` is set to 1, because training runs one per core, and `PYTHONUNBUFFERED` to 1, unless the
+/// environment already has them. On Unix it runs in its own process group, which is killed when the training is
+/// stopped or the program has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     command: Vec<String>,
@@ -73,17 +73,18 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program and its arguments, in the current folder. A name without a slash is looked for in `PATH`.
+    /// Creates a child model from a program and its arguments, in the current folder. A name without a slash is
+    /// looked up in `PATH`.
     pub fn new(command: Vec<String>) -> Self {
         Self { command, folder: PathBuf::new() }
     }
 
-    /// The same, working in a folder; a name with a slash, and the program's own arguments, are relative to it.
+    /// Sets the working folder; a name with a slash, and the program's own arguments, are relative to it.
     pub fn with_folder(self, folder: PathBuf) -> Self {
         Self { folder, ..self }
     }
 
-    /// The program's file and the folder it works in.
+    /// Returns the program's file and its working folder.
     fn find(&self) -> Result<(PathBuf, PathBuf), TrainError> {
         let Some(name) = self.command.first().filter(|name| !name.is_empty()) else {
             return Err(failed(
@@ -111,13 +112,13 @@ impl Program {
             .ok_or_else(|| failed(format!("there is no program {name:?} in PATH")))
     }
 
-    /// Starts it on a training whose files lie in `files`.
+    /// Starts it on a training run whose files are in `files`.
     fn start(&self, files: &Path, training: &Training<'_>) -> Result<Process, TrainError> {
         let (file, folder) = self.find()?;
-        // A file, since a pipe that the program does not read would have to be written by a thread.
+        // A file, because a pipe that the program does not read would need a thread to write it.
         let request = write_request(files, training).map_err(|error| {
             let place = files.display();
-            failed(format!("its images cannot be written to {place}: {error}. TMPDIR can name another place"))
+            failed(format!("its images cannot be written to {place}: {error}. Set TMPDIR to use another place"))
         })?;
         let mut command = Command::new(&file);
         command.args(&self.command[1..]).current_dir(folder);
@@ -138,16 +139,16 @@ impl ChildModel for Program {
         let start = Instant::now();
         if training.settings.augment != Application::Once {
             return Err(failed(
-                "a program is given its augmented images once, before the first epoch; set augment to \"once\"",
+                "a program gets its augmented images once, before the first epoch; set augment to \"once\"",
             ));
         }
         if training.initial_weights.is_some() {
-            return Err(failed("a program cannot start from weights of deepaug's"));
+            return Err(failed("a program cannot start from deepaug's weights"));
         }
         let files = tempfile::Builder::new()
             .prefix("deepaug-")
             .tempdir()
-            .map_err(|error| failed(format!("there is no place for its images: {error}. TMPDIR can name one")))?;
+            .map_err(|error| failed(format!("there is no place for its images: {error}. Set TMPDIR to name one")))?;
         let mut program = self.start(files.path(), training)?;
         let mut epochs = Vec::new();
         let mut last_output = VecDeque::new();
@@ -161,7 +162,7 @@ impl ChildModel for Program {
                     }
                 }
                 Said::Error(line) => {
-                    // Of a progress bar, what it showed last.
+                    // Of a progress bar, only its last state.
                     last_output.push_back(short(line.rsplit('\r').next().unwrap_or_default()));
                     last_output.drain(..last_output.len().saturating_sub(LAST_WORDS));
                 }
@@ -197,7 +198,7 @@ fn failed(why: impl Into<String>) -> TrainError {
     TrainError::Program { why: why.into() }
 }
 
-/// As much of a line as an error message can take.
+/// Returns as much of a line as an error message can hold.
 fn short(line: &str) -> String {
     line.chars().take(300).collect()
 }
@@ -221,7 +222,7 @@ fn is_killed(end: ExitStatus) -> bool {
 fn describe(end: ExitStatus) -> String {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&end) {
-        let hint = if signal == SIGKILL { ", as the system does when memory is short," } else { "" };
+        let hint = if signal == SIGKILL { ", as the system does when memory runs out," } else { "" };
         return format!("was killed by signal {signal}{hint}");
     }
     match end.code() {
@@ -230,7 +231,7 @@ fn describe(end: ExitStatus) -> String {
     }
 }
 
-/// What the program is asked.
+/// The request to the program.
 #[derive(Serialize)]
 struct Request<'a> {
     format: u64,
@@ -248,7 +249,7 @@ struct Request<'a> {
     augmented_labels: &'a Path,
 }
 
-/// Writes the training's images, labels and request into a folder; the request is returned, open for reading.
+/// Writes the training run's images, labels and request into a folder, and returns the request, open for reading.
 fn write_request(files: &Path, training: &Training<'_>) -> io::Result<File> {
     let Training { set, policy, settings, seed, .. } = *training;
     let copies = policy.copies(set.images, seed);
@@ -277,7 +278,7 @@ fn write_request(files: &Path, training: &Training<'_>) -> io::Result<File> {
     File::open(path)
 }
 
-/// Writes images and labels, and returns where they lie.
+/// Writes images and labels, and returns their paths.
 fn write_part(files: &Path, name: &str, images: ArrayView4<'_, u8>, labels: &[usize]) -> io::Result<[PathBuf; 2]> {
     let paths = ["images", "labels"].map(|kind| files.join(format!("{name}_{kind}.npy")));
     let pixels = images.as_standard_layout();
@@ -291,7 +292,7 @@ fn write_part(files: &Path, name: &str, images: ArrayView4<'_, u8>, labels: &[us
 fn write_npy(path: &Path, kind: &str, shape: &[usize], data: &[u8]) -> io::Result<()> {
     let shape: String = shape.iter().map(|length| format!("{length}, ")).collect();
     let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}");
-    // Magic, version and the header's own length are 10 bytes; with the line's end the data begins at a multiple of 64.
+    // Magic, version and the header length take 10 bytes; with the newline, the data begins at a multiple of 64.
     let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
     let mut file = File::create(path)?;
     file.write_all(b"\x93NUMPY\x01\x00")?;
@@ -300,7 +301,7 @@ fn write_npy(path: &Path, kind: &str, shape: &[usize], data: &[u8]) -> io::Resul
     file.write_all(data)
 }
 
-/// What the program says of an epoch.
+/// What the program reports about an epoch.
 #[derive(Deserialize)]
 struct Epoch {
     epoch: usize,
@@ -312,12 +313,12 @@ struct Epoch {
     val_loss: f64,
 }
 
-/// A number, or null for none.
+/// Reads a number, or null for none.
 fn loss<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-/// Reads a line of the program's output, the record of epoch `due` if any.
+/// Reads a line of the program's output: the record of epoch `due`, if it is one.
 fn read_epoch(line: &str, due: usize, epochs: usize) -> Result<Option<EpochRecord>, TrainError> {
     if !line.starts_with('{') {
         return Ok(None);
@@ -325,12 +326,12 @@ fn read_epoch(line: &str, due: usize, epochs: usize) -> Result<Option<EpochRecor
     let told = short(line);
     let Epoch { epoch, acc, loss, val_acc, val_loss } = match serde_json::from_str(line) {
         Ok(epoch) => epoch,
-        // How Python and JavaScript print what JSON has no form for.
+        // How Python and JavaScript print values that JSON cannot express.
         Err(_) if line.contains("NaN") || line.contains("Infinity") => return Err(TrainError::Diverged { epoch: due }),
-        Err(error) => return Err(failed(format!("it printed a line that is no epoch ({error}): {told}"))),
+        Err(error) => return Err(failed(format!("it printed a line that is not an epoch ({error}): {told}"))),
     };
     if due > epochs {
-        return Err(failed(format!("it went on after epoch {epochs}, the last it was asked for: {told}")));
+        return Err(failed(format!("it continued after epoch {epochs}, the last one requested: {told}")));
     }
     if epoch != due {
         return Err(failed(format!("it printed epoch {epoch} when epoch {due} was due: {told}")));
@@ -350,7 +351,7 @@ enum Said {
     Error(String),
 }
 
-/// A started program. When it is dropped, the program and all it has started in its group are killed.
+/// A started program. Dropping it kills the program and everything it has started in its group.
 struct Process {
     child: Child,
     said: Receiver<Said>,
@@ -371,8 +372,8 @@ impl Process {
         Ok(running)
     }
 
-    /// Waits for its next line. `None` when there will be no more: both streams are closed, or the program has ended
-    /// and what still holds them open is silent.
+    /// Waits for its next line. Returns `None` when there will be no more: both streams are closed, or the program
+    /// has ended and whatever still holds them open is silent.
     fn next(&mut self) -> Option<Said> {
         loop {
             match self.said.recv_timeout(PATIENCE) {
@@ -395,11 +396,11 @@ impl Drop for Process {
     }
 }
 
-/// The programs that run now, by the number of their process.
+/// The running programs, by process id.
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// Kills every program that runs for a [`Program`] of this process, for a caller who is about to end: they would go on
-/// without it.
+/// Kills every program that runs for a [`Program`] of this process. Call it before exiting: they would outlive the
+/// process.
 pub fn kill_programs() {
     #[cfg(unix)]
     for id in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -411,7 +412,7 @@ pub fn kill_programs() {
 const SIGKILL: i32 = 9;
 
 #[cfg(unix)]
-// SAFETY: this is POSIX's kill, whose pid_t is an i32 on all systems that std knows, and it touches no memory.
+// SAFETY: this is POSIX's kill, whose pid_t is an i32 on every system that std supports, and it touches no memory.
 unsafe extern "C" {
     safe fn kill(process: i32, signal: i32) -> i32;
 }

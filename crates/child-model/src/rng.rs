@@ -1,9 +1,9 @@
-//! A training's own randomness, so that nothing beside it disturbs it.
+//! A training run's own random numbers, independent of everything else.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Independent streams of one training's seed.
+/// Independent streams from one training run's seed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stream {
     Weights = 0,

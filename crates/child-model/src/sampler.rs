@@ -4,7 +4,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 /// An endless stream of image indices: one shuffled pass over the pool after another, so that every image comes up
-/// equally often however the epochs cut the stream.
+/// equally often wherever the epoch boundaries fall.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     rng: ChaCha8Rng,
@@ -17,12 +17,12 @@ impl Sampler {
         Self { rng, pass: (0..images as u32).collect(), next: images }
     }
 
-    /// How many images a pass has.
+    /// Returns the number of images in a pass.
     pub(crate) fn images(&self) -> usize {
         self.pass.len()
     }
 
-    /// Draws from so many images from now on; a pass over another number is given up.
+    /// Draws from this many images from now on; an unfinished pass over a different number is dropped.
     pub(crate) fn set_images(&mut self, images: usize) {
         if images != self.pass.len() {
             (self.pass, self.next) = ((0..images as u32).collect(), images);

@@ -1,5 +1,5 @@
-//! Whether a GPU computes what the CPU computes. Drivers and kernel fusion have given wrong numbers before; a study must
-//! not be built on them.
+//! Checks that a GPU computes what the CPU computes. Drivers and kernel fusion have given wrong numbers before,
+//! and a study must not be built on them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,12 +12,12 @@ use crate::input::Input;
 use crate::network::{Layer, Network, Plan, TrainingStep};
 use crate::{Optimiser, Rule};
 
-/// How far a result may be off, as a share of its norm. In f32 both are right to 1e-4 or so; a wrong kernel is wrong
-/// altogether.
+/// How far a result may be off, as a share of its norm. In f32 both are right to about 1e-4; a wrong kernel is off
+/// by far more.
 const TOLERANCE: f64 = 0.02;
 
-/// Does one step of a small net with every common layer on both, once for each device and driver: the outcome is kept.
-/// `name` says which device and driver it is.
+/// Runs one step of a small net with every common layer on both, once per device and driver; the outcome is
+/// cached. `name` identifies the device and driver.
 ///
 /// # Errors
 /// What differs.
@@ -31,13 +31,13 @@ pub(crate) fn check<E: Engine>(engine: &E, name: &str) -> Result<(), String> {
     let outcome = compare(engine);
     known.insert(key, outcome.clone().err());
     if let Some(path) = path {
-        // Without a cache the check is only made again.
+        // Without a cache the check is simply repeated.
         let _ = write(&path, &known);
     }
     outcome
 }
 
-/// For each device and driver nothing, or what was wrong with it.
+/// For each device and driver, nothing or what was wrong with it.
 type Known = BTreeMap<String, Option<String>>;
 
 fn cache() -> Option<PathBuf> {
@@ -87,7 +87,7 @@ fn layers() -> Vec<Layer> {
     ]
 }
 
-/// A step of two children: their logits, gradients, and logits after the step.
+/// Runs a step of two children and returns their logits, gradients, and logits after the step.
 fn step<E: Engine>(plan: &Arc<Plan>, engine: &E) -> Result<Vec<(String, Vec<f32>)>, String> {
     let batch = Batch { children: 2, images: 4 };
     let optimiser = Optimiser::plain(Rule::Adam, 1e-2);

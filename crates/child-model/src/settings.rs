@@ -5,17 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::Optimiser;
 
-/// What all trainings of a search share.
+/// Settings shared by all training runs of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Passes of `images_per_epoch` images.
+    /// Number of passes over `images_per_epoch` images.
     pub epochs: usize,
-    /// Images a step.
+    /// Images per step.
     pub batch_size: usize,
-    /// Images an epoch draws from originals and copies; `None` draws as many as there are. Rounded up to whole batches.
+    /// Images an epoch draws from originals and copies; `None` draws as many as there are. Rounded up to whole
+    /// batches.
     ///
-    /// Equal numbers for every policy keep the number of steps equal, so that a policy is not rewarded for training
-    /// longer.
+    /// The same number for every policy keeps the number of steps equal, so that a policy is not rewarded for
+    /// training longer.
     pub images_per_epoch: Option<usize>,
     /// How weights are changed.
     pub optimiser: Optimiser,
@@ -23,18 +24,20 @@ pub struct Settings {
     pub label_smoothing: f64,
     /// Images are mixed with others by shares from Beta(`mixup`, `mixup`) (Zhang et al. 2018); 0 for never.
     pub mixup: f64,
-    /// How the training's policy is applied.
+    /// How the policy is applied during training.
     pub augment: Application,
-    /// Whether the mean of all values of the training images is taken out of what the net sees, and their deviation divided by.
+    /// Whether the values that the net sees are standardised: the mean of all training image values is subtracted
+    /// and the result divided by their deviation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standardize: bool,
-    /// Original training images whose accuracy is measured after each epoch, in even steps through all; 0 for none.
+    /// Number of original training images, evenly spaced over all of them, whose accuracy is measured after each
+    /// epoch; 0 for none.
     #[serde(default)]
     pub measured: usize,
 }
 
 impl Settings {
-    /// So many epochs of batches of 64 with an optimiser, and nothing else.
+    /// Returns settings with this many epochs, batches of 64, an optimiser, and nothing else.
     pub const fn plain(epochs: usize, optimiser: Optimiser) -> Self {
         Self {
             epochs,

@@ -1,4 +1,4 @@
-//! Real programs as child models. What needs Python skips itself, and says so, where there is no `python3`.
+//! Real programs as child models. Tests that need Python skip themselves, and say so, if there is no `python3`.
 #![cfg(unix)]
 #![expect(clippy::print_stdout, reason = "a test that skips itself says so")]
 
@@ -54,7 +54,7 @@ fn shell(script: &str) -> Program {
     Program::new(["sh", "-c", script].map(String::from).to_vec())
 }
 
-/// A Python program, if there is Python.
+/// Returns a Python program, if there is Python.
 fn python(script: &str) -> Option<Program> {
     let there = Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
@@ -64,7 +64,7 @@ fn python(script: &str) -> Option<Program> {
     Some(Program::new(["python3", "-c", script].map(String::from).to_vec()))
 }
 
-/// Trains two epochs by a shell script that is to fail, and returns why.
+/// Trains two epochs with a shell script that should fail, and returns the reason.
 fn failure(script: &str) -> String {
     match Toy::new(4, 2).train(&shell(script)).unwrap_err() {
         TrainError::Program { why } | TrainError::Killed { why } => why,
@@ -74,12 +74,12 @@ fn failure(script: &str) -> String {
 
 fn alive(process: &str) -> bool {
     let there = Command::new("kill").args(["-0", process]).stderr(Stdio::null()).status().unwrap().success();
-    // One that waits for its parent to hear of its end is dead.
+    // A zombie waiting for its parent counts as dead.
     let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     there && !state.contains(") Z ")
 }
 
-/// Whether the processes named in a file end within some seconds.
+/// Whether the processes named in a file end within a few seconds.
 fn end(file: &Path) -> bool {
     let processes = std::fs::read_to_string(file).unwrap();
     assert!(!processes.trim().is_empty());
@@ -96,7 +96,7 @@ fn end(file: &Path) -> bool {
 #[test]
 fn epochs_arrive_in_order_while_the_program_runs() {
     let folder = tempfile::tempdir().unwrap();
-    // The second epoch comes only when the first has been heard of.
+    // The second epoch is printed only after the first has been read.
     let script = format!("echo hello; {EPOCH_1}; while ! test -e heard; do sleep 0.02; done; {EPOCH_2}; echo bye");
     let program = shell(&script).with_folder(folder.path().into());
     let toy = Toy::new(4, 2);
@@ -140,7 +140,7 @@ print(json.dumps(dict(epoch=1, acc=0, loss=0, val_acc=0, val_loss=0)))
     let folder = tempfile::tempdir().unwrap();
     let toy = Toy { settings: Settings { images_per_epoch: Some(12), ..Toy::new(6, 1).settings }, ..Toy::new(6, 1) };
     let mut training = toy.training();
-    // Views that do not lie in memory as they are numbered.
+    // Views whose memory order differs from their index order.
     training.set.images.invert_axis(ndarray::Axis(1));
     training.set.validation_images.swap_axes(1, 2);
     program.with_folder(folder.path().into()).train(&training, &|_| true).unwrap();
@@ -185,7 +185,7 @@ fn a_failure_shows_the_last_output() {
     let why = failure("seq 1 30 >&2; exit 3");
     assert!(why.starts_with("it ended with exit code 3 after 0 of 2 epochs. Its last output:\n11\n12\n"), "{why}");
     assert!(why.ends_with("\n30"), "{why}");
-    assert!(failure("kill -9 $$").starts_with("it was killed by signal 9, as the system does when memory is short"));
+    assert!(failure("kill -9 $$").starts_with("it was killed by signal 9, as the system does when memory runs out"));
     assert!(failure(&format!("{EPOCH_1}; {EPOCH_2}; exit 1")).contains("exit code 1 after 2 of 2 epochs"));
     let why = failure(r"printf 'step 1\rstep 2\rstep 3' >&2; exit 1");
     assert!(why.ends_with("output:\nstep 3"), "{why}");
@@ -197,12 +197,12 @@ fn what_is_no_epoch_is_refused() {
     assert_eq!(none, "it ended with exit code 0 after 1 of 2 epochs. It wrote nothing to its standard error");
     assert!(failure(EPOCH_2).contains("epoch 2 when epoch 1 was due"));
     assert!(failure(&format!("{EPOCH_1}; {EPOCH_1}")).contains("epoch 1 when epoch 2 was due"));
-    assert!(failure(&format!("{EPOCH_1}; {EPOCH_2}; {EPOCH_2}")).contains("after epoch 2, the last it was asked for"));
+    assert!(failure(&format!("{EPOCH_1}; {EPOCH_2}; {EPOCH_2}")).contains("after epoch 2, the last one requested"));
     let per_cent = failure(r#"echo '{"epoch":1,"acc":41.5,"loss":1,"val_acc":0,"val_loss":1}'"#);
     assert!(per_cent.contains("an accuracy of 41.5; accuracies are shares"), "{per_cent}");
     let missing = failure(r#"echo '{"epoch":1,"acc":0,"loss":1,"val_acc":0}'"#);
     assert!(missing.contains("missing field `val_loss`"), "{missing}");
-    assert!(failure(r#"echo "{'epoch': 1}""#).contains("a line that is no epoch"));
+    assert!(failure(r#"echo "{'epoch': 1}""#).contains("a line that is not an epoch"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Looking into trainings between their epochs, and changing them.
+//! Inspecting training runs between their epochs, and changing them.
 
 use deepaug_augmenter::{Application, Online, Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_child_model::{
@@ -70,7 +70,7 @@ impl Case {
     }
 }
 
-/// Epochs until so many are done, with the copies that each is to have.
+/// Trains until this many epochs are done, with the copies for each.
 fn train(session: &mut dyn Session, trainings: &[Training<'_>], until: usize) -> Vec<Vec<EpochRecord>> {
     let mut records = vec![Vec::new(); trainings.len()];
     while session.epochs_done() < until {
@@ -208,7 +208,7 @@ fn rows_count_as_much_as_they_weigh() {
     session.keep_losses(true);
     let records = train(&mut *session, &trainings, 6);
     assert_eq!(records[0], records[1], "weights of 1 are no weights");
-    // What does not count has no loss; what counts has the loss it would have.
+    // What does not count has no loss; what counts has the loss it would have had.
     let learnt = session.losses(2);
     assert!(learnt.iter().all(|row| (row.loss == 0.0) == (labels[row.row] == 2)));
     let rows = session.evaluate(case.validation.0.view(), &case.validation.1).unwrap();
@@ -216,7 +216,7 @@ fn rows_count_as_much_as_they_weigh() {
         |child: usize| rows[child].iter().filter(|row| case.validation.1[row.row] == 2 && row.right).count();
     assert!(right_of_class_2(0) > 20, "{}", right_of_class_2(0));
     assert_eq!(right_of_class_2(2), 0);
-    // Half the weight is half the loss in the mean, and the same loss of the row.
+    // Half the weight gives half the mean loss, and the same loss for the row.
     let mut session = case.session(&trainings[..2]);
     session.keep_losses(true);
     session.set_weights(1, &vec![0.5; labels.len()]).unwrap();

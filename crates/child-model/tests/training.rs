@@ -1,4 +1,4 @@
-//! Real trainings on real images, on the CPU.
+//! Real training runs on real images, on the CPU.
 
 use std::sync::Mutex;
 
@@ -152,7 +152,7 @@ fn pretrained_weights_are_where_a_training_starts() {
     assert!(warm.epochs[0].val_loss < cold.epochs[0].val_loss - 0.1, "{warm:?} {cold:?}");
     assert!((warm.epochs[0].val_loss - last.val_loss).abs() < 0.3, "{warm:?} {last:?}");
 
-    // The same training leaves them as they are; another one replaces them.
+    // The same training run leaves them unchanged; another one replaces them.
     tiny().pretrain(&fresh, &weights, &watch).unwrap();
     assert_eq!(epochs.lock().unwrap().len(), 30);
     tiny().pretrain(&Training { seed: 3, ..fresh }, &weights, &watch).unwrap();
@@ -189,7 +189,7 @@ fn a_loss_that_is_no_number_ends_its_training_alone() {
     assert!(results[1].is_ok());
 }
 
-/// Every option changes what is learnt, none keeps it from learning.
+/// Checks that every option changes what is learnt and that none prevents learning.
 #[test]
 fn optimisers_schedules_and_regularisation_learn() {
     let images = images(300, 100);

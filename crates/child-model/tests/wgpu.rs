@@ -1,6 +1,6 @@
-//! One tiny training through wgpu for real, a software Vulkan adapter being enough. One check, so one process: the
-//! first steps tune every kernel, which takes a minute or more on such an adapter. It has no test harness, so that a
-//! machine without an adapter shows it as skipped and not as passed.
+//! One real, tiny training run through wgpu; a software Vulkan adapter is enough. There is only one check, because
+//! the first steps tune every kernel, which takes a minute or more on such an adapter. It has no test harness, so
+//! that a machine without an adapter reports it as skipped rather than passed.
 #![expect(clippy::print_stdout, reason = "a test without a harness says how it ended")]
 
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
@@ -52,7 +52,7 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
     let on = |choice| {
         let device = Device::open(choice).unwrap();
         println!("{} on {}", device.kind(), device.name());
-        // Two children, each of images of its own: on the GPU they share every kernel.
+        // Two children with their own images: on the GPU they share every kernel.
         let net = Net::new(Model::TinyCnn, device);
         net.train_all(&[training(set.view(), &policy, 3), training(other_set.view(), &none, 4)], 2, &Silent)
     };

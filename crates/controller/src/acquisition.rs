@@ -1,25 +1,26 @@
-//! Acquisition functions: how much a point with a predicted mean and variance is worth trying.
+//! Acquisition functions: how promising a point with a predicted mean and variance is.
 
 use std::f64::consts::{PI, SQRT_2};
 
 use serde::{Deserialize, Serialize};
 
-/// The acquisition function, larger is better, for a cost that is minimised.
+/// The acquisition function for a cost to be minimised; larger is better.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Acquisition {
-    /// The logarithm of the expected improvement on the incumbent (with `xi` = 0).
+    /// The logarithm of the expected improvement over the incumbent (with `xi` = 0).
     #[default]
     ExpectedImprovement,
     /// The negative of the lower confidence bound, `lambda` standard deviations below the mean.
     ConfidenceBound {
-        /// Standard deviations, finite, at least 0; mlr3mbo's default is 1.
+        /// Number of standard deviations, finite and at least 0; mlr3mbo's default is 1.
         lambda: f64,
     },
 }
 
 impl Acquisition {
-    /// The value of a point with this predicted mean and variance (of the cost), `best` being the incumbent's mean.
+    /// Returns the value of a point with this predicted mean and variance of the cost; `best` is the incumbent's
+    /// mean.
     ///
     /// ```
     /// use deepaug_controller::Acquisition;
@@ -36,13 +37,13 @@ impl Acquisition {
     }
 }
 
-/// The logarithm of the expected improvement `E[max(best - Y, 0)]` of a normal `Y`, for minimisation.
+/// Returns the logarithm of the expected improvement `E[max(best - Y, 0)]` of a normal `Y`, for minimisation.
 ///
-/// With `u = (best - mean) / sigma` it is `ln(sigma h(u))`, `h(u) = phi(u) + u Phi(u)` (D. Jones, M. Schonlau, W. Welch,
-/// Efficient global optimization of expensive black-box functions, Journal of Global Optimization 13, 1998, equation 15).
-/// It does not underflow: where `h` would cancel it is taken from a continued fraction (S. Ament et al., Unexpected
-/// improvements to expected improvement, NeurIPS 2023, give the reason and another way). A variance of 0 gives the
-/// logarithm of the certain improvement, minus infinity if there is none.
+/// With `u = (best - mean) / sigma` it is `ln(sigma h(u))`, `h(u) = phi(u) + u Phi(u)` (D. Jones, M. Schonlau, W.
+/// Welch, Efficient global optimization of expensive black-box functions, Journal of Global Optimization 13, 1998,
+/// equation 15). It does not underflow: where `h` would cancel, a continued fraction is used (S. Ament et al.,
+/// Unexpected improvements to expected improvement, NeurIPS 2023, give the reason and another method). A variance
+/// of 0 gives the logarithm of the certain improvement, minus infinity if there is none.
 ///
 /// ```
 /// use deepaug_controller::acquisition::log_expected_improvement;
@@ -61,7 +62,7 @@ pub fn log_expected_improvement(mean: f64, variance: f64, best: f64) -> f64 {
 
 /// `ln(phi(u) + u Phi(u))`.
 fn log_h(u: f64) -> f64 {
-    // Above -4 the sum loses a factor of 20 to cancellation at most.
+    // Above -4 the sum loses at most a factor of 20 to cancellation.
     const DIRECT: f64 = -4.0;
     // Enough for full precision at 4; fewer would do further out.
     const TERMS: i32 = 60;
@@ -69,8 +70,8 @@ fn log_h(u: f64) -> f64 {
     if u > DIRECT {
         return (log_phi.exp() + u * 0.5 * libm::erfc(-u / SQRT_2)).ln();
     }
-    // Mills' ratio is Phi(u) / phi(u) = 1 / (t + k) with t = -u and k = 1 / (t + 2 / (t + 3 / ...)) (Abramowitz and Stegun,
-    // 26.2.14), so that phi + u Phi = phi (1 - t / (t + k)) = phi k / (t + k): no subtraction is left.
+    // Mills' ratio is Phi(u) / phi(u) = 1 / (t + k) with t = -u and k = 1 / (t + 2 / (t + 3 / ...)) (Abramowitz
+    // and Stegun, 26.2.14), so phi + u Phi = phi (1 - t / (t + k)) = phi k / (t + k), which has no subtraction.
     let t = -u;
     let k = (1..=TERMS).rev().fold(0.0, |tail, n| f64::from(n) / (t + tail));
     log_phi + (k / (t + k)).ln()
@@ -80,7 +81,7 @@ fn log_h(u: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Values of ln(phi(u) + u Phi(u)) by mpmath 1.4.1 with 60 digits (tests/reference/log_ei.py).
+    /// Values of ln(phi(u) + u Phi(u)) from mpmath 1.4.1 with 60 digits (tests/reference/log_ei.py).
     #[test]
     fn agrees_with_high_precision() {
         let reference = include_str!("../tests/reference/log_ei.csv");

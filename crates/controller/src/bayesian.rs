@@ -17,14 +17,14 @@ use crate::{
     target::Target,
 };
 
-/// Bayesian optimisation: first the rows of a balanced design; then the point that maximises the acquisition function
-/// under a random forest fitted to all finished trials, with a share of random points in between.
+/// Bayesian optimisation: first the rows of a balanced design; then the point that maximises the acquisition
+/// function under a random forest fitted to all finished trials, with a share of random points in between.
 ///
-/// The incumbent, both to be improved on and to be recommended, is the evaluated point with the lowest predicted mean, not
-/// the one with the lowest cost told: under noise the latter is mostly luck.
+/// The incumbent, which is both the reference for improvement and the recommendation, is the evaluated point with
+/// the lowest predicted mean, not the one with the lowest observed cost: under noise the latter is mostly luck.
 ///
-/// The design's rows are told from other points by what they are, not by a count: the next one is the first that no trial
-/// has. So a baseline uses up none, and a search that is replayed goes on where it stopped.
+/// The design's rows are recognised by their values, not counted: the next one is the first that no trial has. So
+/// a baseline does not use one up, and a replayed search continues where it stopped.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BayesianOptimization {
     engine: Engine,
@@ -49,7 +49,7 @@ impl BayesianOptimization {
             return Ok(point.clone());
         }
         let random = || design::fresh(&self.space, &known, is_taken, &mut stream(self.seed, Purpose::Random, trial));
-        // Found before the surrogate is fitted, also because it tells an exhausted space.
+        // Found before the surrogate is fitted, because this also detects an exhausted space.
         let fallback = random()?;
         if stream(self.seed, Purpose::Interleave, trial).random::<f64>() < self.settings.random_interleave {
             return Ok(fallback);
@@ -111,7 +111,7 @@ impl Searcher for BayesianOptimization {
         let asked = Some((Engine::Forest, trial));
         let surrogate = Surrogate::fit(&self.space, &self.history, &settings.check()?, self.seed, asked)?;
         let Some(surrogate) = surrogate else { return Ok(None) };
-        // What is promised is the improvement itself, not as the prior weighs it.
+        // The prospect is the improvement itself, not weighted by the prior.
         let best = self.maximise(&surrogate, &|point| known.contains(&self.space.key(point)), trial);
         Ok(best.and_then(|best| surrogate.predicted(&[best.point]).pop()).map(|value| value.exp() * surrogate.unit()))
     }

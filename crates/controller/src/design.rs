@@ -1,4 +1,4 @@
-//! The points before any outcome is known: a balanced, space-filling design, and fresh random points.
+//! Points for when no outcome is known: a balanced, space-filling design, and fresh random points.
 
 use std::collections::HashSet;
 
@@ -11,10 +11,10 @@ use crate::{
     space::{Domain, Key, Space},
 };
 
-/// At most `n` different points. Over the `n` rows drawn, every choice of a categorical parameter appears equally often,
-/// give or take one, and so it does over all parameters that share a list of choices; numbers are stratified into `n` equal
-/// shares of their range, one value in each (Latin hypercube: M. McKay, R. Beckman, W. Conover, Technometrics 21, 1979).
-/// Rows that mean the same point count once.
+/// Returns at most `n` distinct points. Over the `n` rows drawn, every choice of a categorical parameter appears
+/// equally often, give or take one, and likewise over all parameters that share a list of choices. Numbers are
+/// stratified into `n` equal shares of their range, with one value in each (Latin hypercube: M. McKay, R. Beckman,
+/// W. Conover, Technometrics 21, 1979). Rows that mean the same point count once.
 pub(crate) fn balanced(space: &Space, n: usize, seed: u64) -> Vec<Point> {
     let mut rng = stream(seed, Purpose::Design, 0);
     // A shuffled deck for each list of choices, dealt cyclically from one parameter to the next.
@@ -50,7 +50,7 @@ pub(crate) fn balanced(space: &Space, n: usize, seed: u64) -> Vec<Point> {
         .collect()
 }
 
-/// A random point that is neither known nor taken, uniform but for a nearly exhausted space.
+/// Returns a random point that is neither known nor taken, uniform unless the space is nearly exhausted.
 pub(crate) fn fresh<R: Rng>(
     space: &Space,
     known: &HashSet<Key>,
@@ -66,7 +66,7 @@ pub(crate) fn fresh<R: Rng>(
     if let Some(point) = (0..DRAWS).map(|_| space.sample(rng)).find(unknown) {
         return Ok(point);
     }
-    // Walk from a random point on: among one more points than are known, one is not.
+    // Walk on from a random point: among one more points than are known, at least one is unknown.
     let size = space.ranks().ok_or(SearchError::Exhausted)?;
     let start = rng.random_range(0..size);
     let steps = (known.len() as u128).saturating_mul(space.orders());

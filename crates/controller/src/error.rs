@@ -1,16 +1,16 @@
-//! What can go wrong, one type for each stage: building a space, checking a point, checking settings, fitting the
-//! forest, searching.
+//! Errors, one type per stage: building a space, checking a point, checking settings, fitting the forest,
+//! searching.
 
 use thiserror::Error;
 
-/// A search space was described in a way that has no meaning.
+/// The description of a search space is invalid.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum SpaceError {
     /// Two parameters share a name.
     #[error("parameter `{0}` is declared twice; give every parameter its own name")]
     DuplicateName(String),
-    /// A categorical parameter has no choice at all.
+    /// A categorical parameter has no choices.
     #[error("categorical parameter `{0}` has no choices; list at least one")]
     NoChoices(String),
     /// A categorical parameter lists the same choice twice.
@@ -21,7 +21,7 @@ pub enum SpaceError {
         /// The repeated choice.
         choice: String,
     },
-    /// Bounds that do not satisfy `low < high`, are not finite, or whose distance overflows.
+    /// Bounds that do not satisfy `low < high`, are not finite, or are so far apart that the difference overflows.
     #[error("parameter `{name}` has bounds {low} to {high}; they must be finite, with low below high")]
     Bounds {
         /// The parameter.
@@ -35,7 +35,7 @@ pub enum SpaceError {
     #[error("the space has no parameter `{0}`; declare it before referring to it")]
     UnknownParameter(String),
     /// A condition names a parent that is not categorical.
-    #[error("parameter `{0}` cannot decide the activity of another: it is not categorical")]
+    #[error("parameter `{0}` cannot activate another parameter: it is not categorical")]
     ParentNotCategorical(String),
     /// A condition names a parent that is not declared before its child.
     #[error("parameter `{child}` depends on `{parent}`, which must be declared before it")]
@@ -56,13 +56,13 @@ pub enum SpaceError {
     /// A parameter is given a second condition.
     #[error("parameter `{0}` already has a condition; a parameter takes at most one")]
     SecondCondition(String),
-    /// Groups that are declared exchangeable are not alike.
+    /// Groups declared exchangeable do not match.
     #[error(
         "parameter `{0}` cannot be exchanged: exchangeable groups, two at least, must have the same domains and conditions in \
          the same order, conditions inside the group alone, and no parameter twice"
     )]
     NotExchangeable(String),
-    /// Groups that are declared distinct are not alike, or have no choice to differ in.
+    /// Groups declared distinct do not match, or have no choice in which to differ.
     #[error(
         "parameter `{0}` cannot be distinct: distinct groups, two at least, must begin with a categorical parameter without \
          condition, and have the same domains and conditions in the same order, conditions inside the group alone, and no \
@@ -83,7 +83,7 @@ pub enum PointError {
         /// Values of the point.
         found: usize,
     },
-    /// A value is of another kind than its parameter (a real for a categorical, say).
+    /// A value is of the wrong kind for its parameter, such as a real for a categorical.
     #[error("parameter `{name}` takes a {expected} value")]
     Kind {
         /// The parameter.
@@ -98,7 +98,7 @@ pub enum PointError {
         name: String,
         /// The value as given.
         value: String,
-        /// The values that it may take.
+        /// The values it may take.
         range: String,
     },
 }
@@ -111,7 +111,7 @@ pub struct SettingError {
     pub name: &'static str,
     /// The value as given.
     pub value: String,
-    /// What it may be.
+    /// What is allowed.
     pub expected: &'static str,
 }
 
@@ -160,7 +160,7 @@ pub enum ForestError {
         /// Rows of the data set.
         rows: usize,
     },
-    /// A feature is not finite, or is not one of the column's categories.
+    /// A feature is not finite, or not one of the column's categories.
     #[error("row {row}, column {column} holds {value}, which its feature kind does not allow")]
     Feature {
         /// Row of the value, from zero.
@@ -170,7 +170,7 @@ pub enum ForestError {
         /// The value.
         value: f64,
     },
-    /// A target is not finite, or too large for its square to be.
+    /// A target is not finite, or so large that its square is not.
     #[error("target {row} is {value}; targets must be finite and below 1e150 in size")]
     Target {
         /// Row of the target, from zero.
@@ -178,29 +178,29 @@ pub enum ForestError {
         /// The value.
         value: f64,
     },
-    /// The data set carries sample weights, which this forest does not take.
-    #[error("the data set has sample weights; the regression forest takes none, repeat rows instead")]
+    /// The data set carries sample weights, which this forest does not support.
+    #[error("the data set has sample weights; the regression forest does not support them; repeat rows instead")]
     Weights,
     /// An error of linfa itself.
     #[error(transparent)]
     Linfa(#[from] linfa::Error),
 }
 
-/// A searcher refused a request. Its state is unchanged.
+/// A searcher rejected a request. Its state is unchanged.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SearchError {
     /// The trial was never asked for, registered or observed.
     #[error("trial {0} is unknown; ask for it, or observe it with its point")]
     UnknownTrial(u64),
-    /// The outcome of the trial was told before.
+    /// The trial already has an outcome.
     #[error("trial {0} already has an outcome")]
     AlreadyTold(u64),
-    /// The trial's number is taken.
+    /// The trial's number is already taken.
     #[error("trial {0} already exists; every trial needs a number of its own")]
     TrialExists(u64),
     /// A cost is NaN or infinite.
-    #[error("the cost of trial {trial} is {cost}; a trial without a finite cost has failed, tell it so")]
+    #[error("the cost of trial {trial} is {cost}; report a trial without a finite cost as failed")]
     CostNotFinite {
         /// The trial.
         trial: u64,

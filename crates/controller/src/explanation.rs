@@ -17,49 +17,49 @@ use crate::{
     space::{Columns, Domain, Space},
 };
 
-/// Random points over which the rest is averaged.
+/// Number of random points over which the rest is averaged.
 const BACKGROUND: usize = 200;
-/// Values of a number on its curve.
+/// Number of values on a number's curve.
 const STEPS: usize = 11;
 
-/// Main effects under the model fitted to a search's trials, the most important first: the first order of a functional
-/// analysis of variance (F. Hutter, H. Hoos, K. Leyton-Brown, An efficient approach for assessing hyperparameter importance,
-/// ICML 2014), over uniformly random points.
+/// Main effects under the model fitted to a search's trials, most important first: the first order of a functional
+/// analysis of variance (F. Hutter, H. Hoos, K. Leyton-Brown, An efficient approach for assessing hyperparameter
+/// importance, ICML 2014), over uniformly random points.
 ///
-/// Parameters that share a list of choices, such as several places for an op, are one effect: of having the choice in one
-/// of the places.
+/// Parameters that share a list of choices, such as several places for an op, form one effect: that of having the
+/// choice in one of the places.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// Trials with a cost, from which this is learnt.
+    /// Number of trials with a cost, on which the explanation is based.
     pub trials: usize,
     /// The mean cost predicted over the space, in the unit of the costs.
     pub mean: f64,
-    /// The effects, the most important first.
+    /// The effects, most important first.
     pub effects: Vec<Effect>,
 }
 
-/// What one parameter, or parameters that are alike, does to the cost.
+/// The effect of one parameter, or of several similar ones, on the cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
     /// The parameters; several if they are alike.
     pub parameters: Vec<String>,
-    /// The choice to which the number belongs, if it is a number of parameters that are alike.
+    /// The choice that the number belongs to, if it is a number of parameters that are alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
-    /// The share of the variance of the predicted cost over the space that this explains alone, in [0, 1].
+    /// The share of the variance of the predicted cost over the space that this explains on its own, in [0, 1].
     pub importance: f64,
-    /// The curve: choices in their order, numbers ascending.
+    /// The curve: choices in declaration order, numbers ascending.
     pub levels: Vec<Level>,
 }
 
-/// One value and the cost predicted with it, all else random.
+/// One value and the cost predicted with it, everything else being random.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Level {
     /// The value.
     pub value: LevelValue,
     /// The mean cost, in the unit of the costs.
     pub mean: f64,
-    /// The standard deviation of that mean in the model's judgement: how unsure it is.
+    /// The standard deviation of that mean according to the model: how unsure it is.
     pub deviation: f64,
 }
 
@@ -74,7 +74,8 @@ pub enum LevelValue {
 }
 
 impl Explanation {
-    /// Explains the trials of a space by a model with these settings. `None` if no trial has a cost, or all have the same.
+    /// Explains the trials of a space with a model with these settings. Returns `None` if no trial has a cost, or
+    /// all costs are equal.
     ///
     /// # Errors
     /// If the model cannot be fitted.
@@ -117,12 +118,12 @@ impl Explanation {
     }
 }
 
-/// Makes the curves.
+/// Computes the curves.
 struct Curves<'a> {
     space: &'a Space,
     model: Model<'a>,
     background: Vec<Point>,
-    /// Of the predictions over the background.
+    /// Variance of the predictions over the background.
     variance: f64,
     shift: f64,
     scale: f64,
@@ -149,7 +150,8 @@ impl Curves<'_> {
         effects
     }
 
-    /// The curve of parameters that are alike, one of which is set at each point; `of` is the choice of their parent.
+    /// Computes the curve of parameters that are alike, one of which is set at each point; `of` is the choice of
+    /// their parent.
     fn effect(&self, alike: &[usize], of: Option<usize>, rng: &mut ChaCha8Rng) -> Effect {
         let parameter = |index: usize| &self.space.parameters()[index];
         let parent = |index: usize| parameter(index).condition.as_ref().map(|condition| condition.parent);
@@ -194,7 +196,7 @@ impl Curves<'_> {
         Effect { parameters, of, importance, levels }
     }
 
-    /// Makes a parameter matter at a point.
+    /// Makes a parameter active at a point.
     fn activate(&self, point: &mut Point, index: usize, rng: &mut ChaCha8Rng) {
         let Some(condition) = &self.space.parameters()[index].condition else { return };
         self.activate(point, condition.parent, rng);
@@ -205,7 +207,7 @@ impl Curves<'_> {
     }
 }
 
-/// The values of a curve.
+/// Returns the values of a curve.
 fn values(domain: &Domain) -> Vec<(Value, LevelValue)> {
     match domain {
         Domain::Categorical { choices } => {
@@ -231,7 +233,7 @@ impl fmt::Display for LevelValue {
 }
 
 impl fmt::Display for Explanation {
-    /// A table: a line for each effect with its importance, its best value and its worst.
+    /// Writes a table with a line for each effect: its importance, its best value and its worst.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "importance  best value (predicted cost)            worst value                            of")?;
         for effect in &self.effects {

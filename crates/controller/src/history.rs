@@ -1,4 +1,4 @@
-//! What a searcher knows: its trials, each with its point and, once told, its outcome.
+//! What a searcher knows: its trials, each with its point and, once reported, its outcome.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -15,9 +15,9 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It gave a finite cost; lower is better.
+    /// It has a finite cost; lower is better.
     Cost(f64),
-    /// It gave none. Its point is not proposed again, and the surrogate takes the worst cost seen so far for it.
+    /// It has no cost. Its point is not proposed again, and the surrogate uses the worst cost seen so far for it.
     Failed,
 }
 
@@ -25,19 +25,19 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
-    /// The point under trial, in canonical form.
+    /// The point of the trial, in canonical form.
     pub point: Point,
-    /// How it ended; none while it is pending.
+    /// How it ended; absent while it is pending.
     pub outcome: Option<Outcome>,
 }
 
-/// The trials of a search by number. Searchers read them in the order of their numbers, so it does not matter in which
-/// order they were told.
+/// The trials of a search by number. Searchers read them in numerical order, so the order of the reports does not
+/// matter.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct History {
     trials: BTreeMap<u64, Trial>,
-    /// The keys of the points of so many trials: all, unless the history was read from somewhere.
+    /// The keys of the points of this many trials: all of them, unless the history was deserialised.
     #[serde(skip)]
     keys: (usize, HashSet<Key>),
 }
@@ -49,27 +49,27 @@ impl PartialEq for History {
 }
 
 impl History {
-    /// All trials, in the order of their numbers.
+    /// Returns all trials, in numerical order.
     pub fn trials(&self) -> impl Iterator<Item = (u64, &Trial)> {
         self.trials.iter().map(|(&number, trial)| (number, trial))
     }
 
-    /// One of them.
+    /// Returns one trial.
     pub fn trial(&self, number: u64) -> Option<&Trial> {
         self.trials.get(&number)
     }
 
-    /// The trials with an outcome, in the order of their numbers.
+    /// Returns the trials with an outcome, in numerical order.
     pub fn finished(&self) -> impl Iterator<Item = (u64, &Point, Outcome)> {
         self.trials().filter_map(|(number, trial)| Some((number, &trial.point, trial.outcome?)))
     }
 
-    /// The trials without an outcome, in the order of their numbers.
+    /// Returns the trials without an outcome, in numerical order.
     pub fn pending(&self) -> impl Iterator<Item = (u64, &Point)> {
         self.trials().filter(|(_, trial)| trial.outcome.is_none()).map(|(number, trial)| (number, &trial.point))
     }
 
-    /// The trials with a cost, in the order of their numbers.
+    /// Returns the trials with a cost, in numerical order.
     pub fn costs(&self) -> impl Iterator<Item = (u64, &Point, f64)> {
         self.finished().filter_map(|(number, point, outcome)| match outcome {
             Outcome::Cost(cost) => Some((number, point, cost)),
@@ -81,10 +81,10 @@ impl History {
         if self.trials.contains_key(&trial) { Err(SearchError::TrialExists(trial)) } else { Ok(()) }
     }
 
-    /// Makes a point a pending trial.
+    /// Adds a point as a pending trial.
     ///
     /// # Errors
-    /// If the trial exists or the point is not of the space.
+    /// If the trial exists or the point does not belong to the space.
     pub fn register(&mut self, space: &Space, trial: u64, point: Point) -> Result<(), SearchError> {
         self.check_new(trial)?;
         let point = space.canonical(&point)?;
@@ -100,7 +100,7 @@ impl History {
     /// Reports how a pending trial ended.
     ///
     /// # Errors
-    /// If the trial is unknown or was told before, or the cost is not finite.
+    /// If the trial is unknown or already has an outcome, or the cost is not finite.
     pub fn tell(&mut self, number: u64, outcome: Outcome) -> Result<(), SearchError> {
         check_outcome(number, outcome)?;
         let trial = self.trials.get_mut(&number).ok_or(SearchError::UnknownTrial(number))?;
@@ -111,7 +111,7 @@ impl History {
         Ok(())
     }
 
-    /// Checks a history that was read from somewhere.
+    /// Checks a history that was deserialised.
     pub(crate) fn check(&self, space: &Space) -> Result<(), SearchError> {
         self.trials().try_for_each(|(number, trial)| {
             space.check(&trial.point)?;
@@ -119,12 +119,12 @@ impl History {
         })
     }
 
-    /// Whether a trial has the point, or one that means the same.
+    /// Whether a trial has this point, or an equivalent one.
     pub fn has(&self, space: &Space, point: &Point) -> bool {
         self.known(space).contains(&space.key(point))
     }
 
-    /// The points that must not be proposed: evaluated, failed or pending.
+    /// Returns the points that must not be proposed: evaluated, failed or pending.
     pub(crate) fn known(&self, space: &Space) -> Cow<'_, HashSet<Key>> {
         match self.keys.0 == self.trials.len() {
             true => Cow::Borrowed(&self.keys.1),

@@ -1,5 +1,5 @@
-//! Expected improvement as weighted classification, with linfa's decision trees (J. Song, L. Yu, W. Neiswanger, S. Ermon, A
-//! general recipe for likelihood-free Bayesian optimization, ICML 2022).
+//! Expected improvement as weighted classification, with linfa's decision trees (J. Song, L. Yu, W. Neiswanger, S.
+//! Ermon, A general recipe for likelihood-free Bayesian optimization, ICML 2022).
 
 use linfa::{
     DatasetBase,
@@ -17,13 +17,13 @@ use crate::{
     space::{Columns, Space},
 };
 
-/// Share of the points that count as good (the paper's gamma).
+/// Share of points that count as good (the paper's gamma).
 const GOOD: f64 = 0.33;
-/// Trees that vote.
+/// Number of trees that vote.
 const TREES: u64 = 50;
 
-/// Bagged classification trees that tell good points from all, a good one weighted by how good it is. The share of votes
-/// rises with the expected improvement on the threshold.
+/// Bagged classification trees that separate good points from all points; each good point is weighted by how good
+/// it is. The share of votes rises with the expected improvement over the threshold.
 pub(crate) struct Classifier<'a> {
     columns: Columns<'a>,
     trees: Vec<DecisionTree<f64, bool>>,
@@ -40,13 +40,14 @@ impl<'a> Classifier<'a> {
         let threshold = sorted[(GOOD * n as f64).ceil() as usize - 1];
         let gains: Vec<f64> = targets.iter().map(|target| (threshold - target).max(0.0)).collect();
         let total: f64 = gains.iter().sum();
-        // Both classes weigh 1; where no gain is above 0, all good points are equally so.
+        // Both classes weigh 1; if no gain is above 0, all good points weigh the same.
         let good = |row: usize| match total > 0.0 {
             true => gains[row] / total,
             false => f64::from(u8::from(targets[row] <= threshold)) / n as f64,
         };
-        // In a leaf where both classes weigh the same, linfa's tree takes one at random, anew in every run. Good points weigh a multiple of
-        // `step` and 1 more, all points a multiple of it, so that no sums of theirs are equal, and f32 has both exactly up to 1,000 points.
+        // In a leaf where both classes have equal weight, linfa's tree picks one at random, differently in every
+        // run. The weight of a good point is a multiple of `step` plus 1, that of any point a multiple of `step`,
+        // so no sums of the two are equal. f32 represents both exactly up to 1,000 points.
         let step = (n + 1).next_power_of_two() as f64;
         let whole = (4.0 * step * n as f64).max(f64::from(1 << 21));
         let rounded = |weight: f64| (weight * whole / step).round() * step;
@@ -67,7 +68,7 @@ impl<'a> Classifier<'a> {
             let labels: Array1<bool> = (0..weights.len()).map(|row| row < ones.len()).collect();
             let records: Array2<f64> = concatenate![Axis(0), rows.select(Axis(0), &ones), rows.select(Axis(0), &all)];
             let data = DatasetBase::new(records, labels).with_weights(Array1::from(weights));
-            // Leaves of about three points of the larger class.
+            // Leaves hold about three points of the larger class.
             let least = (whole / n as f64) as f32;
             DecisionTree::params().min_weight_leaf(3.0 * least).fit(&data)
         };
@@ -75,7 +76,7 @@ impl<'a> Classifier<'a> {
         Ok(Self { columns, trees })
     }
 
-    /// The share of trees that take each point for good.
+    /// Returns the share of trees that classify each point as good.
     pub(crate) fn scores(&self, points: &[&Point]) -> Vec<f64> {
         let rows = effects(&self.columns, points);
         let mut votes = vec![0_u32; points.len()];

@@ -1,5 +1,5 @@
-//! A Bayesian optimiser for mixed search spaces (categories, reals, integers, conditional parameters) and expensive, noisy
-//! objectives, behind *ask* and *tell*. Costs are minimised.
+//! A Bayesian optimiser for mixed search spaces (categories, reals, integers, conditional parameters) and
+//! expensive, noisy objectives, with an *ask* and *tell* interface. It minimises costs.
 //!
 //! ```
 //! use deepaug_controller::{Method, Outcome, Settings, Space, searcher};
@@ -27,10 +27,11 @@
 //! ```
 //!
 //! # Modules
-//! - [`forest`]: the surrogate, a regression forest usable on its own as a linfa algorithm.
-//! - [`acquisition`]: what makes a point worth trying.
+//! - [`forest`]: the surrogate, a regression forest that also works on its own as a linfa algorithm.
+//! - [`acquisition`]: how promising a point is.
 //!
-//! The other names are at the root: [`Space`] and [`Point`]; [`Searcher`], [`Outcome`] and [`searcher()`]; [`Settings`].
+//! Everything else is at the root: [`Space`] and [`Point`]; [`Searcher`], [`Outcome`] and [`searcher()`];
+//! [`Settings`].
 
 pub mod acquisition;
 pub mod forest;
@@ -70,7 +71,7 @@ pub use self::{
     target::Target,
 };
 
-/// The examples of the README are tests.
+/// Runs the README's examples as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

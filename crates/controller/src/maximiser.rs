@@ -1,6 +1,6 @@
-//! Maximising the acquisition function over the unknown points of a mixed space: random candidates, simulated annealing by
-//! argmin from the best of them, then local search in the one-exchange neighbourhood (as SMAC: M. Lindauer et al., SMAC3,
-//! JMLR 23, 2022).
+//! Maximises the acquisition function over the unknown points of a mixed space: random candidates, simulated
+//! annealing by argmin from the best of them, then local search in the one-exchange neighbourhood (as in SMAC: M.
+//! Lindauer et al., SMAC3, JMLR 23, 2022).
 
 use std::cell::RefCell;
 
@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{neighbours, point::Point, settings::MaximiserSettings, space::Space};
 
-/// Neighbours scored together. A local search moves to the best of the first batch that holds an improvement.
+/// Number of neighbours scored together. A local search moves to the best of the first batch with an improvement.
 const BATCH: usize = 64;
 
 /// A point and its acquisition value.
@@ -23,18 +23,18 @@ pub(crate) struct Scored {
     pub(crate) value: f64,
 }
 
-/// What is maximised, and over what.
+/// What is maximised, and over which points.
 pub(crate) struct Maximiser<'a, F> {
     pub(crate) space: &'a Space,
     pub(crate) settings: &'a MaximiserSettings,
     /// Whether a point must not be returned.
     pub(crate) is_known: &'a dyn Fn(&Point) -> bool,
-    /// The acquisition values of points, larger is better.
+    /// Returns the acquisition values of points; larger is better.
     pub(crate) score: F,
 }
 
 impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
-    /// The best unknown point found; none if no candidate was unknown.
+    /// Returns the best unknown point found, or none if no candidate was unknown.
     pub(crate) fn run(&self, rng: &mut ChaCha8Rng) -> Option<Scored> {
         let candidates = (0..self.settings.candidates).map(|_| self.space.sample(rng)).collect();
         let mut best = self.best_of(candidates).into_iter().find(|best| self.is_unknown(&best.point))?;
@@ -46,7 +46,8 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
         Some(self.climb(best, rng))
     }
 
-    /// The best unknown point among those that differ from one of `starts` in one parameter, or in two; none if all are known.
+    /// Returns the best unknown point among those that differ from one of `starts` in one or two parameters, or
+    /// none if all are known.
     pub(crate) fn run_near(&self, starts: Vec<Point>, rng: &mut ChaCha8Rng) -> Option<Scored> {
         let mut candidates = Vec::new();
         for start in &starts {
@@ -57,7 +58,7 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
         self.best_of(candidates).into_iter().find(|best| self.is_unknown(&best.point))
     }
 
-    /// Points sorted by value, the best first; equal ones keep their order.
+    /// Sorts points by value, best first; equal ones keep their order.
     fn best_of(&self, points: Vec<Point>) -> Vec<Scored> {
         let values = (self.score)(&points);
         let mut scored: Vec<Scored> =
@@ -66,7 +67,7 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
         scored
     }
 
-    /// Asked of the best points alone, for it takes as long as their values.
+    /// Checked only for the best points, because it takes as long as computing their values.
     fn is_unknown(&self, point: &Point) -> bool {
         !(self.is_known)(point)
     }
@@ -87,8 +88,8 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
         current
     }
 
-    /// Simulated annealing from a point. Acceptance depends on absolute differences, and those of log-EI near its maximum
-    /// are small: the temperature starts at 0.1 and falls by 2 % an iteration.
+    /// Runs simulated annealing from a point. Acceptance depends on absolute differences, and those of log-EI near
+    /// its maximum are small, so the temperature starts at 0.1 and falls by 2 % per iteration.
     fn anneal(&self, start: Scored, rng: &mut ChaCha8Rng) -> Option<Scored> {
         let problem = Annealing { maximiser: self, rng: RefCell::new(ChaCha8Rng::from_rng(rng)) };
         let solver = SimulatedAnnealing::new_with_rng(0.1, ChaCha8Rng::from_rng(rng))
@@ -105,7 +106,7 @@ impl<F: Fn(&[Point]) -> Vec<f64>> Maximiser<'_, F> {
     }
 }
 
-/// The acquisition function as argmin's simulated annealing takes it.
+/// The acquisition function in the form that argmin's simulated annealing takes.
 struct Annealing<'a, 'm, F> {
     maximiser: &'a Maximiser<'m, F>,
     rng: RefCell<ChaCha8Rng>,
@@ -115,7 +116,7 @@ impl<F: Fn(&[Point]) -> Vec<f64>> CostFunction for Annealing<'_, '_, F> {
     type Param = Point;
     type Output = f64;
 
-    /// The negative acquisition value; infinite for a known point, so that it is never the best.
+    /// Returns the negative acquisition value, or infinity for a known point, so that it is never the best.
     fn cost(&self, point: &Point) -> Result<f64, Error> {
         let value = (self.maximiser.score)(std::slice::from_ref(point)).pop();
         let value = value.filter(|_| self.maximiser.is_unknown(point));
@@ -150,7 +151,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Highest, 0, at (7, 11, 0.25).
+    /// Highest value, 0, at (7, 11, 0.25).
     fn score(points: &[Point]) -> Vec<f64> {
         let distance = |value: Value, best: usize| value.category().unwrap().abs_diff(best) as f64;
         let value = |p: &Point| -distance(p[0], 7) - distance(p[1], 11) - (p[2].real().unwrap() - 0.25).abs();

@@ -1,4 +1,4 @@
-//! The model of the cost: an additive trend, and a forest of what the trend leaves.
+//! The model of the cost: an additive trend, and a forest on its residuals.
 
 use linfa::{Dataset, traits::Fit};
 use ndarray::{Array1, Array2, Axis};
@@ -14,10 +14,10 @@ use crate::{
 
 /// A model of targets over the points of a space.
 ///
-/// A forest alone is constant where it has no data: it does not see that an op which helped twice would help a third time.
-/// The trend does. On the benchmark's six synthetic functions the correlation of predictions with the truth after 100 random
-/// points is 0.50 to 0.94 higher or the same with it on each, and the regret of the search after 150 evaluations of
-/// `policies` falls from 0.86 to 0.14.
+/// A forest alone is constant where it has no data: it does not see that an op which helped twice would help a
+/// third time. The trend does. On the benchmark's six synthetic functions, the trend raises the correlation of
+/// predictions with the truth after 100 random points by 0.50 to 0.94 or leaves it unchanged, and the regret of
+/// the search after 150 evaluations of `policies` falls from 0.86 to 0.14.
 pub(crate) struct Model<'a> {
     columns: Columns<'a>,
     trend: Option<Trend>,
@@ -45,7 +45,7 @@ impl<'a> Model<'a> {
         Ok(Self { columns, trend, forest })
     }
 
-    /// Mean and variance at each point.
+    /// Returns the mean and variance at each point.
     pub(crate) fn predict(&self, points: &[&Point]) -> (Array1<f64>, Array1<f64>) {
         let (mut mean, mut variance) = self.forest.predict_with_variance(&rows(&self.columns, points).view());
         if let Some(trend) = &self.trend {
@@ -56,7 +56,7 @@ impl<'a> Model<'a> {
         (mean, variance)
     }
 
-    /// The mean over all points, of which there is one at least, and its variance.
+    /// Returns the mean over all points, at least one, and its variance.
     pub(crate) fn average(&self, points: &[&Point]) -> (f64, f64) {
         let (mut mean, mut variance) = self.forest.average(&rows(&self.columns, points).view());
         if let Some(trend) = &self.trend {
@@ -74,7 +74,7 @@ fn rows(columns: &Columns<'_>, points: &[&Point]) -> Array2<f64> {
     table(points, columns.kinds().len(), |point, row| columns.encode(point, row))
 }
 
-/// One row a point of what an additive model is linear in.
+/// Returns, per point, one row of the terms in which an additive model is linear.
 pub(crate) fn effects(columns: &Columns<'_>, points: &[&Point]) -> Array2<f64> {
     table(points, columns.effect_count, |point, row| columns.effects(point, row))
 }

@@ -9,10 +9,10 @@ use crate::{
     space::{Domain, Space},
 };
 
-/// Standard deviations of the steps of a number, as shares of its range; SMAC takes 0.2 alone, the smaller ones refine.
+/// Standard deviations of a number's steps, as shares of its range; SMAC uses 0.2 alone, the smaller ones refine.
 const STEPS: [f64; 4] = [0.05, 0.1, 0.15, 0.2];
 
-/// Every other choice of each active categorical parameter, and four steps of each active number.
+/// Returns every other choice of each active categorical parameter, and four steps of each active number.
 pub(crate) fn all<R: Rng>(space: &Space, point: &Point, rng: &mut R) -> Vec<Point> {
     let mask = space.mask(point);
     let mut neighbours = Vec::new();
@@ -34,7 +34,7 @@ pub(crate) fn all<R: Rng>(space: &Space, point: &Point, rng: &mut R) -> Vec<Poin
     neighbours
 }
 
-/// A random neighbour; the point itself if nothing can be exchanged.
+/// Returns a random neighbour, or the point itself if nothing can be exchanged.
 pub(crate) fn any<R: Rng>(space: &Space, point: &Point, rng: &mut R) -> Point {
     let mask = space.mask(point);
     let movable = |&index: &usize| {
@@ -54,7 +54,7 @@ pub(crate) fn any<R: Rng>(space: &Space, point: &Point, rng: &mut R) -> Point {
     exchange(space, point, &mask, index, value, rng)
 }
 
-/// A normal step in the unit range, reflected at its ends; an integer moves by one at least.
+/// Takes a normal step in the unit range, reflected at its ends; an integer moves by at least one.
 fn step<R: Rng>(domain: &Domain, value: Value, deviation: f64, rng: &mut R) -> Value {
     let normal: f64 = rng.sample(StandardNormal);
     let unit = reflect(domain.to_feature(value) + deviation * normal);
@@ -76,7 +76,8 @@ fn reflect(unit: f64) -> f64 {
     if wrapped > 1.0 { 2.0 - wrapped } else { wrapped }
 }
 
-/// The point with one value exchanged, and with it those that repeat it; parameters that become active are drawn at random.
+/// Exchanges one value of the point, and with it those that repeat it; parameters that become active are drawn at
+/// random.
 fn exchange<R: Rng>(space: &Space, point: &Point, mask: &[bool], index: usize, value: Value, rng: &mut R) -> Point {
     let mut next = point.clone();
     next.0[index] = value;

@@ -17,23 +17,23 @@ pub enum Value {
 }
 
 impl Value {
-    /// The position of the choice, if the value is a category.
+    /// Returns the position of the choice, if the value is a category.
     pub fn category(self) -> Option<usize> {
         if let Self::Category(choice) = self { Some(choice) } else { None }
     }
 
-    /// The number, if the value is real.
+    /// Returns the number, if the value is real.
     pub fn real(self) -> Option<f64> {
         if let Self::Real(value) = self { Some(value) } else { None }
     }
 
-    /// The number, if the value is an integer.
+    /// Returns the number, if the value is an integer.
     pub fn integer(self) -> Option<i64> {
         if let Self::Integer(value) = self { Some(value) } else { None }
     }
 }
 
-/// Values in the order of the space's parameters. Reads like a slice.
+/// Values in the order of the space's parameters. Can be read like a slice.
 ///
 /// ```
 /// use deepaug_controller::{Point, Value};

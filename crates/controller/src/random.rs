@@ -11,8 +11,9 @@ use crate::{
     space::Space,
 };
 
-/// Independent uniform points, none twice: the baseline of every comparison (J. Bergstra, Y. Bengio, Random search for
-/// hyper-parameter optimization, JMLR 13, 2012). The incumbent is the trial with the lowest cost told.
+/// Independent uniform points, never repeated: the baseline of every comparison (J. Bergstra, Y. Bengio, Random
+/// search for hyper-parameter optimization, JMLR 13, 2012). The incumbent is the trial with the lowest observed
+/// cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RandomSearch {
     space: Space,

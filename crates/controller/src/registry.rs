@@ -25,7 +25,8 @@ pub enum Method {
     /// Expected improvement under a random forest; see [`BayesianOptimization`].
     #[default]
     BayesianOptimization,
-    /// The same with a classifier of good points in place of expected improvement (likelihood-free Bayesian optimisation).
+    /// The same with a classifier of good points instead of expected improvement (likelihood-free Bayesian
+    /// optimisation).
     Lfbo,
     /// Independent random points; see [`RandomSearch`].
     Random,
@@ -35,7 +36,7 @@ impl Method {
     /// Every method.
     pub const ALL: [Self; 3] = [Self::BayesianOptimization, Self::Lfbo, Self::Random];
 
-    /// The name in configuration files and on the command line.
+    /// Returns the name used in configuration files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::BayesianOptimization => "bayesian_optimization",
@@ -60,7 +61,7 @@ impl FromStr for Method {
     }
 }
 
-/// Makes a searcher. This is the registry: a new method is a file, a variant of [`Method`] and a line here.
+/// Creates a searcher. This is the registry: a new method is a file, a variant of [`Method`] and a line here.
 ///
 /// # Errors
 /// If a setting is out of range.
@@ -68,8 +69,8 @@ pub fn searcher(method: Method, space: Space, settings: Settings, seed: u64) -> 
     Snapshot { method, space, settings, seed, history: History::default() }.restore()
 }
 
-/// A searcher as data, with the [history](Searcher::history) of one. To restore it bit-equal the format must keep every `f64` exactly (with serde_json, the feature
-/// `float_roundtrip`).
+/// A searcher as data, with its [history](Searcher::history). To restore it bit for bit, the format must keep
+/// every `f64` exactly (with serde_json, use the feature `float_roundtrip`).
 ///
 /// ```
 /// use deepaug_controller::{Method, Outcome, Settings, Snapshot, Space, searcher};
@@ -102,7 +103,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Makes the searcher.
+    /// Creates the searcher.
     ///
     /// # Errors
     /// If a setting is out of range or the history does not fit the space.

@@ -1,5 +1,5 @@
-//! Randomness: every draw comes from a ChaCha8 stream named by (seed, purpose, index), so no draw depends on how many
-//! were made before it.
+//! Random numbers: every draw comes from a ChaCha8 stream identified by (seed, purpose, index), so no draw depends
+//! on how many were made before it.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,7 +17,7 @@ pub(crate) enum Purpose {
     Explanation = 8,
 }
 
-/// The stream of a purpose for an index (a trial's or a tree's number).
+/// Returns the stream of a purpose for an index (a trial's or a tree's number).
 pub(crate) fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -27,7 +27,7 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
     rng
 }
 
-/// The first number of a stream.
+/// Returns the first number of a stream.
 pub(crate) fn draw(seed: u64, purpose: Purpose, index: u64) -> u64 {
     stream(seed, purpose, index).next_u64()
 }

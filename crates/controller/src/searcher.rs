@@ -7,17 +7,18 @@ use crate::{
     space::Space,
 };
 
-/// A search method: it proposes points and is told what they cost, lower is better.
+/// A search method: it proposes points and is told what they cost; lower is better.
 ///
-/// Trial numbers are the caller's. A proposal is a function of the space, the settings, the seed, its trial number and
-/// the trials known so far, and of nothing else. So a search goes on as if never interrupted when its events are given again
-/// to a new searcher: [`register`](Self::register) for a trial that was proposed, [`tell`](Self::tell) for its outcome, or
-/// [`observe`](Self::observe) for both; or when a [`Snapshot`](crate::Snapshot) is restored. Trials are read in the order of
-/// their numbers, so the order of the events between two proposals does not matter.
+/// The caller chooses the trial numbers. A proposal is a function of the space, the settings, the seed, its trial
+/// number and the trials known so far, and of nothing else. So a search continues as if never interrupted when its
+/// events are replayed to a new searcher: [`register`](Self::register) for a proposed trial, [`tell`](Self::tell)
+/// for its outcome, or [`observe`](Self::observe) for both; or when a [`Snapshot`](crate::Snapshot) is restored.
+/// Trials are read in numerical order, so the order of the events between two proposals does not matter.
 ///
-/// A refused request leaves the searcher as it was.
+/// A rejected request leaves the searcher unchanged.
 ///
-/// Other crates can implement it: a [`History`] keeps the trials and refuses what is wrong, and what is left is to propose a point.
+/// Other crates can implement it: a [`History`] keeps the trials and rejects invalid ones, so all that remains is
+/// to propose a point.
 ///
 /// ```
 /// use deepaug_controller::{History, Outcome, Point, SearchError, Searcher, Space, Value};
@@ -59,34 +60,35 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Searcher: Send {
-    /// Proposes a point for a new trial, which is pending from then on. The point is in canonical form and is no point of
-    /// another trial.
+    /// Proposes a point for a new trial, which is then pending. The point is in canonical form and differs from
+    /// the points of all other trials.
     ///
     /// # Errors
-    /// If the trial exists, or no point is left.
+    /// If the trial exists, or no points are left.
     fn ask(&mut self, trial: u64) -> Result<Point, SearchError> {
         self.ask_unless(trial, &|_| false)
     }
 
-    /// The same, but for points that are taken: those that come to the same as another trial's though the space cannot tell.
+    /// Does the same, but avoids points that are taken: those equivalent to another trial's in a way that the
+    /// space cannot tell.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask); a space in which nearly all is taken counts as one in which no point is left.
+    /// As for [`ask`](Self::ask); a space in which nearly everything is taken counts as having no points left.
     fn ask_unless(&mut self, trial: u64, is_taken: &dyn Fn(&Point) -> bool) -> Result<Point, SearchError>;
 
-    /// The space of its points.
+    /// Returns the space of its points.
     fn space(&self) -> &Space;
 
-    /// All trials known.
+    /// Returns all known trials.
     fn history(&self) -> &History;
 
-    /// The same, to be added to.
+    /// Returns the space and the trials, to add to them.
     fn history_mut(&mut self) -> (&Space, &mut History);
 
-    /// Makes a point a pending trial without proposing it: a proposal read back from a journal, say.
+    /// Adds a point as a pending trial without proposing it, for example a proposal read back from a journal.
     ///
     /// # Errors
-    /// If the trial exists or the point is not of the space.
+    /// If the trial exists or the point does not belong to the space.
     fn register(&mut self, trial: u64, point: Point) -> Result<(), SearchError> {
         let (space, history) = self.history_mut();
         history.register(space, trial, point)
@@ -95,13 +97,13 @@ pub trait Searcher: Send {
     /// Reports how a pending trial ended.
     ///
     /// # Errors
-    /// If the trial is unknown or was told before, or the cost is not finite.
+    /// If the trial is unknown or already has an outcome, or the cost is not finite.
     fn tell(&mut self, trial: u64, outcome: Outcome) -> Result<(), SearchError> {
         self.history_mut().1.tell(trial, outcome)
     }
 
-    /// The trial to be recommended: the one with the lowest cost in the searcher's judgement, of those with a cost. Unless a
-    /// searcher knows better, that with the lowest cost told.
+    /// Returns the trial to recommend: among those with a cost, the one with the lowest cost in the searcher's
+    /// judgement. By default, that is the lowest observed cost.
     ///
     /// # Errors
     /// If the surrogate cannot be fitted.
@@ -109,9 +111,9 @@ pub trait Searcher: Send {
         Ok(self.history().costs().min_by(|a, b| a.2.total_cmp(&b.2)).map(|(trial, ..)| trial))
     }
 
-    /// The largest expected improvement on the incumbent that the searcher finds for a new trial, in the unit of the costs:
-    /// what there is left to gain, to be set against the noise of the costs. `None` where nothing is expected yet: before the
-    /// initial points are through, and by a method without a surrogate.
+    /// Returns the largest expected improvement over the incumbent that the searcher finds for a new trial, in the
+    /// unit of the costs. This is what is left to gain, for comparison with the noise of the costs. `None` if
+    /// there is no expectation yet: during the initial points, and for methods without a surrogate.
     ///
     /// # Errors
     /// If the surrogate cannot be fitted.
@@ -119,18 +121,18 @@ pub trait Searcher: Send {
         Ok(None)
     }
 
-    /// Records the outcome of a point that this searcher did not propose: a baseline, prior knowledge. It does not use up an
-    /// initial point, unless it is one.
+    /// Records the outcome of a point that this searcher did not propose, such as a baseline or prior knowledge.
+    /// It does not use up an initial point, unless it is one.
     ///
     /// # Errors
-    /// If the trial exists, the point is not of the space, or the cost is not finite.
+    /// If the trial exists, the point does not belong to the space, or the cost is not finite.
     fn observe(&mut self, trial: u64, point: Point, outcome: Outcome) -> Result<(), SearchError> {
         history::check_outcome(trial, outcome)?;
         self.register(trial, point)?;
         self.tell(trial, outcome)
     }
 
-    /// The trials with an outcome, in the order of their numbers.
+    /// Returns the trials with an outcome, in numerical order.
     fn finished(&self) -> Vec<(u64, &Point, Outcome)> {
         self.history().finished().collect()
     }

@@ -1,11 +1,11 @@
-//! The settings of a searcher, before and after their check.
+//! The settings of a searcher, before and after validation.
 
 use linfa::ParamGuard;
 use serde::{Deserialize, Serialize};
 
 use crate::{acquisition::Acquisition, error::SettingError, forest::ForestParams, target::Target};
 
-/// Settings of the searchers; the random searcher reads none of them.
+/// Settings of the searchers; the random searcher ignores them.
 ///
 /// ```
 /// use deepaug_controller::Settings;
@@ -20,34 +20,34 @@ use crate::{acquisition::Acquisition, error::SettingError, forest::ForestParams,
 pub struct Settings {
     /// Proposals from the balanced design before the surrogate takes over, at most 100,000. Default 10.
     pub initial_points: usize,
-    /// Share of later proposals that are drawn at random, in [0, 1]. Default 0.1 (SMAC3 uses 0.2).
+    /// Share of later proposals drawn at random, in [0, 1]. Default 0.1 (SMAC3 uses 0.2).
     pub random_interleave: f64,
     /// The scale on which the surrogate sees costs. Default [`Target::Standard`].
     pub target: Target,
     /// Whether an additive trend is fitted before the forest. Default true.
     pub trend: bool,
-    /// The surrogate. Its columns and its seed are set by the searcher.
+    /// The surrogate. The searcher sets its columns and its seed.
     pub forest: ForestParams,
-    /// What the surrogate's predictions are searched for. Default [`Acquisition::ExpectedImprovement`].
+    /// What is maximised over the surrogate's predictions. Default [`Acquisition::ExpectedImprovement`].
     pub acquisition: Acquisition,
     /// How the acquisition function is maximised.
     pub maximiser: MaximiserSettings,
 }
 
-/// How the acquisition function is maximised: random candidates, simulated annealing from the best of them, local search
-/// from where that ends.
+/// How the acquisition function is maximised: random candidates, simulated annealing from the best of them, then
+/// local search from the result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MaximiserSettings {
-    /// Random candidates, 1 to 1,000,000. Default 300.
+    /// Number of random candidates, 1 to 1,000,000. Default 300.
     pub candidates: usize,
-    /// Iterations of simulated annealing; 0 is none. Default 500.
+    /// Iterations of simulated annealing; 0 for none. Default 500.
     pub annealing: u64,
-    /// Most moves of the local search; 0 is none. Default 100.
+    /// Maximum number of local search moves; 0 for none. Default 100.
     pub moves: usize,
-    /// So many of the best trials, in the model's judgement, whose neighbours are the only candidates: points that differ from one
-    /// of them in one parameter or two. For spaces whose first points are good ones, and searches too short to learn what the rest
-    /// is worth. 0, the default, is the whole space.
+    /// Number of best trials, in the model's judgement, whose neighbours are the only candidates: points that
+    /// differ from one of them in one or two parameters. For spaces whose first points are good, and searches too
+    /// short to learn what the rest is worth. 0, the default, means the whole space.
     pub near: usize,
 }
 
@@ -79,7 +79,7 @@ impl Settings {
     /// Checks every setting.
     ///
     /// # Errors
-    /// The first setting out of its range.
+    /// The first setting out of range.
     pub fn check(self) -> Result<ValidSettings, SettingError> {
         let Self { initial_points, random_interleave, ref maximiser, .. } = self;
         SettingError::require(initial_points <= 100_000, "initial_points", initial_points, "at most 100000")?;

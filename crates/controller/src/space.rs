@@ -49,12 +49,12 @@ pub struct Parameter {
 
 /// A mixed search space.
 ///
-/// A parameter may be conditional ([`active_when`](Self::active_when)). Where it is inactive its value has no meaning:
-/// two points that differ only there are the same point, and the surrogate never sees the value.
+/// A parameter may be conditional ([`active_when`](Self::active_when)). Where it is inactive its value has no
+/// meaning: two points that differ only there are the same point, and the surrogate never sees the value.
 ///
-/// Groups of parameters may be exchangeable ([`exchangeable`](Self::exchangeable)): points that differ in the order of the
-/// groups alone are the same point too. And they may be distinct ([`distinct`](Self::distinct)): one that repeats the choice of
-/// another does not matter.
+/// Groups of parameters may be exchangeable ([`exchangeable`](Self::exchangeable)): points that differ only in the
+/// order of the groups are also the same point. And they may be distinct ([`distinct`](Self::distinct)): a group
+/// that repeats another group's choice does not matter.
 ///
 /// ```
 /// use deepaug_controller::Space;
@@ -72,20 +72,20 @@ pub struct Parameter {
 #[serde(try_from = "Vec<Parameter>", into = "Vec<Parameter>")]
 pub struct Space {
     parameters: Vec<Parameter>,
-    /// Sets of exchangeable groups of positions; derived from the parameters, as are the others.
+    /// Sets of exchangeable groups of positions; derived from the parameters, as are the next two.
     exchangeable: Vec<Vec<Vec<usize>>>,
     /// Sets of distinct groups of positions.
     distinct: Vec<Vec<Vec<usize>>>,
-    /// For each parameter, those before it whose choice it must not repeat.
+    /// For each parameter, the earlier ones whose choice it must not repeat.
     rivals: Vec<Vec<usize>>,
 }
 
-/// What makes two points the same: the bits of all active values.
+/// What identifies a point: the bits of all active values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key(Vec<u64>);
 
 impl Space {
-    /// A space without parameters, the start of a chain of declarations.
+    /// Creates a space without parameters, to which declarations are chained.
     pub fn new() -> Self {
         Self::default()
     }
@@ -93,7 +93,7 @@ impl Space {
     /// Declares a categorical parameter. The order of the choices has no meaning.
     ///
     /// # Errors
-    /// If the name is taken, or there is no choice, or a choice is repeated.
+    /// If the name is taken, there are no choices, or a choice is repeated.
     pub fn categorical<C: Into<String>>(
         self,
         name: impl Into<String>,
@@ -114,13 +114,13 @@ impl Space {
     /// Declares an integer parameter, between `low` and `high` inclusive.
     ///
     /// # Errors
-    /// If the name is taken, or not `low < high`.
+    /// If the name is taken, or `low < high` does not hold.
     pub fn integer(self, name: impl Into<String>, low: i64, high: i64) -> Result<Self, SpaceError> {
         self.with(name, Domain::Integer { low, high })
     }
 
-    /// Makes the parameter `name` matter only where the categorical `parent`, declared before it, is active and has one
-    /// of `choices`. With no choices the parameter never matters.
+    /// Makes the parameter `name` matter only where the categorical `parent`, declared before it, is active and
+    /// has one of `choices`. With no choices, the parameter never matters.
     ///
     /// # Errors
     /// If a name or choice is unknown, the parent is not categorical or is declared later, or `name` already has a
@@ -154,17 +154,17 @@ impl Space {
         Ok(self)
     }
 
-    /// The parameters in the order of declaration, which is the order of a point's values.
+    /// Returns the parameters in declaration order, which is the order of a point's values.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
 
-    /// The position of a parameter.
+    /// Returns the position of a parameter.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.parameters.iter().position(|parameter| parameter.name == name)
     }
 
-    /// Checks that a point belongs to the space. Inactive values must lie in their domains too.
+    /// Checks that a point belongs to the space. Inactive values must be in their domains too.
     ///
     /// # Errors
     /// The first value that does not fit, or a wrong number of values.
@@ -186,7 +186,7 @@ impl Space {
         point
     }
 
-    /// Which parameters matter at a point.
+    /// Returns which parameters matter at a point.
     ///
     /// # Errors
     /// If the point does not belong to the space.
@@ -195,8 +195,9 @@ impl Space {
         Ok(self.mask(point))
     }
 
-    /// The point with every inactive value replaced by a placeholder (the first choice, the middle of the range, what is
-    /// repeated), distinct groups that repeat others last, and exchangeable groups sorted. Two points mean the same if and only if their canonical forms are equal.
+    /// Returns the point with every inactive value replaced by a placeholder (the first choice, the middle of the
+    /// range, the repeated choice), distinct groups that repeat others last, and exchangeable groups sorted. Two
+    /// points mean the same if and only if their canonical forms are equal.
     ///
     /// # Errors
     /// If the point does not belong to the space.
@@ -219,12 +220,12 @@ impl Space {
         Ok(point)
     }
 
-    // The functions below take checked points only.
+    // The functions below take only checked points.
 
     pub(crate) fn mask(&self, point: &[Value]) -> Vec<bool> {
         let mut mask = Vec::with_capacity(self.parameters.len());
         for (index, parameter) in self.parameters.iter().enumerate() {
-            // A parent stands before its child, so its entry exists.
+            // A parent comes before its child, so its entry exists.
             let applies = parameter.condition.as_ref().is_none_or(|condition| {
                 mask[condition.parent]
                     && point[condition.parent].category().is_some_and(|choice| condition.choices.contains(&choice))
@@ -239,13 +240,13 @@ impl Space {
         self.rivals[index].iter().any(|&rival| point[rival] == point[index])
     }
 
-    /// Those that repeat the choice of a parameter.
+    /// Returns the parameters that repeat the choice of a parameter.
     pub(crate) fn repeating<'a>(&'a self, point: &'a [Value], index: usize) -> impl Iterator<Item = usize> + 'a {
         (index + 1..self.rivals.len())
             .filter(move |&other| self.rivals[other].contains(&index) && point[other] == point[index])
     }
 
-    /// Whether what one parameter is set to can decide whether another matters.
+    /// Whether the value of one parameter can decide whether another matters.
     pub(crate) fn has_conditions(&self) -> bool {
         !self.distinct.is_empty() || self.parameters.iter().any(|parameter| parameter.condition.is_some())
     }
@@ -283,7 +284,7 @@ impl Space {
         Ok(self)
     }
 
-    /// What follows from the parameters.
+    /// Computes what follows from the parameters.
     fn derive(&mut self) -> Result<(), SpaceError> {
         self.distinct = distinct::sets(&self.parameters)?;
         self.rivals = distinct::rivals(&self.distinct, self.parameters.len());

@@ -1,4 +1,4 @@
-//! The surrogate: what the history says of points not yet tried.
+//! The surrogate: what the history says about untried points.
 
 use crate::{
     acquisition::Acquisition,
@@ -13,7 +13,7 @@ use crate::{
     target::Target,
 };
 
-/// What judges a point that is not tried yet.
+/// What judges an untried point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     /// An acquisition function of the model's mean and variance.
@@ -22,36 +22,39 @@ pub(crate) enum Engine {
     Lfbo,
 }
 
-/// How strongly the ends of a number's range are held against a point, in units of the logarithm of the acquisition function.
+/// How strongly a number near an end of its range counts against a point, in units of the logarithm of the
+/// acquisition function.
 ///
-/// A model is least sure, and its mean most extreme, where it has data on one side only: without this, where nothing helps, two in
-/// five of the magnitudes proposed lie within 0.05 of an end. So the acquisition function is weighted with a prior of where the best
-/// point lies (C. Hvarfner et al., piBO: Augmenting acquisition functions with user beliefs for Bayesian optimization, ICLR 2022): for
-/// each number the density of Beta(1 + w, 1 + w), with w this. At 0.01 one in forty lies there, the rest are spread evenly, and the
-/// regret on the benchmark's functions is what it was (reports/search.md).
+/// A model is least sure, and its mean most extreme, where it has data on one side only: without this, where
+/// nothing helps, two in five of the proposed magnitudes are within 0.05 of an end. So the acquisition function is
+/// weighted with a prior on the location of the best point (C. Hvarfner et al., piBO: Augmenting acquisition
+/// functions with user beliefs for Bayesian optimization, ICLR 2022): for each number, the density of Beta(1 + w,
+/// 1 + w), where w is this constant. At 0.01, one in forty is there, the rest are spread evenly, and the regret on
+/// the benchmark's functions is unchanged (reports/search.md).
 const CENTRED: f64 = 0.01;
 
-/// The least product of the distances from both ends, for its logarithm has no bound.
+/// The smallest product of the distances from both ends, because its logarithm is unbounded.
 const END: f64 = 1e-9;
 
-/// A model of the cost, on the surrogate's scale, and what follows from it.
+/// A model of the cost on the surrogate's scale, and what follows from it.
 pub(crate) struct Surrogate<'a> {
     space: &'a Space,
     model: Model<'a>,
     acquisition: Acquisition,
     /// The trial with a cost whose predicted mean is lowest, and that mean.
     incumbent: (u64, f64),
-    /// The cost that one unit of the standard scale is.
+    /// The cost of one unit of the standard scale.
     unit: f64,
     classifier: Option<Classifier<'a>>,
 }
 
 impl<'a> Surrogate<'a> {
-    /// Fits the finished trials, failed ones as the worst cost seen. `None` if no trial has a cost yet.
+    /// Fits the finished trials, with failed ones as the worst cost seen. Returns `None` if no trial has a cost
+    /// yet.
     ///
-    /// For a proposal (`asked`), every pending trial is taken for finished with its predicted mean, so that what is proposed
-    /// beside it is something else: the Kriging believer (D. Ginsbourger, R. Le Riche, L. Carraro, Kriging is well-suited to
-    /// parallelize optimization, 2010). The incumbent does not depend on such beliefs.
+    /// For a proposal (`asked`), every pending trial counts as finished with its predicted mean, so that
+    /// concurrent proposals differ: the Kriging believer (D. Ginsbourger, R. Le Riche, L. Carraro, Kriging is
+    /// well-suited to parallelize optimization, 2010). The incumbent does not depend on such beliefs.
     pub(crate) fn fit(
         space: &'a Space,
         history: &History,
@@ -95,12 +98,12 @@ impl<'a> Surrogate<'a> {
         }))
     }
 
-    /// The trial whose predicted mean is lowest.
+    /// Returns the trial with the lowest predicted mean.
     pub(crate) fn incumbent(&self) -> u64 {
         self.incumbent.0
     }
 
-    /// The points of so many trials whose predicted means are lowest.
+    /// Returns the points of the `count` trials with the lowest predicted means.
     pub(crate) fn best(&self, history: &History, count: usize) -> Vec<Point> {
         let points: Vec<&Point> = history.costs().map(|(_, point, _)| point).collect();
         let means = self.model.predict(&points).0;
@@ -109,12 +112,12 @@ impl<'a> Surrogate<'a> {
         order.into_iter().take(count).map(|index| points[index].clone()).collect()
     }
 
-    /// The cost that one unit of [`Target::Standard`] is.
+    /// Returns the cost of one unit of [`Target::Standard`].
     pub(crate) fn unit(&self) -> f64 {
         self.unit
     }
 
-    /// How much each point is worth trying.
+    /// Returns how promising each point is.
     pub(crate) fn acquisition(&self, points: &[Point]) -> Vec<f64> {
         let priors = points.iter().map(|point| self.prior(point));
         match &self.classifier {
@@ -126,14 +129,14 @@ impl<'a> Surrogate<'a> {
         }
     }
 
-    /// The acquisition function of each point, by the model alone.
+    /// Returns the acquisition function of each point, by the model alone.
     pub(crate) fn predicted(&self, points: &[Point]) -> Vec<f64> {
         let (means, variances) = self.model.predict(&points.iter().collect::<Vec<_>>());
         let value = |(mean, variance)| self.acquisition.value(mean, variance, self.incumbent.1);
         means.into_iter().zip(variances).map(value).collect()
     }
 
-    /// The logarithm of the prior of where the best point lies, up to a constant.
+    /// Returns the logarithm of the prior on the location of the best point, up to a constant.
     fn prior(&self, point: &Point) -> f64 {
         let mask = self.space.mask(point);
         let of = |(index, parameter): (usize, &Parameter)| match parameter.domain {
@@ -147,7 +150,8 @@ impl<'a> Surrogate<'a> {
     }
 }
 
-/// The costs of the finished trials, the worst one for a failed trial. `None` if no trial has a cost.
+/// Returns the costs of the finished trials, with the worst one for a failed trial, or `None` if no trial has a
+/// cost.
 fn costs(history: &History) -> Option<Vec<f64>> {
     let worst = history.costs().map(|(.., cost)| cost).max_by(f64::total_cmp)?;
     let cost = |outcome| if let Outcome::Cost(cost) = outcome { cost } else { worst };

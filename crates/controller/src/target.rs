@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// The cost with mean 0 and variance 1. Costs above the upper quartile by more than 1.5 times the distance between the
-    /// quartiles (J. Tukey's fence, Exploratory Data Analysis, 1977) count as that much: how bad a bad point is matters
-    /// little.
+    /// The cost with mean 0 and variance 1. Costs that exceed the upper quartile by more than 1.5 times the
+    /// interquartile range (J. Tukey's fence, Exploratory Data Analysis, 1977) are clipped to that: how bad a bad
+    /// point is matters little.
     #[default]
     Standard,
-    /// The logarithm of the cost scaled to its range so far, padded by 0.1 % below: from -6.9 (best) to 0 (worst). It
-    /// spreads the good costs. For costs without noise: the lowest of noisy costs are lucky ones, which it spreads too.
-    /// (mlr3mbo's default for mixed spaces.)
+    /// The logarithm of the cost scaled to its range so far, padded by 0.1 % below: from -6.9 (best) to 0 (worst).
+    /// It spreads out the good costs. Only for costs without noise: the lowest of noisy costs are lucky ones, and
+    /// it spreads those too. (mlr3mbo's default for mixed spaces.)
     LogMinMax,
 }
 
@@ -21,11 +21,11 @@ pub enum Target {
 const PADDING: f64 = 0.001;
 
 impl Target {
-    /// The targets of costs, in the same order; finite for finite costs.
+    /// Returns the targets of costs, in the same order; finite for finite costs.
     pub(crate) fn apply(self, costs: &[f64]) -> Vec<f64> {
         let low = costs.iter().copied().fold(f64::INFINITY, f64::min);
         let high = costs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        // Halves, so that the range of any two finite numbers is finite.
+        // Halved, so that the range of any two finite numbers is finite.
         let range = 0.5 * high - 0.5 * low;
         if range <= 0.0 {
             return vec![0.0; costs.len()];
@@ -37,20 +37,20 @@ impl Target {
         }
     }
 
-    /// The cost that one unit of [`Self::Standard`] is.
+    /// Returns the cost of one unit of [`Self::Standard`].
     pub(crate) fn unit(costs: &[f64]) -> f64 {
         let low = costs.iter().copied().fold(f64::INFINITY, f64::min);
         standard(&costs.iter().map(|cost| cost - low).collect::<Vec<_>>()).1
     }
 }
 
-/// Fenced above, then with mean 0 and variance 1; and the deviation before that.
+/// Clips above, then scales to mean 0 and variance 1; also returns the deviation before scaling.
 fn standard(units: &[f64]) -> (Vec<f64>, f64) {
     let mut sorted = units.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let quartile = |quarters: usize| sorted[(quarters * (sorted.len() - 1)).div_ceil(4)];
     let fence = quartile(3) + 1.5 * (quartile(3) - quartile(1));
-    // Where three quarters are equal, what differs is all there is to learn.
+    // If three quarters are equal, the differences are all there is to learn.
     let fence = if fence > sorted[0] && quartile(3) > quartile(1) { fence } else { f64::INFINITY };
     let fenced = || units.iter().map(|unit| unit.min(fence));
     let n = units.len() as f64;

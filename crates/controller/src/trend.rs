@@ -1,4 +1,4 @@
-//! The additive part of the surrogate: Bayesian linear regression on effects of single parameters.
+//! The additive part of the surrogate: Bayesian linear regression on the effects of single parameters.
 
 use linfa_linalg::{
     cholesky::CholeskyInplace,
@@ -6,23 +6,25 @@ use linfa_linalg::{
 };
 use ndarray::{Array1, Array2, Axis};
 
-/// Prior precisions of the coefficients, in units of the noise's. The one with the highest evidence is taken.
+/// Prior precisions of the coefficients, in units of the noise precision. The one with the highest evidence is
+/// used.
 const PRECISIONS: [f64; 7] = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0];
 
-/// Ridge regression with the strength chosen by the evidence (D. MacKay, Bayesian interpolation, Neural Computation 4,
-/// 1992), which also gives the variance of what it predicts.
+/// Ridge regression with the strength chosen by the evidence (D. MacKay, Bayesian interpolation, Neural
+/// Computation 4, 1992), which also gives the variance of its predictions.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trend {
     /// Means of the columns, and of the targets.
     centre: Array1<f64>,
     level: f64,
     coefficients: Array1<f64>,
-    /// A square root of the coefficients' covariance: its product with its transpose is that.
+    /// A square root of the coefficients' covariance: multiplied by its transpose it gives the covariance.
     spread: Array2<f64>,
 }
 
 impl Trend {
-    /// Fits rows of columns to targets. `None` if there is nothing to fit: fewer than two rows, equal targets.
+    /// Fits rows of columns to targets. Returns `None` if there is nothing to fit: fewer than two rows, or equal
+    /// targets.
     pub(crate) fn fit(rows: &Array2<f64>, targets: &Array1<f64>) -> Option<Self> {
         let (n, columns) = rows.dim();
         let (centre, level) = (rows.mean_axis(Axis(0))?, targets.mean()?);
@@ -40,7 +42,7 @@ impl Trend {
             factor.cholesky_inplace().ok()?;
             let mut half = moments.clone().insert_axis(Axis(1));
             factor.solve_triangular_inplace(&mut half, UPLO::Lower).ok()?;
-            // Squared errors plus the penalty; with the noise integrated out, the evidence is a power of it.
+            // Squared errors plus the penalty; with the noise integrated out, the evidence is a power of this.
             let rest = (total - half.iter().map(|entry| entry * entry).sum::<f64>()).max(1e-12 * total);
             let determinant: f64 = factor.diag().iter().map(|entry| entry.ln()).sum();
             let evidence = 0.5 * columns as f64 * precision.ln() - determinant - 0.5 * (n - 1) as f64 * rest.ln();
@@ -55,12 +57,12 @@ impl Trend {
         Some(Self { centre, level, coefficients, spread: inverse.t().mapv(|entry| entry * noise.sqrt()) })
     }
 
-    /// The mean of each row.
+    /// Returns the mean of each row.
     pub(crate) fn mean(&self, rows: &Array2<f64>) -> Array1<f64> {
         rows.dot(&self.coefficients) + (self.level - self.centre.dot(&self.coefficients))
     }
 
-    /// The variance of the mean of each row.
+    /// Returns the variance of the mean of each row.
     pub(crate) fn variance(&self, rows: &Array2<f64>) -> Array1<f64> {
         let half = (rows - &self.centre).dot(&self.spread);
         half.rows().into_iter().map(|row| row.dot(&row)).collect()
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
     use crate::rng::{Purpose, stream};
 
-    /// Rows, targets and coefficients of a linear function of six columns with normal noise.
+    /// Returns rows, targets and coefficients of a linear function of six columns with normal noise.
     fn linear(n: usize, noise: f64, seed: u64) -> (Array2<f64>, Array1<f64>, Array1<f64>) {
         let mut rng = stream(seed, Purpose::Random, 0);
         let rows = Array2::from_shape_simple_fn((n, 6), || rng.random_range(-1.0..1.0));
@@ -95,7 +97,7 @@ mod tests {
         assert!(spread < 0.35, "least squares would follow noise by about 0.4: {spread}");
     }
 
-    /// The predictive spread is that of the errors, here over many data sets.
+    /// Checks that the predictive spread matches that of the errors, over many data sets.
     #[test]
     fn variance_is_that_of_the_error() {
         let mut squares = Vec::new();

@@ -1,4 +1,4 @@
-//! Groups of which none counts that repeats another.
+//! Groups in which one that repeats another does not count.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 const OPS: [&str; 3] = ["invert", "rotate", "blur"];
 
-/// Two sub-policies of so many steps: an op of three, the first of which takes no strength.
+/// Two sub-policies with `count` steps each: an op out of three, the first of which has no strength.
 fn steps(count: usize, number: impl Fn(Space, &str) -> Result<Space, SpaceError>) -> Space {
     let mut space = Space::new();
     let name =
@@ -33,7 +33,7 @@ fn integers(space: Space, name: &str) -> Result<Space, SpaceError> {
     space.integer(name, 0, 1)
 }
 
-/// The sub-policies in words: what is active, in order.
+/// Returns the sub-policies in words: what is active, in order.
 fn words(space: &Space, point: &Point) -> Vec<Vec<String>> {
     let active = space.active(point).unwrap();
     let half = point.len() / 2;
@@ -90,8 +90,8 @@ proptest! {
 fn every_point_is_counted_and_proposed_once() {
     for count in 2..4 {
         let space = || steps(count, integers);
-        // One, two or three different ops in order, invert with one state and the others with two, and of these sequences
-        // two in any order.
+        // One, two or three different ops in order, invert with one state and the others with two, and two of
+        // these sequences in any order.
         let one = 5;
         let two = 2 * (2 + 2 + 4);
         let three = 6 * 4;

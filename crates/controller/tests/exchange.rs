@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-/// Three places for an op of four, the first of which takes no strength, and a number beside them.
+/// Three places for an op out of four, the first of which has no strength, and one number besides.
 fn space() -> Space {
     let mut space = Space::new().real("share", 0.0, 1.0).unwrap();
     for place in 0..3 {
@@ -78,7 +78,7 @@ fn a_finite_space_is_proposed_once_each_and_then_exhausted() {
         }
         space.exchangeable(["a", "b", "c"].map(|group| [group.to_string(), format!("{group} number")])).unwrap()
     };
-    // Three states a group, so ten multisets of three, twice.
+    // Three states per group, so ten multisets of three, twice.
     assert_eq!(space().size(), Some(20));
     for method in Method::ALL {
         let mut searcher = searcher(method, space(), Settings::default(), 4).unwrap();
@@ -146,7 +146,7 @@ fn refuses_groups_that_are_not_alike() {
     // A number that depends on a group from outside.
     let outside = base().active_when("r", "a", ["x"]).unwrap();
     assert!(matches!(outside.exchangeable([["a"], ["b"]]), Err(SpaceError::NotExchangeable(_))));
-    // The same rules hold for a space that is read.
+    // The same rules hold for a deserialised space.
     let json = serde_json::to_string(&base().exchangeable([["a"], ["b"]]).unwrap()).unwrap();
     for wrong in [json.replace("\"group\":1", "\"group\":9"), json.replace("\"set\":0", "\"set\":1")] {
         assert!(serde_json::from_str::<Space>(&wrong).is_err(), "{wrong}");

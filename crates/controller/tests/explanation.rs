@@ -1,4 +1,4 @@
-//! Explanations find what was planted.
+//! Explanations find the planted effects.
 
 use deepaug_controller::{Explanation, History, LevelValue, Method, Outcome, Point, Settings, Space, Value, searcher};
 use rand::{Rng, SeedableRng};
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 const OPS: [&str; 5] = ["invert", "rotate", "blur", "shear", "fog"];
 
-/// Two places for an op with a strength, and a share that does nothing.
+/// Two places for an op with a strength, and a share that has no effect.
 fn space() -> Space {
     let mut space = Space::new().real("share", 0.0, 1.0).unwrap();
     for place in 0..2 {
@@ -20,7 +20,7 @@ fn space() -> Space {
     space
 }
 
-/// `fog` in either place costs 2, `rotate` is good at strength 0.8; costs are a thousand times that, from 5000 on.
+/// `fog` in either place costs 2, `rotate` is good at strength 0.8; costs are a thousand times that, plus 5000.
 fn cost(point: &Point) -> f64 {
     let place = |group: &[Value]| match (group[0], group[1]) {
         (Value::Category(4), _) => 2.0,
@@ -59,7 +59,8 @@ fn planted_effects_are_found_and_others_are_not() {
     let level = |name: &str| op.levels.iter().find(|l| l.value == LevelValue::Choice(name.into())).unwrap();
     let lowest = op.levels.iter().map(|level| level.mean).fold(f64::INFINITY, f64::min);
     assert_eq!(level("rotate").mean, lowest);
-    // One place has the op, the other is random: the difference of two ops is that in one place.
+    // One place has the op, the other is random: the difference between two ops is the difference in that one
+    // place.
     assert!((level("fog").mean - level("blur").mean - 2000.0).abs() < 500.0, "{op:?}");
     assert!(level("fog").deviation > 0.0 && level("fog").deviation < 500.0);
     let rotation = explanation.effects.iter().find(|effect| effect.of.as_deref() == Some("rotate")).unwrap();

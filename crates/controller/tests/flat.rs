@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-/// Five places of two ops out of twenty with a magnitude each, as in a search of policies.
+/// Five places of two ops out of twenty, with a magnitude each, as in a search of policies.
 fn policies() -> Space {
     let ops: Vec<String> = (0..20).map(|op| format!("op {op}")).collect();
     let mut space = Space::new();

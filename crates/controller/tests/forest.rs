@@ -1,4 +1,4 @@
-//! The regression forest: bounds that always hold, and its accuracy beside scikit-learn's.
+//! The regression forest: bounds that always hold, and its accuracy compared with scikit-learn's.
 
 use deepaug_controller::{
     ForestError,
@@ -44,7 +44,7 @@ proptest! {
         let params = ForestParams::new(kinds()).trees(20).seed(seed).min_leaf(min_leaf)
             .variance_floor(floor).leaf_variance(leaf_variance);
         let forest = params.fit(&Dataset::new(records.clone(), targets.clone())).unwrap();
-        // Also rows never seen, with values that are no category.
+        // Also unseen rows, with values that are not categories.
         let mut probes = records;
         probes.push_row(ndarray::aview1(&[7.0, 100.0, -100.0])).unwrap();
         probes.push_row(ndarray::aview1(&[f64::NAN, f64::NAN, f64::INFINITY])).unwrap();
@@ -96,8 +96,8 @@ fn friedman_error(params: ForestParams, relabel: [f64; 8]) -> f64 {
 
 const LABELS: [f64; 8] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
 
-/// On this data set scikit-learn 1.9.1 with the same parameters and the category one-hot has 3.24 to 3.34 over five seeds, and
-/// predicting the mean has 6.41 (tests/reference/forest.py).
+/// On this data set, scikit-learn 1.9.1 with the same parameters and the category one-hot encoded reaches 3.24 to
+/// 3.34 over five seeds, and predicting the mean gives 6.41 (tests/reference/forest.py).
 #[test]
 fn is_more_accurate_than_one_hot() {
     for seed in 0..3 {
@@ -112,7 +112,7 @@ fn category_labels_have_no_meaning_but_numbers_have() {
     let straight = friedman_error(params.clone(), LABELS);
     let relabelled = friedman_error(params.clone(), [5.0, 2.0, 7.0, 0.0, 4.0, 6.0, 1.0, 3.0]);
     assert!((straight - relabelled).abs() < 0.1, "{straight} against {relabelled}");
-    // The same column taken as a number is worse: the effect has no order.
+    // The same column treated as a number is worse: the effect has no order.
     let as_number = friedman_error(params.kinds(vec![FeatureKind::Continuous; 7]), LABELS);
     assert!(as_number > straight + 0.1, "{as_number} against {straight}");
 }

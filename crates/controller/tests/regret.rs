@@ -1,4 +1,4 @@
-//! The point of it all: on functions with a known optimum and noise, Bayesian optimisation gets closer than random search.
+//! On functions with a known optimum and noise, Bayesian optimisation gets closer than random search.
 
 use deepaug_controller::{Method, Outcome, Point, Settings, Space, searcher};
 use rand::{Rng, SeedableRng};
@@ -12,7 +12,7 @@ const NOISE: f64 = 0.1;
 const EVALUATIONS: u64 = 100;
 const SEEDS: u64 = 16;
 
-/// A sum over slots, each a choice of twenty and a number: the choice has a cost, and its own best number.
+/// A sum over slots, each a choice out of twenty and a number: the choice has a cost, and its own best number.
 struct Planted(Vec<[(f64, f64); CHOICES]>);
 
 impl Planted {
@@ -30,7 +30,7 @@ impl Planted {
         })
     }
 
-    /// How far a point's noiseless cost is above the optimum.
+    /// Returns how far a point's noiseless cost is above the optimum.
     fn regret(&self, point: &Point) -> f64 {
         let slot = |(slot, table): (usize, &[(f64, f64); CHOICES])| {
             let (cost, best) = table[point[2 * slot].category().unwrap()];

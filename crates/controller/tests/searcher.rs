@@ -1,4 +1,4 @@
-//! The promises of ask and tell, for every method.
+//! What ask and tell guarantee, for every method.
 
 use std::collections::HashSet;
 
@@ -31,7 +31,7 @@ fn snapshot(searcher: &dyn Searcher, method: Method, seed: u64) -> Snapshot {
     Snapshot { method, space: space(), settings: quick(), seed, history: searcher.history().clone() }
 }
 
-/// A cost, or a failure, that depends on the point and the trial.
+/// Returns a cost, or a failure, that depends on the point and the trial.
 fn outcome(point: &Point, trial: u64) -> Outcome {
     if trial % 7 == 3 {
         return Outcome::Failed;
@@ -51,10 +51,10 @@ fn run(searcher: &mut dyn Searcher, trials: std::ops::Range<u64>) -> Vec<Point> 
         .collect()
 }
 
-/// linfa's trees take one of two equal classes by the order of a hash map, which is another in every map.
+/// linfa's trees choose between two equal classes by the order of a hash map, which differs from map to map.
 #[test]
 fn no_vote_is_left_to_chance() {
-    // With this seed one proposal in six was another when votes were.
+    // With this seed, one proposal in six differed when votes did.
     for seed in [8_008_417_819_415_844_429, 1, 2] {
         let proposals = |_| {
             let mut searcher = make(Method::Lfbo, seed);
@@ -90,7 +90,7 @@ proptest! {
             let json = serde_json::to_string(&snapshot(&*original, method, seed)).unwrap();
             let mut restored = serde_json::from_str::<Snapshot>(&json).unwrap().restore().unwrap();
             prop_assert_eq!(original.history(), restored.history());
-            // Replay, in another order than the events had.
+            // Replay, in a different order from the original events.
             let mut replayed = make(method, seed);
             for (trial, point) in original.history().pending() {
                 replayed.register(trial, point.clone()).unwrap();
@@ -140,7 +140,7 @@ proptest! {
         }
         let settings = Settings { initial_points: n, ..quick() };
         let mut searcher = searcher(Method::BayesianOptimization, space, settings, seed).unwrap();
-        // A baseline uses up no initial point.
+        // A baseline does not use up an initial point.
         let baseline = Point([Value::Category(0), Value::Real(0.5)].repeat(3));
         searcher.observe(999, baseline, Outcome::Cost(1.0)).unwrap();
         let points: Vec<Point> = (0..n as u64).map(|trial| searcher.ask(trial).unwrap()).collect();
@@ -175,7 +175,7 @@ fn a_finite_space_is_proposed_once_each_and_then_exhausted() {
         for trial in 0..41 {
             let point = searcher.ask(trial).unwrap();
             assert!(seen.insert(format!("{point:?}")));
-            // A third is told, a third fails, a third stays pending.
+            // A third have a cost, a third fail, a third stay pending.
             match trial % 3 {
                 0 => searcher.tell(trial, Outcome::Cost(trial as f64)).unwrap(),
                 1 => searcher.tell(trial, Outcome::Failed).unwrap(),
@@ -258,7 +258,7 @@ fn only_failures_and_extreme_costs_do_no_harm() {
     assert!(matches!(searcher.ask(1), Err(SearchError::Exhausted)));
 }
 
-/// What is proposed while others are pending keeps its distance from them.
+/// Checks that proposals keep their distance from pending trials.
 #[test]
 fn pending_trials_are_believed() {
     let space = || Space::new().real("x", 0.0, 1.0).and_then(|space| space.real("y", 0.0, 1.0)).unwrap();
@@ -287,7 +287,7 @@ fn pending_trials_are_believed() {
     assert!(spreads[4] > 0.02, "{spreads:?}");
 }
 
-/// What is left to gain falls as a search closes in, and is told in the unit of the costs.
+/// Checks that what is left to gain falls as a search closes in, and is reported in the unit of the costs.
 #[test]
 fn the_prospect_falls_and_scales_with_the_costs() {
     let prospects = |scale: f64| {

@@ -1,4 +1,4 @@
-//! Spaces: what may be declared, sampling, conditions, counting.
+//! Spaces: what can be declared, sampling, conditions, counting.
 
 use std::collections::HashSet;
 
@@ -98,7 +98,7 @@ fn refuses_spaces_without_meaning() {
     assert!(matches!(with_x().active_when("x", "op", ["c"]), Err(E::UnknownChoice { .. })));
     let twice = with_x().active_when("x", "op", ["a"]).unwrap().active_when("x", "op", ["b"]);
     assert!(matches!(twice, Err(E::SecondCondition(_))));
-    // The same rules hold for a space that is read.
+    // The same rules hold for a deserialised space.
     let json = serde_json::to_string(&with_x()).unwrap();
     assert!(serde_json::from_str::<Space>(&json).is_ok());
     assert!(serde_json::from_str::<Space>(&json.replace("\"x\"", "\"op\"")).is_err());

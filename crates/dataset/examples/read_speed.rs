@@ -1,9 +1,9 @@
-//! How many images a second a set is read at, or how long a first and a second start take with a cache.
+//! Measures how many images per second a set is read at, or how long a first and a second start take with a cache.
 //!
 //!     cargo run --release --example read_speed -- my-images 64 2
 //!     cargo run --release --example read_speed -- my-images 64 2 cache
 //!
-//! The second argument is the side that images are brought to (0 for their own), the third the number of threads.
+//! The second argument is the side that images are resized to (0 for their own), the third the number of threads.
 
 use std::error::Error;
 use std::path::Path;

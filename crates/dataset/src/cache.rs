@@ -1,10 +1,10 @@
-//! Decoded images on disk, so that the next start need not decode them.
+//! Decoded images on disk, so that the next start does not have to decode them.
 //!
-//! Two files a set. `<place and settings>.stamp` holds a hash of every source file's name, size and times, and the key of
-//! the contents; `<contents and settings>.images` holds the set, and is mapped into memory. So a second start costs a look
-//! at the names and times; where those differ, but not the contents, it costs reading the files; and only where contents
-//! differ are they decoded again. Files appear whole, by renaming: of two processes that start at once, the last one's
-//! stays, and both are right. A cache that cannot be written or is damaged is as good as none.
+//! Each set has two files. `<place and settings>.stamp` holds a hash of every source file's name, size and times,
+//! and the key of the contents; `<contents and settings>.images` holds the set and is mapped into memory. So a
+//! second start only looks at names and times; if those differ, it also reads the files; and only if the contents
+//! differ does it decode them again. Files are written atomically, by renaming: if two processes start at once,
+//! the last one's stays, and both are right. A cache that is damaged or cannot be written is ignored.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -23,18 +23,18 @@ use crate::error::DataError;
 use crate::options::ReadOptions;
 use crate::origins::Origins;
 
-/// Sets of fewer images are decoded in less time than anybody notices.
+/// Smaller sets decode faster than anybody notices.
 const MIN_IMAGES: usize = 500;
-/// Bytes that all sets together may take; the longest unused leave first.
+/// Maximum bytes of all sets together; the least recently used are removed first.
 const MAX_BYTES: u64 = 32 << 30;
-/// The first bytes of a file of images. Another layout would need another word.
+/// The first bytes of a file of images. A different layout would need a different word.
 const MAGIC: &[u8; 8] = b"deepaug1";
-/// Magic, length of the description, checksum of all that follows.
+/// Magic, length of the description, checksum of everything that follows.
 const HEAD: usize = 8 + 8 + 16;
 /// Pixels start at a multiple of this.
 const ALIGNMENT: usize = 64;
 
-/// The usual folder for [`ReadOptions::cache`]: `deepaug/images` where the system keeps caches of this user.
+/// Returns the usual folder for [`ReadOptions::cache`]: `deepaug/images` in the user's cache folder.
 pub fn cache_folder() -> Option<PathBuf> {
     let folder = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
     let root = folder("XDG_CACHE_HOME")
@@ -43,7 +43,7 @@ pub fn cache_folder() -> Option<PathBuf> {
     Some(root.join("deepaug").join("images"))
 }
 
-/// The set made of `files`: as the cache has it, else as `decode` gives it, which is then kept.
+/// Returns the set made of `files` from the cache, or else from `decode`, and then caches it.
 pub(crate) fn fetch(
     folder: &Path,
     path: &Path,
@@ -71,7 +71,7 @@ pub(crate) fn fetch(
         return Ok(dataset);
     }
     let dataset = decode()?;
-    // What changed while it was read is not known well enough to be kept.
+    // A set that changed while it was read must not be cached.
     if dataset.len() >= MIN_IMAGES
         && self::stats(path, files) == stamp.stats
         && store(&dataset, path, &images).is_some()
@@ -85,7 +85,7 @@ pub(crate) fn fetch(
     Ok(dataset)
 }
 
-/// What was known of the source files when a set was kept.
+/// What was known about the source files when a set was cached.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     stats: String,
@@ -99,7 +99,8 @@ impl Stamp {
     }
 }
 
-/// A hash of the files' names, sizes and times. The time of change cannot be set by hand, where systems have one.
+/// Returns a hash of the files' names, sizes and times. Where systems have a change time, it cannot be set by
+/// hand.
 fn stats(path: &Path, files: &[PathBuf]) -> String {
     let lines: Vec<String> = files
         .par_iter()
@@ -121,7 +122,7 @@ fn stats(path: &Path, files: &[PathBuf]) -> String {
     format!("{:032x}", xxh3_128(lines.join("\n").as_bytes()))
 }
 
-/// A hash of the files' names and contents, and of the settings.
+/// Returns a hash of the files' names and contents, and of the settings.
 fn contents(path: &Path, files: &[PathBuf], settings: &str) -> String {
     let of_file = |file: &PathBuf| -> std::io::Result<u128> {
         let mut hash = Xxh3::new();
@@ -139,13 +140,13 @@ fn contents(path: &Path, files: &[PathBuf], settings: &str) -> String {
     format!("{:032x}", xxh3_128(format!("{settings}\n{}", lines.join("\n")).as_bytes()))
 }
 
-/// A name without the path it begins with, so that a set is known by any path that leads to it.
+/// Returns a name without its leading path, so that a set is recognised through any path that leads to it.
 fn relative(path: &Path, name: &Path) -> String {
     let (path, name) = (path.to_string_lossy(), name.to_string_lossy());
     name.strip_prefix(&*path).unwrap_or(&name).to_string()
 }
 
-/// All of a set but its pixels.
+/// Everything about a set except its pixels.
 #[derive(Serialize, Deserialize)]
 struct Description {
     shape: [usize; 4],
@@ -154,7 +155,7 @@ struct Description {
     parts: Vec<Part>,
     groups: Option<Vec<usize>>,
     origins: Origins,
-    /// Whether names are without the path that they begin with.
+    /// Whether names are stored without their leading path.
     relative: bool,
 }
 
@@ -196,17 +197,18 @@ fn store(dataset: &Dataset, path: &Path, to: &Path) -> Option<()> {
     })
 }
 
-/// Writes a file that appears when it is complete.
+/// Writes a file that appears only once it is complete.
 fn whole(folder: &Path, to: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Option<()> {
     let mut draft = tempfile::NamedTempFile::new_in(folder).ok()?;
     write(draft.as_file_mut()).ok()?;
     draft.persist(to).ok().map(|_| ())
 }
 
-/// The set that a file holds; `None` where there is none, or a damaged one.
+/// Returns the set in a file, or `None` if there is none or it is damaged.
 fn load(from: &Path, path: &Path) -> Option<Dataset> {
     let file = File::open(from).ok()?;
-    // SAFETY: files of the cache are never written to, only replaced and removed by name, which leaves a mapping as it was.
+    // SAFETY: cache files are never written to, only replaced and removed by name, which leaves a mapping
+    // unchanged.
     let map = unsafe { Mmap::map(&file) }.ok()?;
     let (head, body) = map.split_at_checked(HEAD)?;
     let length = u64::from_le_bytes(head[8..16].try_into().ok()?);
@@ -231,12 +233,12 @@ fn load(from: &Path, path: &Path) -> Option<Dataset> {
         Some(groups) => dataset.with_groups(groups).ok()?,
         None => dataset,
     };
-    // Its age is the time since it was of use.
+    // Its age is the time since it was last used.
     let _ = file.set_modified(SystemTime::now());
     Some(dataset)
 }
 
-/// Removes the sets that were of no use for the longest time, until the rest is small enough; never `kept`.
+/// Removes the least recently used sets until the rest is small enough, but never `kept`.
 fn make_room(folder: &Path, kept: &Path) {
     let Ok(inside) = fs::read_dir(folder) else { return };
     let mut sets: Vec<_> = inside

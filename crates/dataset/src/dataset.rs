@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DataError;
 use crate::origins::Origins;
 
-/// A set of images that is part of the program. All are grey, 28 x 28 pixels.
+/// A set of images built into the program. All are grey, 28 x 28 pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sample {
     /// Handwritten letters, 40 of the Korean alphabet, 14 of each and 6 to test (Lake et al. 2015; MIT licence).
@@ -26,7 +26,7 @@ impl Sample {
     /// The side of the images in pixels.
     pub const SIDE: u32 = 28;
 
-    /// The name by which it is asked for in place of a path.
+    /// Returns the name that can be given instead of a path.
     pub fn name(self) -> &'static str {
         match self {
             Self::Omniglot => "omniglot-sample",
@@ -34,7 +34,7 @@ impl Sample {
         }
     }
 
-    /// The sample of a name.
+    /// Returns the sample with a name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|sample| sample.name() == name)
     }
@@ -54,7 +54,7 @@ pub enum Part {
 
 /// A labelled image set: u8 images `[N, H, W, C]`, C = 1 (grey) or 3 (RGB), and one label each.
 ///
-/// It holds at least two classes, and every class has at least one image.
+/// It has at least two classes, and every class has at least one image.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     origin: PathBuf,
@@ -66,12 +66,12 @@ pub struct Dataset {
     origins: Origins,
 }
 
-/// Where the pixels lie.
+/// Where the pixels are stored.
 #[derive(Debug, Clone)]
 pub(crate) enum Pixels {
     /// In memory.
     Owned(Array4<u8>),
-    /// In a file of the cache from `offset` on, read as they are needed.
+    /// In a cache file from `offset` on, read as needed.
     Mapped { file: Arc<Mmap>, offset: usize, shape: [usize; 4] },
 }
 
@@ -88,14 +88,14 @@ impl Pixels {
 }
 
 impl Dataset {
-    /// Puts images, labels and class names together.
+    /// Combines images, labels and class names.
     ///
-    /// `origin` is named in error messages. `parts` says which part each image was given in by its source; a source
-    /// that knows no parts gives [`Part::Train`] throughout.
+    /// `origin` is named in error messages. `parts` says which part the source assigns to each image; for a source
+    /// without parts, it is [`Part::Train`] throughout.
     ///
     /// # Errors
-    /// [`DataError::Unusable`] when the lengths differ, a label names no class, there are fewer than two classes, a
-    /// class has no image, or images are neither grey nor RGB.
+    /// [`DataError::Unusable`] if the lengths differ, a label has no class, there are fewer than two classes, a
+    /// class has no images, or images are neither grey nor RGB.
     pub fn new(
         origin: &Path,
         images: Array4<u8>,
@@ -149,11 +149,11 @@ impl Dataset {
         Ok(Self { origin: origin.into(), pixels, labels, classes, parts, groups: None, origins })
     }
 
-    /// Says which images belong together, such as those of one patient: equal numbers, one an image. A [`Split`]
-    /// never has them on two sides.
+    /// Sets which images belong together, such as those of one patient: equal numbers, one per image. A [`Split`]
+    /// never puts them on two sides.
     ///
     /// # Errors
-    /// [`DataError::Unusable`] when there is not one number an image.
+    /// [`DataError::Unusable`] if there is not exactly one number per image.
     ///
     /// [`Split`]: crate::Split
     pub fn with_groups(mut self, groups: Vec<usize>) -> Result<Self, DataError> {
@@ -169,7 +169,7 @@ impl Dataset {
         Self { origins, ..self }
     }
 
-    /// Number of images.
+    /// Returns the number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -179,48 +179,48 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// Height, width and channels of every image.
+    /// Returns the height, width and channels of every image.
     pub fn image_shape(&self) -> [usize; 3] {
         let (_, height, width, channels) = self.images().dim();
         [height, width, channels]
     }
 
-    /// Class names, in label order.
+    /// Returns the class names, in label order.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// One label an image, each below `classes().len()`.
+    /// Returns one label per image, each below `classes().len()`.
     pub fn labels(&self) -> &[usize] {
         &self.labels
     }
 
-    /// The part each image was given in by its source.
+    /// Returns the part that the source assigns to each image.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// Where the images came from.
+    /// Returns where the images came from.
     pub fn origin(&self) -> &Path {
         &self.origin
     }
 
-    /// All images, `[N, H, W, C]`.
+    /// Returns all images, `[N, H, W, C]`.
     pub fn images(&self) -> ArrayView4<'_, u8> {
         self.pixels.view()
     }
 
-    /// Which images belong together: equal numbers, one an image. `None` where each stands alone.
+    /// Returns which images belong together: equal numbers, one per image. `None` if each is independent.
     pub fn groups(&self) -> Option<&[usize]> {
         self.groups.as_deref()
     }
 
-    /// What was found where the images came from: names, sizes, what was left out.
+    /// Returns what is known about the source of the images: names, sizes, what was left out.
     pub fn origins(&self) -> &Origins {
         &self.origins
     }
 
-    /// What the image at an index is called: its file, or its place in one.
+    /// Returns the name of the image at an index: its file, or its position in one.
     pub fn name(&self, index: usize) -> String {
         match self.origins.names.get(index) {
             Some(name) => name.display().to_string(),
@@ -231,15 +231,15 @@ impl Dataset {
     /// Copies the images at `indices`, in that order: `[indices.len(), H, W, C]`.
     ///
     /// # Panics
-    /// When an index is not below [`len`](Self::len).
+    /// If an index is not below [`len`](Self::len).
     pub fn gather(&self, indices: &[usize]) -> Array4<u8> {
         self.images().select(Axis(0), indices)
     }
 
-    /// The labels at `indices`, in that order.
+    /// Returns the labels at `indices`, in that order.
     ///
     /// # Panics
-    /// When an index is not below [`len`](Self::len).
+    /// If an index is not below [`len`](Self::len).
     pub fn gather_labels(&self, indices: &[usize]) -> Vec<usize> {
         indices.iter().map(|&index| self.labels[index]).collect()
     }

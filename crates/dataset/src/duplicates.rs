@@ -1,4 +1,4 @@
-//! Images that are the same.
+//! Duplicate images.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,16 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::dataset::Dataset;
 
-/// Images that are equal pixel by pixel, as the set holds them: after they were brought to size.
+/// Images that are equal pixel by pixel as the set holds them, after resizing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Duplicates {
-    /// Sets of two or more equal images each, by index, in the order of their first.
+    /// Sets of two or more equal images, by index, in the order of their first image.
     pub sets: Vec<Vec<usize>>,
 }
 
 impl Duplicates {
-    /// Finds them by a hash of 128 bits: among a billion different images, two would share one with a chance of 1e-21.
+    /// Finds them by a 128-bit hash: among a billion different images, the probability that two share one is
+    /// 1e-21.
     pub fn find(dataset: &Dataset) -> Self {
         let images = dataset.images();
         let pixels = images.as_slice().expect("a data set is one block of memory");
@@ -30,7 +31,7 @@ impl Duplicates {
         Self { sets }
     }
 
-    /// Images beyond the first of each set.
+    /// Returns the number of images beyond the first of each set.
     pub fn surplus(&self) -> usize {
         self.sets.iter().map(|set| set.len() - 1).sum()
     }

@@ -1,4 +1,4 @@
-//! What can be wrong with a user's images.
+//! Errors in a user's images.
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// Nothing lies at the path.
+    /// Nothing exists at the path.
     #[error("{}: no such file or folder", path.display())]
     Missing {
         /// The path that was given.
         path: PathBuf,
     },
-    /// Something lies at the path, but in no known format.
+    /// The path exists, but is in no known format.
     #[error(
         "{}: not an image set in a known format: {why}. Known are a folder with one folder of images per class, a table \
          (.csv, .tsv) of images and labels, Hugging Face parquet files, NumPy arrays (.npz, .npy), WebDataset shards \
@@ -28,12 +28,12 @@ pub enum DataError {
     /// A file is damaged or not what its name says.
     #[error("{}: {why}", path.display())]
     Damaged {
-        /// The file, for a row of a table followed by its number.
+        /// The file; for a row of a table, followed by the row number.
         path: PathBuf,
         /// What is wrong with it, and what to do.
         why: String,
     },
-    /// The images were read, but nothing can be learnt from them as they are.
+    /// The images were read, but nothing can be learnt from them in this form.
     #[error("{}: {why}", path.display())]
     Unusable {
         /// Where the images came from.
@@ -46,7 +46,7 @@ pub enum DataError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// What the operating system reported.
         source: std::io::Error,
     },
 }

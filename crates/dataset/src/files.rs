@@ -1,4 +1,4 @@
-//! Single images, as files of a folder.
+//! Single images as files.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use crate::error::DataError;
 use crate::formats::{entries, is_image_name};
 use crate::raster::Raster;
 
-/// The image files of a folder and of all folders in it, in the order of their names; hidden ones are left out, and
-/// so are folders behind symbolic links, which might lead in circles.
+/// Returns the image files in a folder and all its subfolders, sorted by name. Hidden files are left out, and so
+/// are folders behind symbolic links, which might lead in circles.
 ///
 /// # Errors
-/// [`DataError`]: a folder that cannot be read, no image at all.
+/// [`DataError`] if a folder cannot be read, or there are no images.
 pub fn image_files(root: &Path) -> Result<Vec<PathBuf>, DataError> {
     if !root.exists() {
         return Err(DataError::Missing { path: root.into() });
@@ -39,8 +39,8 @@ fn collect(at: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Reads an image as height x width x channels: 1 where it is grey, else 3. What every kind of image becomes is told at
-/// [`ReadOptions`](crate::ReadOptions); alpha is laid over white.
+/// Reads an image as height x width x channels: 1 if it is grey, else 3. See [`ReadOptions`](crate::ReadOptions)
+/// for the conversion of each kind of image; alpha is blended over white.
 ///
 /// # Errors
 /// [`DataError`] names the file.
@@ -48,7 +48,7 @@ pub fn read_image(path: &Path) -> Result<Array3<u8>, DataError> {
     decode_image(path, &std::fs::read(path).map_err(|error| DataError::io(path, error))?)
 }
 
-/// Decodes the bytes of an image file as [`read_image`] does; `name` is what errors call it.
+/// Decodes the bytes of an image file as [`read_image`] does; `name` is its name in errors.
 ///
 /// # Errors
 /// As [`read_image`].
@@ -58,10 +58,10 @@ pub fn decode_image(name: &Path, bytes: &[u8]) -> Result<Array3<u8>, DataError> 
     Ok(Array3::from_shape_vec((height, width, channels), pixels).expect("a decoded image has all its pixels"))
 }
 
-/// An image, height x width x 1 or 3, as the bytes of a PNG file.
+/// Encodes an image, height x width x 1 or 3, as the bytes of a PNG file.
 ///
 /// # Errors
-/// Says what the encoder cannot do: images without pixels, other numbers of channels.
+/// What the encoder cannot do: images without pixels, or other numbers of channels.
 pub fn png(image: Array3<u8>) -> Result<Vec<u8>, String> {
     let (height, width, channels) = image.dim();
     let size = |side: usize| u32::try_from(side).map_err(|error| error.to_string());

@@ -1,4 +1,4 @@
-//! A fence around decoders that other people wrote.
+//! A guard around third-party decoders.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -8,8 +8,8 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a decoder. Some of them panic on files that were made to harm, as fuzzing has shown; to a user that is a damaged file,
-/// of which one error is said, and not the decoder's own words as well.
+/// Runs a decoder. Fuzzing has shown that some of them panic on malicious files. Users see one error about a
+/// damaged file, without the decoder's own message.
 pub(crate) fn catch_panic<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {

@@ -1,4 +1,4 @@
-//! Labelled image sets: read from the formats people have, checked, and split honestly.
+//! Labelled image sets: reads them from common formats, checks them, and splits them without leaks.
 //!
 //! ```
 //! use deepaug_dataset::{Dataset, ReadOptions, Split, SplitSizes};
@@ -12,10 +12,10 @@
 //! # }
 //! ```
 //!
-//! Modules: [`Dataset`] holds the images; `formats` finds them, one file a format; `raster` decodes them, as
-//! [`ReadOptions`] ask; `cache` keeps what was decoded; [`files`] reads and writes single images; [`Split`] divides a
-//! set; [`Duplicates`] and [`Summary`] tell what is in it; [`DataError`] says what is wrong with it. Nothing here knows of
-//! training.
+//! Modules: [`Dataset`] holds the images; `formats` finds them, one file per format; `raster` decodes them as
+//! [`ReadOptions`] specify; `cache` keeps the decoded images; [`files`] reads and writes single images; [`Split`]
+//! divides a set; [`Duplicates`] and [`Summary`] describe its contents; [`DataError`] says what is wrong with it.
+//! Nothing here depends on training.
 
 mod cache;
 mod dataset;

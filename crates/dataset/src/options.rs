@@ -1,4 +1,4 @@
-//! How a set is to be read.
+//! How to read a set.
 
 use std::path::PathBuf;
 
@@ -6,24 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::raster::Fit;
 
-/// How images are to be read. The default takes what is there: any format, the images' own size, an error for a bad one.
+/// How to read images. The default accepts what is there: any format, the images' own size, an error for a bad
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// The name of the format, one of [`format_names`](crate::format_names); `None` finds out.
+    /// The name of the format, one of [`format_names`](crate::format_names); `None` to detect it.
     pub format: Option<String>,
-    /// The side that every image is brought to.
+    /// The side that every image is resized to.
     pub image_size: ImageSize,
     /// How images of other shapes become squares.
     pub fit: Fit,
     /// Grey or colour.
     pub channels: Channels,
-    /// Red, green and blue of what shows through transparent pixels and fills [`Fit::Pad`].
+    /// Red, green and blue of the colour that shows through transparent pixels and fills [`Fit::Pad`].
     pub background: [u8; 3],
     /// Columns of tables and names of arrays.
     pub columns: Columns,
-    /// What becomes of images that cannot be read.
+    /// What to do with images that cannot be read.
     pub on_bad_image: OnBadImage,
-    /// The folder that keeps decoded images for the next start; `None` keeps none. See [`cache_folder`](crate::cache_folder).
+    /// The folder that keeps decoded images for the next start; `None` disables it. See
+    /// [`cache_folder`](crate::cache_folder).
     pub cache: Option<PathBuf>,
 }
 
@@ -42,32 +44,32 @@ impl Default for ReadOptions {
     }
 }
 
-/// The side that every image is brought to.
+/// The side that every image is resized to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageSize {
-    /// Images keep their size; a set whose images differ is refused.
+    /// Images keep their size; a set with different sizes is rejected.
     #[default]
     Own,
-    /// Their own size where all agree on one of at most [`MAX_AUTO`]; else the median of the shorter sides, but at
+    /// Their own size if all share one of at most [`MAX_AUTO`]; otherwise the median of the shorter sides, but at
     /// most that.
     Auto,
     /// This many pixels.
     Side(u32),
 }
 
-/// The largest side that [`ImageSize::Auto`] chooses: CIFAR's. The cost of a training grows with the square of it, and a search
-/// gains more from more trainings.
+/// The largest side that [`ImageSize::Auto`] chooses: CIFAR's. The cost of training grows with its square, and a
+/// search gains more from more training runs.
 pub const MAX_AUTO: usize = 32;
 
 /// How many channels images have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channels {
-    /// One where every image is grey, else three.
+    /// One if every image is grey, otherwise three.
     #[default]
     Auto,
-    /// One; colours become their luma by ITU-R BT.601, as in Pillow's `convert("L")`.
+    /// One; colours are converted to luma by ITU-R BT.601, as in Pillow's `convert("L")`.
     Grey,
     /// Three.
     Rgb,
@@ -76,23 +78,23 @@ pub enum Channels {
 /// Columns of a table, keys of a shard's JSON, or names of arrays; `None` for the usual names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Columns {
-    /// Where images, or paths to them, stand.
+    /// The column with images, or paths to them.
     pub image: Option<String>,
-    /// Where labels stand.
+    /// The column with labels.
     pub label: Option<String>,
-    /// Where train, validation or test stands.
+    /// The column with train, validation or test.
     pub split: Option<String>,
-    /// Where it stands which images belong together, such as those of one patient.
+    /// The column that says which images belong together, such as those of one patient.
     pub group: Option<String>,
 }
 
-/// What becomes of images that cannot be read.
+/// What to do with images that cannot be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadImage {
-    /// The first of them is an error.
+    /// The first one is an error.
     #[default]
     Error,
-    /// They are left out, and listed.
+    /// They are skipped and listed.
     Skip,
 }

@@ -1,17 +1,17 @@
-//! What is known of where images came from.
+//! What is known about the source of images.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What was found where the images of a set came from.
+/// What was found at the source of a set's images.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origins {
     /// The format, one of [`format_names`](crate::format_names); empty for a set made in memory.
     pub format: String,
-    /// What each image is called: its file, or its place in one.
+    /// The name of each image: its file, or its position in one.
     pub names: Vec<PathBuf>,
-    /// Width and height of each image before it was brought to size.
+    /// Width and height of each image before resizing.
     pub sizes: Vec<[usize; 2]>,
     /// Whether the source says which images belong together.
     pub grouped: bool,
@@ -19,10 +19,10 @@ pub struct Origins {
     pub skipped: Vec<Skipped>,
 }
 
-/// An image that was left out.
+/// An image that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// Its file, or its place in one.
+    /// Its file, or its position in one.
     pub name: PathBuf,
     /// What is wrong with it.
     pub why: String,

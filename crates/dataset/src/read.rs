@@ -1,4 +1,5 @@
-//! From a path to a data set: the listing of a format, decoded on all cores, and brought to one shape.
+//! From a path to a data set: lists the images of a format, decodes them on all cores, and converts them to one
+//! shape.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,9 +19,9 @@ use crate::raster::{Raster, sized};
 type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 impl Dataset {
-    /// Reads an image set from a path, recognising its format; the name of a [`Sample`] gives that.
+    /// Reads an image set from a path, detecting its format; the name of a [`Sample`] reads that sample.
     ///
-    /// Images that are equal pixel by pixel belong together, as do those of one group where the source has groups.
+    /// Images that are equal pixel by pixel belong together, as do those of one group if the source has groups.
     ///
     /// # Errors
     /// [`DataError`] names the file or image at fault.
@@ -28,8 +29,8 @@ impl Dataset {
         Self::read_with(path, options, &|_, _| ())
     }
 
-    /// Reads an image set as [`read`](Self::read) does; `progress` hears, from several threads, how many images are decoded
-    /// and how many there are.
+    /// Reads an image set as [`read`](Self::read) does. Calls `progress`, from several threads, with the number of
+    /// images decoded so far and the total.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -41,8 +42,8 @@ impl Dataset {
         read(path, options, progress)
     }
 
-    /// The embedded sample of Fashion-MNIST (Xiao et al. 2017, MIT licence): 4,000 training and 1,000 test images,
-    /// grey, 28x28, ten classes of equal size.
+    /// Returns the embedded sample of Fashion-MNIST (Xiao et al. 2017, MIT licence): 4,000 training and 1,000 test
+    /// images, grey, 28x28, ten classes of equal size.
     pub fn sample() -> Self {
         sample(Sample::FashionMnist).expect("the embedded sample is whole, as its test shows")
     }
@@ -65,7 +66,7 @@ fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -> Result<Da
     }
 }
 
-/// A set that is part of the program.
+/// Returns a set that is built into the program.
 fn sample(sample: Sample) -> Result<Dataset, DataError> {
     let listing = formats::idx::sample(sample)?;
     assemble(Path::new(sample.name()), "sample", listing, &ReadOptions::default(), &|_, _| ())
@@ -79,7 +80,7 @@ fn assemble(
     progress: Progress<'_>,
 ) -> Result<Dataset, DataError> {
     let Listing { items, classes } = listing;
-    // Said before the images are decoded: the commonest mistake is to name the folder of one class.
+    // Checked before the images are decoded: the most common mistake is to name the folder of one class.
     let mut labels = items.iter().map(|item| &item.label);
     if let Some(first) = labels.next()
         && labels.all(|label| label == first)
@@ -113,7 +114,7 @@ fn assemble(
             Err(Bad { why, .. }) if options.on_bad_image == OnBadImage::Skip => {
                 kept.origins.skipped.push(Skipped { name: item.name, why });
             }
-            // The first in the order of the set, whichever thread met one first.
+            // The first in the order of the set, whichever thread found one first.
             Err(Bad { why, source }) => {
                 return Err(match source {
                     Some(source) => DataError::io(&item.name, source),
@@ -125,7 +126,7 @@ fn assemble(
     kept.into_dataset(path, classes, options)
 }
 
-/// Why an image cannot be had.
+/// Why an image is not available.
 struct Bad {
     why: String,
     source: Option<std::io::Error>,
@@ -143,7 +144,7 @@ impl From<std::io::Error> for Bad {
     }
 }
 
-/// The image at its side, and the width and height that it had.
+/// Returns the image at its side, and its original width and height.
 fn decode(
     name: &Path,
     content: Content,
@@ -169,13 +170,13 @@ fn decode(
     Ok((raster, size))
 }
 
-/// The side that images are to have; `None` for their own size.
+/// Returns the side that images should have, or `None` for their own size.
 fn side(items: &[Item], options: &ReadOptions) -> Option<usize> {
     match options.image_size {
         ImageSize::Own => None,
         ImageSize::Side(side) => Some(side as usize),
         ImageSize::Auto => {
-            // Images that cannot be read are dealt with where they are decoded.
+            // Images that cannot be read are handled where they are decoded.
             let sizes: Vec<_> = items.par_iter().filter_map(dimensions).collect();
             let longest = sizes.iter().map(|&(width, height)| width.max(height)).max()?;
             if longest <= MAX_AUTO && sizes.iter().all(|size| *size == sizes[0]) {
@@ -188,10 +189,10 @@ fn side(items: &[Item], options: &ReadOptions) -> Option<usize> {
     }
 }
 
-/// Width and height of an image that is not decoded yet.
+/// Returns the width and height of an image that is not decoded yet.
 fn dimensions(item: &Item) -> Option<(usize, usize)> {
     use std::io::Read;
-    /// Headers lie at the beginning of most kinds of files, behind a profile and a small picture of the picture at most.
+    /// In most formats headers are at the beginning, after a profile and a thumbnail at most.
     const BEGINNING: u64 = 1 << 18;
     match &item.content {
         Content::Pixels(raster) => Some((raster.width, raster.height)),
@@ -243,7 +244,7 @@ impl Kept {
     }
 }
 
-/// Class names in their order, and a number for each image.
+/// Returns class names in order, and a number for each image.
 fn numbered(items: &[Item], order: Option<Vec<String>>) -> (Vec<String>, Vec<usize>) {
     let mut seen: Vec<&str> = items.iter().map(|item| item.label.as_str()).collect();
     seen.sort_unstable();
@@ -264,7 +265,7 @@ fn numbered(items: &[Item], order: Option<Vec<String>>) -> (Vec<String>, Vec<usi
     (seen.into_iter().map(String::from).collect(), labels)
 }
 
-/// Stacks images into `[N, H, W, C]`: grey when every one is grey, else RGB.
+/// Stacks images into `[N, H, W, C]`: grey if every one is grey, else RGB.
 fn stack(path: &Path, items: &[Item], images: Vec<Raster>, options: &ReadOptions) -> Result<Array4<u8>, DataError> {
     let Some(Raster { width, height, .. }) = images.first() else {
         return Err(DataError::unusable(path, "there are no images in it"));
@@ -293,7 +294,7 @@ fn stack(path: &Path, items: &[Item], images: Vec<Raster>, options: &ReadOptions
     Ok(Array4::from_shape_vec(shape, pixels).expect("every image has the size checked above"))
 }
 
-/// Joins what belongs together: images of one group of the source, and images that are the same.
+/// Joins images that belong together: those of one group of the source, and equal ones.
 fn together(dataset: Dataset, groups: &[Option<String>]) -> Result<Dataset, DataError> {
     let duplicates = Duplicates::find(&dataset);
     if duplicates.sets.is_empty() && groups.iter().all(Option::is_none) {

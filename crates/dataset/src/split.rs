@@ -11,12 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::dataset::{Dataset, Part};
 use crate::error::DataError;
 
-/// How many images: a count, or a share of all images of the set.
+/// A number of images: a count, or a share of all images of the set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Amount {
-    /// So many.
+    /// This many images.
     Count(usize),
-    /// So much of all, between 0 and 1.
+    /// This share of all images, between 0 and 1.
     Share(f64),
 }
 
@@ -44,7 +44,7 @@ impl From<usize> for Amount {
     }
 }
 
-/// Whole numbers are counts, all others shares.
+/// Integers are counts, all other numbers shares.
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -75,22 +75,22 @@ impl<'de> Deserialize<'de> for Amount {
 /// How many images the search may use, and how many it must not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SplitSizes {
-    /// Images the child model is trained on, at most.
+    /// Maximum number of images that the child model trains on.
     pub train: Amount,
-    /// Images the reward is measured on, at most.
+    /// Maximum number of images that the reward is measured on.
     pub validation: Amount,
-    /// Images held out as the test part where the source gives none.
+    /// Images held out as the test set if the source has none.
     pub test: Amount,
 }
 
 impl SplitSizes {
-    /// So many images to train on and to validate on, and the usual fifth for the test part.
+    /// Returns these numbers of training and validation images, and the usual fifth for the test set.
     pub const fn counts(train: usize, validation: usize) -> Self {
         Self { train: Amount::Count(train), validation: Amount::Count(validation), test: TEST_SHARE }
     }
 }
 
-/// Held out as the test part unless another size is asked for.
+/// The share held out as the test set by default.
 pub const TEST_SHARE: Amount = Amount::Share(0.2);
 
 /// Indices into a [`Dataset`]; the three never share an image.
@@ -107,22 +107,22 @@ pub struct Split {
 }
 
 impl Split {
-    /// Draws a split with class shares kept in each part, the same for equal seeds.
+    /// Draws a split that keeps class shares in each part; the same for equal seeds.
     ///
-    /// A test part given by the source is kept whole; otherwise one is held out. A validation part given by the source
-    /// is drawn from for validation; otherwise validation images come out of the training part. The sizes are upper
+    /// A test set from the source is kept whole; otherwise one is held out. If the source has a validation set,
+    /// validation images are drawn from it; otherwise they come out of the training set. The sizes are upper
     /// bounds: a smaller data set gives fewer images in the same proportion. Images that belong together
-    /// ([`Dataset::groups`]) stay on one side, unless the source itself has them on two; sizes and class shares are then
-    /// met as nearly as that allows.
+    /// ([`Dataset::groups`]) stay on one side, unless the source itself has them on two; sizes and class shares
+    /// are then met as closely as that allows.
     ///
     /// # Errors
-    /// [`DataError::Unusable`] when a size is below the number of classes, or when a class has too few images, or too few
+    /// [`DataError::Unusable`] if a size is below the number of classes, or a class has too few images, or too few
     /// groups of them, to be in every part.
     pub fn draw(dataset: &Dataset, sizes: SplitSizes, seed: u64) -> Result<Self, DataError> {
         Self::beside(dataset, None, sizes, seed)
     }
 
-    /// Draws another split with the same test part: repeated hold-out.
+    /// Draws another split with the same test set: repeated hold-out.
     ///
     /// # Errors
     /// As [`draw`](Self::draw).
@@ -171,7 +171,7 @@ impl Split {
         } else {
             (train_size, validation, validation_size)
         };
-        // Groups do not come in every size; what is over is left out.
+        // Groups do not come in every size; the excess is left out.
         let validation = validation.take(dataset, validation_size.min(validation.len()), 0, "the validation part")?;
         let chosen = train.take(dataset, train_size.min(train.len()), 0, "the training part")?;
         Ok(Self {
@@ -209,8 +209,8 @@ impl Pool {
         self.by_class.iter().map(Vec::len).sum()
     }
 
-    /// Moves `size` images into a pool of their own, each class in proportion, with at least one image and with `kept`
-    /// left behind.
+    /// Moves `size` images into a separate pool, each class in proportion, with at least one image per class and
+    /// `kept` left behind.
     fn take(&mut self, dataset: &Dataset, size: usize, kept: usize, what: &str) -> Result<Self, DataError> {
         let counts: Vec<usize> = self.by_class.iter().map(Vec::len).collect();
         if let Some(class) = counts.iter().position(|&n| n <= kept) {
@@ -233,7 +233,7 @@ impl Pool {
         })
     }
 
-    /// As [`take`](Self::take), but images that belong together stay together.
+    /// Like [`take`](Self::take), but images that belong together stay together.
     fn part(
         &mut self,
         dataset: &Dataset,
@@ -247,7 +247,7 @@ impl Pool {
         self.by_class.iter().flatten().for_each(|&image| by_group.entry(groups[image]).or_default().push(image));
         let mut groups: Vec<Vec<usize>> = by_group.into_values().collect();
         groups.shuffle(rng);
-        // The large ones first, while there is room for them; the small ones then fill what is left.
+        // Large groups first, while there is room for them; small ones then fill what is left.
         groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
         let chosen = choose(dataset, &groups, size, kept, what)?;
         let pool = |wanted: bool| {
@@ -270,9 +270,9 @@ impl Pool {
     }
 }
 
-/// Chooses groups that hold about `size` images together, each class in proportion: one after the other, each that brings
-/// the counts nearer to the aim, as scikit-learn's `StratifiedGroupKFold` does. Every class is in some chosen group, and in
-/// `kept` that are not.
+/// Chooses groups with about `size` images in total, each class in proportion: one at a time, each bringing the
+/// counts nearer to the target, as scikit-learn's `StratifiedGroupKFold` does. Every class is in at least one
+/// chosen group, and in `kept` groups that are not chosen.
 fn choose(
     dataset: &Dataset,
     groups: &[Vec<usize>],
@@ -292,7 +292,7 @@ fn choose(
     let sum = |class: usize| tallies.iter().map(|tally| tally[class]).sum::<usize>();
     let total: usize = groups.iter().map(Vec::len).sum();
     let aims: Vec<f64> = (0..classes).map(|class| sum(class) as f64 * size as f64 / total as f64).collect();
-    // How many groups of each class there are to leave behind.
+    // The number of groups of each class to leave behind.
     let mut left: Vec<usize> =
         (0..classes).map(|class| tallies.iter().filter(|tally| tally[class] > 0).count()).collect();
     if let Some(class) = left.iter().position(|&groups| groups <= kept) {
@@ -335,7 +335,7 @@ fn choose(
                 (0..groups.len()).rev().find(|&group| tallies[group][class] > 0 && spared(&left, &tallies[group]));
             let Some(group) = smallest else {
                 let why = format!(
-                    "class \"{}\" cannot be in every part without parting images that belong together; give it more \
+                    "class \"{}\" cannot be in every part without separating images that belong together; give it more \
                      groups or leave the class out",
                     dataset.classes()[class]
                 );
@@ -347,8 +347,8 @@ fn choose(
     Ok(chosen)
 }
 
-/// Divides `size` among classes of the given sizes by largest remainder: at least one each, and at least `kept` left of
-/// each.
+/// Divides `size` among classes of the given sizes by largest remainder: at least one each, with at least `kept`
+/// left of each.
 fn shares(counts: &[usize], kept: usize, size: usize) -> Vec<usize> {
     let total: usize = counts.iter().sum();
     let size = size.clamp(counts.len(), total - kept * counts.len());
@@ -368,7 +368,7 @@ fn shares(counts: &[usize], kept: usize, size: usize) -> Vec<usize> {
         }
     }
     while given > size {
-        // The classes that one image each lifted above their share are paid for by the largest.
+        // The largest classes pay for those that the minimum of one image lifted above their share.
         let largest = (0..quotas.len()).max_by_key(|&class| quotas[class]).expect("there are classes");
         quotas[largest] -= 1;
         given -= 1;
@@ -455,7 +455,7 @@ mod tests {
         fn what_belongs_together_is_never_parted(
             sizes in prop::collection::vec((1usize..12, 0usize..3), 30..80), seed: u64,
         ) {
-            // Groups of some images of one class; groups 0 to 8 make sure that every class has three.
+            // Groups with images of one class each; groups 0 to 8 ensure that every class has three.
             let firsts = (0..9).map(|i| (4, i % 3));
             let groups: Vec<(usize, usize)> = firsts.chain(sizes).collect();
             let mut images: Vec<(usize, usize)> = Vec::new();

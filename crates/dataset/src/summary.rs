@@ -1,4 +1,4 @@
-//! What a set is made of, and what about it may spoil a search.
+//! What a set contains, and what about it may spoil a search.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -8,37 +8,39 @@ use crate::duplicates::Duplicates;
 use crate::origins::Skipped;
 use crate::split::Split;
 
-/// A class has too few images to learn from, or to measure on, below this many: one image is then a tenth or more.
+/// Below this number, a class has too few images to learn from or to measure on: one image is then a tenth or
+/// more.
 const FEW: usize = 10;
-/// Classes are unequal when the largest has so many times the images of the smallest.
+/// Classes are unequal if the largest has this many times the images of the smallest.
 const UNEQUAL: usize = 10;
-/// Images named in a warning.
+/// Number of images named in a warning.
 const NAMED: usize = 3;
 
-/// What a set is made of.
+/// What a set contains.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The format it was read from.
     pub format: String,
-    /// Images in it.
+    /// Number of images.
     pub images: usize,
     /// Height, width and channels of every image, as the set holds them.
     pub shape: [usize; 3],
-    /// Width and height of the smallest, the middle and the largest image as their source has them, by area.
+    /// Width and height of the smallest, the median and the largest image at the source, by area.
     pub source_sizes: [[usize; 2]; 3],
-    /// How many different sizes the source has.
+    /// Number of different sizes at the source.
     pub different_sizes: usize,
-    /// Mean of each channel, of 255.
+    /// Mean of each channel, out of 255.
     pub mean: Vec<f64>,
-    /// Standard deviation of each channel, of 255.
+    /// Standard deviation of each channel, out of 255.
     pub standard_deviation: Vec<f64>,
-    /// Each class with its images by part.
+    /// Each class with its images per part.
     pub classes: Vec<ClassCounts>,
-    /// Whether the source itself says which images are for testing or validating.
+    /// Whether the source itself says which images are for testing or validation.
     pub own_split: bool,
-    /// Groups of images that the source says belong together, equal images included; `None` where it says nothing.
+    /// Number of groups of images that the source says belong together, counting equal images; `None` if it does
+    /// not say.
     pub groups: Option<usize>,
-    /// Images that are equal to an earlier one.
+    /// Number of images that are equal to an earlier one.
     pub duplicates: usize,
     /// Names of the images of each set of equal ones.
     pub duplicate_sets: Vec<Vec<String>>,
@@ -53,16 +55,16 @@ pub struct Summary {
 pub struct ClassCounts {
     /// Its name.
     pub name: String,
-    /// Images to train on, of which a study may use fewer.
+    /// Number of training images, of which a study may use fewer.
     pub train: usize,
-    /// Images to validate on.
+    /// Number of validation images.
     pub validation: usize,
-    /// Images that no search sees.
+    /// Number of images that no search sees.
     pub test: usize,
 }
 
 impl Summary {
-    /// Looks through a set, and at how `split` divides it where there is one; where there is none, at the source's own parts.
+    /// Summarises a set and how `split` divides it; without a split, the source's own parts are used.
     pub fn new(dataset: &Dataset, split: Option<&Split>) -> Self {
         let parts = match split {
             Some(split) => parts_of(dataset, split),
@@ -105,14 +107,14 @@ impl Summary {
         summary
     }
 
-    /// Warnings of classes that have few images, or few beside others.
+    /// Returns warnings about classes that have few images, or few compared with others.
     fn unequal_classes(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let total = |class: &ClassCounts| class.train + class.validation + class.test;
         let few: Vec<_> = self.classes.iter().filter(|class| class.train < FEW).collect();
         if let [first, ..] = few[..] {
             warnings.push(format!(
-                "{} to learn from in {}{}: what is measured on so few is mostly chance. Collect more, or leave such \
+                "{} to learn from in {}{}: results on so few are mostly chance. Collect more, or leave such \
                  classes out",
                 if first.train == 1 { "there is 1 image".into() } else { format!("there are {} images", first.train) },
                 quoted(&first.name),
@@ -125,7 +127,7 @@ impl Summary {
             && total(largest) >= UNEQUAL * total(smallest)
         {
             warnings.push(format!(
-                "classes are unequal: {} has {} images, {} has {}. Accuracy, and so the search, will care for the large \
+                "classes are unequal: {} has {} images, {} has {}. Accuracy, and so the search, favours the large \
                  ones: always answering {} is right {:.0} % of the time. Even them out if small classes matter",
                 quoted(&largest.name),
                 total(largest),
@@ -139,7 +141,7 @@ impl Summary {
     }
 }
 
-/// The part of each image; none for those a search has no use for.
+/// Returns the part of each image; none for those that a search does not use.
 fn parts_of(dataset: &Dataset, split: &Split) -> Vec<Option<Part>> {
     let mut parts = vec![None; dataset.len()];
     let named = [(&split.train, Part::Train), (&split.rest, Part::Train), (&split.validation, Part::Validation)];
@@ -163,7 +165,7 @@ fn counts(dataset: &Dataset, parts: &[Option<Part>]) -> Vec<ClassCounts> {
     classes
 }
 
-/// Mean and standard deviation of each channel, from exact sums.
+/// Returns the mean and standard deviation of each channel, from exact sums.
 fn moments(dataset: &Dataset) -> (Vec<f64>, Vec<f64>) {
     let [height, width, channels] = dataset.image_shape();
     let images = dataset.images();
@@ -199,7 +201,7 @@ fn number_of_groups(dataset: &Dataset) -> usize {
     groups.len()
 }
 
-/// A warning of equal images that have different labels.
+/// Returns a warning about equal images with different labels.
 fn contradictions(dataset: &Dataset, duplicates: &Duplicates) -> Option<String> {
     let labels = dataset.labels();
     let split = |set: &&Vec<usize>| set.iter().any(|&image| labels[image] != labels[set[0]]);
@@ -208,7 +210,7 @@ fn contradictions(dataset: &Dataset, duplicates: &Duplicates) -> Option<String> 
     let other = first.iter().find(|&&image| labels[image] != labels[first[0]])?;
     let class = |image: usize| quoted(&dataset.classes()[labels[image]]);
     Some(format!(
-        "{} is {} and {} is {}, but they are the same image{}. Decide which it is, and remove the other",
+        "{} is {} and {} is {}, but they are the same image{}. Decide which label is right, and remove the other",
         dataset.name(first[0]),
         class(first[0]),
         dataset.name(*other),
@@ -217,7 +219,7 @@ fn contradictions(dataset: &Dataset, duplicates: &Duplicates) -> Option<String> 
     ))
 }
 
-/// Warnings of images that belong together, but that the source's own split has on two sides.
+/// Returns warnings about images that belong together but are on two sides of the source's own split.
 fn leaks(dataset: &Dataset, parts: &[Option<Part>], duplicates: &Duplicates) -> Vec<String> {
     let parted = |set: &[usize]| {
         let mut sides = set.iter().filter_map(|&image| parts[image]);
@@ -228,7 +230,7 @@ fn leaks(dataset: &Dataset, parts: &[Option<Part>], duplicates: &Duplicates) -> 
     if let Some(first) = same.first() {
         let names: Vec<String> = first.iter().take(NAMED).map(|&image| dataset.name(image)).collect();
         warnings.push(format!(
-            "the same image is in more than one part of the split: {}{}. What is measured on it is memory, not \
+            "the same image is in more than one part of the split: {}{}. Results on it measure memory, not \
              learning; remove it from one",
             names.join(" and "),
             others(same.len() - 1, "such image", "such images"),
@@ -255,7 +257,7 @@ fn quoted(name: &str) -> String {
     format!("\"{name}\"")
 }
 
-/// " and 3 more classes", or nothing.
+/// Returns " and 3 more classes", or nothing.
 fn others(count: usize, one: &str, many: &str) -> String {
     match count {
         0 => String::new(),
@@ -308,7 +310,7 @@ mod tests {
     #[test]
     fn equal_images_on_two_sides_of_a_split_are_named() {
         let values: Vec<_> = (0..60).map(|i| (i % 2, (i / 2 % 29) as u8 + 100 * (i % 2) as u8)).collect();
-        // Images 0 and 58, and 1 and 59, are the same; only the former are parted.
+        // Images 0 and 58, and 1 and 59, are the same; only the former are separated.
         let part = |i: usize| if i == 58 { Part::Test } else { Part::Train };
         let warnings = Summary::new(&dataset(&values, part), None).warnings;
         assert!(

@@ -1,4 +1,4 @@
-//! The second start, and what must not be believed.
+//! The second start, and what must not be trusted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use deepaug_dataset::{Dataset, ImageSize, ReadOptions};
 use image::{GrayImage, Luma};
 
-/// 600 images of two classes: enough to be kept.
+/// 600 images of two classes: enough to be cached.
 fn set(root: &Path) {
     for (class, value) in [("cat", 10), ("dog", 100)] {
         fs::create_dir_all(root.join(class)).unwrap();
@@ -19,7 +19,7 @@ fn set(root: &Path) {
     }
 }
 
-/// The set, and how many images were decoded for it.
+/// Returns the set, and how many images were decoded for it.
 fn read(path: &Path, options: &ReadOptions) -> (Dataset, usize) {
     let decoded = AtomicUsize::new(0);
     let set = Dataset::read_with(path, options, &|_, _| _ = decoded.fetch_add(1, Ordering::Relaxed)).unwrap();
@@ -55,19 +55,19 @@ fn a_second_start_decodes_nothing_until_something_changes() {
     same(&first, &second);
     same(&read(&images, &ReadOptions::default()).0, &second);
 
-    // Other settings, other pixels; back again, what was kept.
+    // Different settings give different pixels; going back gives the cached ones.
     let larger = ReadOptions { image_size: ImageSize::Side(6), ..options.clone() };
     assert_eq!(read(&images, &larger).1, 600);
     assert_eq!(read(&images, &options).1, 0);
 
-    // The same bytes written anew: read, but not decoded.
+    // The same bytes written again: read, but not decoded.
     let file = images.join("cat/007.png");
     let bytes = fs::read(&file).unwrap();
     fs::remove_file(&file).unwrap();
     fs::write(&file, &bytes).unwrap();
     assert_eq!(read(&images, &options).1, 0);
 
-    // Other bytes of the same length under the same name and time: decoded.
+    // Different bytes of the same length under the same name and time: decoded.
     let time = fs::metadata(&file).unwrap().modified().unwrap();
     fs::copy(images.join("dog/007.png"), &file).unwrap();
     fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
@@ -77,7 +77,7 @@ fn a_second_start_decodes_nothing_until_something_changes() {
     // What it replaced is gone; the other settings' set is still there.
     assert_eq!(files(&cache, "images").len(), 2);
 
-    // A file more, a file less.
+    // One file more, one file less.
     fs::copy(&file, images.join("dog/more.png")).unwrap();
     assert_eq!(read(&images, &options).1, 601);
     fs::remove_file(images.join("dog/more.png")).unwrap();

@@ -1,4 +1,4 @@
-//! What is broken, hostile or merely odd is refused, or left out, by name.
+//! Whatever is broken, hostile or merely odd is rejected or skipped, and named.
 
 use std::fs;
 use std::path::Path;
@@ -50,7 +50,7 @@ fn sizes_that_differ_are_refused_until_a_size_is_given() {
     assert!(error.contains("4x4") && error.contains("8x8") && error.contains("image_size"), "{error}");
 }
 
-/// Every way in which a picture can be broken, with a name that tells it apart and what must be said of it.
+/// Returns every way in which an image can be broken, with a distinguishing name and the expected message.
 fn broken() -> Vec<(String, Vec<u8>, &'static str)> {
     let mut cases: Vec<(String, Vec<u8>, &'static str)> = vec![
         ("empty.png".into(), Vec::new(), "the file is empty"),
@@ -61,12 +61,12 @@ fn broken() -> Vec<(String, Vec<u8>, &'static str)> {
     for kind in ["rgb.jpg", "progressive.jpg", "grey.png", "lossy.webp", "lossless.webp", "rgb.bmp", "frames.gif"] {
         let bytes = fs::read(fixture(kind)).unwrap();
         for part in [3, 10, 16, 19] {
-            // Of the smallest hardly a name is left.
+            // The smallest piece hardly contains the format's signature.
             let expected = if part == 3 { "not a" } else { "not a readable image" };
             cases.push((format!("{part}-of-20-{kind}"), bytes[..bytes.len() * part / 20].to_vec(), expected));
         }
     }
-    // The first frame of several is whole before the file is.
+    // The first of several frames is complete before the file is.
     cases.retain(|(name, ..)| !name.ends_with("frames.gif") || name.starts_with("3-"));
     cases
 }
@@ -113,7 +113,7 @@ fn images_that_claim_to_be_huge_are_refused_before_memory_is_taken() {
         assert!(error.contains(name) && error.contains("60000x60000 pixels"), "{name}: {error}");
         fs::remove_file(path).unwrap();
     };
-    // The sizes in the headers of true files are changed to 60,000 x 60,000.
+    // The sizes in the headers of valid files are changed to 60,000 x 60,000.
     let mut gif = fs::read(fixture("frames.gif")).unwrap();
     gif[6..10].copy_from_slice(&[0x60, 0xea, 0x60, 0xea]);
     huge("bomb.gif", gif);
@@ -132,7 +132,7 @@ fn trailing_bytes_and_bytes_between_headers_do_no_harm() {
     let root = tempfile::tempdir().unwrap();
     let jpeg = fs::read(fixture("rgb.jpg")).unwrap();
     let more = [&jpeg[..], b"trailing bytes of a camera"].concat();
-    // After the first header, some bytes that belong to nothing.
+    // After the first header, some stray bytes.
     let at = 4 + usize::from(u16::from_be_bytes([jpeg[4], jpeg[5]]));
     let between = [&jpeg[..at], &[0; 8], &jpeg[at..]].concat();
     for (name, bytes) in [("a", &jpeg), ("b", &more), ("c", &between)] {
@@ -192,7 +192,8 @@ mod unix {
         grey(&closed, 4, 30);
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         if fs::read(&closed).is_ok() {
-            // An administrator may read everything; there is nothing to be seen then. A folder in its place fails for all.
+            // An administrator may read everything, so a closed file proves nothing. A folder in its place fails
+            // for everyone.
             fs::remove_file(&closed).unwrap();
             fs::create_dir(&closed).unwrap();
             fs::write(root.path().join("dog/0.png"), fs::read(root.path().join("dog/1.png")).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Reads sets written to disk the way users have them; `fixtures/make.py` made those that other programs write.
+//! Reads sets written to disk as users have them; `fixtures/make.py` made those that other programs write.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,12 +23,12 @@ fn grey(path: &Path, side: u32, value: u8) {
     GrayImage::from_pixel(side, side, Luma([value])).save(path).unwrap();
 }
 
-/// Images of each part: train, validation, test.
+/// Returns the number of images in each part: train, validation, test.
 fn sizes(set: &Dataset) -> [usize; 3] {
     [Part::Train, Part::Validation, Part::Test].map(|part| set.parts().iter().filter(|&&p| p == part).count())
 }
 
-/// The first value of each image.
+/// Returns the first value of each image.
 fn firsts(set: &Dataset) -> Vec<u8> {
     set.images().outer_iter().map(|image| image[[0, 0, 0]]).collect()
 }
@@ -121,7 +121,7 @@ fn rows_of_a_table_that_are_wrong_are_named_by_line() {
         assert!(why.contains(expected), "{why}");
     }
     fs::write(&table, "path,label,split\n0.png,a,train\n1.png,b,later\n").unwrap();
-    assert!(message(&table).contains("(line 3): \"later\" is no part of a split"));
+    assert!(message(&table).contains("(line 3): \"later\" is not a part of a split"));
     fs::write(&table, "").unwrap();
     assert!(message(&table).contains("the table is empty"));
     fs::write(&table, b"path,label\n\xff\xfe,a\n").unwrap();
@@ -177,7 +177,7 @@ fn cifar_is_read_with_its_names() {
     let ten = read(&fixture("sets/cifar-10-batches-bin")).unwrap();
     assert_eq!(ten.classes(), ["airplane", "automobile"]);
     assert_eq!((ten.labels(), sizes(&ten)), (&[1, 0, 1, 0, 1][..], [3, 0, 2]));
-    // Red counts images, green is flat, blue counts rows.
+    // Red numbers the images, green is flat, blue numbers the rows.
     assert_eq!(firsts(&ten), [10, 11, 12, 50, 51]);
     assert_eq!(ten.gather(&[1]).iter().copied().skip(32 * 3 * 7).take(3).collect::<Vec<_>>(), [11, 100, 7]);
     let hundred = read(&fixture("sets/cifar-100-binary")).unwrap();
@@ -187,7 +187,7 @@ fn cifar_is_read_with_its_names() {
     let batch = root.path().join("data_batch_1.bin");
     let bytes = fs::read(fixture("sets/cifar-10-batches-bin/data_batch_1.bin")).unwrap();
     fs::write(&batch, &bytes[..bytes.len() - 1]).unwrap();
-    assert!(message(root.path()).contains("no whole number of rows"));
+    assert!(message(root.path()).contains("not a whole number of rows"));
     fs::write(&batch, [&[10], &bytes[1..]].concat()).unwrap();
     assert!(message(root.path()).contains("(image 0): label 10 is beyond 9"));
     fs::rename(&batch, root.path().join("data_batch_1")).unwrap();
@@ -221,8 +221,8 @@ fn arrays_are_read_in_every_layout() {
 #[test]
 fn arrays_that_are_wrong_are_refused_by_name() {
     for (name, expected) in [
-        ("nan.npz", "(image 2): there is NaN in it"),
-        ("beyond.npz", "(image 2): there is 37.5 in it; floating point images must lie in 0..1"),
+        ("nan.npz", "(image 2): it contains NaN"),
+        ("beyond.npz", "(image 2): it contains 37.5; floating point images must be in 0..1"),
         ("too-few-labels.npz", "(y): 3 entries, but"),
         ("objects.npz", "(y): an array of Python objects"),
         ("half.npz", "(x): its type"),
@@ -282,11 +282,11 @@ fn parquet_files_carry_images_labels_and_class_names() {
     let both = read(root.path()).unwrap();
     assert_eq!(sizes(&both), [4, 0, 4]);
 
-    // `latest` holds the letters of `test`, and is no test part.
+    // `latest` contains the letters of `test`, but is not a test set.
     fs::rename(root.path().join("animals-test.parquet"), root.path().join("latest.parquet")).unwrap();
     assert_eq!(sizes(&read(root.path()).unwrap()), [8, 0, 0]);
 
-    // Where Hugging Face's hub lays them.
+    // The layout of Hugging Face's hub.
     let hub = tempfile::tempdir().unwrap();
     fs::create_dir(hub.path().join("data")).unwrap();
     fs::copy(&file, hub.path().join("data/train-00000-of-00001.parquet")).unwrap();
@@ -321,7 +321,7 @@ fn a_format_can_be_forced() {
     let root = tempfile::tempdir().unwrap();
     grey(&root.path().join("data/1.png"), 4, 1);
     grey(&root.path().join("more/1.png"), 4, 2);
-    // A table of something else makes it look like a set of that kind.
+    // An unrelated table makes it look like a set of that kind.
     fs::write(root.path().join("labels.csv"), "number,meaning\n1,one\n").unwrap();
     assert!(message(root.path()).contains("cannot tell which column"));
     let forced = ReadOptions { format: Some("folder".into()), ..ReadOptions::default() };

@@ -1,4 +1,5 @@
-//! What fuzzing found: files on which a decoder once panicked. Each gets an error now, and a set beside it can still be read.
+//! What fuzzing found: files on which a decoder once panicked. Each now gives an error, and the rest of the set
+//! can be read.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Every kind of picture, as Pillow, torchvision and OpenCV wrote it, becomes the pixels that Pillow sees in it
+//! Every kind of image, as written by Pillow, torchvision and OpenCV, gives the pixels that Pillow reads from it
 //! (`fixtures/make.py` names the versions).
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ fn json<T: for<'a> Deserialize<'a>>(name: &str) -> T {
     serde_json::from_slice(&fs::read(fixtures().join(name)).unwrap()).unwrap()
 }
 
-/// The largest difference of two pictures' values, and the mean one.
+/// Returns the largest and the mean difference of two images' values.
 fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
     assert_eq!(ours.len(), theirs.len());
     let differences = || ours.iter().zip(theirs).map(|(&a, &b)| a.abs_diff(b));
@@ -41,8 +41,8 @@ fn every_kind_of_picture_is_seen_as_pillow_sees_it() {
         let image = read_image(&path).unwrap();
         assert_eq!(image.dim(), (expected.height, expected.width, expected.channels), "{name}");
         let (largest, mean) = difference(image.as_slice().unwrap(), &expected.pixels);
-        // Decoders of JPEG and lossy WebP may round as they like, and interpolate colours as they like; alpha and 16 bits
-        // leave a last bit open.
+        // Decoders of JPEG and lossy WebP may round and interpolate colours freely; alpha and 16 bits leave the
+        // last bit open.
         let (most, most_mean) = match name.rsplit('.').next() {
             Some("jpg") if name != "really-a-png.jpg" => (12, 1.0),
             Some("webp") if name == "lossy.webp" => (12, 1.0),
@@ -90,7 +90,7 @@ fn channels_and_background_are_what_was_asked_for() {
     assert_eq!(grey.image_shape(), [12, 16, 1]);
     let seen: BTreeMap<String, Seen> = json("kinds.json");
     assert_eq!(grey.gather(&[0]).as_slice().unwrap(), seen["grey.png"].pixels);
-    // The first pixel of the second is transparent: it is the background, or the luma of it.
+    // The first pixel of the second is transparent: it shows the background, or its luma.
     let red = ReadOptions { background: [200, 0, 0], ..plain.clone() };
     assert_eq!(read(red.clone()).gather(&[1]).as_slice().unwrap()[..3], [200, 0, 0]);
     assert_eq!(read(ReadOptions { channels: Channels::Grey, ..red }).gather(&[1])[[0, 0, 0, 0]], 60);
@@ -105,7 +105,7 @@ fn automatic_sizes_are_the_median_and_keep_what_is_small_and_even() {
     let auto = ReadOptions { image_size: ImageSize::Auto, ..ReadOptions::default() };
     let even = two("grey.png", "alpha.png");
     assert_eq!(Dataset::read(even.path(), &auto).unwrap().image_shape()[..2], [12, 16]);
-    // 16x12, 64x48 and, by its orientation, 48x64: the middle of the shorter sides is 48, above the most.
+    // 16x12, 64x48 and, by its orientation, 48x64: the median of the shorter sides is 48, above the maximum.
     let uneven = two("grey.png", "exif-6.jpg");
     fs::copy(fixtures().join("kinds/rgb.jpg"), uneven.path().join("b/rgb.jpg")).unwrap();
     let set = Dataset::read(uneven.path(), &auto).unwrap();
@@ -116,7 +116,7 @@ fn automatic_sizes_are_the_median_and_keep_what_is_small_and_even() {
     assert_eq!(Dataset::read(small.path(), &auto).unwrap().image_shape()[..2], [12, 12]);
     assert_eq!(set.origins().sizes, [[16, 12], [48, 64], [64, 48]]);
     let padded = ReadOptions { fit: Fit::Pad, ..auto };
-    // White beside the upright picture.
+    // White beside the upright image.
     let set = Dataset::read(uneven.path(), &padded).unwrap();
     assert_eq!(set.gather(&[1]).as_slice().unwrap()[..3], [255, 255, 255]);
 }

@@ -1,5 +1,5 @@
-//! Instruction sets: kernels are written once in plain Rust, compiled for each, and the best that this machine has is
-//! chosen when they are called.
+//! Instruction sets: kernels are written once in plain Rust and compiled for each instruction set; each call picks
+//! the best one this machine supports.
 //!
 //! ```
 //! deepaug_simd::for_every_instruction_set! {
@@ -18,22 +18,22 @@
 
 use std::cell::Cell;
 
-/// The instruction sets with a version of their own. NEON is part of every 64-bit Arm, so that there the portable one
-/// is it.
+/// The instruction sets that get their own version. NEON is part of every 64-bit Arm, so it is the portable
+/// version there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InstructionSet {
-    /// What the compiler assumes of every machine: SSE2, NEON.
+    /// What the compiler assumes on every machine: SSE2, NEON.
     Portable,
     /// AVX2.
     Avx2,
     /// AVX-512 F, VL, BW and DQ.
     Avx512,
-    /// AVX-512 with VBMI, whose permutations of bytes make lookup tables of 256 entries fast.
+    /// AVX-512 with VBMI, whose byte permutations make 256-entry lookup tables fast.
     Avx512Vbmi,
 }
 
 impl InstructionSet {
-    /// All of them, the least first.
+    /// All of them, lowest first.
     pub const ALL: [InstructionSet; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vbmi];
 }
 
@@ -41,7 +41,7 @@ thread_local! {
     static LEVEL: Cell<Option<InstructionSet>> = const { Cell::new(None) };
 }
 
-/// The best this machine has.
+/// Returns the best instruction set this machine supports.
 pub fn instruction_set() -> InstructionSet {
     LEVEL.get().unwrap_or_else(|| {
         let best = detect();
@@ -69,7 +69,8 @@ fn detect() -> InstructionSet {
     InstructionSet::Portable
 }
 
-/// Runs `work` at every level this machine has, on this thread: for tests that all versions of a kernel agree.
+/// Runs `work` on this thread at every level this machine supports, so that tests can check that all versions of a
+/// kernel agree.
 pub fn with_every_instruction_set(mut work: impl FnMut(InstructionSet)) {
     let best = detect();
     for level in InstructionSet::ALL.into_iter().filter(|level| *level <= best) {
@@ -79,10 +80,10 @@ pub fn with_every_instruction_set(mut work: impl FnMut(InstructionSet)) {
     LEVEL.set(None);
 }
 
-/// Declares a function whose body is compiled for each instruction set, and which picks the best this machine has.
-/// Additions and multiplications are not fused or reordered, so the results are the same under all of them.
+/// Declares a function whose body is compiled for each instruction set and that runs the best version this machine
+/// supports. Additions and multiplications are not fused or reordered, so all versions give the same results.
 ///
-/// The loops have to be in the body itself or in functions marked `inline(always)`: closures are not compiled for the
+/// The loops must be in the body itself or in functions marked `inline(always)`: closures are not compiled for the
 /// instruction set.
 #[macro_export]
 macro_rules! for_every_instruction_set {

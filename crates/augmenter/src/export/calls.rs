@@ -1,4 +1,4 @@
-//! Steps as calls of the functions in `torchvision.py` and `opencv.py`, which have the same names and arguments.
+//! Steps as calls to the functions in `torchvision.py` and `opencv.py`, which have the same names and arguments.
 
 use super::python::{ends, number};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     transform::{Grid, Transform, Unit},
 };
 
-/// A function that applies the steps to `image` with random numbers from `rng`.
+/// Writes a function that applies the steps to `image` with random numbers from `rng`.
 pub(super) fn sub_policy(name: &str, steps: &[(Step, Transform)]) -> String {
     let mut code = format!("def {name}(image, rng):\n");
     for (step, transform) in steps {
@@ -22,7 +22,7 @@ pub(super) fn sub_policy(name: &str, steps: &[(Step, Transform)]) -> String {
     code + "    return image"
 }
 
-/// A function that applies so many of the functions, drawn at random, and one that always follows.
+/// Writes a function that applies `draws` of the functions, drawn at random, and one that always follows.
 pub(super) fn drawn(name: &str, functions: &[String], draws: usize, always: Option<&str>) -> String {
     let mut code = format!("def {name}(image, rng):\n    functions = [\n");
     code.extend(functions.iter().map(|function| format!("        {function},\n")));
@@ -35,18 +35,18 @@ pub(super) fn drawn(name: &str, functions: &[String], draws: usize, always: Opti
     }
 }
 
-/// A function that finishes an image.
+/// Writes a function that finishes an image.
 pub(super) fn finish(name: &str, online: &Online) -> String {
     format!("def {name}(image, rng):\n    return {}", finish_call(online))
 }
 
-/// An expression of `image` and `rng`.
+/// Writes an expression of `image` and `rng`.
 pub(super) fn finish_call(Online { pad, flip, cutout, .. }: &Online) -> String {
     let flip = if *flip { "True" } else { "False" };
     format!("finish(image, {}, {flip}, {}, rng)", number(*pad), number(*cutout))
 }
 
-/// With which probability a transform changes an image, where that is its only parameter.
+/// Returns the probability that a transform changes an image, where that is its only parameter.
 pub(super) fn probability(transform: &Transform) -> f64 {
     match *transform {
         Transform::Invert(p)
@@ -58,7 +58,7 @@ pub(super) fn probability(transform: &Transform) -> f64 {
     }
 }
 
-/// An expression of `image` and `rng`.
+/// Writes an expression of `image` and `rng`.
 pub(super) fn call(transform: &Transform) -> String {
     match *transform {
         Transform::Crop(cut, Unit::Pixels) => format!("crop(image, pixels={})", values(cut, 4)),
@@ -117,7 +117,7 @@ pub(super) fn call(transform: &Transform) -> String {
     }
 }
 
-/// Rows and columns.
+/// Writes rows and columns.
 fn cells(grid: Grid) -> String {
     match grid {
         Grid::Cells(cells) => format!("cells={}", values(cells, 2)),
@@ -125,7 +125,7 @@ fn cells(grid: Grid) -> String {
     }
 }
 
-/// A number, or how it is drawn.
+/// Writes a number, or how it is drawn.
 fn value(draw: Distribution) -> String {
     match draw {
         Distribution::Fixed(value) => number(value),
@@ -139,7 +139,7 @@ fn value(draw: Distribution) -> String {
     }
 }
 
-/// Several numbers, each drawn by itself.
+/// Writes several numbers, each drawn separately.
 fn values(draw: Distribution, count: usize) -> String {
     match (draw, ends(draw)) {
         (_, Some((low, high))) => format!("rng.uniform({low}, {high}, {count})"),

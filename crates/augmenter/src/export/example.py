@@ -2,11 +2,11 @@
 
 Policy: solarize 0.50 on 80 %.
 
-An image stays as it is with probability 1 - chance; otherwise it gets one of the sub-policies, all equally
-likely, whose ops are applied in order, with numbers drawn afresh for each image. In the search, each of the S
-sub-policies made a copy of a portion of the images, and training drew from originals and copies alike: that
-is a chance of S portion / (1 + S portion), the number that stands with the sub-policies in POLICIES below.
-Another can be given: DeepaugPolicy(chance=0.9).
+An image stays unchanged with probability 1 - chance; otherwise it gets one of the sub-policies, all equally
+likely. Its ops are applied in order, with numbers drawn anew for each image. In the search, each of the S
+sub-policies copied a portion of the images, and training drew from originals and copies alike: that is a
+chance of S portion / (1 + S portion), listed with the sub-policies in POLICIES below. To change it:
+DeepaugPolicy(chance=0.9).
 
     transform = A.Compose([DeepaugPolicy(), A.Normalize()], seed=1)
     augmented = transform(image=image)["image"]
@@ -29,13 +29,13 @@ def sub_policy_1(image, rng):
     return image
 
 
-# For each policy: the probability with which it changes an image, and its sub-policies.
+# For each policy: the probability that it changes an image, and its sub-policies.
 POLICIES = [
     (0.4444, [sub_policy_1]),
 ]
 
 
-# What every image gets in the end, augmented or not.
+# Applied to every image at the end, augmented or not.
 FINISH = None
 
 

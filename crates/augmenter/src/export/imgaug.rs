@@ -1,4 +1,4 @@
-//! Steps as augmenters of imgaug; where it has none that does the same, functions of `opencv.py` called for each image.
+//! Steps as imgaug augmenters; where imgaug has no equivalent, functions of `opencv.py` called for each image.
 
 use super::{
     calls::{call, finish_call, probability},
@@ -11,8 +11,8 @@ use crate::{
     transform::{Grid, Transform, Unit},
 };
 
-/// A function that makes an augmenter which applies so many of the functions' augmenters, drawn at random, and one that always
-/// follows.
+/// Writes a function that returns an augmenter, which applies `draws` of the functions' augmenters, drawn at
+/// random, and one that always follows.
 pub(super) fn drawn(name: &str, functions: &[String], draws: usize, always: Option<&str>) -> String {
     let mut code = format!("def {name}():\n    functions = [\n");
     code.extend(functions.iter().map(|function| format!("        {function},\n")));
@@ -22,12 +22,12 @@ pub(super) fn drawn(name: &str, functions: &[String], draws: usize, always: Opti
     code + "    ])"
 }
 
-/// A function that makes an augmenter which finishes an image.
+/// Writes a function that returns an augmenter, which finishes an image.
 pub(super) fn finish(name: &str, online: &Online) -> String {
     format!("def {name}():\n    return each(lambda image, rng: {})", finish_call(online))
 }
 
-/// A function that makes an augmenter of the steps.
+/// Writes a function that returns an augmenter for the steps.
 pub(super) fn sub_policy(name: &str, steps: &[(Step, Transform)]) -> String {
     let mut code = format!("def {name}():\n    return iaa.Sequential([\n");
     for (step, transform) in steps {
@@ -56,7 +56,7 @@ pub(super) fn sub_policy(name: &str, steps: &[(Step, Transform)]) -> String {
     code + "    ])"
 }
 
-/// An augmenter for every image, in a line that starts at `column`.
+/// Writes an augmenter for every image, in a line that starts at `column`.
 fn always(transform: &Transform, column: usize) -> String {
     own(transform).unwrap_or_else(|| {
         let function = format!("lambda image, rng: {}", call(transform));
@@ -66,7 +66,7 @@ fn always(transform: &Transform, column: usize) -> String {
     })
 }
 
-/// imgaug's own augmenter, if it does the same.
+/// Returns imgaug's own augmenter, if it does the same.
 fn own(transform: &Transform) -> Option<String> {
     Some(match *transform {
         Transform::Crop(cut, Unit::Pixels) => format!("iaa.Crop(px={})", parameter(cut)),
@@ -116,12 +116,13 @@ fn own(transform: &Transform) -> Option<String> {
         Transform::Sharpness(factor) if !is_negative(factor) => {
             format!("iaa.pillike.EnhanceSharpness({})", parameter(factor))
         }
-        // Lengths by the size of the image, a shear that does not depend on the version of scikit-image, and what imgaug lacks.
+        // Lengths relative to the image size, a shear that does not depend on the version of scikit-image, and
+        // what imgaug lacks.
         _ => return None,
     })
 }
 
-/// Whether a factor may be negative, which imgaug does not take.
+/// Whether a factor may be negative, which imgaug does not accept.
 fn is_negative(draw: Distribution) -> bool {
     matches!(draw, Distribution::Between(a, b) if a.min(b) < 0.0)
 }
@@ -133,7 +134,7 @@ fn cells(grid: Grid) -> String {
     }
 }
 
-/// A parameter in imgaug's shorthand: a number, a tuple for a range, a list for a choice.
+/// Writes a parameter in imgaug's shorthand: a number, a tuple for a range, a list for a choice.
 fn parameter(draw: Distribution) -> String {
     match draw {
         Distribution::Fixed(value) => number(value),

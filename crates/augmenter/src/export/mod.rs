@@ -1,8 +1,8 @@
 //! Policies as code for other libraries.
 //!
-//! [`export`] writes a Python module that users paste into their training code: the functions that the policy's ops need, the
-//! policy with its numbers, and a class `DeepaugPolicy` that the library takes as one of its own transforms. An op that a
-//! library cannot express the same way is refused by name, never approximated.
+//! [`export`] writes a Python module that users paste into their training code: the functions that the policy's
+//! ops need, the policy with its numbers, and a class `DeepaugPolicy` that works as one of the library's own
+//! transforms. An op that a library cannot express exactly is rejected by name, never approximated.
 //!
 //! ```
 //! use deepaug_augmenter::{Application, Op, Policy, RangeTable, Step, SubPolicy};
@@ -15,11 +15,12 @@
 //! # Ok::<(), deepaug_augmenter::export::ExportError>(())
 //! ```
 //!
-//! Where a policy is applied as copies, each sub-policy makes one of a `portion` of the images, and batches are drawn from originals
-//! and copies in their proportion. On the fly that means: of S sub-policies, an image stays as it is with probability
-//! `1 / (1 + S portion)`, and otherwise gets one of them, all equally likely. A policy that is used in place changes an image with
-//! the probability `portion`, and online with that of the [application](Application), after which come its shift, mirror image and
-//! square. With several policies, one is chosen for each image first.
+//! Where a policy is applied as copies, each sub-policy copies a `portion` of the images, and batches are drawn
+//! from originals and copies in proportion to their numbers. On the fly, this means: with S sub-policies, an image
+//! stays unchanged with probability `1 / (1 + S portion)`, and otherwise gets one of them, all equally likely. A
+//! policy used in place changes an image with probability `portion`. Online, it does so with the probability of
+//! the [application](Application), followed by its shift, mirror image and square. With several policies, one is
+//! chosen for each image first.
 
 mod calls;
 mod imgaug;
@@ -34,7 +35,7 @@ use crate::{
     policy::{Policy, PolicyError},
 };
 
-/// What a policy is exported to.
+/// The target of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A Python module for torchvision's `transforms.v2`.
@@ -51,7 +52,7 @@ impl Target {
     /// Every target.
     pub const ALL: [Target; 4] = [Self::Torchvision, Self::Albumentations, Self::Imgaug, Self::Json];
 
-    /// The name on command lines.
+    /// Returns the name on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Torchvision => "torchvision",
@@ -61,12 +62,12 @@ impl Target {
         }
     }
 
-    /// Whether the target can express the op the same way.
+    /// Whether the target can express the op exactly.
     pub fn has(self, op: Op) -> bool {
         self.refusal(op).is_none()
     }
 
-    /// Why the target cannot express the op, if it cannot.
+    /// Returns why the target cannot express the op, if it cannot.
     fn refusal(self, op: Op) -> Option<&'static str> {
         match (self, op) {
             (Self::Json, _) => None,
@@ -82,7 +83,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// The error of reading a target's name.
+/// The error of parsing a target's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown target `{0}`; there are `torchvision`, `albumentations`, `imgaug` and `json`")]
 pub struct UnknownTarget(pub String);
@@ -99,7 +100,7 @@ impl FromStr for Target {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// There is none.
+    /// There are no policies.
     #[error("there is no policy to export")]
     NoPolicy,
     /// A number of a policy is out of range.
@@ -115,7 +116,7 @@ pub enum ExportError {
     },
 }
 
-/// Such as `sample-pairing (it blends with a second image, and a transform sees one; json can)`.
+/// Returns a text such as `sample-pairing (it blends with a second image, and a transform sees one; json can)`.
 fn reasons(target: Target, ops: &[Op]) -> String {
     let reason = |&op: &Op| {
         let able: Vec<&str> = Target::ALL.into_iter().filter(|other| other.has(op)).map(Target::name).collect();
@@ -124,7 +125,7 @@ fn reasons(target: Target, ops: &[Op]) -> String {
     ops.iter().map(reason).collect::<Vec<_>>().join(", ")
 }
 
-/// Writes policies as code, applied in one way. Of several, one is chosen at random for each image.
+/// Writes policies as code, applied in one way. If there are several, one is chosen at random for each image.
 ///
 /// # Errors
 ///
@@ -309,7 +310,7 @@ mod tests {
             assert!(code.contains("finish(image, 0.125, True, 0.0, rng)"), "{code}");
             assert!(code.contains("\ndef translate_nearest(") && code.contains("\ndef horizontal_flip("), "{code}");
             let words = code.replace('\n', " ");
-            assert!(words.contains("finished in the end: shifted by up to 12.5 %, half of them mirrored."), "{code}");
+            assert!(words.contains("finished at the end: shifted by up to 12.5 %, half of them mirrored."), "{code}");
             let code = export(std::slice::from_ref(&policy), alone, target).unwrap();
             assert!(code.contains("    (0.6, [sub_policy_1]),") && code.contains("\nFINISH = None\n"), "{code}");
         }

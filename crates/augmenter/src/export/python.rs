@@ -1,4 +1,4 @@
-//! Python modules made of parts of the files beside this one.
+//! Python modules assembled from parts of the files next to this one.
 
 use crate::{
     application::Application,
@@ -9,24 +9,25 @@ use crate::{
     transform::Transform,
 };
 
-/// How functions are written for a library.
+/// How to write functions for a library.
 #[derive(Clone, Copy)]
 pub(super) struct Writer {
-    /// A function of a name for the steps of a sub-policy.
+    /// Writes a named function for the steps of a sub-policy.
     pub(super) sub_policy: fn(&str, &[(Step, Transform)]) -> String,
-    /// A function of a name that applies so many of the functions, drawn at random, and one that always follows.
+    /// Writes a named function that applies a number of the functions, drawn at random, and one that always
+    /// follows.
     pub(super) drawn: fn(&str, &[String], usize, Option<&str>) -> String,
-    /// A function of a name for what every image gets in the end.
+    /// Writes a named function for what every image gets at the end.
     pub(super) finish: fn(&str, &Online) -> String,
 }
 
-/// The longest line that is written.
+/// The longest line written.
 pub(super) const WIDTH: usize = 110;
 
 /// A top-level statement of a module.
 struct Block<'a> {
     name: &'a str,
-    /// What a use of the name looks like.
+    /// How a use of the name looks.
     is_called: bool,
     text: &'a str,
 }
@@ -44,7 +45,8 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Whether a name, followed by `end`, stands in the text as a word of its own and not as another's attribute.
+/// Whether a name, followed by `end`, occurs in the text as a separate word and not as an attribute of something
+/// else.
 fn uses(text: &str, name: &str, end: &str) -> bool {
     let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(&format!("{name}{end}")).any(|(at, found)| {
@@ -54,8 +56,8 @@ fn uses(text: &str, name: &str, end: &str) -> bool {
     })
 }
 
-/// Writes a module. The first of `sources` has the docstring to fill in and ends with `apply` and the class; they call what
-/// stands above them and in the other sources. `write` writes the function for a sub-policy.
+/// Writes a module. The first of `sources` has the docstring to fill in and ends with `apply` and the class; these
+/// call what comes before them and what is in the other sources. `write` writes the functions.
 pub(super) fn module(policies: &[Policy], application: Application, sources: &[&str], write: Writer) -> String {
     let parts: Vec<(&str, Vec<Block<'_>>)> = sources
         .iter()
@@ -87,7 +89,7 @@ pub(super) fn module(policies: &[Policy], application: Application, sources: &[&
     all.join("\n\n\n") + "\n"
 }
 
-/// The imports that the text uses, the standard library's first.
+/// Returns the imports that the text uses, with the standard library's first.
 fn imports(heads: &[&str], text: &str) -> String {
     let lines = heads.iter().flat_map(|head| head.lines());
     let mut lines: Vec<&str> = lines
@@ -103,7 +105,7 @@ fn imports(heads: &[&str], text: &str) -> String {
     }
 }
 
-/// The policies as `Display` prints them, in lines.
+/// Returns the policies as printed by `Display`, in lines.
 fn words(policies: &[Policy]) -> String {
     match policies {
         [policy] => wrapped(&format!("Policy: {policy}.")),
@@ -116,34 +118,35 @@ fn words(policies: &[Policy]) -> String {
 
 fn meaning(policies: &[Policy], application: Application) -> String {
     let first =
-        if policies.len() > 1 { "For each image one of the policies is chosen, all equally likely. " } else { "" };
+        if policies.len() > 1 { "One of the policies is chosen for each image, all equally likely. " } else { "" };
     if let Some(online) = application.online().filter(|_| !policies.iter().all(|policy| policy.in_place)) {
         let finish = match finish_of(application) {
-            Some(_) => format!(" Every image is finished in the end: {}.", Online { chance: 0.0, ..online }),
+            Some(_) => format!(" Every image is finished at the end: {}.", Online { chance: 0.0, ..online }),
             None => String::new(),
         };
         return wrapped(&format!(
-            "{first}An image stays as it is with probability 1 - chance; otherwise it gets one of the sub-policies, all equally \
-             likely, whose ops are applied in order, with numbers drawn afresh for each image. The chance is that of the search's \
-             trainings; another can be given: DeepaugPolicy(chance=0.9).{finish}"
+            "{first}An image stays unchanged with probability 1 - chance; otherwise it gets one of the \
+             sub-policies, all equally likely. Its ops are applied in order, with numbers drawn anew for each \
+             image. The default chance is that of the search; to change it: DeepaugPolicy(chance=0.9).{finish}"
         ));
     }
     if policies.iter().all(|policy| policy.in_place) {
         return wrapped(&format!(
-            "{first}An image stays as it is with probability 1 - chance; otherwise it gets as many of the sub-policies in a row as the \
-             policy draws, all equally likely, and then what always comes, with numbers drawn afresh for each image. The chance stands \
-             with the functions in POLICIES below; another can be given: DeepaugPolicy(chance=0.9).{}",
+            "{first}An image stays unchanged with probability 1 - chance; otherwise it gets as many of the \
+             sub-policies in a row as the policy draws, all equally likely, and then the steps that always follow, \
+             with numbers drawn anew for each image. The default chance is listed with the functions in POLICIES \
+             below; to change it: DeepaugPolicy(chance=0.9).{}",
             finish_of(application)
-                .map(|online| format!(" Every image is finished in the end: {online}."))
+                .map(|online| format!(" Every image is finished at the end: {online}."))
                 .unwrap_or_default()
         ));
     }
     wrapped(&format!(
-        "{first}An image stays as it is with probability 1 - chance; otherwise it gets one of the sub-policies, all equally \
-         likely, whose ops are applied in order, with numbers drawn afresh for each image. In the search, each of the S \
-         sub-policies made a copy of a portion of the images, and training drew from originals and copies alike: that is a \
-         chance of S portion / (1 + S portion), the number that stands with the sub-policies in POLICIES below. Another can \
-         be given: DeepaugPolicy(chance=0.9)."
+        "{first}An image stays unchanged with probability 1 - chance; otherwise it gets one of the sub-policies, \
+         all equally likely. Its ops are applied in order, with numbers drawn anew for each image. In the search, \
+         each of the S sub-policies copied a portion of the images, and training drew from originals and copies \
+         alike: that is a chance of S portion / (1 + S portion), listed with the sub-policies in POLICIES below. \
+         To change it: DeepaugPolicy(chance=0.9)."
     ))
 }
 
@@ -164,12 +167,12 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The functions of the sub-policies, and the list of the policies.
+/// Returns the functions of the sub-policies, and the list of the policies.
 fn policy_data(policies: &[Policy], application: Application, write: Writer) -> Vec<String> {
     let unchanged = [SubPolicy::default()];
     let mut blocks = Vec::new();
     let mut list = String::from(
-        "# For each policy: the probability with which it changes an image, and its sub-policies.\nPOLICIES = [\n",
+        "# For each policy: the probability that it changes an image, and its sub-policies.\nPOLICIES = [\n",
     );
     for policy in policies {
         let sub_policies = if policy.sub_policies.is_empty() { &unchanged } else { policy.sub_policies.as_slice() };
@@ -201,28 +204,28 @@ fn policy_data(policies: &[Policy], application: Application, write: Writer) -> 
     let finish = finish_of(application).map(|online| (write.finish)("finished", &online));
     let name = if finish.is_some() { "finished" } else { "None" };
     blocks.extend(finish);
-    blocks.push(format!("# What every image gets in the end, augmented or not.\nFINISH = {name}"));
+    blocks.push(format!("# Applied to every image at the end, augmented or not.\nFINISH = {name}"));
     blocks
 }
 
-/// What every image gets in the end, if it is anything.
+/// Returns what every image gets at the end, if anything.
 fn finish_of(application: Application) -> Option<Online> {
     let finish = Online { chance: 0.0, ..application.online()? };
     (finish != Online::NOTHING).then_some(finish)
 }
 
-/// A Python float with eight significant digits: those that count in the kernels, which compute in 32 bits.
+/// Formats a Python float with eight significant digits, which suffice for the kernels' 32-bit arithmetic.
 pub(super) fn number(value: f64) -> String {
     float(value, 8)
 }
 
 fn float(value: f64, digits: usize) -> String {
     let rounded: f64 = format!("{value:.*e}", digits - 1).parse().expect("a formatted number");
-    // Plus 0 turns a negative 0 into a positive one.
+    // Adding 0 turns a negative 0 into a positive one.
     format!("{:?}", rounded + 0.0)
 }
 
-/// The ends of a uniform draw, the lower one first, unless they are one number.
+/// Returns the ends of a uniform draw, lower one first, unless they are equal.
 pub(super) fn ends(draw: Distribution) -> Option<(String, String)> {
     match draw {
         Distribution::Between(a, b) if a != b => Some((float(a.min(b), 6), float(a.max(b), 6))),

@@ -15,8 +15,8 @@ pub fn rotate(image: &mut Image<'_>, degrees: f64) {
 
 /// Shears horizontally about the centre; for positive degrees the bottom moves to the left.
 ///
-/// Vertical lines turn by the angle and keep their length, as in scikit-image before 0.20, on which imgaug 0.4.0 builds: at
-/// 90 degrees the image has collapsed into a line.
+/// Vertical lines turn by the angle and keep their length, as in scikit-image before 0.20, on which imgaug 0.4.0
+/// builds: at 90 degrees the image collapses into a line.
 pub fn shear(image: &mut Image<'_>, degrees: f64) {
     let (sin, cos) = degrees.to_radians().sin_cos();
     about_centre(image, [1.0, -sin, 0.0, cos]);
@@ -36,7 +36,7 @@ const POSITION_BITS: u32 = 10;
 const WEIGHT_BITS: u32 = 5;
 const WEIGHTS: i32 = 1 << WEIGHT_BITS;
 
-/// Black pixels around the source, so that no position that matters lies outside.
+/// Black pixels around the source, so that every position needed is inside.
 const BORDER: usize = 2;
 
 /// Moves the pixel at (x, y) to `matrix` (two rows of three) times (x, y, 1).
@@ -63,15 +63,15 @@ fn warp(image: &mut Image<'_>, matrix: [f64; 6]) {
     }
 }
 
-/// A position in fixed point, far enough from the ends of the numbers that two can be added.
+/// Converts a position to fixed point, limited so that two can be added without overflow.
 fn fixed(value: f64) -> i32 {
     let most = f64::from(1 << 29);
     (value * f64::from(1 << POSITION_BITS)).round_ties_even().clamp(-most, most) as i32
 }
 
 for_every_instruction_set! {
-    /// For each pixel of a row: where its upper left source pixel lies in the bordered source, and the weights of its right
-    /// and lower ones, the latter in the second byte.
+    /// For each pixel of a row, computes the position of its upper left source pixel in the bordered source, and
+    /// the weights of its right and lower neighbours, the latter in the second byte.
     fn locate(
         places: &mut [i32],
         weights: &mut [i32],
@@ -139,7 +139,7 @@ fn interpolate_rgb(row: &mut [u8], source: &[u8], places: &[i32], weights: &[i32
         let sums = _mm_madd_epi16(_mm_shuffle_epi8(mixed, columns), sides);
         let rounded = _mm_srli_epi32::<{ 2 * WEIGHT_BITS as i32 }>(_mm_add_epi32(sums, half));
         let bytes = (_mm_cvtsi128_si32(_mm_shuffle_epi8(rounded, low_bytes)) as u32).to_le_bytes();
-        // A fourth byte, which the next pixel overwrites, spares a slower write of three.
+        // Writing a fourth byte, which the next pixel overwrites, is faster than writing three.
         match row.get_mut(3 * i..3 * i + 4) {
             Some(pixel) => pixel.copy_from_slice(&bytes),
             None => row[3 * i..].copy_from_slice(&bytes[..3]),

@@ -4,7 +4,7 @@ use deepaug_simd::for_every_instruction_set;
 
 use super::{Image, reflect, scratch::Buffer};
 
-/// Below this sigma imgaug leaves an image as it is.
+/// Below this sigma, imgaug leaves an image unchanged.
 const MIN_SIGMA: f64 = 1e-3;
 
 /// Blurs with a Gaussian of standard deviation `sigma` pixels (a finite number), mirroring at the edges.
@@ -20,7 +20,7 @@ pub fn gaussian(image: &mut Image<'_>, sigma: f64) {
     let radius = kernel.len() / 2;
     let (width, height, channels, stride) = (image.width, image.height, image.channels, image.stride());
 
-    // Rows mirrored at either end, and sums across.
+    // Rows mirrored at either end, and horizontal sums.
     let side = radius * channels;
     let mut padded = Buffer::<u8>::zeros((stride + 2 * side).next_multiple_of(BLOCK) + BLOCK);
     let wide = stride.next_multiple_of(BLOCK);
@@ -44,11 +44,11 @@ pub fn gaussian(image: &mut Image<'_>, sigma: f64) {
     }
 }
 
-/// Values that are summed in registers.
+/// Number of values summed in registers.
 const BLOCK: usize = 64;
 
 for_every_instruction_set! {
-    /// Sums of neighbours in a row; `sums` has whole blocks.
+    /// Sums neighbours in a row; `sums` has whole blocks.
     fn blur_across(sums: &mut [u16], padded: &[u8], kernel: &[u16], channels: usize) {
         let radius = kernel.len() / 2;
         for (block, sums) in sums.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
@@ -70,7 +70,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// Sums of the rows that start at `rows`, weighted, in units of 2^-16.
+    /// Computes weighted sums of the rows that start at `rows`, in units of 2^-16.
     fn blur_down(row: &mut [u8], across: &[u16], rows: &[usize], kernel: &[u16]) {
         let radius = kernel.len() / 2;
         let mut sums = [0_u32; BLOCK];
@@ -95,7 +95,7 @@ for_every_instruction_set! {
     }
 }
 
-/// 99, 97 or 95 % of the weight, and at least 5 pixels: imgaug's rule.
+/// Returns a size that covers 99, 97 or 95 % of the weight and at least 5 pixels: imgaug's rule.
 fn kernel_size(sigma: f64) -> usize {
     let size = if sigma < 3.0 {
         3.3 * sigma
@@ -107,7 +107,8 @@ fn kernel_size(sigma: f64) -> usize {
     size.max(5.0) as usize / 2 * 2 + 1
 }
 
-/// Weights in units of 1 / 256 that add up to 256; rounding errors are carried from the tail to the centre.
+/// Computes weights in units of 1 / 256 that add up to 256; rounding errors are carried from the tail to the
+/// centre.
 fn fill_kernel(weights: &mut [u16], sigma: f64) {
     let radius = weights.len() / 2;
     let weight = |i: usize| (-0.5 * (i * i) as f64 / (sigma * sigma)).exp();

@@ -10,12 +10,13 @@ use super::{
     table::{self, Table},
 };
 
-/// Maps every value v to `255 (v / 255)^gamma`, rounded down as imgaug's table is; gamma 1 leaves the image as it is.
+/// Maps every value v to `255 (v / 255)^gamma`, rounded down as in imgaug's table; gamma 1 leaves the image
+/// unchanged.
 pub fn gamma(image: &mut Image<'_>, gamma: f64) {
     table::apply(image, &[gamma_table(gamma)]);
 }
 
-/// The logarithms to base 2 of v / 255.
+/// Base-2 logarithms of v / 255.
 static LOG2: LazyLock<[f64; 256]> = LazyLock::new(|| std::array::from_fn(|v| (v as f64 / 255.0).log2()));
 
 fn gamma_table(gamma: f64) -> Table {
@@ -34,13 +35,12 @@ for_every_instruction_set! {
     }
 }
 
-/// Values that are treated at once: of three channels, 64 pixels.
+/// Number of values processed at once: with three channels, 64 pixels.
 const BLOCK: usize = 192;
 
 /// Adds to every value: `added` holds one number for all channels, or one for each.
 pub fn add(image: &mut Image<'_>, added: &[i16]) {
-    // What would leave the range of a byte is added or taken away in a way that stops at its ends. Blocks start with the
-    // first channel.
+    // Additions and subtractions saturate at the ends of a byte's range. Blocks start with the first channel.
     let (mut more, mut less) = ([0; BLOCK], [0; BLOCK]);
     let block = BLOCK / image.channels * image.channels;
     for (c, added) in added.iter().cycle().take(image.channels).enumerate() {
@@ -112,9 +112,10 @@ for_every_instruction_set! {
     }
 }
 
-/// Adds to hue and saturation in HSV, both in bytes: 255 of hue is the full circle. Images without 3 channels stay unchanged.
+/// Adds to hue and saturation in HSV, both as bytes: 255 of hue is the full circle. Images without 3 channels stay
+/// unchanged.
 ///
-/// Grey pixels have hue 0 (red), so that added saturation tints them, as in imgaug.
+/// Grey pixels have hue 0 (red), so added saturation tints them, as in imgaug.
 pub fn add_hue_saturation(image: &mut Image<'_>, hue: i32, saturation: i32) {
     if image.channels != 3 {
         return;
@@ -135,8 +136,8 @@ const HSV_SHIFT: i32 = 12;
 const PIXELS: usize = BLOCK / 3;
 
 for_every_instruction_set! {
-    /// OpenCV's `COLOR_RGB2HSV` on `u8` (hue in 0..180, saturation and value in 0..=255), the addition, and OpenCV's
-    /// `COLOR_HSV2RGB` on `u8`; without branches, so that many pixels go at once.
+    /// Applies OpenCV's `COLOR_RGB2HSV` on `u8` (hue in 0..180, saturation and value in 0..=255), the addition,
+    /// and OpenCV's `COLOR_HSV2RGB` on `u8`, without branches, so that many pixels are processed at once.
     fn turn_and_saturate(pixels: &mut [u8; BLOCK], turn: i32, added: i32) {
         let (mut r, mut g, mut b) = ([0_u8; PIXELS], [0_u8; PIXELS], [0_u8; PIXELS]);
         for i in 0..PIXELS {
@@ -147,7 +148,7 @@ for_every_instruction_set! {
             let (red, green, blue) = (i32::from(r[i]), i32::from(g[i]), i32::from(b[i]));
             let value = red.max(green).max(blue);
             let range = value - red.min(green).min(blue);
-            // Divisions by 0 are divisions of 0.
+            // Wherever the divisor is 0, so is the dividend.
             let saturation = (range * divisor(255.0, value.max(1)) + half) >> HSV_SHIFT;
             let hue = if value == green { blue - red + 2 * range } else { red - green + 4 * range };
             let hue = if value == red { green - blue } else { hue };
@@ -180,7 +181,8 @@ for_every_instruction_set! {
     }
 }
 
-/// `round(scale 2^12 / i)`, the divisors of OpenCV's conversion to HSV; a test shows that `f32` is precise enough.
+/// Returns `round(scale 2^12 / i)`, the divisors of OpenCV's conversion to HSV; a test shows that `f32` is precise
+/// enough.
 #[inline(always)]
 fn divisor(scale: f32, i: i32) -> i32 {
     // SAFETY: at most 255 times 2^12.

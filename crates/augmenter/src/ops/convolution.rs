@@ -6,14 +6,14 @@ use super::{Image, math::byte, reflect, scratch::Buffer};
 
 const IDENTITY: [f32; 9] = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
 
-/// Blends the image with a sharpened one: `alpha` 0 is the image, 1 the sharpened. A `lightness` of 1 keeps the brightness of
-/// flat areas, others multiply it.
+/// Blends the image with a sharpened one: `alpha` 0 gives the image, 1 the sharpened one. A `lightness` of 1 keeps
+/// the brightness of flat areas; other values multiply it.
 pub fn sharpen(image: &mut Image<'_>, alpha: f64, lightness: f64) {
     let centre = (8.0 + lightness) as f32;
     convolve(image, alpha, [-1.0, -1.0, -1.0, -1.0, centre, -1.0, -1.0, -1.0, -1.0]);
 }
 
-/// Blends the image with an embossed one, lit from the upper left: `alpha` 0 is the image, 1 the embossed.
+/// Blends the image with an embossed one, lit from the upper left: `alpha` 0 gives the image, 1 the embossed one.
 pub fn emboss(image: &mut Image<'_>, alpha: f64, strength: f64) {
     let s = strength as f32;
     convolve(image, alpha, [-1.0 - s, -s, 0.0, -s, 1.0, s, 0.0, s, 1.0 + s]);
@@ -42,7 +42,7 @@ fn convolve(image: &mut Image<'_>, alpha: f64, kernel: [f32; 9]) {
     }
 }
 
-/// Values that are summed in registers.
+/// Number of values summed in registers.
 const BLOCK: usize = 64;
 
 for_every_instruction_set! {
@@ -54,7 +54,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// One row, from three rows with a pixel more at either end and a block beyond.
+    /// Correlates one row, from three rows with one more pixel at either end and a block beyond.
     fn correlate(row: &mut [u8], rows: [&[f32]; 3], kernel: &[f32; 9], channels: usize) {
         let mut sums = [0.0_f32; BLOCK];
         for (block, values) in row.chunks_mut(BLOCK).enumerate() {

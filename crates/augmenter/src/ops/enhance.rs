@@ -1,13 +1,13 @@
 //! Contrast, colour, brightness and sharpness: blends of the image with a version that lacks the quality.
 //!
-//! The result equals Pillow's `ImageEnhance`: factor 1 leaves the image as it is, 0 gives the version without, and factors
-//! above 1 lead away from it.
+//! The result equals Pillow's `ImageEnhance`: factor 1 leaves the image unchanged, 0 gives the version without,
+//! and factors above 1 move away from it.
 
 use deepaug_simd::for_every_instruction_set;
 
 use super::{Image, math::byte, scratch::Buffer};
 
-/// Blends with the image's mean grey, of Pillow's grey of each pixel.
+/// Blends with the image's mean grey, the mean of Pillow's grey of each pixel.
 pub fn contrast(image: &mut Image<'_>, factor: f64) {
     let sum = match image.channels {
         3 => sum_of_greys(image.pixels),
@@ -22,14 +22,15 @@ pub fn brightness(image: &mut Image<'_>, factor: f64) {
     blend_with_constant(image.pixels, 0, factor as f32);
 }
 
-/// Blends with the grey image; leaves images without 3 channels as they are.
+/// Blends with the grey image; leaves images without 3 channels unchanged.
 pub fn saturation(image: &mut Image<'_>, factor: f64) {
     if image.channels == 3 {
         blend_with_grey(image.pixels, factor as f32);
     }
 }
 
-/// Blends with the image smoothed by a 3 x 3 kernel of ones with a 5 in the middle; its outermost pixels stay.
+/// Blends with the image smoothed by a 3 x 3 kernel of ones with a 5 in the middle; its outermost pixels stay
+/// unchanged.
 pub fn sharpness(image: &mut Image<'_>, factor: f64) {
     let (width, channels, stride) = (image.width, image.channels, image.stride());
     if width < 3 || image.height < 3 {
@@ -44,8 +45,8 @@ pub fn sharpness(image: &mut Image<'_>, factor: f64) {
     }
 }
 
-/// Pillow's blend of a value without a quality and one with it. Values are whole numbers below 2^24, so that `f32` is exact
-/// where Pillow's integers are.
+/// Pillow's blend of a value without a quality and one with it. Values are integers below 2^24, so `f32` is exact
+/// where Pillow uses integers.
 #[inline(always)]
 fn mixed(without: u8, with: u8, factor: f32) -> u8 {
     let without = f32::from(without);
@@ -74,7 +75,7 @@ fn grey(r: u8, g: u8, b: u8) -> u8 {
     ((19595 * u32::from(r) + 38470 * u32::from(g) + 7471 * u32::from(b) + 0x8000) >> 16) as u8
 }
 
-/// Pixels that are treated at once.
+/// Number of pixels processed at once.
 const PIXELS: usize = 64;
 
 #[inline(always)]
@@ -86,7 +87,7 @@ fn greys(pixels: &[u8; 3 * PIXELS]) -> [u8; PIXELS] {
     greys
 }
 
-/// The sum of the greys of all pixels.
+/// Returns the sum of the greys of all pixels.
 fn sum_of_greys(values: &[u8]) -> u64 {
     let mut sum = 0;
     add_greys(values, &mut sum);
@@ -131,7 +132,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The smoothed inner values of the middle row.
+    /// Computes the smoothed inner values of the middle row.
     fn smooth_row(smooth: &mut [u8], rows: [&[u8]; 3], channels: usize) {
         let n = smooth.len();
         let [a, b, c] = rows;

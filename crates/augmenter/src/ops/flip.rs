@@ -26,7 +26,7 @@ fn mirror(row: &mut [u8], from: &[u8], channels: usize) {
     }
 }
 
-/// Five pixels at a time: the sixteenth byte is overwritten by the next five.
+/// Mirrors five pixels at a time: the sixteenth byte is overwritten by the next five.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn mirror_rgb(row: &mut [u8], from: &[u8]) {

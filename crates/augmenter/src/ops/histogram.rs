@@ -1,4 +1,4 @@
-//! Ops that depend on the distribution of the values: auto-contrast and equalisation, each channel by itself.
+//! Ops that depend on the distribution of the values: auto-contrast and equalisation, separately for each channel.
 //!
 //! The result equals Pillow's `ImageOps.autocontrast` and `ImageOps.equalize`.
 
@@ -20,7 +20,7 @@ const IDENTITY: Table = {
     table
 };
 
-/// Stretches the values of each channel so that the least becomes 0 and the largest 255.
+/// Stretches the values of each channel so that the smallest becomes 0 and the largest 255.
 pub fn auto_contrast(image: &mut Image<'_>) {
     each_channel(image, |histogram, table| {
         let least = histogram.iter().position(|&n| n > 0).unwrap_or(0);
@@ -58,7 +58,7 @@ pub fn equalize(image: &mut Image<'_>) {
 }
 
 for_every_instruction_set! {
-    /// Whole quotients; `f64` tells them exactly.
+    /// Computes integer quotients; `f64` is exact for them.
     fn divide(table: &mut Table, dividends: &[u32; 256], divisor: f64) {
         for v in 0..256 {
             table[v] = byte_of_f64(f64::from(dividends[v]) / divisor);
@@ -66,9 +66,10 @@ for_every_instruction_set! {
     }
 }
 
-/// Applies to each channel the table that is made from its histogram; the table starts as the identity.
+/// Applies to each channel the table made from its histogram; the table starts as the identity.
 fn each_channel(image: &mut Image<'_>, make: impl Fn(&[u32; 256], &mut Table)) {
-    // Neighbouring pixels are counted apart: they are often equal, and counting one place twice in a row waits.
+    // Neighbouring pixels are counted separately: they are often equal, and incrementing the same counter twice in
+    // a row stalls.
     let mut counts = [[0_u32; 256]; 6];
     match image.channels {
         1 => {

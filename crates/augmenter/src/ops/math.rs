@@ -1,6 +1,6 @@
-//! Powers that a compiler turns into vector instructions.
+//! Powers in a form that compilers vectorise.
 
-/// 2^x, relative error below 1e-13, for x between -1022 and 1000; what lies outside counts as the nearer end.
+/// Returns 2^x with a relative error below 1e-13, for x between -1022 and 1000; x is clamped to that range.
 #[inline(always)]
 pub(super) fn exp2(x: f64) -> f64 {
     // ln(2)^k / k!, whose remainder at 1/2 is below 1e-14.
@@ -31,10 +31,11 @@ pub(super) fn exp2(x: f64) -> f64 {
     sum * f64::from_bits(((i64::from(whole) + 1023) as u64) << 52)
 }
 
-/// The logarithm to base 2 of a positive normal number, absolute error below 1e-6; about -127 for 0.
+/// Returns the base-2 logarithm of a positive normal number, with an absolute error below 1e-6; about -127 for 0.
 #[inline(always)]
 pub(super) fn log2(x: f32) -> f32 {
-    // The mantissa is brought to between the roots of 1/2 and 2, where the series of the inverse hyperbolic tangent is short.
+    // The mantissa is scaled to between the roots of 1/2 and 2, where the series of the inverse hyperbolic tangent
+    // is short.
     const ROOT_HALF: u32 = 0x3f35_04f3;
     let bits = x.to_bits();
     let exponent = (bits.wrapping_sub(ROOT_HALF) as i32) >> 23;
@@ -45,7 +46,7 @@ pub(super) fn log2(x: f32) -> f32 {
     exponent as f32 + 2.0 * std::f32::consts::LOG2_E * t * series
 }
 
-/// The whole part, brought to the range of a byte; 0 for what is not a number.
+/// Returns the integer part, clamped to the range of a byte; 0 for NaN.
 #[inline(always)]
 pub(super) fn byte(x: f32) -> u8 {
     let x = if x > 0.0 { x } else { 0.0 };
@@ -54,7 +55,7 @@ pub(super) fn byte(x: f32) -> u8 {
     unsafe { x.to_int_unchecked::<i32>() as u8 }
 }
 
-/// [`byte`] for twice as many digits.
+/// Does the same as [`byte`] with twice as many digits.
 #[inline(always)]
 pub(super) fn byte_of_f64(x: f64) -> u8 {
     let x = if x > 0.0 { x } else { 0.0 };

@@ -1,9 +1,9 @@
 //! The pixel kernels, one file per family.
 //!
-//! Every kernel works in place on an [`Image`] with given parameters; kernels that need randomness per pixel take a
-//! generator too. Those of the twenty ops follow imgaug 0.4.0, the library of DeepAugment's release 1.1.2, and through it
-//! OpenCV; where that matters, they reproduce OpenCV's fixed-point arithmetic, so that pixels are equal. Those of the
-//! AutoAugment family ([`nearest`], [`enhance`], [`histogram`]) make the pixels of Pillow.
+//! Every kernel works in place on an [`Image`] with given parameters; kernels with randomness per pixel also take
+//! a generator. Those of DeepAugment's twenty ops follow imgaug 0.4.0, the library of its release 1.1.2, and
+//! through it OpenCV; where it matters, they reproduce OpenCV's fixed-point arithmetic, so that pixels are equal.
+//! Those of the AutoAugment family ([`nearest`], [`enhance`], [`histogram`]) reproduce the pixels of Pillow.
 //!
 //! ```
 //! use deepaug_augmenter::ops::{Image, flip};
@@ -15,7 +15,7 @@
 
 // Kernels are plain loops over indices, several arrays at once, in the form that compilers vectorise.
 #![allow(clippy::needless_range_loop)]
-// Unlike `clamp`, which hands it on, a minimum of a maximum turns NaN into the lower bound.
+// Unlike `clamp`, which passes NaN on, a minimum of a maximum turns it into the lower bound.
 #![allow(clippy::manual_clamp)]
 
 pub mod affine;
@@ -39,7 +39,7 @@ pub mod weather;
 
 use scratch::Buffer;
 
-/// One image to be changed in place: height x width x channels, rows of adjacent pixels, without gaps.
+/// One image to modify in place: height x width x channels, rows of adjacent pixels, without gaps.
 #[derive(Debug)]
 pub struct Image<'a> {
     pub(crate) pixels: &'a mut [u8],
@@ -60,16 +60,16 @@ impl<'a> Image<'a> {
         Self { pixels, height, width, channels }
     }
 
-    /// The number of values in a row.
+    /// Returns the number of values in a row.
     pub(crate) fn stride(&self) -> usize {
         self.width * self.channels
     }
 }
 
-/// What may be read beyond the last value of a [`bordered`] image.
+/// How many values beyond the last one of a [`bordered`] image may be read.
 const SLACK: usize = 8;
 
-/// The image with `border` black pixels on every side.
+/// Returns the image with `border` black pixels on every side.
 fn bordered(image: &Image<'_>, border: usize) -> Buffer<u8> {
     let (stride, side) = (image.stride(), border * image.channels);
     let wide = stride + 2 * side;
@@ -86,14 +86,14 @@ fn bordered(image: &Image<'_>, border: usize) -> Buffer<u8> {
     buffer
 }
 
-/// Copies a row's pixels from their places in a [`bordered`] image.
+/// Copies a row's pixels from their positions in a [`bordered`] image.
 fn gather(row: &mut [u8], source: &[u8], places: &[i64], channels: usize) {
     match channels {
         1 => row.iter_mut().zip(places).for_each(|(value, &place)| *value = source[place as usize]),
         3 => {
             for (i, &place) in places.iter().enumerate() {
                 let four = &source[place as usize..place as usize + 4];
-                // A fourth byte, which the next pixel overwrites, spares a slower write of three.
+                // Writing a fourth byte, which the next pixel overwrites, is faster than writing three.
                 match row.get_mut(3 * i..3 * i + 4) {
                     Some(pixel) => pixel.copy_from_slice(four),
                     None => row[3 * i..].copy_from_slice(&four[..3]),
@@ -108,7 +108,7 @@ fn gather(row: &mut [u8], source: &[u8], places: &[i64], channels: usize) {
     }
 }
 
-/// The index of the pixel that stands for index `i` outside a line of `n`, mirrored about the edge pixel
+/// Returns the index of the pixel that replaces index `i` outside a line of `n`, mirrored about the edge pixel
 /// (OpenCV's `BORDER_REFLECT_101`).
 pub(crate) fn reflect(i: isize, n: usize) -> usize {
     if n == 1 {

@@ -1,4 +1,4 @@
-//! Rotation, shear and translation of the AutoAugment family: the nearest pixel, black outside.
+//! Rotation, shear and translation of the AutoAugment family: nearest pixel, black outside.
 //!
 //! The result equals Pillow's `Image.transform` with `AFFINE` and `NEAREST`, whose source positions have 16 fractional bits.
 
@@ -9,7 +9,7 @@ use super::{Image, scratch::Buffer};
 /// Rotates about the centre, counter-clockwise for positive degrees.
 pub fn rotate(image: &mut Image<'_>, degrees: f64) {
     let (sin, cos) = (-degrees.to_radians()).sin_cos();
-    // Pillow rounds to 15 digits, so that right angles are exact.
+    // Pillow rounds to 15 digits, which makes right angles exact.
     let [sin, cos] = [sin, cos].map(|v| (v * 1e15).round() / 1e15);
     let (cx, cy) = (image.width as f64 / 2.0, image.height as f64 / 2.0);
     transform(image, [cos, sin, cx - cos * cx - sin * cy, -sin, cos, cy + sin * cx - cos * cy]);
@@ -74,7 +74,7 @@ fn transform(image: &mut Image<'_>, matrix: [f64; 6]) {
 }
 
 for_every_instruction_set! {
-    /// For each pixel of a row: where its source pixel lies in the bordered source.
+    /// For each pixel of a row, computes the position of its source pixel in the bordered source.
     fn locate(places: &mut [i64], start: [i64; 2], steps: [i64; 2], size: [i64; 2], strides: [i64; 2]) {
         let border = BORDER as i64;
         for (i, place) in places.iter_mut().enumerate() {

@@ -5,8 +5,8 @@ use rand::Rng;
 
 use super::{Image, random, scratch::Buffer};
 
-/// Adds Gaussian noise of standard deviation `sd`, rounded to whole values: independent for each channel, or equal in all
-/// channels of a pixel.
+/// Adds Gaussian noise of standard deviation `sd`, rounded to integers: independent for each channel, or equal in
+/// all channels of a pixel.
 pub fn gaussian(image: &mut Image<'_>, sd: f64, per_channel: bool, rng: &mut (impl Rng + ?Sized)) {
     let group = if per_channel { 1 } else { image.channels };
     let numbers = random::numbers(image.pixels.len() / group, rng);
@@ -24,11 +24,12 @@ pub fn gaussian(image: &mut Image<'_>, sd: f64, per_channel: bool, rng: &mut (im
 }
 
 for_every_instruction_set! {
-    /// Normal numbers of a standard deviation, rounded.
+    /// Scales normal numbers to a standard deviation, and rounds them.
     fn scale(added: &mut [i16], numbers: &[u32], sd: f32) {
         for (added, number) in added.iter_mut().zip(numbers) {
             let noise = (sd * random::normal(*number)).round_ties_even();
-            // SAFETY: the normal numbers lie within 6, and standard deviations beyond 5000 are brought back.
+            // SAFETY: the normal numbers are within ±6, and results for standard deviations beyond 5000 are
+            // clamped.
             *added = unsafe { noise.max(-30_000.0).min(30_000.0).to_int_unchecked::<i32>() } as i16;
         }
     }

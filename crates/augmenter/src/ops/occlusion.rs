@@ -7,11 +7,11 @@ use rand::Rng;
 
 use super::{Image, random, scratch::Buffer};
 
-/// Sets each pixel to 0 with probability `p`: all its channels together, or each by itself.
+/// Sets each pixel to 0 with probability `p`: all its channels together, or each separately.
 pub fn dropout(image: &mut Image<'_>, p: f64, per_channel: bool, rng: &mut (impl Rng + ?Sized)) {
     let group = if per_channel { 1 } else { image.channels };
     let numbers = random::numbers(image.pixels.len() / group, rng);
-    // Certainty is one value less than 2^32, which no 32-bit number is below.
+    // Probability 1 becomes 2^32 - 1, so a number of 2^32 - 1 is never below it.
     let below = u32::try_from(random::threshold(p)).unwrap_or(u32::MAX);
     if group == 3 {
         drop_pixels(image.pixels, &numbers, below);
@@ -36,8 +36,8 @@ for_every_instruction_set! {
     }
 }
 
-/// Sets each cell of a grid of (rows, columns), at least 1 each, to 0 with probability `p`: all channels together, or each by
-/// itself.
+/// Sets each cell of a grid of (rows, columns), at least 1 each, to 0 with probability `p`: all channels together,
+/// or each separately.
 pub fn coarse_dropout(
     image: &mut Image<'_>,
     p: f64,
@@ -62,8 +62,8 @@ pub fn coarse_dropout(
     });
 }
 
-/// Replaces each cell of a grid of (rows, columns), at least 1 each, with probability `p` by grey pixels, most of them nearly
-/// black or nearly white: 255 times a Beta(1/2, 1/2) variable, drawn for each pixel.
+/// Replaces each cell of a grid of (rows, columns), at least 1 each, with probability `p` by grey pixels, most of
+/// them nearly black or nearly white: 255 times a Beta(1/2, 1/2) variable, drawn for each pixel.
 pub fn coarse_salt_pepper(image: &mut Image<'_>, p: f64, grid: (usize, usize), rng: &mut (impl Rng + ?Sized)) {
     let cells = random::numbers(grid.0 * grid.1, rng);
     let pixels = random::numbers(image.height * image.width, rng);
@@ -88,7 +88,8 @@ static ARCSINE: LazyLock<[u8; 1 << ARCSINE_BITS]> = LazyLock::new(|| {
     })
 });
 
-/// Fills a square of `side` pixels, centred at (x, y) and cut off at the edges, with mid-grey: 128, as AutoAugment's code does.
+/// Fills a square of `side` pixels, centred at (x, y) and clipped at the edges, with mid-grey: 128, as in
+/// AutoAugment's code.
 pub fn cutout(image: &mut Image<'_>, side: usize, x: usize, y: usize) {
     let range = |centre: usize, length: usize| {
         let start = centre.saturating_sub(side / 2).min(length);
@@ -104,7 +105,7 @@ pub fn cutout(image: &mut Image<'_>, side: usize, x: usize, y: usize) {
 /// Visits the values of every row of every cell, row by row: nearest-neighbour enlargement of the grid.
 fn each_cell(image: &mut Image<'_>, (rows, columns): (usize, usize), mut visit: impl FnMut(usize, &mut [u8])) {
     let (height, width, channels, stride) = (image.height, image.width, image.channels, image.stride());
-    // Where each column of cells ends: pixel x belongs to the column x * columns / width.
+    // Where each column of cells ends: pixel x belongs to column x * columns / width.
     let mut ends = Buffer::<usize>::any(columns);
     ends.iter_mut().enumerate().for_each(|(column, end)| *end = ((column + 1) * width).div_ceil(columns) * channels);
     for (y, row) in image.pixels.chunks_exact_mut(stride).enumerate() {

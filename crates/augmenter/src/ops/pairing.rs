@@ -4,11 +4,11 @@ use deepaug_simd::for_every_instruction_set;
 
 use super::{Image, math::byte};
 
-/// Blends with another image's values, which count with `weight` (0..=1), as Pillow's `Image.blend` does.
+/// Blends with another image's values, weighted with `weight` (0..=1), as Pillow's `Image.blend` does.
 ///
 /// # Panics
 ///
-/// If the other image does not have as many values.
+/// If the other image has a different number of values.
 pub fn blend(image: &mut Image<'_>, other: &[u8], weight: f64) {
     assert_eq!(image.pixels.len(), other.len(), "two images of one size");
     blend_values(image.pixels, other, weight as f32);

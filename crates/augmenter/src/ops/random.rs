@@ -1,11 +1,11 @@
-//! Random numbers for every pixel of an image, many at a time.
+//! Random numbers for all pixels of an image, many at a time.
 
 use deepaug_simd::for_every_instruction_set;
 use rand::Rng;
 
 use super::{math, scratch::Buffer};
 
-/// Generators side by side, so that one instruction advances many.
+/// Number of generators side by side, so that one instruction advances many.
 const LANES: usize = 16;
 
 /// Sixteen xoshiro128++ generators (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021).
@@ -14,7 +14,7 @@ struct Generators {
 }
 
 for_every_instruction_set! {
-    /// Fills the numbers, whose count is a multiple of [`LANES`].
+    /// Fills the numbers; their count is a multiple of [`LANES`].
     fn fill(generators: &mut Generators, numbers: &mut [u32]) {
         let [mut a, mut b, mut c, mut d] = generators.state;
         for numbers in numbers.as_chunks_mut::<LANES>().0 {
@@ -33,10 +33,10 @@ for_every_instruction_set! {
     }
 }
 
-/// `count` random numbers, each of its 2^32 values equally likely.
+/// Returns `count` random numbers, with all 2^32 values equally likely.
 pub(super) fn numbers(count: usize, rng: &mut (impl Rng + ?Sized)) -> Buffer<u32> {
     let mut numbers = Buffer::any(count.next_multiple_of(LANES));
-    // So few that starting the generators would cost more.
+    // So few numbers that starting the generators would cost more.
     if count <= 4 * LANES {
         numbers.fill_with(|| rng.next_u32());
     } else {
@@ -47,13 +47,13 @@ pub(super) fn numbers(count: usize, rng: &mut (impl Rng + ?Sized)) -> Buffer<u32
     numbers
 }
 
-/// The part of the 2^32 values that stands for a probability: a number below it comes with probability `p`.
+/// Converts a probability to a share of the 2^32 values: a random number is below it with probability `p`.
 pub(super) fn threshold(p: f64) -> u64 {
     (p * 2.0_f64.powi(32)) as u64
 }
 
-/// A standard normal number from a random one: its quantile, by Giles' single-precision approximation of the inverse error
-/// function ("Approximating the erfinv function", 2010). The largest is 5.4.
+/// Returns a standard normal number from a random one: its quantile, by Giles' single-precision approximation of
+/// the inverse error function ("Approximating the erfinv function", 2010). The largest is 5.4.
 #[inline(always)]
 pub(super) fn normal(number: u32) -> f32 {
     const CENTRE: [f32; 9] = [
@@ -78,7 +78,7 @@ pub(super) fn normal(number: u32) -> f32 {
         1.001_674,
         2.832_976_8,
     ];
-    // Uniform between -1 and 1, both left out.
+    // Uniform between -1 and 1, both excluded.
     let x = (number as i32 >> 8) as f32 * (1.0 / (1 << 23) as f32) + 0.5 / (1 << 23) as f32;
     let w = -std::f32::consts::LN_2 * math::log2((1.0 - x) * (1.0 + x));
     let is_centre = w < 5.0;
@@ -116,7 +116,7 @@ mod tests {
         deepaug_simd::with_every_instruction_set(|level| assert!(made == make(), "{level:?}"));
         let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / made.len() as f64;
         let unit = |number: u32| f64::from(number) / 2.0_f64.powi(32) - 0.5;
-        // Five standard errors: of a uniform number 0.289, of a product of two 1/12.
+        // Five standard errors: 0.289 for a uniform number, 1/12 for a product of two.
         assert!(mean(&mut made.iter().map(|&n| unit(n))).abs() < 5.0 * 0.289 / 316.0);
         for apart in [1, 16, 17] {
             let products = mean(&mut made.iter().zip(&made[apart..]).map(|(&a, &b)| unit(a) * unit(b)));

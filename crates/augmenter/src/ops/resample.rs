@@ -1,4 +1,4 @@
-//! Changing the size of images and maps.
+//! Resizes images and maps.
 
 use std::ops::Range;
 
@@ -8,8 +8,9 @@ use super::{Image, scratch::Buffer};
 
 const COEFFICIENT_BITS: u32 = 11;
 
-/// For a target position: the source position and the weight of the next one, in units of 1 / 2048. This is how OpenCV
-/// enlarges with `INTER_AREA`: pixels keep their extent, and only those that straddle two source pixels are blended.
+/// For a target position, returns the source position and the weight of the next one, in units of 1 / 2048. This
+/// is how OpenCV enlarges with `INTER_AREA`: pixels keep their extent, and only those that straddle two source
+/// pixels are blended.
 fn area_tap(x: usize, from: usize, to: usize) -> (usize, u32) {
     let inverse = to as f64 / from as f64;
     let scale = 1.0 / inverse;
@@ -28,7 +29,7 @@ fn area_tap(x: usize, from: usize, to: usize) -> (usize, u32) {
 pub(super) fn enlarge_part(image: &mut Image<'_>, rows: Range<usize>, columns: Range<usize>) {
     let (channels, stride) = (image.channels, image.stride());
     let one = 1 << COEFFICIENT_BITS;
-    // For each target column: its source column, and both weights.
+    // For each target column, its source column and both weights.
     let mut taps = Buffer::<[u32; 2]>::any(image.width);
     for (x, tap) in taps.iter_mut().enumerate() {
         let (at, weight) = area_tap(x, columns.len(), image.width);
@@ -36,7 +37,7 @@ pub(super) fn enlarge_part(image: &mut Image<'_>, rows: Range<usize>, columns: R
     }
     let wide_stride = stride + 1;
     let mut wide = Buffer::<u32>::any(rows.len() * wide_stride);
-    // The last row again with room behind it, for kernels that read more than a pixel.
+    // The last row again with room after it, for kernels that read more than a pixel.
     let mut line = Buffer::<u8>::zeros(stride + 8);
     for (wide, y) in wide.chunks_exact_mut(wide_stride).zip(rows.clone()) {
         line[..stride].copy_from_slice(&image.pixels[y * stride..][..stride]);
@@ -66,7 +67,8 @@ fn enlarge_across(wide: &mut [u32], line: &[u8], taps: &[[u32; 2]], channels: us
     }
 }
 
-/// [`enlarge_across`] for three channels at once; a fourth value is overwritten by the next pixel.
+/// Does the same as [`enlarge_across`] for three channels at once; a fourth value is overwritten by the next
+/// pixel.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn enlarge_across_rgb(wide: &mut [u32], line: &[u8], taps: &[[u32; 2]]) {
@@ -96,7 +98,7 @@ for_every_instruction_set! {
     }
 }
 
-/// Four source positions and their weights, as [`cubic_tap`] gives them.
+/// Four source positions and their weights, as computed by [`cubic_tap`].
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 struct CubicTap {
@@ -104,8 +106,8 @@ struct CubicTap {
     weights: [f32; 4],
 }
 
-/// For a target position: four source positions, clamped to the edge, and their weights by the cubic kernel with
-/// a = -0.75 (OpenCV's `INTER_CUBIC`).
+/// For a target position, returns four source positions, clamped to the edge, and their weights in the cubic
+/// kernel with a = -0.75 (OpenCV's `INTER_CUBIC`).
 fn cubic_tap(x: usize, from: usize, to: usize) -> CubicTap {
     const A: f32 = -0.75;
     let position = (x as f64 + 0.5) * (from as f64 / to as f64) - 0.5;
@@ -119,7 +121,7 @@ fn cubic_tap(x: usize, from: usize, to: usize) -> CubicTap {
     }
 }
 
-/// Resizes a map of one channel by bicubic interpolation.
+/// Resizes a single-channel map by bicubic interpolation.
 pub(super) fn cubic(
     source: &[f32],
     (height, width): (usize, usize),

@@ -1,5 +1,5 @@
-//! Memory for intermediate results, kept by each thread from one image to the next: no kernel allocates once its buffers
-//! have been used.
+//! Memory for intermediate results, which each thread keeps from one image to the next: kernels do not allocate
+//! once their buffers have been used.
 
 use std::{
     cell::RefCell,
@@ -10,11 +10,11 @@ use std::{
 use bytemuck::Pod;
 
 thread_local! {
-    /// What no kernel uses at present; words of eight bytes, so that every kind of number is aligned.
+    /// Currently unused buffers; words of eight bytes, so that every kind of number is aligned.
     static FREE: RefCell<Vec<Vec<u64>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Numbers that go back to their thread's store when dropped.
+/// Numbers that return to their thread's store when dropped.
 pub(crate) struct Buffer<T> {
     words: Vec<u64>,
     len: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Buffer<T> {
 }
 
 impl<T: Pod> Buffer<T> {
-    /// `len` numbers left over from earlier uses.
+    /// Returns `len` numbers left over from earlier uses.
     pub(crate) fn any(len: usize) -> Self {
         let mut words = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
         let needed = (len * size_of::<T>()).div_ceil(size_of::<u64>());
@@ -32,14 +32,14 @@ impl<T: Pod> Buffer<T> {
         Self { words, len, kind: PhantomData }
     }
 
-    /// `len` zeros.
+    /// Returns `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
         let mut buffer = Self::any(len);
         buffer.fill(T::zeroed());
         buffer
     }
 
-    /// A copy.
+    /// Returns a copy.
     pub(crate) fn copy(values: &[T]) -> Self {
         let mut buffer = Self::any(values.len());
         buffer.copy_from_slice(values);

@@ -1,8 +1,8 @@
-//! Looking every value up in a table.
+//! Table lookups.
 
 use super::Image;
 
-/// What every value becomes.
+/// The result for every value.
 pub type Table = [u8; 256];
 
 /// Replaces every value by its entry: `tables` holds one table for all channels, or one for each.
@@ -20,8 +20,8 @@ pub fn apply(image: &mut Image<'_>, tables: &[Table]) {
     }
 }
 
-/// Does to an image what `ops` do, as one lookup: `ops` is called once, on an image of all values. Only right for ops that map
-/// each value by itself, whatever the size of the image.
+/// Applies `ops` to an image as a single lookup; `ops` is called once, on an image of all values. Only correct for
+/// ops that map each value on its own, whatever the size of the image.
 pub(crate) fn compose(image: &mut Image<'_>, ops: impl FnOnce(&mut Image<'_>)) {
     if !matches!(image.channels, 1 | 3) {
         return ops(image);
@@ -58,7 +58,7 @@ fn look_up_rgb(values: &mut [u8], tables: [&Table; 3]) {
     }
 }
 
-/// Lookups by permutations of bytes: a table is four registers.
+/// Lookups by byte permutations: a table takes four registers.
 #[cfg(target_arch = "x86_64")]
 mod permute {
     use std::arch::x86_64::*;
@@ -97,7 +97,8 @@ mod permute {
         rest.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
     }
 
-    /// Which of the 64 values of a vector belong to a channel, for each of the three vectors that hold 64 pixels.
+    /// Returns which of the 64 values of a vector belong to a channel, for each of the three vectors that hold 64
+    /// pixels.
     const fn of_channel(channel: usize) -> [u64; 3] {
         let mut masks = [0; 3];
         let mut i = 0;

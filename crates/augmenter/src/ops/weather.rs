@@ -1,7 +1,8 @@
-//! Fog and clouds: bright layers whose opacity and intensity vary as noise of low frequencies.
+//! Fog and clouds: bright layers whose opacity and intensity vary as low-frequency noise.
 //!
-//! The layers and their parameters are those of imgaug 0.4.0 (`CloudLayer`, `Fog`, `Clouds`). One difference: noise is
-//! synthesised on a grid of at most 64 cells a side and enlarged from there, so that the cost stays linear in the pixels.
+//! The layers and their parameters are those of imgaug 0.4.0 (`CloudLayer`, `Fog`, `Clouds`), with one difference:
+//! noise is synthesised on a grid of at most 64 cells per side and enlarged, so that the cost stays linear in the
+//! pixels.
 
 use std::{f32::consts::TAU, ops::RangeInclusive, sync::LazyLock};
 
@@ -10,7 +11,7 @@ use rand::Rng;
 
 use super::{Image, math, random, resample, scratch::Buffer};
 
-/// Grid cells a side of a noise map, at least and at most.
+/// Minimum and maximum number of grid cells per side of a noise map.
 const MIN_GRID: usize = 4;
 const MAX_GRID: usize = 64;
 
@@ -22,11 +23,11 @@ struct Layer {
     intensity_exponent: RangeInclusive<f32>,
     /// Standard deviation of its coarse variation.
     intensity_coarse_sd: f32,
-    /// Opacity where there is least of the layer.
+    /// Opacity where the layer is thinnest.
     alpha_min: RangeInclusive<f32>,
     /// How much the noise adds to the opacity.
     alpha_multiplier: RangeInclusive<f32>,
-    /// Grid cells a side of the opacity noise.
+    /// Grid cells per side of the opacity noise.
     alpha_grid: RangeInclusive<usize>,
     /// Exponent of the spectrum of the opacity noise.
     alpha_exponent: RangeInclusive<f32>,
@@ -112,7 +113,7 @@ impl Layer {
 }
 
 for_every_instruction_set! {
-    /// The brightness of the layer: its coarse variation, and a fine one around it.
+    /// Computes the brightness of the layer: its coarse variation, with a fine one around it.
     fn vary(intensity: &mut [f32], fine: &[f32], mean: f32) {
         for (intensity, fine) in intensity.iter_mut().zip(fine) {
             *intensity = (*intensity + mean * (2.0 * fine - 1.0) / 5.0).max(0.0).min(255.0);
@@ -121,7 +122,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The opacity from its noise: a power of it, at most `opacity`.
+    /// Computes the opacity from its noise: a power of it, at most `opacity`.
     fn shape(alpha: &mut [f32], parameters: [f32; 5]) {
         let [least, multiplier, sparsity, density, opacity] = parameters;
         for alpha in alpha {
@@ -151,14 +152,14 @@ for_every_instruction_set! {
     }
 }
 
-/// Rounded down, as in imgaug.
+/// Blends a value with the layer, rounding down as in imgaug.
 #[inline(always)]
 fn covered(value: u8, intensity: f32, alpha: f32) -> u8 {
     math::byte((1.0 - alpha) * f32::from(value) + alpha * intensity)
 }
 
-/// Noise from 0 to 1 whose amplitudes go as a power of the frequency, on a grid whose longer side has `grid` cells, enlarged
-/// to `size`.
+/// Returns noise from 0 to 1 whose amplitudes follow a power of the frequency, on a grid whose longer side has
+/// `grid` cells, enlarged to `size`.
 fn noise(size: (usize, usize), grid: usize, exponent: f32, rng: &mut (impl Rng + ?Sized)) -> Buffer<f32> {
     let longer = size.0.max(size.1);
     let scale = (grid.min(MAX_GRID) as f64 / longer as f64).min(1.0);
@@ -174,7 +175,7 @@ fn noise(size: (usize, usize), grid: usize, exponent: f32, rng: &mut (impl Rng +
     raise(&mut amplitudes, exponent);
     amplitudes[0] = 0.0;
 
-    // Amplitude and phase are uniform; that the imaginary part carries the cosine as well is imgaug's way.
+    // Amplitude and phase are uniform; the imaginary part also carries the cosine, as in imgaug.
     let count = rows * columns;
     let numbers = random::numbers(2 * count, rng);
     let (phases, sizes) = numbers[..2 * count].split_at(count);
@@ -200,14 +201,14 @@ fn noise(size: (usize, usize), grid: usize, exponent: f32, rng: &mut (impl Rng +
 
 const TURN_BITS: u32 = 12;
 
-/// Cosines and sines of whole parts of a turn.
+/// Cosines and sines of integer fractions of a turn.
 static TURNS: LazyLock<Vec<[f32; 2]>> = LazyLock::new(|| {
     let turn = |i: u32| (TAU * i as f32 / (1 << TURN_BITS) as f32).sin_cos();
     (0..1 << TURN_BITS).map(turn).map(|(sin, cos)| [cos, sin]).collect()
 });
 
 for_every_instruction_set! {
-    /// Squares to powers of their roots.
+    /// Raises squares to powers of their roots.
     fn raise(squares: &mut [f32], exponent: f32) {
         for value in squares {
             *value = math::exp2(f64::from(0.5 * exponent * math::log2(*value))) as f32;
@@ -216,7 +217,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// Brings the values to the range from 0 to 1.
+    /// Scales the values to the range from 0 to 1.
     fn stretch(map: &mut [f32]) {
         let (mut least, mut largest) = (f32::MAX, f32::MIN);
         for &value in map.iter() {
@@ -237,10 +238,10 @@ for_every_instruction_set! {
     }
 }
 
-/// The real part of the inverse discrete Fourier transform of a rows x columns spectrum, unnormalised. On grids this small the
-/// sums themselves, rows first and columns second, are fast enough.
+/// Returns the real part of the inverse discrete Fourier transform of a rows x columns spectrum, unnormalised. On
+/// grids this small, direct sums, rows first and columns second, are fast enough.
 fn real_inverse_transform(real: &[f32], imaginary: &[f32], rows: usize, columns: usize) -> Buffer<f32> {
-    // Down the columns: complex to complex, whole rows at a time.
+    // Along columns: complex to complex, whole rows at a time.
     let wave = waves(rows);
     let (mut re, mut im) = (Buffer::<f32>::zeros(rows * columns), Buffer::<f32>::zeros(rows * columns));
     for y in 0..rows {
@@ -249,7 +250,7 @@ fn real_inverse_transform(real: &[f32], imaginary: &[f32], rows: usize, columns:
             turn(re, im, &real[v * columns..][..columns], &imaginary[v * columns..][..columns], wave[v * y % rows]);
         }
     }
-    // Along the rows: only the real part is wanted.
+    // Along rows: only the real part is needed.
     let wave = waves(columns);
     let mut map = Buffer::<f32>::zeros(rows * columns);
     let mut cosines = Buffer::<f32>::any(columns);
@@ -266,7 +267,7 @@ fn real_inverse_transform(real: &[f32], imaginary: &[f32], rows: usize, columns:
     map
 }
 
-/// The roots of unity.
+/// Returns the roots of unity.
 fn waves(n: usize) -> Buffer<[f32; 2]> {
     let mut waves = Buffer::<[f32; 2]>::any(n);
     for (i, wave) in waves.iter_mut().enumerate() {
@@ -277,7 +278,7 @@ fn waves(n: usize) -> Buffer<[f32; 2]> {
 }
 
 for_every_instruction_set! {
-    /// Adds complex numbers, turned by an angle.
+    /// Adds complex numbers rotated by an angle.
     fn turn(re: &mut [f32], im: &mut [f32], a: &[f32], b: &[f32], wave: [f32; 2]) {
         let [cos, sin] = wave;
         for (((re, im), a), b) in re.iter_mut().zip(im).zip(a).zip(b) {

@@ -1,5 +1,6 @@
-//! The policies that AutoAugment found (Cubuk et al. 2019, tables 7 to 9): a line for each sub-policy, an op's name in the paper,
-//! its probability in tenths and its level of 10. `benches/peers/published.py` compares them with torchvision's.
+//! The policies found by AutoAugment (Cubuk et al. 2019, tables 7 to 9): one line per sub-policy, with an op's
+//! name in the paper, its probability in tenths and its level out of 10. `benches/peers/published.py` compares
+//! them with torchvision's.
 
 use crate::{Op, Step, SubPolicy};
 

@@ -1,4 +1,4 @@
-//! Policies that were published, which need no search: what a search must beat to be worth its time.
+//! Published policies, which need no search: what a search must beat to be worth its time.
 //!
 //! ```
 //! use deepaug_augmenter::published::Published;
@@ -9,7 +9,8 @@
 //! # Ok::<(), deepaug_augmenter::published::UnknownPublished>(())
 //! ```
 //!
-//! They are meant to be used as [`Online`](crate::Online) does: sub-policies drawn at random for each image, all equally likely.
+//! They are meant to be used as in [`Online`](crate::Online): sub-policies drawn at random for each image, all
+//! equally likely.
 
 mod autoaugment;
 
@@ -18,13 +19,14 @@ use std::str::FromStr;
 
 use crate::{Op, Policy, RangeTable, Step, SubPolicy};
 
-/// The largest magnitude of RandAugment and TrivialAugment: they have 31 levels, from 0.
+/// The largest magnitude of RandAugment and TrivialAugment, which have 31 levels, from 0.
 const MAX_MAGNITUDE: u32 = 30;
 
-/// The most ops in a row of RandAugment; its authors tried up to 3.
+/// Maximum number of ops in a row in RandAugment; its authors tried up to 3.
 const MAX_OPS: u32 = 3;
 
-/// What RandAugment and TrivialAugment draw from, besides leaving the image as it is (Cubuk et al. 2020; Müller & Hutter 2021).
+/// What RandAugment and TrivialAugment draw from, besides leaving the image unchanged (Cubuk et al. 2020; Müller &
+/// Hutter 2021).
 pub const DRAWN: [Op; 13] = [
     Op::AutoContrast,
     Op::Equalize,
@@ -50,7 +52,7 @@ pub enum Published {
     AutoAugmentSvhn,
     /// AutoAugment's for ImageNet (table 9).
     AutoAugmentImageNet,
-    /// RandAugment: so many ops, drawn with replacement, all at one magnitude of 30.
+    /// RandAugment: a number of ops, drawn with replacement, all at one magnitude out of 30.
     RandAugment {
         /// Ops in a row, 1 to 3.
         ops: u32,
@@ -62,7 +64,7 @@ pub enum Published {
 }
 
 impl Published {
-    /// Each of them, RandAugment as its authors' successors use it most.
+    /// All of them, with RandAugment as used most by later work.
     pub const ALL: [Self; 5] = [
         Self::AutoAugmentCifar10,
         Self::AutoAugmentSvhn,
@@ -71,10 +73,10 @@ impl Published {
         Self::TrivialAugment,
     ];
 
-    /// RandAugment where neither number is given: two ops at magnitude 9, torchvision's default.
+    /// RandAugment if neither number is given: two ops at magnitude 9, torchvision's default.
     pub const RANDAUGMENT: Self = Self::RandAugment { ops: 2, magnitude: 9 };
 
-    /// The policy. Its portion is 1: it is for every image.
+    /// Returns the policy. Its portion is 1: it applies to every image.
     pub fn policy(self) -> Policy {
         let (ranges, sub_policies) = match self {
             Self::AutoAugmentCifar10 => (RangeTable::AutoAugment, autoaugment::read(autoaugment::CIFAR10)),
@@ -87,25 +89,26 @@ impl Published {
     }
 }
 
-/// RandAugment with any number of ops and any magnitude in [0, 1], where its own 30 is 1.
+/// Returns RandAugment with any number of ops and any magnitude in [0, 1], where its own 30 is 1.
 pub fn randaugment(draws: usize, magnitude: f64) -> Policy {
     let sub_policies = drawn(magnitude).collect();
     Policy { draws, in_place: true, ..Policy::new(RangeTable::RandAugment, 1.0, sub_policies) }
 }
 
-/// TrivialAugment with any number of ops, of the levels up to a magnitude in [0, 1]; its own is one op of all 31.
+/// Returns TrivialAugment with any number of ops, using the levels up to a magnitude in [0, 1]; the original is
+/// one op with all 31.
 pub fn trivialaugment(draws: usize, most: f64) -> Policy {
     let levels = 0..=(most * f64::from(MAX_MAGNITUDE)).round() as u32;
     let sub_policies = levels.flat_map(|magnitude| drawn(level(magnitude))).collect();
     Policy { draws, in_place: true, ..Policy::new(RangeTable::TrivialAugmentWide, 1.0, sub_policies) }
 }
 
-/// A magnitude of 30 as a number in 0..=1.
+/// Converts a magnitude out of 30 to a number in 0..=1.
 pub fn level(magnitude: u32) -> f64 {
     f64::from(magnitude) / f64::from(MAX_MAGNITUDE)
 }
 
-/// One of the ops at a magnitude, or none.
+/// Returns each of the ops at a magnitude, or none.
 fn drawn(magnitude: f64) -> impl Iterator<Item = SubPolicy> {
     let one = move |op| SubPolicy { ops: vec![Step::new(op, magnitude)] };
     std::iter::once(SubPolicy::default()).chain(DRAWN.into_iter().map(one))
@@ -123,7 +126,7 @@ impl fmt::Display for Published {
     }
 }
 
-/// The error of reading a published policy's name.
+/// The error of parsing a published policy's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no published policy is called `{0}`; there are `trivialaugment`, `randaugment-<ops>-<magnitude>` (1 to 3 ops, magnitude 0 to \

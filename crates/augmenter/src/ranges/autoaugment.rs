@@ -6,7 +6,7 @@ use crate::{
     transform::{Transform, Unit},
 };
 
-/// AutoAugment's, as its code has it: magnitude = level / 10. Posterize reaches 0 bits at level 10, a known fault of it.
+/// AutoAugment's, as in its code: magnitude = level / 10. Posterize reaches 0 bits at level 10, a known flaw.
 pub(super) fn autoaugment(op: Op, m: f64) -> Option<Transform> {
     let factor = Distribution::Fixed(0.1 + 1.8 * m);
     Some(match op {
@@ -46,8 +46,8 @@ pub(super) fn trivialaugment_wide(op: Op, m: f64) -> Option<Transform> {
     })
 }
 
-/// What the three tables have in common: a slope and an angle at magnitude 1, either sign; one factor for the enhancers; and
-/// ops without a magnitude, which are always applied.
+/// What the three tables have in common: a slope and an angle at magnitude 1, with either sign; one factor for the
+/// enhancers; and ops without a magnitude, which are always applied.
 fn common(op: Op, m: f64, [slope, degrees]: [f64; 2], factor: Distribution) -> Option<Transform> {
     Some(match op {
         Op::ShearX => Transform::ShearX(Distribution::signed(slope * m)),

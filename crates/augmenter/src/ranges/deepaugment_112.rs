@@ -19,7 +19,7 @@ pub(super) fn transform(op: Op, m: f64) -> Option<Transform> {
         Op::Emboss => Transform::Emboss { alpha: to(1.0), strength: to(20.0 * m) },
         Op::AdditiveGaussianNoise => Transform::AdditiveGaussianNoise(to(255.0 * m)),
         Op::Dropout => Transform::Dropout(Distribution::Between(0.01, m.max(0.011))),
-        // The logarithm of 0 is out of reach of a uniform range; any negative fraction gives the coarsest grid.
+        // A uniform range cannot reach the logarithm of 0; any negative fraction gives the coarsest grid.
         Op::CoarseDropout => {
             let finest = (3.0 * m).log10().max(-1.0);
             Transform::CoarseDropout(

@@ -1,17 +1,18 @@
 //! What a magnitude means: for each op and table, how the op's parameters are drawn.
 //!
-//! The [ops' pages](crate::op) give every range in words. Under the default table, `monotone`, one contract holds for every
-//! op: magnitude 0 leaves every image as it is, bit for bit; the mean distortion does not fall as the magnitude grows; at
-//! magnitude 1 most images can still be recognised. Lengths are fractions of the image's side, so that a magnitude means the
-//! same at every size.
+//! The [ops' pages](crate::op) describe every range in words. Under the default table, `monotone`, one contract
+//! holds for every op: magnitude 0 leaves every image unchanged, bit for bit; the mean distortion does not fall as
+//! the magnitude grows; at magnitude 1 most images can still be recognised. Lengths are fractions of the image's
+//! side, so that a magnitude means the same at every size.
 //!
-//! `deepaugment-1.1.2` has the ranges that DeepAugment's release 1.1.2 passes to imgaug in its `augmenter.py`, so that its
-//! policies keep their meaning. Lengths are pixels where the original had pixels; some ranges do not start at the identity,
-//! and some magnitudes have no effect. Shear is horizontal only, as it was in imgaug before 0.4.0. Where the original is
-//! undefined: coarse-dropout at magnitude 0 uses the coarsest grid, 3 cells a side, as it does for every magnitude up to 1/3.
+//! `deepaugment-1.1.2` has the ranges that DeepAugment's release 1.1.2 passes to imgaug in its `augmenter.py`, so
+//! that its policies keep their meaning. Lengths are in pixels where the original used pixels; some ranges do not
+//! start at the identity, and some magnitudes have no effect. Shear is horizontal only, as in imgaug before 0.4.0.
+//! Where the original is undefined, coarse-dropout at magnitude 0 uses the coarsest grid, 3 cells a side, as it
+//! does for every magnitude up to 1/3.
 //!
-//! `autoaugment` (magnitude = level / 10), `randaugment` (M / 30) and `trivialaugment-wide` (bin / 30) have the ranges of the
-//! methods of these names, for the ops of that family.
+//! `autoaugment` (magnitude = level / 10), `randaugment` (M / 30) and `trivialaugment-wide` (bin / 30) have the
+//! ranges of the methods with these names, for the ops of that family.
 
 mod autoaugment;
 mod deepaugment_112;
@@ -51,7 +52,7 @@ impl RangeTable {
     pub const ALL: [RangeTable; 5] =
         [Self::Monotone, Self::DeepAugment112, Self::AutoAugment, Self::RandAugment, Self::TrivialAugmentWide];
 
-    /// The name in configurations and policies.
+    /// Returns the name in configurations and policies.
     pub fn name(self) -> &'static str {
         match self {
             Self::Monotone => "monotone",
@@ -62,8 +63,8 @@ impl RangeTable {
         }
     }
 
-    /// What the op at a magnitude does, or none where the table does not have the op. The magnitude is clamped to 0..=1 (NaN
-    /// counts as 0).
+    /// Returns what the op does at a magnitude, or none if the table does not have the op. The magnitude is
+    /// clamped to 0..=1 (NaN counts as 0).
     pub fn transform(self, op: Op, magnitude: f64) -> Option<Transform> {
         let m = if magnitude.is_nan() { 0.0 } else { magnitude.clamp(0.0, 1.0) };
         match self {
@@ -75,14 +76,14 @@ impl RangeTable {
         }
     }
 
-    /// Whether the table says what the op does.
+    /// Whether the table has the op.
     pub fn has(self, op: Op) -> bool {
         self.transform(op, 0.0).is_some()
     }
 
-    /// The least magnitude that is worth a trial: under the monotone ranges that at which an op changes some pixel of most images by
-    /// 4 of 255 or more, which an eye can see (tried in `tests/contract.rs`); 0 under all others, where magnitude 0 may be as strong
-    /// as any.
+    /// Returns the smallest magnitude worth trying. Under the monotone ranges, it is the one at which an op
+    /// changes some pixel of most images by 4 of 255 or more, which is visible (tested in `tests/contract.rs`).
+    /// Under all others it is 0, because magnitude 0 may be as strong as any.
     pub fn least_magnitude(self, op: Op) -> f64 {
         match (self, op) {
             (Self::Monotone, Op::Posterize) => 0.5,
@@ -101,12 +102,12 @@ impl RangeTable {
 impl Op {
     /// Applies the op in place to one image of height x width x channels.
     ///
-    /// Any height and width are accepted, and 1 or 3 channels. The parameters are drawn from `rng` as
+    /// Accepts any height and width, and 1 or 3 channels. The parameters are drawn from `rng` as
     /// [`RangeTable::transform`] says. Equal arguments and generator state give equal pixels.
     ///
-    /// The image stays as it is where the table does not have the op, where a colour op meets an image without 3 channels
-    /// ([`Op::AddToHueAndSaturation`], [`Op::Saturation`]), and under [`Op::SamplePairing`], which needs a batch
-    /// ([`Policy::copies`](crate::Policy::copies)).
+    /// The image stays unchanged if the table does not have the op, if a colour op gets an image without 3
+    /// channels ([`Op::AddToHueAndSaturation`], [`Op::Saturation`]), and under [`Op::SamplePairing`], which needs
+    /// a batch ([`Policy::copies`](crate::Policy::copies)).
     ///
     /// ```
     /// use deepaug_augmenter::{Op, RangeTable};
@@ -140,7 +141,7 @@ impl fmt::Display for RangeTable {
     }
 }
 
-/// The error of reading a table's name.
+/// The error of parsing a table's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown range table `{0}`; there are `monotone`, `deepaugment-1.1.2`, `autoaugment`, `randaugment` and `trivialaugment-wide`"
@@ -163,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// The least and the largest value that the op leaves in the upper left corner over many draws.
+    /// Returns the smallest and largest values that the op leaves in the upper left corner over many draws.
     fn corner(op: Op, ranges: RangeTable, magnitude: f64, image: &Array3<u8>) -> (u8, u8) {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
         let corners = (0..2000).map(|_| {
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn ranges_end_where_the_tables_say() {
         let (monotone, old) = (RangeTable::Monotone, RangeTable::DeepAugment112);
-        // In an image whose columns count from 0, the left column's value tells how many were cut off.
+        // In an image whose columns count from 0, the left column's value shows how many were cut off.
         let ramp = Array3::from_shape_fn((8, 200, 1), |(_, x, _)| x as u8);
         assert_eq!(corner(Op::Crop, monotone, 0.5, &ramp), (0, 20));
         assert_eq!(corner(Op::Crop, old, 0.5, &ramp), (0, 16));

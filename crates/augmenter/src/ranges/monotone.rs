@@ -8,7 +8,7 @@ use crate::{
 
 pub(super) fn transform(op: Op, m: f64) -> Transform {
     let (to, within) = (Distribution::to, Distribution::within);
-    // Factors of the enhancers: 1 is the image itself.
+    // Factors of the enhancers; 1 leaves the image unchanged.
     let around_1 = |most: f64| Distribution::Between(1.0 - most, 1.0 + most);
     match op {
         Op::Crop => Transform::Crop(to(0.2 * m), Unit::Side),

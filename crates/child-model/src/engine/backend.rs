@@ -1,19 +1,19 @@
-//! The engines that there are, and the one place where one is chosen: a new one is a variant and its lines here.
+//! The available engines, and the one place that chooses among them: a new one is a variant and its lines here.
 
 use super::Engine;
 use super::cpu::Cpu;
 
-/// Where trainings are computed. Cheap to clone.
+/// Where training runs are computed. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) enum Backend {
-    /// Kernels of our own, one thread for each child.
+    /// Our own kernels, one thread per child.
     Cpu,
     /// burn's tensors on a GPU through wgpu, many children in each pass.
     #[cfg(feature = "gpu")]
     Wgpu(burn::tensor::Device),
 }
 
-/// Something to compute, on whichever engine.
+/// Something to compute, on any engine.
 pub(crate) trait Work {
     type Output;
 
@@ -29,7 +29,7 @@ impl Backend {
         }
     }
 
-    /// The kind whose histories are comparable bit for bit, as configurations and notebooks have it.
+    /// Returns the kind whose histories are comparable bit for bit, as written in configurations and notebooks.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -38,7 +38,8 @@ impl Backend {
         }
     }
 
-    /// Whether children are trained in one pass, while the images of the next epoch are made beside it; else each has a thread.
+    /// Whether children train in one pass, while the images of the next epoch are made at the same time; otherwise
+    /// each has its own thread.
     pub(crate) fn stacks(&self) -> bool {
         !matches!(self, Self::Cpu)
     }

@@ -1,8 +1,8 @@
-//! What a net is computed with. Two engines do the same: `cpu`, kernels of our own on the calling thread, and
-//! `tensor`, burn's tensors on any device burn has.
+//! The engines that compute a net. Two of them do the same: `cpu`, our own kernels on the calling thread, and
+//! `tensor`, burn's tensors on any device burn supports.
 //!
-//! Everything is for K children at once, which share their shapes and nothing else: activations are
-//! `[K, B, height, width, channels]`, parameters `[K, ...]`, and every launch on a GPU serves all of them.
+//! Everything is computed for K children at once, which share only their shapes: activations are `[K, B, height,
+//! width, channels]`, parameters `[K, ...]`, and every launch on a GPU serves all of them.
 
 pub(crate) mod backend;
 pub(crate) mod cpu;
@@ -17,14 +17,14 @@ use crate::geometry::{Activation, Conv, Window};
 use crate::input::Input;
 use crate::optimiser::Update;
 
-/// How many children, and how many images of each.
+/// Number of children, and number of images of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Batch {
     pub(crate) children: usize,
     pub(crate) images: usize,
 }
 
-/// A normalisation's sizes, and the number added to variances.
+/// The sizes of a normalisation, and the number added to variances.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct NormShape {
     pub(crate) pixels: usize,
@@ -32,23 +32,23 @@ pub(crate) struct NormShape {
     pub(crate) epsilon: f32,
 }
 
-/// Gradients by a layer's input and by its parameters.
+/// Gradients of a layer's input and of its parameters.
 pub(crate) struct Gradients<A> {
-    /// Absent when it was not asked for.
+    /// Absent if it was not requested.
     pub(crate) x: Option<A>,
     pub(crate) weights: A,
     pub(crate) bias: Option<A>,
 }
 
-/// Gradients by a normalisation's input, factors and offsets.
+/// Gradients of a normalisation's input, factors and offsets.
 pub(crate) struct NormGradients<A> {
     pub(crate) x: A,
     pub(crate) gamma: A,
     pub(crate) beta: A,
 }
 
-/// What one child learns from or is measured on: images of one size, part after part, and for each a row of class
-/// weights.
+/// What one child learns from or is measured on: images of one size, part after part, with a row of class weights
+/// for each image.
 pub(crate) struct Rows<'a, E: Engine> {
     pub(crate) parts: Vec<E::Pixels<'a>>,
     /// `[rows, classes]`; a row of zeros counts for nothing.
@@ -56,35 +56,35 @@ pub(crate) struct Rows<'a, E: Engine> {
     pub(crate) input: Input,
 }
 
-/// Random choices of an epoch, made on the host. A step takes `children * images` of them, child by child.
+/// Random choices of an epoch, made on the host. A step uses `children * images` of them, child by child.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Choices {
-    /// Which row each image is.
+    /// The row of each image.
     pub(crate) rows: Vec<u32>,
-    /// Which row it is mixed with, and the share of the first (Zhang et al. 2018, mixup); empty for none.
+    /// The row it is mixed with, and the share of the first (Zhang et al. 2018, mixup); empty for none.
     pub(crate) partners: Vec<(u32, f32)>,
-    /// A key for each dropout layer and child of each step.
+    /// A key for each dropout layer and child in each step.
     pub(crate) dropout: Vec<u32>,
 }
 
 /// The loss of a batch and its gradient.
 pub(crate) struct Loss<A> {
-    /// By the logits, of the mean over the images of each child.
+    /// With respect to the logits, of the mean over the images of each child.
     pub(crate) gradient: A,
-    /// `[K, 2]`: the sum of the losses, and the number of images whose heaviest class has the greatest logit.
+    /// `[K, 2]`: the sum of the losses, and the number of images whose heaviest class has the largest logit.
     pub(crate) sums: A,
-    /// `[K, B, 2]`: of each image the loss, its targets brought to a sum of 1, and 1 where its heaviest class has the greatest
-    /// logit; 0 where it counts for nothing.
+    /// `[K, B, 2]`: for each image, the loss with its targets scaled to a sum of 1, and 1 if its heaviest class
+    /// has the largest logit; both 0 if it counts for nothing.
     pub(crate) rows: A,
 }
 
-/// The operations that nets and their training are made of.
+/// The operations that nets and their training use.
 pub(crate) trait Engine: Clone + 'static {
     /// Numbers on the device. Clones share them.
     type Array: Clone;
-    /// Images on the device, a byte a value. Clones share them.
+    /// Images on the device, one byte per value. Clones share them.
     type Pixels<'a>: Clone + 'a;
-    /// The rows of all children, ready to be drawn from.
+    /// The rows of all children, ready to be sampled.
     type Data<'a>: 'a;
     /// An epoch's choices on the device.
     type Draws;
@@ -93,12 +93,12 @@ pub(crate) trait Engine: Clone + 'static {
     /// Waits for the device.
     fn download(&self, array: &Self::Array) -> Result<Vec<f32>, String>;
 
-    /// Puts images `[N, H, W, C]` on the device; N above 0.
+    /// Puts images `[N, H, W, C]` on the device; N is above 0.
     fn pixels<'a>(&self, images: CowArray<'a, u8, Ix4>) -> Self::Pixels<'a>;
-    /// Joins what each child draws from; or, given one of them, all children. Nothing goes to the device again.
+    /// Joins the rows of each child or, given only one set, of all children. Nothing is sent to the device again.
     fn data<'a>(&self, rows: Vec<Rows<'a, Self>>) -> Self::Data<'a>;
     fn draws(&self, data: &Self::Data<'_>, choices: Choices, batch: Batch) -> Self::Draws;
-    /// Images as their [`Input`] says and targets `[K, B, classes]` of a step.
+    /// Returns the images, as their [`Input`] says, and the targets `[K, B, classes]` of a step.
     fn batch(&self, data: &Self::Data<'_>, draws: &Self::Draws, step: usize, batch: Batch) -> [Self::Array; 2];
 
     fn conv(
@@ -110,7 +110,7 @@ pub(crate) trait Engine: Clone + 'static {
         activation: Activation,
         batch: Batch,
     ) -> Self::Array;
-    /// `y` is what [`conv`](Self::conv) returned.
+    /// `y` is the result of [`conv`](Self::conv).
     #[expect(clippy::too_many_arguments, reason = "the arrays of one layer")]
     fn conv_backward(
         &self,
@@ -144,9 +144,9 @@ pub(crate) trait Engine: Clone + 'static {
         batch: Batch,
     ) -> Gradients<Self::Array>;
 
-    /// Mean and biased variance of each channel over images and pixels, `[K, channels]` each.
+    /// Returns the mean and biased variance of each channel over images and pixels, `[K, channels]` each.
     fn moments(&self, x: &Self::Array, shape: &NormShape, batch: Batch) -> [Self::Array; 2];
-    /// `activation((x - mean) / sqrt(variance + epsilon) * gamma + beta)`.
+    /// Computes `activation((x - mean) / sqrt(variance + epsilon) * gamma + beta)`.
     #[expect(clippy::too_many_arguments, reason = "the arrays of one layer")]
     fn normalise(
         &self,
@@ -158,7 +158,8 @@ pub(crate) trait Engine: Clone + 'static {
         activation: Activation,
         batch: Batch,
     ) -> Self::Array;
-    /// The gradients of [`normalise`](Self::normalise) after [`moments`](Self::moments), whose result was `y`.
+    /// Returns the gradients of [`normalise`](Self::normalise) after [`moments`](Self::moments); the result was
+    /// `y`.
     #[expect(clippy::too_many_arguments, reason = "the arrays of one layer")]
     fn normalise_backward(
         &self,
@@ -171,7 +172,7 @@ pub(crate) trait Engine: Clone + 'static {
         activation: Activation,
         batch: Batch,
     ) -> NormGradients<Self::Array>;
-    /// `old * keep + new * (1 - keep)`.
+    /// Computes `old * keep + new * (1 - keep)`.
     fn blend(&self, old: &Self::Array, new: &Self::Array, keep: f32) -> Self::Array;
 
     fn max_pool(&self, x: &Self::Array, window: &Window, channels: usize, batch: Batch) -> Self::Array;
@@ -190,16 +191,16 @@ pub(crate) trait Engine: Clone + 'static {
     fn global_average(&self, x: &Self::Array, pixels: usize, channels: usize, batch: Batch) -> Self::Array;
     fn global_average_backward(&self, dy: Self::Array, pixels: usize, channels: usize, batch: Batch) -> Self::Array;
 
-    /// Drops values and scales the rest up, by a mask that is a function of the key of the step, layer and child alone:
-    /// the backward pass is the same call on the gradient.
+    /// Drops values and scales the rest up. The mask depends only on the key of the step, layer and child, so the
+    /// backward pass is the same call on the gradient.
     fn dropout(&self, x: Self::Array, rate: f32, draws: &Self::Draws, key: DropoutKey, batch: Batch) -> Self::Array;
     fn add(&self, a: Self::Array, b: &Self::Array) -> Self::Array;
-    /// Puts channels one after another.
+    /// Concatenates channels.
     fn concat(&self, parts: &[Self::Array], pixels: usize, channels: &[usize], batch: Batch) -> Self::Array;
     /// The backward pass of [`concat`](Self::concat).
     fn split(&self, whole: &Self::Array, pixels: usize, channels: &[usize], batch: Batch) -> Vec<Self::Array>;
 
-    /// Cross-entropy of softmax against class weights.
+    /// Computes the cross-entropy of the softmax against class weights.
     fn cross_entropy(
         &self,
         logits: &Self::Array,
@@ -208,7 +209,7 @@ pub(crate) trait Engine: Clone + 'static {
         batch: Batch,
     ) -> Loss<Self::Array>;
 
-    /// One step of an optimiser. `slots` are its memories of the parameter, zeros at first.
+    /// Applies one step of an optimiser. `slots` are its memories of the parameter, initially zero.
     fn update(
         &self,
         parameter: Self::Array,
@@ -219,7 +220,7 @@ pub(crate) trait Engine: Clone + 'static {
     ) -> Self::Array;
 }
 
-/// Where a dropout's keys stand among an epoch's: those of step `step`, layer `layer` of `layers`.
+/// Locates a dropout's keys among an epoch's: those of step `step`, layer `layer` of `layers`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DropoutKey {
     pub(crate) step: usize,
@@ -228,19 +229,19 @@ pub(crate) struct DropoutKey {
 }
 
 impl DropoutKey {
-    /// The first child's key.
+    /// Returns the position of the first child's key.
     pub(crate) fn first(&self, children: usize) -> usize {
         (self.step * self.layers + self.layer) * children
     }
 }
 
-/// A random number for each place that any device computes without the ones before it: a round of [`lowbias32`] on each
-/// side of the key.
+/// Returns a random number for each position that any device can compute without the ones before it: a round of
+/// [`lowbias32`] on each side of the key.
 pub(crate) fn hash(place: u32, key: u32) -> u32 {
     lowbias32(lowbias32(place) ^ key)
 }
 
-/// A hash of 32 bits (C. Wellons, "Prospecting for Hash Functions", 2018).
+/// A 32-bit hash (C. Wellons, "Prospecting for Hash Functions", 2018).
 pub(crate) fn lowbias32(mut x: u32) -> u32 {
     x ^= x >> 16;
     x = x.wrapping_mul(0x7feb_352d);
@@ -249,7 +250,7 @@ pub(crate) fn lowbias32(mut x: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-/// A value is dropped where the upper 24 bits of its hash are below this.
+/// Returns the threshold below which the upper 24 bits of a value's hash mean that it is dropped.
 pub(crate) fn dropout_threshold(rate: f32) -> u32 {
     (f64::from(rate) * f64::from(1u32 << 24)).round() as u32
 }

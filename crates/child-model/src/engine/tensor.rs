@@ -1,9 +1,9 @@
-//! burn's tensors, on any device burn has. An array is `[K, B, height, width, channels]`, or whatever shape it came in,
-//! and is brought to the shape a layer needs.
+//! burn's tensors, on any device burn supports. An array is `[K, B, height, width, channels]`, or whatever shape
+//! it arrived in, and is reshaped as a layer needs.
 //!
-//! Kernel launches do not depend on K. Convolutions are matrix products over unrolled patches, for all children in one
-//! batched product: what f32 on Vulkan does best. Gradients are written out, so that nothing is differentiated through
-//! an unrolling, whose general gradient loops over its windows.
+//! The number of kernel launches does not depend on K. Convolutions are matrix products over unrolled patches,
+//! batched over all children: what f32 on Vulkan does best. Gradients are written out explicitly, so nothing
+//! differentiates through an unrolling, whose general gradient loops over its windows.
 
 use std::rc::Rc;
 
@@ -23,7 +23,7 @@ pub(crate) struct Tensors {
 
 type Array = Tensor<5>;
 
-/// Images, four values to a number, since graphics interfaces have no smaller ones.
+/// Images, four values per number, because graphics APIs have no smaller numbers.
 pub(crate) struct Packed {
     /// `[N, values / 4]`, rounded up.
     words: Tensor<2, Int>,
@@ -31,22 +31,22 @@ pub(crate) struct Packed {
     shape: [usize; 3],
 }
 
-/// Images and targets of all children, and where those of each child lie.
+/// Images and targets of all children, and where each child's are.
 pub(crate) struct Data {
-    /// As of [`Packed`].
+    /// As in [`Packed`].
     words: Tensor<2, Int>,
     /// `[rows, classes]`.
     targets: Tensor<2>,
-    /// Of each child, or of all.
+    /// One for each child, or one for all.
     places: Vec<Places>,
-    /// Factor and summand of pixels, `[K, 1, 1]` each.
+    /// Factor and offset of pixels, `[K, 1, 1]` each.
     line: [Tensor<3>; 2],
     shape: [usize; 3],
 }
 
-/// Where the rows of a child lie among all.
+/// Where a child's rows are among all rows.
 struct Places {
-    /// Of each part the number of its rows and the first of its images.
+    /// For each part, its number of rows and the index of its first image.
     parts: Vec<[usize; 2]>,
     first_target: usize,
 }
@@ -92,7 +92,7 @@ impl Tensors {
     }
 }
 
-/// The array in a shape.
+/// Returns the array in a shape.
 fn shaped<const D: usize>(array: &Array, shape: [usize; D]) -> Tensor<D> {
     array.clone().reshape(shape)
 }
@@ -102,7 +102,7 @@ fn images(array: &Array, batch: Batch, [height, width]: [usize; 2], channels: us
     if array.dims() == shape { array.clone() } else { shaped(array, shape) }
 }
 
-/// The array with its channels in the last place.
+/// Returns the array with its channels last.
 fn pixels(array: &Array, batch: Batch, shape: &NormShape) -> Array {
     let dims = array.dims();
     if dims[0] == batch.children && dims[4] == shape.channels {
@@ -111,7 +111,7 @@ fn pixels(array: &Array, batch: Batch, shape: &NormShape) -> Array {
     shaped(array, [batch.children, batch.images, 1, shape.pixels, shape.channels])
 }
 
-/// A value for each channel of each child, to go with images.
+/// Returns one value per channel of each child, broadcastable to images.
 fn per_channel(array: &Array, children: usize) -> Array {
     let channels = array.dims().iter().product::<usize>() / children;
     shaped(array, [children, 1, 1, 1, channels])
@@ -125,7 +125,7 @@ fn activate(x: Array, activation: Activation) -> Array {
     }
 }
 
-/// The gradient before an activation whose result was `y`.
+/// Returns the gradient before an activation whose result was `y`.
 fn masked(y: &Array, dy: Array, activation: Activation) -> Array {
     let dy = if dy.dims() == y.dims() { dy } else { dy.reshape(y.dims()) };
     match activation {
@@ -138,7 +138,7 @@ fn masked(y: &Array, dy: Array, activation: Activation) -> Array {
     }
 }
 
-/// Images with so many more pixels of zeros around them, or fewer pixels.
+/// Pads images with pixels of zeros, or crops them where a count is negative.
 fn pad(x: Array, before: [isize; 2], after: [isize; 2]) -> Array {
     let [children, count, height, width, channels] = x.dims();
     let sides = [height, width];
@@ -158,7 +158,7 @@ fn pad(x: Array, before: [isize; 2], after: [isize; 2]) -> Array {
     x
 }
 
-/// Images with `stride - 1` zeros between their pixels.
+/// Inserts `stride - 1` zeros between the pixels of images.
 fn dilate(x: Array, stride: usize) -> Array {
     if stride == 1 {
         return x;
@@ -176,7 +176,7 @@ fn dilate(x: Array, stride: usize) -> Array {
     ])
 }
 
-/// For each tap of a window, the pixels of padded images that it sees.
+/// Returns, for each tap of a window, the pixels of padded images that it sees.
 fn taps(padded: &Array, kernel: [usize; 2], stride: usize, out: [usize; 2]) -> Vec<Array> {
     let [children, count, _, _, channels] = padded.dims();
     let range = |first: usize, d: usize| {
@@ -190,7 +190,7 @@ fn taps(padded: &Array, kernel: [usize; 2], stride: usize, out: [usize; 2]) -> V
     (0..kernel[0]).flat_map(|r| (0..kernel[1]).map(move |s| (r, s))).map(|(r, s)| tap(r, s)).collect()
 }
 
-/// The patches of a window, `[K, B * out pixels, taps * channels]`.
+/// Returns the patches of a window, `[K, B * out pixels, taps * channels]`.
 fn patches(padded: &Array, kernel: [usize; 2], stride: usize, out: [usize; 2]) -> Tensor<3> {
     let [children, count, _, _, channels] = padded.dims();
     let rows = count * out[0] * out[1];
@@ -206,7 +206,7 @@ fn padded(x: &Array, window: &Window) -> Array {
     pad(x.clone(), before, [window.after(0), window.after(1)])
 }
 
-/// The gradient by the output spread out so that a window of stride 1 over it is the gradient by the input.
+/// Spreads out the gradient of the output so that a window of stride 1 over it gives the gradient of the input.
 fn spread(dy: Array, window: &Window) -> Array {
     let last = |d: usize| window.kernel[d] as isize - 1;
     let before = [0, 1].map(|d| last(d) - window.before[d] as isize);
@@ -214,7 +214,7 @@ fn spread(dy: Array, window: &Window) -> Array {
     pad(dilate(dy, window.stride), before, after)
 }
 
-/// A gradient by what a tap sees, put back where it saw it.
+/// Puts the gradient of what a tap sees back where the tap saw it.
 fn placed(seen: Array, window: &Window, tap: [usize; 2]) -> Array {
     let seen = dilate(seen, window.stride);
     let [_, _, height, width, _] = seen.dims();
@@ -224,7 +224,7 @@ fn placed(seen: Array, window: &Window, tap: [usize; 2]) -> Array {
     pad(seen, before, after)
 }
 
-/// Each tap of a window, in the order of [`taps`].
+/// Visits each tap of a window, in the order of [`taps`].
 fn places(window: &Window) -> impl Iterator<Item = [usize; 2]> {
     let [rows, columns] = window.kernel;
     (0..rows * columns).map(move |tap| [tap / columns, tap % columns])
@@ -234,7 +234,7 @@ fn sum_of(parts: impl Iterator<Item = Array>) -> Array {
     parts.reduce(|a, b| a + b).expect("a window has at least one tap")
 }
 
-/// The share of each output pixel's window that one pixel has: 1 / (pixels inside the image).
+/// Returns the share that one pixel has in each output pixel's window: 1 / (pixels inside the image).
 fn shares(window: &Window) -> Vec<f32> {
     let inside = |d: usize, at: usize| {
         let first = (at * window.stride).saturating_sub(window.before[d]);
@@ -279,7 +279,7 @@ impl Engine for Tensors {
 
     fn data<'a>(&self, rows: Vec<Rows<'a, Self>>) -> Data {
         let shape = rows[0].parts[0].shape;
-        // What children share is there once.
+        // What children share is stored once.
         let (mut distinct, mut first_rows): (Vec<Rc<Packed>>, Vec<usize>) = (Vec::new(), vec![0]);
         let (mut places, mut first_target) = (Vec::new(), 0);
         for rows in &rows {
@@ -671,12 +671,12 @@ impl Engine for Tensors {
     }
 }
 
-/// Bits shifted in are zeros, as for numbers without a sign.
+/// Shifts in zeros, as for unsigned numbers.
 fn shift_right(x: Tensor<2, Int>, bits: i32) -> Tensor<2, Int> {
     x.bitwise_right_shift_scalar(bits).bitwise_and_scalar((1i32 << (32 - bits)) - 1)
 }
 
-/// [`super::hash`]'s half; products wrap.
+/// Half of [`super::hash`]; products wrap.
 fn lowbias32(x: Tensor<2, Int>) -> Tensor<2, Int> {
     let x = x.clone().bitwise_xor(shift_right(x, 16)) * 0x7feb_352d_i32;
     let x = x.clone().bitwise_xor(shift_right(x, 15)) * (0x846c_a68b_u32 as i32);

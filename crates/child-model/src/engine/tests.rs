@@ -1,4 +1,4 @@
-//! The kernels of our own against plain loops in f64, and against burn's tensors on burn's own CPU device.
+//! Compares our own kernels with plain loops in f64, and with burn's tensors on burn's own CPU device.
 
 use super::cpu::Cpu;
 use super::{Batch, Choices, DropoutKey, Engine, NormShape, hash};
@@ -8,7 +8,7 @@ use deepaug_simd::with_every_instruction_set;
 
 const BATCH: Batch = Batch { children: 2, images: 3 };
 
-/// Numbers in -1..1 without a pattern.
+/// Returns numbers in -1..1 without a pattern.
 fn numbers(count: usize, salt: u32) -> Vec<f32> {
     (0..count as u32).map(|i| hash(i, salt) as f32 / 2f32.powi(31) - 1.0).collect()
 }
@@ -96,7 +96,7 @@ impl ConvCase {
         format!("{:?} {:?}", self.conv, self.activation)
     }
 
-    /// y, dx, dw, db.
+    /// Returns y, dx, dw, db.
     fn run<E: Engine>(&self, engine: &E) -> [Vec<f32>; 4] {
         let [x, w, b, dy] = [&self.x, &self.w, &self.b, &self.dy].map(|values| engine.upload(values.clone()));
         let y = engine.conv(&x, &w, Some(&b), &self.conv, self.activation, BATCH);
@@ -104,7 +104,7 @@ impl ConvCase {
         [y, found.x.unwrap(), found.weights, found.bias.unwrap()].map(|array| engine.download(&array).unwrap())
     }
 
-    /// The same by plain loops in f64; the mask of the activation is taken from `y`.
+    /// Computes the same with plain loops in f64; the activation's mask is taken from `y`.
     fn plain(&self, y: &[f32]) -> [Vec<f32>; 4] {
         let Conv { window, input, output } = self.conv;
         let [mut z, mut dx, mut dw, mut db] =
@@ -157,7 +157,8 @@ fn convolutions_agree_with_plain_loops_under_every_instruction_set() {
             let found = case.run(&Cpu);
             let expected = case.plain(&found[0]);
             for ((found, expected), what) in found.iter().zip(&expected).zip(["y", "dx", "dw", "db"]) {
-                // Sums of about 50, of which Relu6 leaves 6: what is left of f32's digits after Winograd's transforms.
+                // Relu6 leaves 6 of sums of about 50, so this is what remains of f32's digits after the Winograd
+                // transforms.
                 close(found, expected, 2e-4, &format!("{} {what}", case.name()));
             }
         }
@@ -230,7 +231,7 @@ fn dropout_drops_its_share_and_scales_the_rest() {
     assert!((both - 0.09).abs() < 5.0 * (0.09f64 * 0.91 / 1e5).sqrt(), "keys must be independent: {both}");
 }
 
-/// Ten steps of an optimiser on two numbers, one a child, against the formulas in f64.
+/// Compares ten optimiser steps on two numbers, one per child, with the formulas in f64.
 #[test]
 fn optimisers_follow_their_formulas() {
     let rules =
@@ -270,7 +271,7 @@ fn optimisers_follow_their_formulas() {
     }
 }
 
-/// Every operation, with two children, on burn's CPU device.
+/// Checks every operation, with two children, on burn's CPU device.
 #[cfg(feature = "gpu")]
 mod against_burn {
     use super::*;
@@ -282,7 +283,7 @@ mod against_burn {
         Tensors::new(burn::tensor::Device::flex())
     }
 
-    /// Runs the same on both and compares all it returns.
+    /// Runs the same on both and compares everything it returns.
     macro_rules! agree {
         ($what:expr, $tolerance:expr, |$engine:ident| $run:expr) => {{
             let ours = {
@@ -299,7 +300,7 @@ mod against_burn {
         }};
     }
 
-    /// For plans of random choices alone.
+    /// For tests of random choices alone.
     fn any_data<E: Engine>(engine: &E) -> E::Data<'static> {
         let parts = vec![engine.pixels(ndarray::Array4::zeros((1, 1, 1, 1)).into())];
         engine.data(vec![Rows { parts, targets: engine.upload(vec![1.0]), input: Input::UNIT }])
@@ -312,7 +313,7 @@ mod against_burn {
     #[test]
     fn convolutions() {
         for case in ConvCase::all() {
-            // A value within rounding of a bound may be masked on one side and not on the other.
+            // A value within rounding error of a bound may be masked on one side and not on the other.
             if case.activation == Activation::None {
                 agree!(case.name(), 5e-5, |engine| case.run(engine));
             }

@@ -4,7 +4,7 @@
 use crate::geometry::Padding;
 use crate::network::Layer;
 
-/// Two blocks leave one pixel of ten.
+/// Two blocks reduce ten pixels to one.
 pub(super) const MIN_SIDE: usize = 10;
 
 pub(super) fn layers(filters: [usize; 2], hidden: usize) -> Vec<Layer> {

@@ -5,7 +5,7 @@ use crate::network::{KernelSize, Layer};
 
 use super::head;
 
-/// The least that Keras takes.
+/// The smallest side that Keras accepts.
 pub(super) const MIN_SIDE: usize = 75;
 
 pub(super) fn layers() -> Vec<Layer> {
@@ -36,7 +36,7 @@ pub(super) fn layers() -> Vec<Layer> {
     layers
 }
 
-/// A block where 299x299 images have become 35x35.
+/// A block for the stage where 299x299 images have become 35x35.
 fn at_35(pooled: usize) -> Layer {
     branches([
         conv(64, [1, 1]),
@@ -57,7 +57,7 @@ fn at_17(inner: usize) -> Layer {
     ])
 }
 
-/// A block at 8x8, which forks twice more.
+/// A block at 8x8, with two further forks.
 fn at_8() -> Layer {
     let fork = || branches([conv(384, [1, 3]), conv(384, [3, 1])]);
     branches([
@@ -77,7 +77,7 @@ fn pool(filters: usize) -> Vec<Layer> {
     [vec![average], conv(filters, [1, 1])].concat()
 }
 
-/// A convolution and its normalisation, which has no factors.
+/// A convolution and its normalisation, which has no scale factors.
 fn conv(filters: usize, kernel: [usize; 2]) -> Vec<Layer> {
     vec![
         Layer::bare_conv(filters, kernel, 1),

@@ -5,7 +5,7 @@ use crate::network::Layer;
 
 use super::head;
 
-/// Five halvings leave one pixel of 32, the least that Keras takes.
+/// Five halvings reduce 32 pixels, the smallest side that Keras accepts, to one.
 pub(super) const MIN_SIDE: usize = 32;
 
 /// Expansion, channels, blocks, and stride of the first block (table 2 of the paper).
@@ -43,7 +43,7 @@ fn bottleneck(input: usize, expansion: usize, output: usize, stride: usize) -> V
     layers
 }
 
-/// With the momentum that Keras gives this net.
+/// A normalisation with the momentum that Keras uses for this net.
 fn norm(activation: Activation) -> Layer {
     Layer::BatchNorm { momentum: 0.999, epsilon: 1e-3, scale: true, activation }
 }

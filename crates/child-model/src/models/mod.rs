@@ -1,4 +1,4 @@
-//! The nets that can be named, one family a file: each is a list of layers.
+//! The named nets, one family per file: each is a list of layers.
 
 mod basic_cnn;
 mod inception_v3;
@@ -38,14 +38,14 @@ pub enum Model {
     WideResNet {
         /// Number of layers, 4 more than a multiple of 6.
         depth: usize,
-        /// Factor of the channels.
+        /// Factor on the channels.
         width: usize,
     },
     /// MobileNetV2 (Sandler et al. 2018) with DeepAugment's head.
     MobileNetV2,
     /// Inception v3 (Szegedy et al. 2016) with DeepAugment's head.
     InceptionV3,
-    /// Layers of the user's own; the dense layer to the classes is added to them.
+    /// The user's own layers; the dense layer to the classes is added.
     Layers(Vec<Layer>),
 }
 
@@ -66,7 +66,7 @@ impl Model {
         }
     }
 
-    /// Its layers, but for the last.
+    /// Returns its layers, except the last.
     pub fn layers(&self) -> Vec<Layer> {
         match self {
             Self::BasicCnn => basic_cnn::layers([32, 64], 512),
@@ -79,7 +79,7 @@ impl Model {
         }
     }
 
-    /// The least height and width of its images.
+    /// Returns the smallest height and width of its images.
     pub fn least_side(&self) -> usize {
         match self {
             Self::BasicCnn | Self::TinyCnn => basic_cnn::MIN_SIDE,
@@ -91,7 +91,7 @@ impl Model {
         }
     }
 
-    /// The optimiser that its authors, or DeepAugment, trained it with.
+    /// Returns the optimiser that its authors, or DeepAugment, used.
     pub fn optimiser(&self) -> Optimiser {
         let adam = Optimiser::plain(Rule::Adam, 1e-3);
         match self {
@@ -102,7 +102,7 @@ impl Model {
         }
     }
 
-    /// Number of learnt values for images of `[height, width, channels]`.
+    /// Returns the number of learnt values for images of `[height, width, channels]`.
     ///
     /// # Errors
     /// [`TrainError::TooSmall`] and [`TrainError::Layers`].
@@ -110,7 +110,7 @@ impl Model {
         Ok(self.plan(image, classes)?.trainable())
     }
 
-    /// The net for images of `[height, width, channels]`.
+    /// Returns the net for images of `[height, width, channels]`.
     pub(crate) fn plan(&self, image: [usize; 3], classes: usize) -> Result<Plan, TrainError> {
         let ([height, width, _], least) = (image, self.least_side());
         if height.min(width) < least {
@@ -138,7 +138,7 @@ impl FromStr for Model {
         if let Some(sizes) = text.strip_prefix("wrn_") {
             return wide_resnet::parse(sizes)
                 .map(|(depth, width)| Self::WideResNet { depth, width })
-                .map_err(|why| format!("\"{text}\" is no wide residual network: {why}"));
+                .map_err(|why| format!("\"{text}\" is not a wide residual network: {why}"));
         }
         match text {
             "basiccnn" => Ok(Self::BasicCnn),
@@ -164,7 +164,7 @@ impl<'de> Deserialize<'de> for Model {
     }
 }
 
-/// What DeepAugment 1.1.2 puts on the two big nets: the mean of each channel, a hidden layer, and dropout.
+/// What DeepAugment 1.1.2 adds to the two big nets: the mean of each channel, a hidden layer, and dropout.
 fn head() -> [Layer; 3] {
     [Layer::GlobalAverage {}, Layer::dense_relu(256), Layer::Dropout { rate: 0.7 }]
 }

@@ -3,7 +3,7 @@
 use crate::geometry::Padding;
 use crate::network::Layer;
 
-/// Three pools leave one pixel of eight.
+/// Three pools reduce eight pixels to one.
 pub(super) const MIN_SIDE: usize = 8;
 
 pub(super) fn layers() -> Vec<Layer> {

@@ -3,15 +3,15 @@
 use crate::geometry::Activation;
 use crate::network::Layer;
 
-/// The two halvings leave two pixels of eight.
+/// Two halvings reduce eight pixels to two.
 pub(super) const MIN_SIDE: usize = 8;
 
-/// Depth and width of `<depth>_<width>`.
+/// Parses depth and width from `<depth>_<width>`.
 pub(super) fn parse(sizes: &str) -> Result<(usize, usize), String> {
     let (depth, width) = sizes.split_once('_').ok_or("it is written wrn_<depth>_<width>, such as wrn_28_10")?;
-    let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text:?} is no number"));
+    let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text:?} is not a number"));
     let (depth, width) = (number(depth)?, number(width)?);
-    // 1,000 layers and a hundred times the channels are beyond what any memory holds.
+    // 1,000 layers and a hundred times the channels exceed any memory.
     if depth < 10 || (depth - 4) % 6 != 0 || depth > 1000 {
         return Err(format!("its depth must be 4 more than a multiple of 6, from 10 to 1000, not {depth}"));
     }
@@ -36,7 +36,7 @@ pub(super) fn layers(depth: usize, width: usize) -> Vec<Layer> {
     layers
 }
 
-/// A block; where its shape changes, the shortcut starts behind the first normalisation.
+/// A block; where its shape changes, the shortcut starts after the first normalisation.
 fn block(input: usize, output: usize, stride: usize) -> Vec<Layer> {
     let first = Layer::batch_norm(Activation::Relu);
     let rest = vec![

@@ -29,7 +29,7 @@ use crate::geometry::{Activation, Padding};
 pub enum Layer {
     /// A convolution.
     Conv {
-        /// Channels it makes.
+        /// Number of output channels.
         filters: usize,
         /// Height and width of its window: one number, or both.
         #[serde(default = "three")]
@@ -37,17 +37,17 @@ pub enum Layer {
         /// Pixels between windows.
         #[serde(default = "one")]
         stride: usize,
-        /// What lies around the image.
+        /// What surrounds the image.
         #[serde(default)]
         padding: Padding,
         /// Whether each channel has an offset.
         #[serde(default = "yes")]
         bias: bool,
-        /// What follows.
+        /// The activation that follows.
         #[serde(default)]
         activation: Activation,
     },
-    /// A convolution of each channel by itself.
+    /// A depthwise convolution: each channel separately.
     Depthwise {
         /// Height and width of its window.
         #[serde(default = "three")]
@@ -55,26 +55,26 @@ pub enum Layer {
         /// Pixels between windows.
         #[serde(default = "one")]
         stride: usize,
-        /// What lies around the image.
+        /// What surrounds the image.
         #[serde(default)]
         padding: Padding,
     },
     /// Batch normalisation (Ioffe & Szegedy 2015).
     BatchNorm {
-        /// How much of the moving statistics a step keeps; Keras's default is 0.99.
+        /// The share of the moving statistics that a step keeps; Keras's default is 0.99.
         #[serde(default = "keras_momentum")]
         momentum: f32,
         /// Added to the variance; Keras's default is 1e-3.
         #[serde(default = "keras_epsilon")]
         epsilon: f32,
-        /// Whether each channel has a factor besides its offset.
+        /// Whether each channel has a scale factor besides its offset.
         #[serde(default = "yes")]
         scale: bool,
-        /// What follows.
+        /// The activation that follows.
         #[serde(default)]
         activation: Activation,
     },
-    /// The greatest value of each window.
+    /// The largest value of each window.
     MaxPool {
         /// Height and width of its window.
         #[serde(default = "two")]
@@ -83,7 +83,7 @@ pub enum Layer {
         #[serde(default = "two")]
         stride: usize,
     },
-    /// The mean of each window, of the pixels that lie inside the image.
+    /// The mean of each window, over the pixels inside the image.
     AveragePool {
         /// Height and width of its window.
         #[serde(default = "two")]
@@ -91,7 +91,7 @@ pub enum Layer {
         /// Pixels between windows.
         #[serde(default = "two")]
         stride: usize,
-        /// What lies around the image.
+        /// What surrounds the image.
         #[serde(default = "valid")]
         padding: Padding,
     },
@@ -99,28 +99,28 @@ pub enum Layer {
     GlobalAverage {},
     /// Inverted dropout (Srivastava et al. 2014).
     Dropout {
-        /// The share of values set to zero, in `[0, 1)`.
+        /// The share of values that are set to zero, in `[0, 1)`.
         rate: f32,
     },
     /// A fully connected layer; the image is flattened first, in the order row, column, channel.
     Dense {
-        /// Values it makes.
+        /// Number of output values.
         units: usize,
-        /// What follows.
+        /// The activation that follows.
         #[serde(default)]
         activation: Activation,
     },
-    /// The sum of two ways through the net, which must end in the same shape.
+    /// The sum of two paths through the net, which must end in the same shape.
     Residual {
-        /// One way.
+        /// One path.
         layers: Vec<Layer>,
-        /// The other; empty for the image itself.
+        /// The other path; empty for the image itself.
         #[serde(default)]
         shortcut: Vec<Layer>,
     },
-    /// Several ways through the net, whose channels are put one after another.
+    /// Several paths through the net, whose channels are concatenated.
     Branches {
-        /// The ways; all must end in the same height and width.
+        /// The paths; all must end in the same height and width.
         branches: Vec<Vec<Layer>>,
     },
 }
@@ -129,7 +129,7 @@ pub enum Layer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum KernelSize {
-    /// Both the same.
+    /// The same for both.
     Square(usize),
     /// Height, then width.
     Both([usize; 2]),
@@ -172,7 +172,7 @@ fn keras_epsilon() -> f32 {
     1e-3
 }
 
-/// Short ways to write the layers that the nets here are made of.
+/// Short forms for the layers that the nets here use.
 impl Layer {
     pub(crate) fn conv(filters: usize, kernel: usize) -> Self {
         let kernel = KernelSize::Square(kernel);
@@ -183,7 +183,7 @@ impl Layer {
         Self::conv(filters, 3).padded(pad).then(Activation::Relu)
     }
 
-    /// A convolution without offsets, which a batch normalisation that follows has.
+    /// A convolution without offsets, which the batch normalisation that follows has.
     pub(crate) fn bare_conv(filters: usize, kernel: [usize; 2], stride: usize) -> Self {
         let (kernel, padding) = (KernelSize::Both(kernel), Padding::Same);
         Self::Conv { filters, kernel, stride, padding, bias: false, activation: Activation::None }

@@ -1,4 +1,4 @@
-//! Nets as lists of layers, and the way through them: forwards, backwards, and a step of the optimiser. The same for
+//! Nets as lists of layers, and their computation: forward pass, backward pass, and optimiser step. The same for
 //! every engine.
 
 mod layers;

@@ -1,5 +1,5 @@
-//! Forward and backward passes of a net. Forwards, each step leaves on the tape what its backward pass needs; backwards, it takes that off
-//! again, so that a tape is a stack and needs no names.
+//! Forward and backward passes of a net. In the forward pass, each step pushes onto the tape what its backward
+//! pass needs, and the backward pass pops it again, so a tape is a stack and needs no names.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::plan::{LayerStep, Norm, Plan};
 use crate::engine::{Batch, DropoutKey, Engine, NormShape};
 use crate::optimiser::{Optimiser, Update};
 
-/// A net of K children with its parameters and the optimiser's memories of them.
+/// A net of K children with its parameters and their optimiser state.
 pub(crate) struct Network<E: Engine> {
     plan: Arc<Plan>,
     engine: E,
@@ -21,11 +21,11 @@ pub(crate) struct Network<E: Engine> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ParameterState {
     pub(crate) values: Vec<f32>,
-    /// What the optimiser remembers of each value: a list for each of its memories, empty where nothing is learnt.
+    /// What the optimiser stores per value: one list per memory, empty if nothing is learnt.
     pub(crate) memories: Vec<Vec<f32>>,
 }
 
-/// A step of training: where its random choices are.
+/// A training step: where to find its random choices.
 pub(crate) struct TrainingStep<'p, E: Engine> {
     pub(crate) draws: &'p E::Draws,
     pub(crate) step: usize,
@@ -71,7 +71,7 @@ impl<E: Engine> Network<E> {
         self.children
     }
 
-    /// A child's values of each parameter, in the plan's order, and the optimiser's memories of it.
+    /// Returns a child's values of each parameter, in the plan's order, and their optimiser state.
     pub(crate) fn state(&self, child: usize) -> Result<Vec<ParameterState>, String> {
         let part = |array: &E::Array| {
             let all = self.engine.download(array)?;
@@ -85,7 +85,7 @@ impl<E: Engine> Network<E> {
         parameters.collect()
     }
 
-    /// Puts a [`state`](Self::state) of a net like this one in the place of a child's.
+    /// Replaces a child's state with a [`state`](Self::state) of a net like this one.
     pub(crate) fn load(&mut self, child: usize, state: &[ParameterState]) -> Result<(), String> {
         let replaced = |array: &E::Array, values: &[f32]| {
             let mut all = self.engine.download(array)?;
@@ -105,14 +105,14 @@ impl<E: Engine> Network<E> {
         Ok(())
     }
 
-    /// Logits `[K, B, classes]`.
+    /// Returns logits `[K, B, classes]`.
     pub(crate) fn evaluate(&mut self, x: E::Array, images: usize) -> E::Array {
         let batch = Batch { children: self.children, images };
         let plan = self.plan.clone();
         self.forward(&plan.steps, x, Pass { batch, training: None }, &mut Vec::new())
     }
 
-    /// Logits `[K, B, classes]`, and on the tape what [`backward`](Self::backward) needs.
+    /// Returns logits `[K, B, classes]`, and leaves on the tape what [`backward`](Self::backward) needs.
     pub(crate) fn train(
         &mut self,
         x: E::Array,
@@ -125,8 +125,8 @@ impl<E: Engine> Network<E> {
         self.forward(&plan.steps, x, Pass { batch, training: Some(training) }, tape)
     }
 
-    /// The gradients by the parameters; absent for those that are not learnt. The one by the images is not computed, unless
-    /// `wants_x` says that its time shall be taken too.
+    /// Returns the gradients of the parameters; absent for those that are not learnt. The gradient of the images
+    /// is computed only if `wants_x` says that its time should be included.
     pub(crate) fn gradients(
         &mut self,
         dy: E::Array,
@@ -141,7 +141,7 @@ impl<E: Engine> Network<E> {
         gradients
     }
 
-    /// A step of the optimiser.
+    /// Applies a step of the optimiser.
     pub(crate) fn update(&mut self, gradients: Vec<Option<E::Array>>, update: &Update) {
         for (number, gradient) in gradients.into_iter().enumerate() {
             let Some(gradient) = gradient else { continue };
@@ -242,7 +242,8 @@ impl<E: Engine> Network<E> {
         }
     }
 
-    /// The gradient by what went in; absent when it was not asked for and the first step does not give it for nothing.
+    /// Returns the gradient of the input; absent if it was not asked for and the first step does not yield it for
+    /// free.
     fn backward(
         &self,
         steps: &[LayerStep],

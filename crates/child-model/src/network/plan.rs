@@ -1,16 +1,16 @@
-//! From a list of layers and the shape of the images to the steps that run: every shape known, every parameter
-//! numbered.
+//! Turns a list of layers and the shape of the images into the steps that run, with every shape known and every
+//! parameter numbered.
 
 use super::layers::Layer;
 use crate::geometry::{Activation, Conv, Padding, Window};
 
-/// The most channels or units, and pixels of a window or between windows, that a layer may ask for; and values of a net,
-/// its own and those it makes of one image. Far beyond use: a typing error must not exhaust memory.
+/// Limits on the channels or units of a layer, on its window size and stride in pixels, and on the values of a
+/// net, its own and those it makes of one image. All are far beyond practical use: a typo must not exhaust memory.
 const MAX_CHANNELS: usize = 1 << 16;
 const MAX_PIXELS: usize = 1 << 10;
 const MAX_VALUES: usize = 1 << 30;
 
-/// One step of a net. Numbers name parameters.
+/// One step of a net. Numbers identify parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LayerStep {
     Conv {
@@ -40,7 +40,7 @@ pub(crate) enum LayerStep {
         pixels: usize,
         channels: usize,
     },
-    /// The layer is counted from 0 over the dropout layers of the net.
+    /// The layer is counted from 0 among the dropout layers of the net.
     Dropout {
         rate: f32,
         layer: usize,
@@ -69,7 +69,7 @@ pub(crate) struct Norm {
     pub(crate) epsilon: f32,
 }
 
-/// What a parameter starts from.
+/// How a parameter is initialised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     /// Uniform in ±sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, equation 16).
@@ -81,7 +81,7 @@ pub(crate) enum Start {
     Ones,
 }
 
-/// A parameter of the net, of one child.
+/// A parameter of the net, for one child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parameter {
     /// Unique in its net: `3.conv.weights`.
@@ -97,7 +97,7 @@ impl Parameter {
         self.shape.iter().product()
     }
 
-    /// The fans of first weights that are drawn.
+    /// Returns the fans of randomly initialised weights.
     #[cfg(test)]
     pub(super) fn fans(&self) -> (usize, usize) {
         match self.start {
@@ -106,7 +106,7 @@ impl Parameter {
         }
     }
 
-    /// Whether weight decay applies: to what is multiplied, not to offsets and the like.
+    /// Whether weight decay applies: to factors, not to offsets and the like.
     pub(crate) fn decays(&self) -> bool {
         matches!(self.start, Start::Glorot { .. })
     }
@@ -121,12 +121,12 @@ pub(crate) struct Plan {
     pub(crate) image: [usize; 3],
     pub(crate) classes: usize,
     pub(crate) dropouts: usize,
-    /// Floats that one image leaves behind for the backward pass, at most.
+    /// Maximum number of floats that one image leaves behind for the backward pass.
     pub(crate) activations: usize,
 }
 
 impl Plan {
-    /// A net of these layers and a last dense one with a logit a class.
+    /// Plans a net of these layers and a last dense one with one logit per class.
     ///
     /// # Errors
     /// A sentence that names the layer and what is wrong with it.
@@ -139,7 +139,7 @@ impl Plan {
         Ok(Self { steps, parameters, image, classes, dropouts, activations })
     }
 
-    /// A layer alone, and the shape it makes.
+    /// Plans a single layer, and returns the shape of its output.
     pub(crate) fn of_layer(layer: &Layer, image: [usize; 3]) -> Result<(Self, [usize; 3]), String> {
         let mut planner = Planner { parameters: Vec::new(), layers: 0, dropouts: 0, activations: 0 };
         let (step, out) = planner.layer(layer, image)?;
@@ -148,7 +148,7 @@ impl Plan {
         Ok((Self { steps, parameters, image, classes: out[2], dropouts, activations }, out))
     }
 
-    /// Number of learnt values.
+    /// Returns the number of learnt values.
     pub(crate) fn trainable(&self) -> usize {
         self.parameters.iter().filter(|p| p.trainable).map(Parameter::len).sum()
     }
@@ -200,7 +200,7 @@ impl Planner {
         let (step, after, kept) = match layer {
             Layer::Conv { filters, kernel, stride, padding, bias, activation } => {
                 if *filters == 0 || *filters > MAX_CHANNELS {
-                    return wrong(format!("its filters must lie in 1..{MAX_CHANNELS}, not {filters}"));
+                    return wrong(format!("its filters must be in 1..{MAX_CHANNELS}, not {filters}"));
                 }
                 let window = moved(kernel.pair(), *stride, *padding)?;
                 let [rows, columns] = window.kernel;
@@ -215,14 +215,14 @@ impl Planner {
             Layer::Depthwise { kernel, stride, padding } => {
                 let window = moved(kernel.pair(), *stride, *padding)?;
                 let [rows, columns] = window.kernel;
-                // As Keras counts: each channel is an input, and there is one output a channel.
+                // As in Keras: each channel is an input, with one output per channel.
                 let start = Start::Glorot { fan_in: window.taps() * channels, fan_out: window.taps() };
                 let weights = self.parameter("depthwise.weights", &[rows, columns, channels], start, true);
                 (LayerStep::Depthwise { window, channels, weights }, [window.out[0], window.out[1], channels], 1)
             }
             Layer::BatchNorm { momentum, epsilon, scale, activation } => {
                 if !((0.0..1.0).contains(momentum) && *epsilon > 0.0 && epsilon.is_finite()) {
-                    return wrong("momentum must lie in 0..1 and epsilon above 0".into());
+                    return wrong("momentum must be in 0..1 and epsilon above 0".into());
                 }
                 let gamma = scale.then(|| self.parameter("batch-norm.gamma", &[channels], Start::Ones, true));
                 let beta = self.parameter("batch-norm.beta", &[channels], Start::Zeros, true);
@@ -255,7 +255,7 @@ impl Planner {
             }
             Layer::Dense { units, activation } => {
                 if *units == 0 || *units > MAX_CHANNELS {
-                    return wrong(format!("its units must lie in 1..{MAX_CHANNELS}, not {units}"));
+                    return wrong(format!("its units must be in 1..{MAX_CHANNELS}, not {units}"));
                 }
                 let input = height * width * channels;
                 let start = Start::Glorot { fan_in: input, fan_out: *units };
@@ -268,7 +268,7 @@ impl Planner {
                 let (main, after) = self.sequence(layers, shape)?;
                 let (shortcut, other) = self.sequence(shortcut, shape)?;
                 if after != other {
-                    return wrong(format!("its two ways end in {after:?} and {other:?}, which cannot be added"));
+                    return wrong(format!("its two paths end in {after:?} and {other:?}, which cannot be added"));
                 }
                 (LayerStep::Residual { main, shortcut }, after, 1)
             }
@@ -292,7 +292,7 @@ impl Planner {
         self.activations += kept * after.iter().product::<usize>();
         let values = self.parameters.iter().map(Parameter::len).sum::<usize>().saturating_add(self.activations);
         if values > MAX_VALUES {
-            return wrong(format!("with it the net has {values} values, more than any memory here is for"));
+            return wrong(format!("with it the net has {values} values, too many for memory"));
         }
         Ok((Some(step), after))
     }
@@ -346,9 +346,9 @@ mod tests {
         );
         assert!(
             error(r#"layers = [{ kind = "residual", layers = [{ kind = "conv", filters = 4 }] }]"#)
-                .starts_with("layer 1 (residual): its two ways end in [8, 8, 4] and [8, 8, 3]")
+                .starts_with("layer 1 (residual): its two paths end in [8, 8, 4] and [8, 8, 3]")
         );
-        assert!(error(r#"layers = [{ kind = "conv", filters = 100000000 }]"#).contains("filters must lie in 1..65536"));
+        assert!(error(r#"layers = [{ kind = "conv", filters = 100000000 }]"#).contains("filters must be in 1..65536"));
         let wide = r#"layers = [{ kind = "conv", filters = 65536, kernel = 9 }, { kind = "conv", filters = 65536, kernel = 9 }]"#;
         assert!(error(wide).starts_with("layer 2 (conv): with it the net has"));
         assert!(error(r#"layers = [{ kind = "dropout", rate = 1.0 }]"#).contains("rate"));

@@ -1,4 +1,5 @@
-//! Whole nets at fixed weights against PyTorch and Keras, whose values benches/peers/child_reference.py writes.
+//! Compares whole nets at fixed weights with PyTorch and Keras, whose values come from
+//! benches/peers/child_reference.py.
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ fn reference(model: &Model) -> Reference {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The number in -1..1 at place `i` of tensor `t`, as the script makes it.
+/// Returns the number in -1..1 at position `i` of tensor `t`, as the script makes it.
 fn number(t: usize, i: usize) -> f64 {
     f64::from(lowbias32(i as u32 ^ lowbias32(t as u32 + 1))) / 2f64.powi(31) - 1.0
 }
@@ -51,7 +52,7 @@ fn weights(plan: &Plan) -> Vec<Vec<f32>> {
             "weights" => {
                 let (mut fan_in, fan_out) = parameter.fans();
                 if parameter.name.ends_with("depthwise.weights") {
-                    // The script counts one input a channel.
+                    // The script counts one input per channel.
                     fan_in = fan_out;
                 }
                 number(t, i) * (6.0 / (fan_in + fan_out) as f64).sqrt()
@@ -74,8 +75,8 @@ fn close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     }
 }
 
-/// A training step and an evaluation of `children` children with the same weights and images. Logits and loss agree to
-/// `tolerance`, gradients to `slack` of their norm.
+/// Runs a training step and an evaluation of `children` children with the same weights and images. Logits and loss
+/// must agree to `tolerance`, gradients to `slack` of their norm.
 fn check<E: Engine>(model: &Model, engine: &E, children: usize, [tolerance, slack]: [f64; 2]) {
     let reference = reference(model);
     let [images, height, width, channels] = reference.input;
@@ -121,7 +122,7 @@ fn check<E: Engine>(model: &Model, engine: &E, children: usize, [tolerance, slac
         let values = read(gradient);
         let norm = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
         let dot: f64 = values.iter().enumerate().map(|(i, value)| f64::from(*value) * number(5000 + t, i)).sum();
-        // Offsets in front of a normalisation have a gradient of nothing but rounding.
+        // The gradient of offsets in front of a normalisation is nothing but rounding error.
         let (name, slack) = (&parameter.name, slack * (expected.norm + 1e-3 * largest));
         assert!((norm - expected.norm).abs() <= slack, "{name}: norm {norm} {}", expected.norm);
         assert!((dot - expected.dot).abs() <= slack, "{name}: dot {dot} {}", expected.dot);
@@ -138,8 +139,8 @@ fn model(name: &str) -> Model {
 const EXACT: [f64; 2] = [1e-5, 2e-4];
 
 /// In deep nets with normalisation over a handful of images, rounding moves some values across the kink of the
-/// activation, whose gradient then comes or goes as a whole: PyTorch in f32 is up to 0.09 of a gradient's norm away from
-/// itself in f64 (inceptionv3; 0.04 mobilenetv2, 0.01 wrn_16_2).
+/// activation, whose gradient then appears or vanishes as a whole: PyTorch in f32 differs from PyTorch in f64 by
+/// up to 0.09 of a gradient's norm (inceptionv3; 0.04 mobilenetv2, 0.01 wrn_16_2).
 const DEEP: [f64; 2] = [1e-3, 0.1];
 
 #[test]

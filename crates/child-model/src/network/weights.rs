@@ -1,4 +1,4 @@
-//! First weights, and weights in files.
+//! Initial weights, and weights in files.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::rng::{Stream, generator};
 pub(crate) type Weights = Vec<Vec<f32>>;
 
 impl Plan {
-    /// First weights, decided by the seed.
+    /// Returns the initial weights for a seed.
     pub(crate) fn first_weights(&self, seed: u64) -> Weights {
         let mut rng = generator(seed, Stream::Weights);
         let values = self.parameters.iter().map(|parameter| match parameter.start {
@@ -26,7 +26,7 @@ impl Plan {
         values.collect()
     }
 
-    /// Reads weights that [`save`], or anything else, wrote under these names and shapes.
+    /// Reads weights with these names and shapes, written by [`save`] or anything else.
     pub(crate) fn load(&self, path: &Path) -> Result<Weights, String> {
         let file = File::read(path)?;
         let values = self.parameters.iter().map(|parameter| {
@@ -48,7 +48,7 @@ pub(crate) struct Tensor<'a> {
     pub(crate) values: &'a [f32],
 }
 
-/// Writes tensors as safetensors, with one note. The file appears whole or not at all.
+/// Writes tensors as safetensors, with one note. The write is atomic: the file appears whole or not at all.
 pub(crate) fn save<'a>(
     tensors: impl Iterator<Item = Tensor<'a>>,
     path: &Path,
@@ -61,7 +61,7 @@ pub(crate) fn save<'a>(
         view.map(|view| (name.as_str(), view)).map_err(|error| error.to_string())
     });
     let views = views.collect::<Result<Vec<_>, _>>()?;
-    // One entry: the order of several is not the same from run to run.
+    // One entry only: the order of several varies from run to run.
     let metadata = [(key.to_string(), note.to_string())];
     let whole = safetensors::serialize(views, Some(metadata.into())).map_err(|error| error.to_string())?;
     let unfinished = path.with_extension("unfinished");
@@ -69,7 +69,7 @@ pub(crate) fn save<'a>(
     std::fs::rename(&unfinished, path).map_err(|error| error.to_string())
 }
 
-/// What a file of weights was made for, as a pre-training noted it.
+/// Returns what a weights file was made for, as noted by the pre-training.
 pub(crate) fn made_for(path: &Path) -> Option<String> {
     File::read(path).ok()?.note("made_for").map(String::from)
 }
@@ -91,7 +91,7 @@ impl File {
         self.header.metadata().as_ref()?.get(key).map(String::as_str)
     }
 
-    /// The names of all tensors, in the order of the alphabet.
+    /// Returns the names of all tensors, in alphabetical order.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self.header.tensors().into_keys().collect();
         names.sort();
@@ -100,7 +100,7 @@ impl File {
 
     pub(crate) fn tensor(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
         let file = SafeTensors::deserialize(&self.bytes).map_err(|error| error.to_string())?;
-        let tensor = file.tensor(name).map_err(|_| format!("there is no tensor \"{name}\" in it"))?;
+        let tensor = file.tensor(name).map_err(|_| format!("it has no tensor \"{name}\""))?;
         if tensor.dtype() != Dtype::F32 {
             return Err(format!("\"{name}\" is {:?}, not F32", tensor.dtype()));
         }

@@ -30,7 +30,7 @@ impl ChildRng {
     }
 }
 
-/// The choices of an epoch of so many steps, each of so many images of each child.
+/// Draws the choices of an epoch of `steps` steps, each with `images` images per child.
 pub(super) fn choices(
     children: &mut [&mut ChildRng],
     settings: &Settings,
@@ -38,13 +38,13 @@ pub(super) fn choices(
     [steps, images]: [usize; 2],
 ) -> Choices {
     let mut choices = Choices::default();
-    // No share is mixed where the parameter is out of the distribution's range.
+    // Nothing is mixed where the parameter is out of the distribution's range.
     let beta = (settings.mixup > 0.0).then(|| Beta::new(settings.mixup, settings.mixup).ok()).flatten();
     for _ in 0..steps {
         for child in children.iter_mut() {
             choices.rows.extend((0..images).map(|_| child.order.next()));
             if let Some(beta) = &beta {
-                // One share for the batch, as in the paper's code.
+                // One share per batch, as in the paper's code.
                 let share = beta.sample(&mut child.mixup) as f32;
                 let rows = 0..child.order.images() as u32;
                 choices.partners.extend((0..images).map(|_| (child.mixup.random_range(rows.clone()), share)));

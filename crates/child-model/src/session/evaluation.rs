@@ -7,25 +7,26 @@ use crate::engine::{Batch, Choices, Engine, Loss, Rows};
 use crate::input::Input;
 use crate::network::Network;
 
-/// Images evaluated at once, at most; about 100 keeps a batch's activations in cache (measured on two AVX-512 cores).
+/// Maximum number of images evaluated at once; about 100 keeps a batch's activations in cache (measured on two
+/// AVX-512 cores).
 const EVALUATION_BATCH: usize = 100;
 
-/// Images on the device that all children, or each of them, are measured on: as many for each, in batches of one size, the last
-/// filled with rows that count for nothing.
+/// Images on the device for measuring all children, or each of them: the same number for each, in batches of one
+/// size, the last one padded with rows that count for nothing.
 pub(super) struct Evaluation<'a, E: Engine> {
     data: E::Data<'a>,
     count: usize,
     classes: usize,
-    /// Of a batch.
+    /// Per batch.
     images: usize,
     batches: usize,
 }
 
-/// A set to be measured on, with how its pixels are seen.
+/// A set to measure on, and how its pixels are seen.
 pub(super) type Measured<'a, 'l> = (CowArray<'a, u8, Ix4>, &'l [usize], Input);
 
 impl<'a, E: Engine> Evaluation<'a, E> {
-    /// A set for all children, or one for each. Nothing where there is no image.
+    /// Creates a set for all children, or one for each. Returns nothing if there are no images.
     pub(super) fn new(engine: &E, sets: Vec<Measured<'a, '_>>, classes: usize) -> Option<Self> {
         let count = sets.first().map_or(0, |(_, labels, _)| labels.len());
         if count == 0 {
@@ -60,14 +61,14 @@ impl<'a, E: Engine> Evaluation<'a, E> {
         }
     }
 
-    /// Mean loss and accuracy of each child.
+    /// Returns the mean loss and accuracy of each child.
     pub(super) fn means(&self, network: &mut Network<E>, engine: &E) -> Result<Vec<[f64; 2]>, String> {
         let mut sums = engine.upload(vec![0.0; 2 * network.children()]);
         self.batches(network, engine, |loss| sums = engine.add(sums.clone(), &loss.sums));
         Ok(means(&engine.download(&sums)?, self.count))
     }
 
-    /// The loss of each image for each child.
+    /// Returns the loss of each image for each child.
     pub(super) fn losses(&self, network: &mut Network<E>, engine: &E) -> Result<Vec<Vec<RowLoss>>, String> {
         let children = network.children();
         let mut found = Vec::new();
@@ -84,7 +85,7 @@ impl<'a, E: Engine> Evaluation<'a, E> {
     }
 }
 
-/// Losses `[images, 2]` with the rows that they are of.
+/// Pairs losses `[images, 2]` with the rows they belong to.
 pub(super) fn row_losses<'l>(
     rows: impl IntoIterator<Item = usize> + 'l,
     losses: &'l [f32],
@@ -96,12 +97,12 @@ pub(super) fn row_losses<'l>(
     })
 }
 
-/// Mean loss and accuracy of each child, from sums over so many images.
+/// Computes the mean loss and accuracy of each child from sums over `count` images.
 pub(super) fn means(sums: &[f32], count: usize) -> Vec<[f64; 2]> {
     sums.chunks_exact(2).map(|sums| [0, 1].map(|which| f64::from(sums[which]) / count as f64)).collect()
 }
 
-/// The images as they lie in memory, if without gaps, else a copy.
+/// Borrows the images if they are contiguous in memory, otherwise copies them.
 pub(super) fn whole(images: ArrayView4<'_, u8>) -> CowArray<'_, u8, Ix4> {
     if images.is_standard_layout() { images.into() } else { images.as_standard_layout().into_owned().into() }
 }

@@ -1,12 +1,13 @@
-//! A session from its first epoch to its last, under the trainings' own policies.
+//! A session from its first epoch to its last, under its training runs' own policies.
 
 use std::time::Instant;
 
 use super::Session;
 use crate::{EpochRecord, History, TrainError, Training};
 
-/// Trains all that are in the session. `on_epoch` is called for each child after each epoch and ends its training by returning
-/// false. With `ahead`, copies for the next epoch are made while the device trains this one. `since` is when they began.
+/// Trains everything in the session. Calls `on_epoch` for each child after each epoch; if it returns false, that
+/// child's training ends. With `ahead`, copies for the next epoch are made while the device trains this one.
+/// `since` is when they began.
 ///
 /// # Errors
 /// What failed for all of them.
@@ -27,7 +28,7 @@ pub(crate) fn run(
             Some(next) if ahead => std::thread::scope(|scope| {
                 let after = scope.spawn(next);
                 let records = session.epoch();
-                // A panic is met again by making them here.
+                // If it panicked, making the copies here raises the panic again.
                 (records, after.join().ok().or_else(|| Some(next())))
             }),
             next => (session.epoch(), next.map(|next| next())),

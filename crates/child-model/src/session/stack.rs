@@ -13,20 +13,20 @@ use crate::input::Input;
 use crate::network::{self, Network, Plan, Weights};
 use crate::{EpochRecord, ParameterState, Settings, TrainError, Training, TrainingSet};
 
-/// Trainings that share their settings and the shape of their images.
+/// Training runs that share their settings and the shape of their images.
 pub(crate) struct Stack<'a, E: Engine> {
     engine: E,
     plan: Arc<Plan>,
     settings: Settings,
     network: Network<E>,
     children: Vec<Child<'a, E>>,
-    /// The rows of all children; absent when some have changed.
+    /// The rows of all children; absent if some have changed.
     data: Option<E::Data<'a>>,
     validation: Option<Evaluation<'a, E>>,
     /// Original training images.
     measured: Option<Evaluation<'a, E>>,
     epochs_done: usize,
-    /// The losses of each child in the last epoch; absent when they are not kept.
+    /// The losses of each child in the last epoch; absent if they are not kept.
     losses: Option<Vec<Vec<RowLoss>>>,
     uploaded: u64,
     tape: Vec<E::Array>,
@@ -36,9 +36,9 @@ pub(crate) struct Stack<'a, E: Engine> {
 struct Child<'a, E: Engine> {
     rng: ChildRng,
     labels: &'a [usize],
-    /// Absent where copies take their place.
+    /// Absent if copies replace them.
     originals: Option<E::Pixels<'a>>,
-    /// Absent where there are none.
+    /// Absent if there are none.
     copies: Option<E::Pixels<'a>>,
     /// The label of each row of the pool.
     pool: Vec<usize>,
@@ -47,7 +47,7 @@ struct Child<'a, E: Engine> {
 }
 
 impl<'a, E: Engine> Stack<'a, E> {
-    /// Trainings with their first copies and weights.
+    /// Starts training runs with their first copies and weights.
     pub(crate) fn start(
         engine: &E,
         plan: &Arc<Plan>,
@@ -58,7 +58,7 @@ impl<'a, E: Engine> Stack<'a, E> {
         let settings = *trainings[0].settings;
         let network = Network::new(plan, engine, trainings.len(), merge(weights), &settings.optimiser);
         let mut uploaded = 0;
-        // What children share is kept once.
+        // What children share is stored once.
         let mut known: Vec<(ArrayView4<'a, u8>, E::Pixels<'a>)> = Vec::new();
         let children = trainings.iter().map(|training| {
             let images = training.set.images;
@@ -120,7 +120,7 @@ impl<'a, E: Engine> Stack<'a, E> {
         Ok(stack)
     }
 
-    /// Class weights of a child's rows, `[rows, classes]`, times the weight of each row.
+    /// Returns class weights of a child's rows, `[rows, classes]`, times the weight of each row.
     fn targets(&self, child: usize, weight: impl Fn(usize) -> f32) -> E::Array {
         let classes = self.plan.classes;
         let smoothing = self.settings.label_smoothing as f32;
@@ -133,7 +133,7 @@ impl<'a, E: Engine> Stack<'a, E> {
         self.engine.upload(targets.collect())
     }
 
-    /// Steps of an epoch, and images of each child in each.
+    /// Returns the steps of an epoch, and the images of each child in each step.
     fn steps(&self) -> [usize; 2] {
         let drawn = self.settings.images_per_epoch.unwrap_or(self.children[0].pool.len());
         let images = self.settings.batch_size.min(drawn).max(1);
@@ -286,7 +286,7 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         if count != labels.len() || labels.iter().any(|&label| label >= classes) {
             return Err(misused(format!("images must each have a label below {classes}")));
         }
-        // Children see pixels as their own images are seen.
+        // Children see pixels as they see their own images.
         let sets = self.children.iter().map(|child| (whole(images), labels, child.input));
         let all_alike = self.children.iter().all(|child| child.input == self.children[0].input);
         let sets: Vec<_> = sets.take(if all_alike { 1 } else { usize::MAX }).collect();
@@ -341,26 +341,26 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
     }
 }
 
-/// So many of the training images, in even steps through all, and their labels.
+/// Returns `count` of the training images, evenly spaced over all of them, and their labels.
 fn part(set: &TrainingSet<'_>, count: usize) -> (Array4<u8>, Vec<usize>) {
     let all = set.labels.len();
     let chosen: Vec<usize> = (0..count.min(all)).map(|i| i * all / count.min(all)).collect();
     (set.images.select(Axis(0), &chosen), chosen.iter().map(|&image| set.labels[image]).collect())
 }
 
-/// Whether two views are of the same images.
+/// Whether two views refer to the same images.
 fn is_same(a: &ArrayView4<'_, u8>, b: &ArrayView4<'_, u8>) -> bool {
     std::ptr::eq(a.as_ptr(), b.as_ptr()) && a.dim() == b.dim() && a.strides() == b.strides()
 }
 
-/// Whether children of two sets are judged by the same.
+/// Whether children of two sets are judged on the same images.
 fn is_same_set(a: &TrainingSet<'_>, b: &TrainingSet<'_>) -> bool {
     is_same(&a.images, &b.images)
         && is_same(&a.validation_images, &b.validation_images)
         && std::ptr::eq(a.validation_labels, b.validation_labels)
 }
 
-/// From the weights of each child to those of all, parameter by parameter.
+/// Turns the weights of each child into those of all, parameter by parameter.
 fn merge(children: Vec<Weights>) -> Vec<Vec<f32>> {
     let mut children = children.into_iter();
     let first = children.next().unwrap_or_default();

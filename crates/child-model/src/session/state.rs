@@ -1,14 +1,14 @@
-//! A child's net and what its optimiser remembers, out of the session.
+//! A child's net and optimiser state, outside the session.
 
 use std::path::Path;
 
 use crate::TrainError;
 use crate::network::{self, Tensor};
 
-/// A child's net and its optimiser's memories between two epochs.
+/// A child's net and optimiser state between two epochs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// Epochs that were done.
+    /// Number of completed epochs.
     pub epochs: usize,
     /// Each parameter of the net.
     pub parameters: Vec<ParameterState>,
@@ -23,13 +23,13 @@ pub struct ParameterState {
     pub shape: Vec<usize>,
     /// The values.
     pub values: Vec<f32>,
-    /// For each memory of the optimiser a number for each value: none where the parameter is not learnt.
+    /// For each memory of the optimiser, one number per value; empty if the parameter is not learnt.
     pub memories: Vec<Vec<f32>>,
 }
 
 impl State {
-    /// Writes it as safetensors: each parameter under its name, its memories as `name/memory.0` and so on. Pre-trained weights may be
-    /// read from this file. It appears whole or not at all.
+    /// Writes it as safetensors: each parameter under its name, its memories as `name/memory.0` and so on.
+    /// Pre-trained weights can be read from this file. The write is atomic: the file appears whole or not at all.
     ///
     /// # Errors
     /// [`TrainError::Weights`].
@@ -52,7 +52,7 @@ impl State {
         let read = || {
             let file = network::File::read(path)?;
             let epochs = file.note("epochs").and_then(|text| text.parse().ok());
-            let epochs = epochs.ok_or("it does not say how many epochs it has been trained for")?;
+            let epochs = epochs.ok_or("it does not say for how many epochs it was trained")?;
             let names = file.names().into_iter().filter(|name| !name.contains("/memory."));
             let parameters = names.map(|name| {
                 let (shape, values) = file.tensor(&name)?;
@@ -65,7 +65,7 @@ impl State {
         read().map_err(|why| TrainError::Weights { path: path.into(), why })
     }
 
-    /// The parameter of a name.
+    /// Returns the parameter with a name.
     pub(crate) fn parameter(&self, name: &str) -> Option<&ParameterState> {
         self.parameters.iter().find(|parameter| parameter.name == name)
     }

@@ -1,4 +1,4 @@
-//! The training data as the trees read it: checked, by column, every value replaced by a small code.
+//! The training data as the trees read it: checked, column by column, with every value replaced by a small code.
 
 use ndarray::ArrayView2;
 
@@ -34,7 +34,8 @@ impl Data {
         if targets.len() != rows {
             return Err(ForestError::Targets { targets: targets.len(), rows });
         }
-        // Squares of targets must be finite: below 1e150 they are, summed over any number of rows that fits in memory.
+        // Squares of targets must be finite: below 1e150 they are, even summed over any number of rows that fits
+        // in memory.
         if let Some((row, &value)) =
             targets.iter().enumerate().find(|(_, target)| target.is_nan() || target.abs() >= 1e150)
         {
@@ -72,7 +73,7 @@ impl Column {
     }
 }
 
-/// The category that a number stands for, if it is one of `n`.
+/// Returns the category that a number stands for, if it is one of `n`.
 pub(super) fn category(value: f64, n: usize) -> Option<usize> {
     let label = value as usize; // saturates; NaN becomes 0
     (value == label as f64 && label < n).then_some(label)

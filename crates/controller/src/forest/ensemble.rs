@@ -1,4 +1,4 @@
-//! The forest: fitting its trees and joining their predictions.
+//! The forest: fits its trees and combines their predictions.
 
 use linfa::{
     DatasetBase,
@@ -18,10 +18,11 @@ use crate::{
     rng::{Purpose, stream},
 };
 
-/// Rows predicted together: small enough to split work between threads, large enough that a tree stays in cache.
+/// Number of rows predicted together: small enough to split work between threads, large enough that a tree stays
+/// in cache.
 const CHUNK: usize = 64;
 
-/// A fitted regression forest. Predictions have the unit of the targets.
+/// A fitted regression forest. Predictions are in the unit of the targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forest {
     kinds: Vec<FeatureKind>,
@@ -37,8 +38,8 @@ where
 {
     type Object = Forest;
 
-    /// Fits the forest. The result depends on the data (the order of its rows included), the parameters and the seed,
-    /// not on the number of threads.
+    /// Fits the forest. The result depends on the data (including the order of its rows), the parameters and the
+    /// seed, not on the number of threads.
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Forest, ForestError> {
         if dataset.weights().is_some() {
             return Err(ForestError::Weights);
@@ -59,22 +60,22 @@ where
 }
 
 impl Forest {
-    /// Mean and variance for each row.
+    /// Returns the mean and variance for each row.
     ///
-    /// The mean is the mean of the trees' leaf means. The variance is the law of total variance over a tree drawn at
-    /// random (Hutter et al. 2014, section 4.3.2): the mean of the leaf variances, each at least the floor, plus the
-    /// variance of the leaf means. Without
-    /// [`leaf_variance`](super::ForestParams::leaf_variance) every leaf has the floor's.
+    /// The mean is the mean of the trees' leaf means. The variance follows from the law of total variance over a
+    /// tree drawn at random (Hutter et al. 2014, section 4.3.2): the mean of the leaf variances, each at least the
+    /// floor, plus the variance of the leaf means. Without [`leaf_variance`](super::ForestParams::leaf_variance),
+    /// every leaf variance is the floor.
     ///
     /// # Panics
-    /// If the number of columns is not that of the training data, as linfa's models do.
+    /// If the number of columns differs from the training data, like linfa's models.
     pub fn predict_with_variance(&self, records: &ArrayView2<'_, f64>) -> (Array1<f64>, Array1<f64>) {
         assert_eq!(records.ncols(), self.kinds.len(), "the records must have the columns of the training data");
         let rows = records.as_standard_layout();
         let rows = rows.as_slice().unwrap_or_default(); // standard layout is contiguous
         let mut predictions = vec![(0.0, 0.0); records.nrows()];
         if predictions.len() <= CHUNK {
-            // To wake another thread takes longer.
+            // Waking another thread takes longer.
             self.predict_chunk(rows, &mut predictions);
         } else {
             predictions
@@ -86,7 +87,7 @@ impl Forest {
         (mean.into(), variance.into())
     }
 
-    /// The mean over all rows, of which there is one at least, and the variance between trees of that mean.
+    /// Returns the mean over all rows, at least one, and the variance of that mean between trees.
     pub(crate) fn average(&self, records: &ArrayView2<'_, f64>) -> (f64, f64) {
         let rows = records.as_standard_layout();
         let rows = rows.as_slice().unwrap_or_default(); // standard layout is contiguous
@@ -99,7 +100,7 @@ impl Forest {
     }
 
     fn predict_chunk(&self, rows: &[f64], predictions: &mut [(f64, f64)]) {
-        // Welford's algorithm for the mean and variance of the leaf means, trees outermost.
+        // Welford's algorithm for the mean and variance of the leaf means, with trees outermost.
         let mut moments = vec![(0.0, 0.0, 0.0); predictions.len()];
         for (count, tree) in (1_u32..).zip(&self.trees) {
             let share = 1.0 / f64::from(count);
@@ -120,10 +121,10 @@ impl Forest {
 }
 
 impl<D: NdData<Elem = f64>> PredictInplace<ArrayBase<D, Ix2>, Array1<f64>> for Forest {
-    /// The mean for each row.
+    /// Returns the mean for each row.
     ///
     /// # Panics
-    /// If the shapes do not fit, as linfa's models do.
+    /// If the shapes do not match, like linfa's models.
     fn predict_inplace<'a>(&'a self, records: &'a ArrayBase<D, Ix2>, targets: &mut Array1<f64>) {
         assert_eq!(records.nrows(), targets.len(), "the number of rows and of targets must match");
         targets.assign(&self.predict_with_variance(&records.view()).0);

@@ -1,5 +1,6 @@
-//! A random regression forest with native categorical splits and a predictive variance, written as a linfa algorithm:
-//! [`ForestParams`] are checked into [`ForestValidParams`], whose `fit` takes a `linfa::Dataset` and gives a [`Forest`].
+//! A random regression forest with native categorical splits and a predictive variance, written as a linfa
+//! algorithm: [`ForestParams`] are checked into [`ForestValidParams`], whose `fit` takes a `linfa::Dataset` and
+//! returns a [`Forest`].
 //!
 //! ```
 //! use deepaug_controller::forest::{FeatureKind, ForestParams};
@@ -24,8 +25,9 @@
 //!
 //! # References
 //! - L. Breiman, Random forests, Machine Learning 45 (2001): bootstrap, a random subset of the features at each split.
-//! - W. D. Fisher, On grouping for maximum homogeneity, JASA 53 (1958); L. Breiman et al., Classification and Regression
-//!   Trees (1984), section 9.4: ordering categories by mean target makes the best two-way grouping a cut of that order.
+//! - W. D. Fisher, On grouping for maximum homogeneity, JASA 53 (1958); L. Breiman et al., Classification and
+//!   Regression Trees (1984), section 9.4: when categories are ordered by mean target, the best two-way grouping
+//!   is a cut of that order.
 //! - F. Hutter, L. Xu, H. Hoos, K. Leyton-Brown, Algorithm runtime prediction: methods and evaluation, Artificial
 //!   Intelligence 206 (2014), section 4.3.2: cut uniformly inside the gap, law of total variance, variance floor 0.01.
 

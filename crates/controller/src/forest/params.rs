@@ -1,11 +1,11 @@
-//! The forest's parameters, before and after their check.
+//! The forest's parameters, before and after validation.
 
 use linfa::ParamGuard;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SettingError;
 
-/// What the numbers of a column mean.
+/// The meaning of a column's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureKind {
@@ -63,49 +63,50 @@ impl Default for Options {
 }
 
 impl ForestParams {
-    /// The default parameters for columns of these kinds.
+    /// Returns the default parameters for columns of these kinds.
     pub fn new(kinds: Vec<FeatureKind>) -> Self {
         Self(ForestValidParams { kinds, seed: 0, options: Options::default() })
     }
 
-    /// What each column means; must have one entry a column.
+    /// Sets the meaning of each column; needs one entry per column.
     pub fn kinds(mut self, kinds: Vec<FeatureKind>) -> Self {
         self.0.kinds = kinds;
         self
     }
 
-    /// The seed from which every random choice of the fit derives. Default 0.
+    /// Sets the seed from which every random choice of the fit derives. Default 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.0.seed = seed;
         self
     }
 
-    /// Number of trees, 1 to 10,000. Default 30.
+    /// Sets the number of trees, 1 to 10,000. Default 30.
     pub fn trees(mut self, trees: usize) -> Self {
         self.0.options.trees = trees;
         self
     }
 
-    /// Share of the features that a split may choose from, in (0, 1]. Default 0.35.
+    /// Sets the share of the features considered at a split, in (0, 1]. Default 0.35.
     pub fn features_per_split(mut self, share: f64) -> Self {
         self.0.options.features_per_split = share;
         self
     }
 
-    /// Fewest different rows in a leaf, at least 1. Default 2.
+    /// Sets the minimum number of distinct rows in a leaf, at least 1. Default 2.
     pub fn min_leaf(mut self, rows: usize) -> Self {
         self.0.options.min_leaf = rows;
         self
     }
 
-    /// The smallest variance of a leaf, in squared units of the target, above 0. Default 0.01 (Hutter et al. 2014).
+    /// Sets the smallest variance of a leaf, in squared units of the target, above 0. Default 0.01 (Hutter et al.
+    /// 2014).
     pub fn variance_floor(mut self, variance: f64) -> Self {
         self.0.options.variance_floor = variance;
         self
     }
 
-    /// Whether the variance inside the leaves counts (law of total variance) or is replaced by the floor, leaving the
-    /// disagreement of the trees. Default false.
+    /// Sets whether the variance within the leaves counts (law of total variance) or is replaced by the floor,
+    /// leaving only the disagreement between trees. Default false.
     pub fn leaf_variance(mut self, counts: bool) -> Self {
         self.0.options.leaf_variance = counts;
         self
@@ -113,7 +114,7 @@ impl ForestParams {
 }
 
 impl Default for ForestParams {
-    /// The default parameters without columns: give their [`kinds`](Self::kinds) before fitting.
+    /// Returns the default parameters without columns: set their [`kinds`](Self::kinds) before fitting.
     fn default() -> Self {
         Self::new(Vec::new())
     }

@@ -11,7 +11,7 @@ pub(super) struct Draw {
     pub(super) sum: f64,
 }
 
-/// A node about to be split. Gains at most `least` count as none.
+/// A node about to be split. Gains of at most `least` count as none.
 pub(super) struct Open<'a> {
     pub(super) draws: &'a [Draw],
     pub(super) mean: f64,
@@ -21,8 +21,8 @@ pub(super) struct Open<'a> {
     pub(super) least: f64,
 }
 
-/// A split by its gain, the decrease of the sum of squared errors, and the place of the cut: the codes on both sides of the
-/// gap, or the number of categories to the left.
+/// A split with its gain, the decrease of the sum of squared errors, and the position of the cut: the codes on
+/// both sides of the gap, or the number of categories to the left.
 #[derive(Clone, Copy)]
 pub(super) struct Split {
     pub(super) gain: f64,
@@ -37,8 +37,8 @@ pub(super) enum Test {
     In(Vec<u64>),
 }
 
-/// Sums over rows, of targets from which the node's mean is subtracted. The node's own sum is then zero, and the gain
-/// `l^2 / w_l + r^2 / w_r` needs the left sum alone.
+/// Sums over rows, of targets with the node's mean subtracted. The node's own sum is then zero, and the gain `l^2
+/// / w_l + r^2 / w_r` needs only the left sum.
 #[derive(Clone, Copy, Default)]
 struct Sums {
     sum: f64,
@@ -53,8 +53,8 @@ impl Sums {
         self.rows += other.rows;
     }
 
-    /// The gain of a cut to the right of these rows, if it exceeds `least`. The division comes after the comparison, which
-    /// most cuts fail.
+    /// Returns the gain of a cut to the right of these rows, if it exceeds `least`. The division comes after the
+    /// comparison, which most cuts fail.
     #[inline]
     fn gain(&self, node: &Open<'_>, least: f64) -> Option<f64> {
         let numerator = self.sum * self.sum * node.weight;
@@ -74,7 +74,7 @@ impl Open<'_> {
     }
 }
 
-/// What a search for a split writes to, kept from node to node to save allocations.
+/// Buffers for a split search, kept from node to node to save allocations.
 #[derive(Default)]
 pub(super) struct Scratch {
     /// Sums by code.
@@ -95,7 +95,7 @@ impl Scratch {
         }
     }
 
-    /// Orders the categories that the rows have.
+    /// Orders the categories that occur in the rows.
     fn rank(&mut self, column: &Column, categories: usize, node: &Open<'_>, rows: &[u32]) {
         self.group(column, categories, node, rows);
         self.order.clear();
@@ -105,19 +105,19 @@ impl Scratch {
     }
 }
 
-/// An integer in the order of `f64::total_cmp`, cheaper to compare many times.
+/// Returns an integer in the order of `f64::total_cmp`, cheaper to compare many times.
 fn sortable(number: f64) -> i64 {
     let bits = number.to_bits() as i64;
     bits ^ (((bits >> 63) as u64) >> 1) as i64
 }
 
-/// The best split of a node's rows on a feature.
+/// Returns the best split of a node's rows on a feature.
 pub(super) fn best(column: &Column, node: &Open<'_>, rows: &[u32], scratch: &mut Scratch) -> Option<Split> {
     let mut best = Split { gain: node.least, place: (0, 0) };
     let mut left = Sums::default();
     match column.kind {
         FeatureKind::Continuous => {
-            // The cut lies between a code and the next that occurs.
+            // The cut is between a code and the next one that occurs.
             let mut before = None;
             let mut next = |code: u32, sums: Sums| {
                 if let Some(before) = before.replace(code)
@@ -158,7 +158,7 @@ pub(super) fn best(column: &Column, node: &Open<'_>, rows: &[u32], scratch: &mut
 }
 
 impl Split {
-    /// The test of the split, with all that is left to chance.
+    /// Returns the test of the split, with everything that is left to chance.
     pub(super) fn test<R: Rng>(
         self,
         column: &Column,
@@ -169,7 +169,7 @@ impl Split {
     ) -> Test {
         match column.kind {
             FeatureKind::Continuous => {
-                // Uniform in the gap, so that trees disagree where no data are.
+                // Uniform in the gap, so that trees disagree where there are no data.
                 let (low, high) = (column.values[self.place.0 as usize], column.values[self.place.1 as usize]);
                 let share: f64 = rng.random();
                 let cut = low * (1.0 - share) + high * share;
@@ -179,7 +179,8 @@ impl Split {
                 scratch.rank(column, n, node, rows);
                 let mut set = vec![0_u64; n.div_ceil(64)];
                 let left = scratch.order[..self.place.0 as usize].iter().map(|&(_, category)| category as usize);
-                // Categories the node has not seen take a side by a coin, so that trees disagree about them.
+                // A coin decides the side of categories that the node has not seen, so that trees disagree about
+                // them.
                 let unseen = (0..n).filter(|&category| scratch.groups[category].rows == 0 && rng.random());
                 for category in left.chain(unseen) {
                     set[category / 64] |= 1 << (category % 64);

@@ -25,7 +25,7 @@ enum Node {
     Subset { feature: u32, left: u32, set: u32 },
 }
 
-/// The root is node 0. A set of categories is `words` bits-of-64 from its offset in `sets`.
+/// The root is node 0. A set of categories is `words` 64-bit words from its offset in `sets`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
@@ -54,12 +54,12 @@ impl Tree {
                 weight,
                 rows: range.len(),
                 min_leaf: options.min_leaf,
-                // A gain below the rounding error of the node's sum of squares is none.
+                // A gain below the rounding error of the node's sum of squares counts as none.
                 least: 1e-12 * leaf.variance * weight,
             };
             let mut best: Option<(usize, Split)> = None;
             let rows = &sample.rows[range.clone()];
-            // The sampled features first; beyond them, go on only until one splits at all.
+            // Try the sampled features first, then others only until one of them splits.
             let (sampled, others) = features.partial_shuffle(rng, tried);
             for (rank, &feature) in sampled.iter().chain(others.iter()).enumerate() {
                 if rank >= tried && best.is_some() {
@@ -97,7 +97,7 @@ impl Tree {
         tree
     }
 
-    /// The leaf that a row falls into. A value that is no category of its column, or no number, goes right.
+    /// Returns the leaf that a row falls into. A value that is NaN or not a category of its column goes right.
     pub(super) fn leaf(&self, row: &[f64], kinds: &[FeatureKind]) -> Leaf {
         let mut index = 0;
         loop {
@@ -126,7 +126,7 @@ fn holds(set: &[u64], category: usize) -> bool {
 struct Sample {
     /// By row.
     draws: Vec<Draw>,
-    /// The rows drawn; those of a node are neighbours.
+    /// The rows drawn; those of a node are contiguous.
     rows: Vec<u32>,
     spare: Vec<u32>,
 }
@@ -145,7 +145,7 @@ impl Sample {
         Self { draws, rows, spare: Vec::new() }
     }
 
-    /// Weight, mean and variance of a node.
+    /// Returns the weight, mean and variance of a node.
     fn summary(&self, data: &Data, range: Range<usize>) -> (f64, Leaf) {
         let rows = || self.rows[range.clone()].iter().map(|&row| row as usize);
         let weight: f64 = rows().map(|row| self.draws[row].weight).sum();
@@ -154,8 +154,8 @@ impl Sample {
         (weight, Leaf { mean, variance: squares.sum::<f64>() / weight })
     }
 
-    /// Sorts a node's rows into those that go left and those that go right, keeping the order on each side; where the right
-    /// side starts.
+    /// Partitions a node's rows into those that go left and those that go right, keeping the order on each side,
+    /// and returns where the right side starts.
     fn partition(&mut self, range: Range<usize>, goes_left: impl Fn(u32) -> bool) -> usize {
         let rows = &mut self.rows[range.clone()];
         self.spare.clear();

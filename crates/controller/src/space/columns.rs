@@ -1,4 +1,4 @@
-//! The space as the surrogate sees it: a row of numbers for a point.
+//! The space as the surrogate sees it: a row of numbers per point.
 
 use super::{Domain, Parameter, Space};
 use crate::{
@@ -6,38 +6,39 @@ use crate::{
     point::{Point, Value},
 };
 
-/// What stands for a number that does not matter at a point: outside [0, 1], so that one split can tell.
+/// Placeholder for a number that does not matter at a point: outside [0, 1], so that one split can separate it.
 const INACTIVE: f64 = -1.0;
 
-/// Categorical parameters that share a list of choices, such as several places for an op, and the numbers that belong to
-/// each.
+/// Categorical parameters that share a list of choices, such as several places for an op, and the numbers that
+/// belong to each.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pool {
     /// Positions of the categorical parameters.
     pub(crate) members: Vec<usize>,
-    /// For each member, the positions of the numbers whose condition it is; the same number for each.
+    /// For each member, the positions of the numbers conditioned on it; the same count for each.
     pub(crate) numbers: Vec<Vec<usize>>,
     choices: usize,
 }
 
 /// The columns of the surrogate's rows.
 ///
-/// A parameter has a column of its own, unless it is exchangeable: a category for each choice and one for "inactive";
-/// numbers scaled to [0, 1], or -1 where inactive. A pool of parameters with the same choices has for each choice a column
-/// that counts it, and one for the mean of each number that belongs to it: "how often, and how strongly". So what is
-/// learnt of a choice in one place helps in all, and the order of exchangeable groups cannot be seen.
+/// A parameter has its own columns unless it is exchangeable: a category for each choice and one for "inactive";
+/// numbers scaled to [0, 1], or -1 where inactive. A pool of parameters with the same choices has, for each
+/// choice, one column that counts it and one for the mean of each number that belongs to it: "how often, and how
+/// strongly". So what is learnt about a choice in one place helps in all of them, and the order of exchangeable
+/// groups is invisible.
 ///
-/// Measured on the `policies` benchmark (twenty parameters in five exchangeable groups), the correlation of a forest's
-/// predictions with the truth is 0.66 after 50 points against 0.15 of the parameters alone, 0.81 against 0.35 after 300;
-/// on functions whose places share nothing but the list, pools change it by less than 0.02.
+/// On the `policies` benchmark (twenty parameters in five exchangeable groups), the correlation of a forest's
+/// predictions with the truth is 0.66 after 50 points against 0.15 with the parameters alone, and 0.81 against
+/// 0.35 after 300; on functions whose places share nothing but the list, pools change it by less than 0.02.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Columns<'a> {
     space: &'a Space,
-    /// Positions of the parameters with a column of their own.
+    /// Positions of the parameters with their own column.
     own: Vec<usize>,
     pools: Vec<Pool>,
     kinds: Vec<FeatureKind>,
-    /// How many numbers [`effects`](Self::effects) appends.
+    /// The number of values that [`effects`](Self::effects) appends.
     pub(crate) effect_count: usize,
 }
 
@@ -47,14 +48,14 @@ impl<'a> Columns<'a> {
         let pooled = |index: &usize| {
             pools.iter().any(|pool| pool.members.contains(index) || pool.numbers.iter().flatten().any(|n| n == index))
         };
-        // Exchangeable parameters without a pool keep their columns; their groups are sorted, at least.
+        // Exchangeable parameters without a pool keep their columns; their groups are at least sorted.
         let own = (0..space.parameters.len()).filter(|i| space.parameters[*i].place.is_none() || !pooled(i)).collect();
         let mut columns = Self { space, own, pools, kinds: Vec::new(), effect_count: 0 };
         (columns.kinds, columns.effect_count) = (columns.count_kinds(), columns.count_effects());
         columns
     }
 
-    /// What each number of a row is.
+    /// Returns the kind of each number in a row.
     pub(crate) fn kinds(&self) -> &[FeatureKind] {
         &self.kinds
     }
@@ -90,7 +91,7 @@ impl<'a> Columns<'a> {
                 let columns = &mut columns[choice * width..][..width];
                 columns[0] += 1.0;
                 for (sum, &number) in columns[1..].iter_mut().zip(numbers) {
-                    // All or none of a choice's numbers are active.
+                    // Either all or none of a choice's numbers are active.
                     *sum += if mask[number] {
                         self.space.parameters[number].domain.to_feature(point[number])
                     } else {
@@ -116,8 +117,9 @@ impl Columns<'_> {
         own.sum::<usize>() + pooled.sum::<usize>()
     }
 
-    /// Appends what an additive model of the cost is linear in: for each choice whether it is chosen, or in a pool how
-    /// often; for each number, scaled to [-1, 1], itself and its square, summed over a pool. Zero where inactive.
+    /// Appends the terms in which an additive model of the cost is linear: for each choice, whether it is chosen
+    /// or, in a pool, how often; for each number, scaled to [-1, 1], itself and its square, summed over a pool.
+    /// Zero where inactive.
     pub(crate) fn effects(&self, point: &Point, row: &mut Vec<f64>) {
         let mask = self.space.mask(point);
         let scaled = |index: usize| 2.0 * self.space.parameters[index].domain.to_feature(point[index]) - 1.0;
@@ -148,7 +150,7 @@ impl Columns<'_> {
     }
 }
 
-/// Pools of two parameters or more.
+/// Returns pools of two or more parameters.
 fn pools(space: &Space) -> Vec<Pool> {
     let parameters = &space.parameters;
     let numbers_of = |parent: usize| -> Vec<usize> {
@@ -158,7 +160,7 @@ fn pools(space: &Space) -> Vec<Pool> {
         };
         (0..parameters.len()).filter(|&index| belongs(&parameters[index])).collect()
     };
-    // What makes two numbers the same: the domain, and under which choices it is active.
+    // Two numbers are the same if they have the same domain and are active under the same choices.
     let kinds = |numbers: &[usize]| -> Vec<(&Domain, Option<&Vec<usize>>)> {
         let kind = |&index: &usize| {
             (&parameters[index].domain, parameters[index].condition.as_ref().map(|condition| &condition.choices))

@@ -1,4 +1,4 @@
-//! Groups of parameters of which none counts that repeats the choice of another.
+//! Groups of parameters in which a group does not count if it repeats the choice of another.
 
 use super::{Parameter, Space, exchange};
 use crate::{
@@ -7,13 +7,13 @@ use crate::{
 };
 
 impl Space {
-    /// Declares that of these groups of parameters, in the order of declaration, none counts whose first parameter, which must
-    /// be categorical, has the choice of an earlier group's. Groups must be alike: the same domains and conditions in the same
-    /// order. A space may have several such sets of groups.
+    /// Declares that a group does not count if its first parameter, which must be categorical, repeats the choice
+    /// of an earlier group's, in declaration order. Groups must be alike: the same domains and conditions in the
+    /// same order. A space may have several such sets of groups.
     ///
     /// # Errors
-    /// If a name is unknown, or the groups are not alike, or are fewer than two, or a condition reaches out of its group, or
-    /// the first parameter of a group is not categorical or has a condition.
+    /// If a name is unknown, the groups are not alike, there are fewer than two, a condition refers outside its
+    /// group, or the first parameter of a group is not categorical or has a condition.
     ///
     /// ```
     /// use deepaug_controller::{Point, Space, Value};
@@ -37,7 +37,7 @@ impl Space {
     }
 }
 
-/// The positions of each set's groups, checked.
+/// Returns the positions of each set's groups, checked.
 pub(super) fn sets(parameters: &[Parameter]) -> Result<Vec<Vec<Vec<usize>>>, SpaceError> {
     let sets = exchange::alike(parameters, |parameter| parameter.distinct, SpaceError::NotDistinct)?;
     for first in sets.iter().flatten().map(|group| &parameters[group[0]]) {
@@ -48,7 +48,7 @@ pub(super) fn sets(parameters: &[Parameter]) -> Result<Vec<Vec<Vec<usize>>>, Spa
     Ok(sets)
 }
 
-/// For each of so many parameters, those whose choice it must not repeat.
+/// Returns, for each of `count` parameters, those whose choice it must not repeat.
 pub(super) fn rivals(sets: &[Vec<Vec<usize>>], count: usize) -> Vec<Vec<usize>> {
     let mut rivals = vec![Vec::new(); count];
     for groups in sets {
@@ -58,7 +58,7 @@ pub(super) fn rivals(sets: &[Vec<Vec<usize>>], count: usize) -> Vec<Vec<usize>> 
     rivals
 }
 
-/// Moves what repeats others behind what does not.
+/// Moves groups that repeat others behind those that do not.
 pub(super) fn gather(sets: &[Vec<Vec<usize>>], point: &mut Point) {
     for groups in sets {
         let values = |group: &Vec<usize>| group.iter().map(|&index| point[index]).collect::<Vec<_>>();

@@ -33,7 +33,7 @@ pub enum Domain {
 }
 
 impl Domain {
-    /// The choices of a categorical parameter.
+    /// Returns the choices of a categorical parameter.
     pub(crate) fn choices(&self) -> Option<&[String]> {
         if let Self::Categorical { choices } = self { Some(choices) } else { None }
     }
@@ -49,7 +49,7 @@ impl Domain {
                     None => Ok(()),
                 }
             }
-            // Also false for NaN, and for bounds so far apart that their distance overflows.
+            // Also false for NaN, and for bounds so far apart that their difference overflows.
             Self::Real { low, high } if low < high && (high - low).is_finite() => Ok(()),
             Self::Real { low, high } => Err(bounds(low.to_string(), high.to_string())),
             Self::Integer { low, high } if low < high => Ok(()),
@@ -77,7 +77,7 @@ impl Domain {
         }
     }
 
-    /// How many values there are; `None` for a real.
+    /// Returns the number of values, or `None` for a real.
     pub(crate) fn len(&self) -> Option<u128> {
         match self {
             Self::Categorical { choices } => Some(choices.len() as u128),
@@ -86,7 +86,8 @@ impl Domain {
         }
     }
 
-    /// The value at a share `unit` in [0, 1] of the domain. Uniform in `unit`: every choice and integer has an equal share.
+    /// Returns the value at a share `unit` in [0, 1] of the domain. Uniform in `unit`: every choice and integer
+    /// has an equal share.
     pub(crate) fn at(&self, unit: f64) -> Value {
         match *self {
             Self::Categorical { ref choices } => {
@@ -101,7 +102,8 @@ impl Domain {
         }
     }
 
-    /// The number that stands for a value in a surrogate: the choice's position, or the share of the range in [0, 1].
+    /// Returns the number that stands for a value in a surrogate: the choice's position, or the share of the range
+    /// in [0, 1].
     pub(crate) fn to_feature(&self, value: Value) -> f64 {
         match (self, value) {
             (_, Value::Category(choice)) => choice as f64,

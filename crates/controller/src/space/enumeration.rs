@@ -1,11 +1,11 @@
-//! Counting the different points of a finite space, and naming each by a number.
+//! Counts the distinct points of a finite space, and gives each a number.
 
 use super::{Domain, Space};
 use crate::point::{Point, Value};
 
 impl Space {
-    /// How many different points the space has, inactive values and the order of exchangeable groups not counted; `None` if
-    /// it is infinite (an active real), or more than can be counted with 128 bits.
+    /// Returns the number of distinct points in the space, not counting inactive values and the order of
+    /// exchangeable groups; `None` if it is infinite (an active real), or too large for 128 bits.
     ///
     /// ```
     /// use deepaug_controller::Space;
@@ -26,7 +26,8 @@ impl Space {
         self.exchangeable.iter().try_fold(product(free.iter())?, |all, groups| {
             let roots: Vec<usize> =
                 groups[0].iter().copied().filter(|&index| self.parameters[index].condition.is_none()).collect();
-            // Multisets: of g groups with s states each, s (s + 1) ... (s + g - 1) / g!, every partial quotient whole.
+            // Multisets: for g groups with s states each, s (s + 1) ... (s + g - 1) / g!; every partial quotient
+            // is an integer.
             let states = product(roots.iter())?;
             let multisets = (1..=groups.len() as u128)
                 .try_fold(1_u128, |count, group| Some(count.checked_mul(states.checked_add(group - 1)?)? / group))?;
@@ -34,7 +35,8 @@ impl Space {
         })
     }
 
-    /// How many states a root has with all that depends on it; the first of distinct groups stands for all of them.
+    /// Returns the number of states of a root with everything that depends on it; the first of distinct groups
+    /// stands for all of them.
     fn states(&self, root: usize, sizes: &[Option<u128>]) -> Option<u128> {
         if !self.rivals[root].is_empty() {
             return Some(1);
@@ -43,8 +45,8 @@ impl Space {
         if groups[0][0] != root {
             return sizes[root];
         }
-        // Ordered sequences of k different choices, k = 1 to the number of groups: k! times the k-th elementary symmetric
-        // polynomial of the choices' numbers of states.
+        // Ordered sequences of k distinct choices, for k = 1 to the number of groups: k! times the k-th elementary
+        // symmetric polynomial of the choices' numbers of states.
         let choices = self.parameters[root].domain.choices().map_or(0, <[String]>::len);
         let mut polynomials = vec![1_u128];
         polynomials.resize(groups.len() + 1, 0);
@@ -61,13 +63,14 @@ impl Space {
         })
     }
 
-    /// How many ranks [`unrank`](Self::unrank) takes: the size, with every order of exchangeable groups counted.
+    /// Returns the number of ranks for [`unrank`](Self::unrank): the size, counting every order of exchangeable
+    /// groups.
     pub(crate) fn ranks(&self) -> Option<u128> {
         let sizes = self.subtree_sizes();
         self.roots().try_fold(1_u128, |product, root| product.checked_mul(sizes[root]?))
     }
 
-    /// How many ranks stand for one point, at most.
+    /// Returns the maximum number of ranks that stand for one point.
     pub(crate) fn orders(&self) -> u128 {
         if !self.distinct.is_empty() {
             return self.ranks().unwrap_or(u128::MAX);
@@ -76,7 +79,8 @@ impl Space {
         self.exchangeable.iter().map(factorial).fold(1, u128::saturating_mul)
     }
 
-    /// The canonical point with the number `rank`, of a finite space with more [`ranks`](Self::ranks) than that.
+    /// Returns the canonical point with the number `rank`, for a finite space with more [`ranks`](Self::ranks)
+    /// than that.
     pub(crate) fn unrank(&self, mut rank: u128) -> Point {
         let sizes = self.subtree_sizes();
         let mut point = Point(self.parameters.iter().map(|parameter| parameter.domain.at(0.0)).collect());
@@ -100,7 +104,8 @@ impl Space {
         })
     }
 
-    /// For each parameter, the number of ways to set it and all that depends on it, given that it is active.
+    /// Returns, for each parameter, the number of ways to set it and everything that depends on it, given that it
+    /// is active.
     fn subtree_sizes(&self) -> Vec<Option<u128>> {
         let mut sizes = vec![None; self.parameters.len()];
         for index in (0..self.parameters.len()).rev() {

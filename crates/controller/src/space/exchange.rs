@@ -10,7 +10,7 @@ use crate::{
     point::{Point, Value},
 };
 
-/// The group that a parameter belongs to, of several that are alike.
+/// The group that a parameter belongs to, among several that are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
@@ -21,14 +21,16 @@ pub struct Place {
 }
 
 impl Space {
-    /// Declares that the cost does not depend on the order of these groups of parameters: exchanging the values of two
-    /// groups gives the same point. Groups must be alike: the same domains and conditions in the same order. A space may
-    /// have several such sets of groups.
+    /// Declares that the cost does not depend on the order of these groups of parameters: exchanging the values of
+    /// two groups gives the same point. Groups must be alike: the same domains and conditions in the same order. A
+    /// space may have several such sets of groups.
     ///
-    /// The surrogate then sees what the groups hold and not where, which makes far better use of few evaluations.
+    /// The surrogate then sees what the groups contain and not where, which makes much better use of few
+    /// evaluations.
     ///
     /// # Errors
-    /// If a name is unknown, or the groups are not alike, or are fewer than two, or a condition reaches out of its group.
+    /// If a name is unknown, the groups are not alike, there are fewer than two, or a condition refers outside its
+    /// group.
     ///
     /// ```
     /// use deepaug_controller::{Point, Space, Value};
@@ -72,10 +74,10 @@ impl Space {
     }
 }
 
-/// The positions of each set's groups, checked to be alike.
+/// Returns the positions of each set's groups, checked to be alike.
 pub(super) fn sets(parameters: &[Parameter]) -> Result<Vec<Vec<Vec<usize>>>, SpaceError> {
     let sets = alike(parameters, |parameter| parameter.place, SpaceError::NotExchangeable)?;
-    // Groups that are exchanged take the places of one another in sets of distinct ones too.
+    // Groups that are exchanged also take one another's places in sets of distinct ones.
     let group = |index: usize| parameters[index].distinct.map(|place| place.group);
     for groups in &sets {
         let differs = |(&index, &model): (&usize, &usize)| (group(index) != group(model)).then_some(index);
@@ -86,7 +88,7 @@ pub(super) fn sets(parameters: &[Parameter]) -> Result<Vec<Vec<Vec<usize>>>, Spa
     Ok(sets)
 }
 
-/// The positions of the groups that parameters belong to, checked to be alike.
+/// Returns the positions of the groups that parameters belong to, checked to be alike.
 pub(super) fn alike(
     parameters: &[Parameter],
     place: impl Fn(&Parameter) -> Option<Place>,
@@ -96,7 +98,7 @@ pub(super) fn alike(
     let wrong = |index: usize| error(parameters[index].name.clone());
     for (index, parameter) in parameters.iter().enumerate() {
         let Some(Place { set, group }) = place(parameter) else { continue };
-        // Numbers beyond the parameters leave some other group empty, and must not fill the memory.
+        // Numbers beyond the parameter count leave some other group empty, and must not exhaust memory.
         if set >= parameters.len() || group >= parameters.len() {
             return Err(wrong(index));
         }
@@ -118,7 +120,8 @@ pub(super) fn alike(
                 return Err(wrong(*group.first().unwrap_or(first)));
             }
             for (&index, &model) in group.iter().zip(&groups[0]) {
-                // The condition with its parent by its place in the group; none if the parent is outside.
+                // The condition, with its parent given by its position in the group; none if the parent is
+                // outside.
                 let relative = |index: usize, group: &[usize]| match &parameters[index].condition {
                     None => Some(None),
                     Some(condition) => group
@@ -136,7 +139,7 @@ pub(super) fn alike(
             }
         }
     }
-    // A parameter outside must not depend on one inside: where it is active would depend on the order.
+    // A parameter outside must not depend on one inside, or its activity would depend on the order.
     let inside = |index: usize| place(&parameters[index]).is_some();
     let reaches_in = |&index: &usize| {
         !inside(index) && parameters[index].condition.as_ref().is_some_and(|condition| inside(condition.parent))

@@ -55,7 +55,7 @@ struct Kind {
     classes: u8,
 }
 
-/// What a file's name says of it.
+/// Returns what a file's name says about it.
 fn batch(path: &Path) -> Option<(Part, Kind)> {
     let ten = Kind { labels: 1, names: "batches.meta.txt", classes: 10 };
     let hundred = Kind { labels: 2, names: "fine_label_names.txt", classes: 100 };
@@ -68,7 +68,7 @@ fn batch(path: &Path) -> Option<(Part, Kind)> {
     }
 }
 
-/// The names of the classes, a line each, if the file is there.
+/// Returns the names of the classes, one per line, if the file exists.
 fn class_names(path: &Path) -> Result<Option<Vec<String>>, DataError> {
     if !path.exists() {
         return Ok(None);
@@ -80,7 +80,7 @@ fn class_names(path: &Path) -> Result<Option<Vec<String>>, DataError> {
 fn items(path: &Path, bytes: &[u8], part: Part, kind: &Kind, names: Option<&[String]>) -> Result<Vec<Item>, DataError> {
     let row_length = kind.labels + 3 * PIXELS;
     if bytes.is_empty() || !bytes.len().is_multiple_of(row_length) {
-        let why = format!("{} bytes are no whole number of rows of {row_length}; fetch it again", bytes.len());
+        let why = format!("{} bytes are not a whole number of rows of {row_length}; fetch it again", bytes.len());
         return Err(DataError::damaged(path, why));
     }
     let item = |(number, row): (usize, &[u8])| {

@@ -52,7 +52,8 @@ impl Format for Folder {
     }
 }
 
-/// The roots that hold class folders: the user's own split where the folders are named so, else the folder itself.
+/// Returns the roots that hold class folders: the user's own split if the folders are named for one, otherwise the
+/// folder.
 fn part_folders(path: &Path) -> Result<Vec<(Part, PathBuf)>, DataError> {
     let named = |folder: &PathBuf| match file_name(folder).to_lowercase().as_str() {
         "train" | "training" => Some(Part::Train),
@@ -78,10 +79,11 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect())
 }
 
-/// The images of a class. Files of other kinds are passed over, but not folders, which might be classes themselves.
+/// Returns the images of a class. Files of other kinds are ignored, but folders are not, because they might be
+/// classes.
 fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let inside = entries(folder)?;
-    // The commonest case is told by names alone, without a look at each of many files.
+    // The most common case is recognised by names alone, without looking at each of many files.
     let (images, others): (Vec<_>, Vec<_>) = inside.into_iter().partition(|path| is_image_name(path));
     if let Some(inner) = others.into_iter().chain(images.iter().take(1).cloned()).find(|path| path.is_dir()) {
         return Err(DataError::unusable(

@@ -51,7 +51,7 @@ impl Format for Idx {
     }
 }
 
-/// A sample that is part of the program.
+/// Returns a sample built into the program.
 pub(crate) fn sample(sample: Sample) -> Result<Listing, DataError> {
     const CLOTHES: [&str; 10] =
         ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];
@@ -85,7 +85,7 @@ pub(crate) fn sample(sample: Sample) -> Result<Listing, DataError> {
     })
 }
 
-/// A file of images and one of labels: their names and bytes.
+/// A file of images and one of labels, with names and bytes.
 struct Pair<'a> {
     part: Part,
     images: (&'a Path, &'a [u8]),
@@ -131,7 +131,7 @@ fn is_images(path: &Path) -> bool {
         && matches!(name.trim_end_matches(".gz").rsplit(['-', '.', '_']).nth(1), Some("idx3" | "idx4"))
 }
 
-/// The file of labels beside a file of images, gzipped or not whatever the images are.
+/// Returns the labels file next to an images file, gzipped or not, whether or not the images are.
 fn labels_of(images: &Path) -> Result<PathBuf, DataError> {
     let name = file_name(images).replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1");
     let plain = name.trim_end_matches(".gz");
@@ -141,17 +141,17 @@ fn labels_of(images: &Path) -> Result<PathBuf, DataError> {
     })
 }
 
-/// The shape and the bytes of an IDX file of u8, gzipped or not.
+/// Returns the shape and the bytes of an IDX file of u8, gzipped or not.
 fn array(path: &Path, bytes: &[u8]) -> Result<(Vec<usize>, Vec<u8>), DataError> {
     let damaged = |why: String| DataError::damaged(path, why);
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return payload(bytes, bytes.len() as u64).map_err(damaged);
     }
-    // What the header promises bounds what is unpacked: a small file can hold a great many zeros.
+    // The header's promise limits what is unpacked: a small file can hold a great many zeros.
     payload(MultiGzDecoder::new(bytes), u64::MAX).map_err(damaged)
 }
 
-/// Reads a header and as many bytes as it promises, `most` at most.
+/// Reads a header and as many bytes as it promises, but at most `most`.
 fn payload(mut stream: impl Read, most: u64) -> Result<(Vec<usize>, Vec<u8>), String> {
     let cut = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => "the file is cut short; fetch it again".to_string(),

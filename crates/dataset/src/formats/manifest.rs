@@ -10,11 +10,11 @@ use crate::dataset::Part;
 use crate::error::DataError;
 use crate::options::{OnBadImage, ReadOptions};
 
-/// A CSV or TSV file, or a folder that holds one of a usual name.
+/// A CSV or TSV file, or a folder containing one with a usual name.
 #[derive(Debug)]
 pub(crate) struct Manifest;
 
-/// Tables by which a folder is known, that of Hugging Face's image folders first.
+/// Tables that identify a folder, starting with that of Hugging Face's image folders.
 const NAMES: [&str; 3] = ["metadata", "labels", "manifest"];
 
 impl Format for Manifest {
@@ -56,13 +56,13 @@ fn table_at(path: &Path) -> Result<PathBuf, DataError> {
     })
 }
 
-/// The rows of a table; paths in it start from its folder.
+/// Parses the rows of a table; paths in it are relative to its folder.
 fn parse(table: &Path, bytes: &[u8], options: &ReadOptions) -> Result<Vec<Item>, DataError> {
     let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let count = |mark: u8| first.iter().filter(|&&byte| byte == mark).count();
     let delimiter = match extension(table).as_str() {
         "tsv" => b'\t',
-        // Spreadsheets of many countries write semicolons.
+        // In many countries spreadsheets write semicolons.
         _ => [b',', b';', b'\t'].into_iter().max_by_key(|&mark| (count(mark), mark == b',')).unwrap_or(b','),
     };
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -109,7 +109,7 @@ fn parse(table: &Path, bytes: &[u8], options: &ReadOptions) -> Result<Vec<Item>,
     Ok(items)
 }
 
-/// Where in a row things stand.
+/// The positions of the columns in a row.
 struct Places {
     image: usize,
     label: usize,
@@ -157,7 +157,7 @@ impl Places {
         let part = match self.split {
             None => Part::Train,
             Some(place) => part_in_name(cell(place)).ok_or_else(|| {
-                format!("\"{}\" is no part of a split; it should be train, validation or test", cell(place))
+                format!("\"{}\" is not a part of a split; it should be train, validation or test", cell(place))
             })?,
         };
         Ok(Item {

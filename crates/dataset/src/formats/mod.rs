@@ -1,4 +1,4 @@
-//! The formats image sets come in. A new one is one new file and one line in [`FORMATS`].
+//! The formats of image sets. A new one is one new file and one line in [`FORMATS`].
 
 mod cifar;
 mod folder;
@@ -15,20 +15,20 @@ use crate::error::DataError;
 use crate::options::ReadOptions;
 use crate::raster::Raster;
 
-/// A way in which image sets are stored.
+/// A format in which image sets are stored.
 pub(crate) trait Format: Sync {
-    /// The name users know it by.
+    /// Returns the name that users know it by.
     fn name(&self) -> &'static str;
 
-    /// Whether what lies at the path looks like this format, judged by names alone.
+    /// Whether the path looks like this format, judging by names alone.
     fn recognises(&self, path: &Path) -> bool;
 
-    /// Whether its images are image files, which take time to decode, and not plain pixels.
+    /// Whether its images are image files, which take time to decode, rather than plain pixels.
     fn is_encoded(&self) -> bool {
         true
     }
 
-    /// Every file that the set is made of: where one changes, the set has changed.
+    /// Returns every file of the set: if one changes, the set has changed.
     ///
     /// # Errors
     /// [`DataError`] names the file or folder at fault.
@@ -36,14 +36,14 @@ pub(crate) trait Format: Sync {
         all_files(path)
     }
 
-    /// What the set holds, with its pictures not decoded yet.
+    /// Lists the contents of the set, without decoding its images.
     ///
     /// # Errors
     /// [`DataError`] names the file or image at fault.
     fn list(&self, path: &Path, options: &ReadOptions) -> Result<Listing, DataError>;
 }
 
-/// Every known format, the more telling first.
+/// Every known format, the more specific ones first.
 static FORMATS: [&dyn Format; 7] = [
     &idx::Idx,
     &cifar::Cifar,
@@ -54,7 +54,7 @@ static FORMATS: [&dyn Format; 7] = [
     &folder::Folder,
 ];
 
-/// The names of the formats, as [`ReadOptions::format`] takes them.
+/// Returns the names of the formats, as accepted by [`ReadOptions::format`].
 pub fn format_names() -> impl Iterator<Item = &'static str> {
     FORMATS.iter().map(|format| format.name())
 }
@@ -63,27 +63,27 @@ pub fn format_names() -> impl Iterator<Item = &'static str> {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) items: Vec<Item>,
-    /// Names of classes in their order, where the source has one. Those without images are left out.
+    /// Names of classes in order, if the source has an order. Those without images are left out.
     pub(crate) classes: Option<Vec<String>>,
 }
 
 /// One image of a set.
 #[derive(Debug)]
 pub(crate) struct Item {
-    /// What errors call it: its file, or its place in one.
+    /// Its name in errors: its file, or its position in one.
     pub(crate) name: PathBuf,
     pub(crate) content: Content,
     /// The name of its class.
     pub(crate) label: String,
     pub(crate) part: Part,
-    /// What it belongs together with.
+    /// The group it belongs to.
     pub(crate) group: Option<String>,
 }
 
 /// Where an image's pixels are.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// In the image file of the item's name.
+    /// In the image file with the item's name.
     File,
     /// In these bytes of an image file.
     Encoded(Vec<u8>),
@@ -91,7 +91,7 @@ pub(crate) enum Content {
     Pixels(Raster),
 }
 
-/// The format of what lies at the path: the one that was asked for, or the first that recognises it.
+/// Returns the format of the path: the one asked for, or the first that recognises it.
 ///
 /// # Errors
 /// [`DataError::Missing`] and [`DataError::Unrecognised`].
@@ -121,18 +121,18 @@ pub(crate) fn of(path: &Path, options: &ReadOptions) -> Result<&'static dyn Form
         return unrecognised("it holds CIFAR's files for Python; fetch the \"binary version\" instead".into());
     }
     if inside.iter().any(|file| is_image_name(file)) {
-        return unrecognised("its images lie side by side; put those of each class into a folder of their own".into());
+        return unrecognised("its images lie side by side; put those of each class into a separate folder".into());
     }
     unrecognised("it holds neither class folders nor known files".into())
 }
 
-/// What lies in a folder, hidden files left out, in the order of names: the same on every machine.
+/// Returns the entries of a folder without hidden files, sorted by name: the same on every machine.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| DataError::io(folder, e))? {
         let entry = entry.map_err(|e| DataError::io(folder, e))?;
         match entry.file_name().to_str() {
-            // Archives from a Mac carry a second tree of no use.
+            // Archives from a Mac contain a second, useless tree.
             Some(name) if name.starts_with('.') || name == "__MACOSX" => {}
             Some(_) => paths.push(entry.path()),
             None => return Err(DataError::damaged(&entry.path(), "its name is not UTF-8; rename it")),
@@ -142,7 +142,8 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-/// The file, or every file in the folder and those within. Symbolic links to folders are followed, but never in a circle.
+/// Returns the file, or every file in the folder and its subfolders. Symbolic links to folders are followed, but
+/// never in a circle.
 pub(crate) fn all_files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let visible = |entry: &walkdir::DirEntry| {
         entry.depth() == 0
@@ -157,7 +158,7 @@ pub(crate) fn all_files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
                 if error.loop_ancestor().is_some() {
                     return Err(DataError::unusable(&at, "a symbolic link to a folder that it lies in; remove it"));
                 }
-                // A link that leads nowhere is somebody else's matter until its image is asked for.
+                // A link that leads nowhere does not matter until its image is needed.
                 if std::fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_symlink()) {
                     files.push(at);
                     continue;
@@ -176,7 +177,7 @@ pub(crate) fn all_files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(files)
 }
 
-/// The part that a file or folder name speaks of, if any.
+/// Returns the part that a file or folder name refers to, if any.
 fn part_in_name(name: &str) -> Option<Part> {
     let name = name.to_lowercase();
     name.split(|c: char| !c.is_alphanumeric()).find_map(|word| match word {
@@ -187,8 +188,8 @@ fn part_in_name(name: &str) -> Option<Part> {
     })
 }
 
-/// Files of one kind and the part each belongs to: the file at the path, which alone is the whole set, or those in the
-/// folder, whose own or whose folder's name tells the part.
+/// Returns files of one kind and the part each belongs to: the file at the path, which is then the whole set, or
+/// those in the folder, whose own name or folder name gives the part.
 fn shards(path: &Path, is_one: impl Fn(&Path) -> bool) -> Result<Vec<(Part, PathBuf)>, DataError> {
     if !path.is_dir() {
         return Ok(vec![(Part::Train, path.to_path_buf())]);
@@ -205,12 +206,12 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The letters after the last full stop of a file's name, in lower case.
+/// Returns a file's extension, in lower case.
 fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
-/// Whether a file's name says that it is an image, of a kind that can be read or not.
+/// Whether a file's name says that it is an image, of a readable kind or not.
 pub(crate) fn is_image_name(path: &Path) -> bool {
     matches!(
         extension(path).as_str(),
@@ -235,7 +236,7 @@ pub(crate) fn is_image_name(path: &Path) -> bool {
     )
 }
 
-/// The whole of a file.
+/// Reads a whole file.
 fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(|error| DataError::io(path, error))
 }

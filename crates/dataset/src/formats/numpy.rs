@@ -1,4 +1,4 @@
-//! NumPy arrays of images and of labels: an NPZ archive, or NPY files beside each other.
+//! NumPy arrays of images and labels: an NPZ archive, or NPY files next to each other.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,15 +14,15 @@ use crate::error::DataError;
 use crate::options::ReadOptions;
 use crate::raster::{Raster, affordable, over_rgba};
 
-/// An `.npz` file, an `.npy` file of images with its labels beside it, or a folder of `.npy` files.
+/// An `.npz` file, an `.npy` file of images with its labels next to it, or a folder of `.npy` files.
 #[derive(Debug)]
 pub(crate) struct Numpy;
 
-/// What arrays of images are usually called, without the words for the part.
+/// Usual names of image arrays, without the words for the part.
 const IMAGES: [&str; 7] = ["x", "images", "image", "imgs", "data", "features", "arr_0"];
-/// What arrays of labels are usually called.
+/// Usual names of label arrays.
 const LABELS: [&str; 7] = ["y", "labels", "label", "targets", "target", "classes", "arr_1"];
-/// What arrays of groups are usually called.
+/// Usual names of group arrays.
 const GROUPS: [&str; 4] = ["groups", "group", "patients", "subjects"];
 
 impl Format for Numpy {
@@ -59,7 +59,7 @@ impl Format for Numpy {
     }
 }
 
-/// The archive, or the arrays that lie beside each other.
+/// Returns the archive, or the arrays that are next to each other.
 fn arrays_at(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let folder = match extension(path).as_str() {
         "npy" if path.is_file() => path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")),
@@ -79,7 +79,7 @@ fn stem(path: &Path) -> String {
 
 type Arrays = BTreeMap<String, (PathBuf, Vec<u8>)>;
 
-/// The arrays of an archive by name, each with what errors call it.
+/// Returns the arrays of an archive by name, each with its name in errors.
 fn unpacked(path: &Path, bytes: Vec<u8>) -> Result<Arrays, DataError> {
     let damaged = |error: &dyn std::fmt::Display| {
         DataError::damaged(path, format!("not a whole NPZ archive ({error}); save it again"))
@@ -95,11 +95,11 @@ fn unpacked(path: &Path, bytes: Vec<u8>) -> Result<Arrays, DataError> {
         let mut array = Vec::new();
         let size = match method {
             CompressionMethod::STORE => entry.verifying_reader(entry.data()).read_to_end(&mut array),
-            // It stops where more comes out than the archive says.
+            // Unpacking stops when there is more than the archive says.
             CompressionMethod::DEFLATE => {
                 entry.verifying_reader(DeflateDecoder::new(entry.data())).read_to_end(&mut array)
             }
-            _ => Err(std::io::Error::other("packed in a way that NumPy does not")),
+            _ => Err(std::io::Error::other("packed in a way that NumPy does not use")),
         };
         size.map_err(|error| damaged(&error))?;
         arrays.insert(name.clone(), (format!("{} ({name})", path.display()).into(), array));
@@ -115,7 +115,7 @@ struct Named {
     groups: Option<String>,
 }
 
-/// Finds which arrays are images and which their labels, by their names.
+/// Finds which arrays are images and which their labels, by name.
 fn pairs<'a>(
     path: &Path,
     names: impl Iterator<Item = &'a str> + Clone,
@@ -157,7 +157,7 @@ fn pairs<'a>(
     Ok(found)
 }
 
-/// A name without the words that tell train from test: `x_train` is `x`, `test_images` is `images`.
+/// Returns a name without the words that tell train from test: `x_train` is `x`, `test_images` is `images`.
 fn without_part(name: &str) -> String {
     name.split('_').filter(|word| part_in_name(word).is_none()).collect::<Vec<_>>().join("_")
 }
@@ -190,10 +190,10 @@ fn items(named: &Named, arrays: &Arrays, options: &ReadOptions) -> Result<Vec<It
         .collect()
 }
 
-/// Images as `[N, H, W, C]`, whatever their layout was.
+/// Images as `[N, H, W, C]`, whatever their original layout.
 enum Images {
     Bytes(ArrayD<u8>),
-    /// To lie in 0..1.
+    /// These must be in 0..1.
     Floats(ArrayD<f64>),
 }
 
@@ -204,11 +204,11 @@ impl Images {
             Values::Floats(values) => Self::Floats(nhwc(values)?),
             Values::Integers(values) => {
                 if let Some(value) = values.iter().find(|value| !(0..=255).contains(*value)) {
-                    return Err(format!("there is {value} in it; integers must lie in 0..255. Save it as uint8"));
+                    return Err(format!("it contains {value}; integers must be in 0..255. Save it as uint8"));
                 }
                 Self::Bytes(nhwc(values.mapv(|value| value as u8))?)
             }
-            Values::Words(_) => return Err("it holds words instead of images".into()),
+            Values::Words(_) => return Err("it contains words instead of images".into()),
         };
         let shape = match &images {
             Self::Bytes(values) => values.shape(),
@@ -232,7 +232,7 @@ impl Images {
                 let image = three(values, index);
                 if let Some(value) = image.iter().find(|value| !(0.0..=1.0).contains(*value)) {
                     return Err(format!(
-                        "there is {value} in it; floating point images must lie in 0..1. Divide by 255, or save uint8"
+                        "it contains {value}; floating point images must be in 0..1. Divide by 255, or save uint8"
                     ));
                 }
                 Ok(raster(image, |value| (value * 255.0).round() as u8, background))
@@ -254,7 +254,7 @@ fn raster<T: Copy>(image: ArrayView3<'_, T>, to_u8: impl Fn(T) -> u8, background
     }
 }
 
-/// Brings NHW, NCHW and NHWC to NHWC. Where a shape can be read both ways, channels come last.
+/// Converts NHW, NCHW and NHWC to NHWC. If a shape can be read both ways, channels come last.
 fn nhwc<T: Clone>(values: ArrayD<T>) -> Result<ArrayD<T>, String> {
     match *values.shape() {
         [_, _, _] => Ok(values.insert_axis(Axis(3))),
@@ -266,7 +266,7 @@ fn nhwc<T: Clone>(values: ArrayD<T>) -> Result<ArrayD<T>, String> {
     }
 }
 
-/// Labels or groups as words: numbers, names, or rows with a single 1.
+/// Returns labels or groups as words, from numbers, names, or one-hot rows.
 fn cells(bytes: &[u8]) -> Result<Vec<String>, String> {
     let values = match Values::read(bytes)? {
         Values::Words(words) => return Ok(words),
@@ -295,7 +295,7 @@ fn cells(bytes: &[u8]) -> Result<Vec<String>, String> {
         }
         let value = cells[0];
         if value.fract() != 0.0 || value.abs() > 9e15 {
-            return Err(format!("entry {row} is {value}, which is no whole number"));
+            return Err(format!("entry {row} is {value}, which is not a whole number"));
         }
         Ok(format!("{value:.0}"))
     };
@@ -317,7 +317,7 @@ impl Values {
         let big = kind.starts_with('>');
         let letter = kind.chars().nth(1).unwrap_or(' ');
         if letter == 'O' {
-            return Err("an array of Python objects, which are not read; save plain numbers".into());
+            return Err("an array of Python objects, which are not supported; save plain numbers".into());
         }
         let size = if letter == 'U' { width.saturating_mul(4) } else { width };
         let promised = shape.iter().try_fold(size, |product, &side| product.checked_mul(side));
@@ -328,7 +328,7 @@ impl Values {
             ));
         }
         if size == 0 {
-            return Err(format!("its type {kind} holds nothing"));
+            return Err(format!("its type {kind} has size zero"));
         }
         macro_rules! values {
             ($kind:ty, $variant:ident, $to:expr) => {{
@@ -353,12 +353,12 @@ impl Values {
             ('f', 4) => values!(f32, Floats, f64::from),
             ('f', 8) => values!(f64, Floats, |v| v),
             ('U', _) => body.chunks_exact(size).map(|word| text(word, big)).collect::<Result<_, _>>().map(Self::Words),
-            _ => Err(format!("its type {kind} is not read; save it as uint8, or floats in 0..1 as float32")),
+            _ => Err(format!("its type {kind} is not supported; save it as uint8, or floats in 0..1 as float32")),
         }
     }
 }
 
-/// A word of fixed length, four bytes a letter, zeros behind it.
+/// Decodes a word of fixed length, four bytes per letter, padded with zeros.
 fn text(word: &[u8], big: bool) -> Result<String, String> {
     let letters = word.chunks_exact(4).map(|bytes| {
         let bytes = bytes.try_into().expect("chunks have four bytes");
@@ -368,19 +368,19 @@ fn text(word: &[u8], big: bool) -> Result<String, String> {
         .take_while(|&letter| letter != 0)
         .map(char::from_u32)
         .collect::<Option<_>>()
-        .ok_or("a word of it is no text".into())
+        .ok_or("one of its words is not text".into())
 }
 
-/// What stands before the values: NumPy's format, versions 1 to 3 (NEP 1).
+/// What precedes the values: NumPy's format, versions 1 to 3 (NEP 1).
 struct Header {
-    /// Order of bytes, kind and size, such as `<f4`.
+    /// Byte order, kind and size, such as `<f4`.
     kind: String,
     fortran: bool,
     shape: Vec<usize>,
 }
 
 impl Header {
-    /// The header, and the bytes behind it.
+    /// Reads the header, and returns the bytes after it.
     fn read(bytes: &[u8]) -> Result<(Self, &[u8]), String> {
         let wrong = || "not a NumPy array; save it again".to_string();
         let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or_else(wrong)?;
@@ -391,7 +391,7 @@ impl Header {
         };
         let (text, body) = rest.split_at_checked(length).ok_or_else(wrong)?;
         let text = std::str::from_utf8(text).map_err(|_| wrong())?;
-        // A Python dictionary of three known keys, always written the same way.
+        // A Python dictionary with three known keys, always written the same way.
         let after = |key: &str| text.split_once(key).map(|(_, rest)| rest.trim_start_matches([' ', ':']));
         let kind = after("'descr'").ok_or_else(wrong)?;
         let Some((kind, _)) = kind.strip_prefix('\'').and_then(|kind| kind.split_once('\'')) else {

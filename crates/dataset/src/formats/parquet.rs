@@ -15,7 +15,7 @@ use crate::error::DataError;
 use crate::guard::catch_panic;
 use crate::options::ReadOptions;
 
-/// One parquet file, or a folder of them whose names, or whose folders' names, tell train, validation and test apart.
+/// One parquet file, or a folder of them whose names or folder names tell train, validation and test apart.
 #[derive(Debug)]
 pub(crate) struct Parquet;
 
@@ -25,8 +25,8 @@ impl Format for Parquet {
     }
 
     fn recognises(&self, path: &Path) -> bool {
-        // Where Hugging Face's hub and its converter lay them; a walk through all folders would take long where there are
-        // a great many images.
+        // The folders used by Hugging Face's hub and its converter; walking all folders would take long with a
+        // great many images.
         let usual = ["", "data", "default", "default/train"].map(|inner| path.join(inner));
         let has_one = |folder: &PathBuf| entries(folder).is_ok_and(|files| files.iter().any(|file| is_parquet(file)));
         is_parquet(path) || usual.iter().any(has_one)
@@ -67,7 +67,7 @@ fn rows(
     };
     let reader = SerializedFileReader::new(file).map_err(unreadable)?;
     if dictionary_beyond_its_bytes(&reader).map_err(unreadable)? {
-        let why = "not a whole parquet file (a dictionary of it claims more entries than it has bytes); fetch it again";
+        let why = "not a whole parquet file (a dictionary claims more entries than it has bytes); fetch it again";
         return Err(DataError::damaged(path, why));
     }
     let columns = Columns::find(&reader, options).map_err(|why| DataError::damaged(path, why))?;
@@ -80,13 +80,13 @@ fn rows(
     Ok((items, columns.classes))
 }
 
-/// Whether a dictionary claims more entries than its bytes can hold. The decoder would take memory for all of them first:
-/// 16 GB for a file of 3 kB that fuzzing made.
+/// Whether a dictionary claims more entries than its bytes can hold. The decoder would allocate memory for all of
+/// them first: 16 GB for a 3 kB file made by fuzzing.
 fn dictionary_beyond_its_bytes(reader: &SerializedFileReader<File>) -> Result<bool, ::parquet::errors::ParquetError> {
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group)?;
         for column in 0..group.num_columns() {
-            // Where there is one, it comes first.
+            // If there is one, it comes first.
             if let Some(Page::DictionaryPage { num_values, buf, .. }) =
                 group.get_column_page_reader(column)?.get_next_page()?
                 && num_values as usize > buf.len()
@@ -98,13 +98,13 @@ fn dictionary_beyond_its_bytes(reader: &SerializedFileReader<File>) -> Result<bo
     Ok(false)
 }
 
-/// The columns that matter, chosen once for the whole file.
+/// The relevant columns, chosen once for the whole file.
 struct Columns {
     image: String,
     label: String,
     split: Option<String>,
     group: Option<String>,
-    /// The names of the classes that numbers stand for.
+    /// The names of the classes behind the numbers.
     classes: Option<Vec<String>>,
 }
 
@@ -124,10 +124,10 @@ impl Columns {
             .find(|field| field.name() == name)
         {
             Some(field) if fits(field) => Ok(name.to_string()),
-            Some(_) => Err(format!("the column \"{name}\" holds no {kind}")),
+            Some(_) => Err(format!("the column \"{name}\" does not hold {kind}")),
             None => Err(format!("there is no column \"{name}\"; there are {}", all())),
         };
-        // A well-known name first, else the only column of its kind.
+        // A well-known name first, otherwise the only column of its kind.
         let choose = |key: &str, usual: &[&str], fits: &dyn Fn(&Type) -> bool, kind: &str| {
             let fitting: Vec<&str> = fields.iter().filter(|field| fits(field)).map(|field| field.name()).collect();
             let by_name = usual.iter().copied().find(|name| fitting.contains(name));
@@ -194,7 +194,7 @@ impl Columns {
     }
 }
 
-/// Whether a column holds words.
+/// Whether a column contains text.
 fn is_text(field: &Type) -> bool {
     if !field.is_primitive() || field.get_physical_type() != PhysicalType::BYTE_ARRAY {
         return false;
@@ -203,7 +203,7 @@ fn is_text(field: &Type) -> bool {
     matches!(info.logical_type_ref(), Some(LogicalType::String)) || info.converted_type() == ConvertedType::UTF8
 }
 
-/// The class names that the `datasets` library leaves in the file's metadata.
+/// Returns the class names that the `datasets` library stores in the file's metadata.
 fn class_names(reader: &SerializedFileReader<File>, label: &str) -> Option<Vec<String>> {
     let metadata = reader.metadata().file_metadata().key_value_metadata()?;
     let text = metadata.iter().find(|entry| entry.key == "huggingface")?.value.as_ref()?;
@@ -222,7 +222,7 @@ fn bytes(field: Field) -> Option<Vec<u8>> {
     }
 }
 
-/// A number or a word.
+/// Returns a number or a word.
 fn cell(field: &Field) -> Option<String> {
     Some(match field {
         Field::Byte(v) => v.to_string(),

@@ -1,4 +1,5 @@
-//! WebDataset shards: tar archives in which files of one stem make a sample, such as `000.jpg` and `000.cls`.
+//! WebDataset shards: tar archives in which files with the same stem form a sample, such as `000.jpg` and
+//! `000.cls`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +13,7 @@ use crate::dataset::Part;
 use crate::error::DataError;
 use crate::options::ReadOptions;
 
-/// A `.tar`, `.tar.gz` or `.tgz` file, or a folder of such whose names tell train, validation and test apart.
+/// A `.tar`, `.tar.gz` or `.tgz` file, or a folder of them whose names tell train, validation and test apart.
 #[derive(Debug)]
 pub(crate) struct WebDataset;
 
@@ -52,7 +53,7 @@ fn is_shard(path: &Path) -> bool {
     [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end)) && path.is_file()
 }
 
-/// What an archive holds of one stem.
+/// What an archive holds for one stem.
 #[derive(Default)]
 struct Sample {
     image: Option<(String, Vec<u8>)>,
@@ -83,7 +84,7 @@ fn samples(shard: &Path, stream: impl Read, part: Part, options: &ReadOptions) -
         let wrong = |why: String| DataError::damaged(&at(&name), why);
         if is_image_name(Path::new(kind)) || is_image_name(Path::new(&format!("x.{kind}"))) {
             if let Some((before, _)) = &sample.image {
-                return Err(wrong(format!("a second image of its sample, beside {before}; one is read")));
+                return Err(wrong(format!("a second image of its sample, after {before}; only one is read")));
             }
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(cut)?;
@@ -99,10 +100,10 @@ fn samples(shard: &Path, stream: impl Read, part: Part, options: &ReadOptions) -
         }
     }
     let complete = |(stem, sample): (String, Sample)| {
-        // What has no image is no sample of ours: captions, licences.
+        // Entries without an image are not samples: captions, licences.
         let (name, bytes) = sample.image?;
         let place = at(&name);
-        // Archives of class folders have no labels of their own.
+        // Archives of class folders have no separate labels.
         let label = sample.label.or_else(|| stem.rsplit('/').nth(1).map(String::from));
         Some(match label {
             Some(label) => Ok(Item { name: place, content: Content::Encoded(bytes), label, part, group: sample.group }),
@@ -115,8 +116,8 @@ fn samples(shard: &Path, stream: impl Read, part: Part, options: &ReadOptions) -
 }
 
 impl Sample {
-    /// Takes the label, and the group, out of a file beside the image. A `.cls` says more than a `.json`, that more than a
-    /// `.txt`, which may be a caption.
+    /// Reads the label and the group from a file next to the image. A `.cls` takes precedence over a `.json`, and
+    /// that over a `.txt`, which may be a caption.
     fn learn(&mut self, kind: &str, text: &str, options: &ReadOptions) -> Result<(), String> {
         let columns = &options.columns;
         if kind == "json" {
@@ -141,7 +142,7 @@ impl Sample {
     }
 }
 
-/// Divides a name as WebDataset does: at the first full stop of its last part.
+/// Splits a name as WebDataset does: at the first full stop of its last component.
 fn stem_and_kind(name: &str) -> (&str, &str) {
     let name = name.strip_prefix("./").unwrap_or(name);
     let file = name.rfind('/').map_or(0, |slash| slash + 1);

@@ -1,10 +1,10 @@
-//! From every kind of pixel to u8, grey or RGB.
+//! Converts every kind of pixel to u8, grey or RGB.
 
 use image::{ColorType, DynamicImage};
 
 use super::Raster;
 
-/// An image as 8 bits, grey where its kind has no colour, its alpha laid over `background`.
+/// Converts an image to 8 bits, grey if its kind has no colour, with its alpha blended over `background`.
 pub(super) fn to_u8(image: DynamicImage, background: [u8; 3]) -> Result<Raster, String> {
     if let Some(value) = first_beyond(&image) {
         return Err(format!("its floating point values must lie in 0..1, but there is {value}; rescale the image"));
@@ -22,7 +22,7 @@ pub(super) fn to_u8(image: DynamicImage, background: [u8; 3]) -> Result<Raster, 
     Ok(Raster { pixels, width, height, channels })
 }
 
-/// RGBA pixels with their alpha laid over a colour, rounded to the nearest.
+/// Blends RGBA pixels over a colour by their alpha, rounded to nearest.
 pub(crate) fn over_rgba(pixels: &[u8], background: [u8; 3]) -> Vec<u8> {
     let blend =
         |value: u8, paper: u8, alpha: u32| (u32::from(value) * alpha + u32::from(paper) * (255 - alpha) + 127) / 255;
@@ -30,7 +30,8 @@ pub(crate) fn over_rgba(pixels: &[u8], background: [u8; 3]) -> Vec<u8> {
     pixels.chunks_exact(4).flat_map(of).collect()
 }
 
-/// The luma of RGB pixels by ITU-R BT.601, in the fixed point of Pillow's `convert("L")`, so that greys are the same.
+/// Returns the luma of RGB pixels by ITU-R BT.601, in the fixed-point arithmetic of Pillow's `convert("L")`, so
+/// that greys are equal.
 pub(super) fn grey_of(rgb: &[u8]) -> Vec<u8> {
     let luma = |pixel: &[u8]| {
         let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
@@ -39,7 +40,7 @@ pub(super) fn grey_of(rgb: &[u8]) -> Vec<u8> {
     rgb.chunks_exact(3).map(luma).collect()
 }
 
-/// The first floating point value that is no number, or no shade.
+/// Returns the first floating point value that is NaN or out of range.
 fn first_beyond(image: &DynamicImage) -> Option<f32> {
     let values: &[f32] = match image {
         DynamicImage::ImageRgb32F(image) => image.as_raw(),

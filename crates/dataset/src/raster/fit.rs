@@ -1,4 +1,4 @@
-//! Bringing images to one size.
+//! Resizes images to one size.
 
 use std::cell::RefCell;
 
@@ -8,8 +8,8 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use super::convert::grey_of;
 use super::{Fit, Raster};
 
-/// The image as a square of `side` pixels: shrunk with a triangle filter as wide as the reduction, so that nothing is
-/// skipped, as Pillow's `BILINEAR` does. Neither way of fitting changes the aspect.
+/// Resizes the image to a square of `side` pixels. It is shrunk with a triangle filter as wide as the reduction,
+/// so that no pixel is skipped, as in Pillow's `BILINEAR`. Both ways of fitting keep the aspect ratio.
 pub(crate) fn sized(raster: Raster, side: usize, fit: Fit, background: [u8; 3]) -> Raster {
     let Raster { width, height, channels, .. } = raster;
     if (width, height) == (side, side) {
@@ -53,7 +53,7 @@ fn resized(raster: &Raster, [left, top, crop_width, crop_height]: [usize; 4], wi
     Raster { pixels: target.into_vec(), width, height, channels: raster.channels }
 }
 
-/// The image in the middle of a square of `side`.
+/// Puts the image in the middle of a square of `side`.
 fn framed(inner: &Raster, side: usize, background: &[u8]) -> Raster {
     let channels = inner.channels;
     let mut pixels = background.repeat(side * side);

@@ -1,4 +1,4 @@
-//! JPEG files, which are most of what people have: straight from the decoder, without the detours of a general reader.
+//! JPEG files, the most common kind: read directly with the decoder, without the overhead of a general reader.
 
 use image::metadata::Orientation;
 use zune_jpeg::JpegDecoder;
@@ -8,15 +8,15 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{Raster, affordable};
 
-/// What the strict decoder says of files that are whole, but carry bytes that nobody reads. Some cameras write such.
+/// What the strict decoder reports about intact files with bytes that nobody reads. Some cameras write these.
 const HARMLESS: &str = "Extra bytes between headers";
 
-/// Largest side that the format can express.
+/// The largest side that the format can express.
 const MAX_SIDE: usize = 65_535;
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
     match attempt(bytes, true) {
-        // The lenient decoder fills what is missing with grey; so the end must be there.
+        // The lenient decoder fills missing data with grey, so the end must be present.
         Err(why) if why.contains(HARMLESS) && has_end(bytes) => attempt(bytes, false),
         result => result,
     }
@@ -37,12 +37,12 @@ fn attempt(bytes: &[u8], strict: bool) -> Result<Raster, String> {
     Ok(Raster { pixels, width, height, channels }.oriented(orientation))
 }
 
-/// Width, height and orientation.
+/// Returns width, height and orientation.
 pub(super) fn header(bytes: &[u8]) -> Result<(usize, usize, Orientation), String> {
     open(bytes, false).map(|(_, width, height, orientation)| (width, height, orientation))
 }
 
-/// A decoder whose headers are read; width, height and orientation.
+/// A decoder whose headers have been read; width, height and orientation.
 type Opened<'a> = (JpegDecoder<ZCursor<&'a [u8]>>, usize, usize, Orientation);
 
 fn open(bytes: &[u8], strict: bool) -> Result<Opened<'_>, String> {

@@ -1,8 +1,8 @@
-//! One picture of any kind as u8 pixels, grey or RGB. The only place that knows image files.
+//! One image of any kind as u8 pixels, grey or RGB. The only place that knows about image files.
 //!
-//! What every kind becomes: palettes are looked up; 16 bits become the nearest of 8, floats in [0, 1] likewise; alpha is
-//! laid over a background colour; CMYK becomes RGB without a profile; EXIF orientation is applied; of several frames or
-//! pages the first is taken. Colour profiles are not applied.
+//! Conversions: palettes are looked up; 16-bit values and floats in [0, 1] are rounded to the nearest 8-bit value;
+//! alpha is blended over a background colour; CMYK becomes RGB without a profile; EXIF orientation is applied; of
+//! several frames or pages the first is used. Colour profiles are not applied.
 
 mod convert;
 mod fit;
@@ -19,10 +19,11 @@ pub(crate) use fit::sized;
 
 use crate::guard::catch_panic;
 
-/// Pixels that an image may claim to have; Pillow refuses more than these too. A file of a few bytes can claim billions.
+/// Maximum number of pixels that an image may claim; Pillow also rejects more. A file of a few bytes can claim
+/// billions.
 pub const MAX_PIXELS: u64 = 178_956_970;
 
-/// Bytes that decoding one image may take beyond its pixels.
+/// Maximum number of bytes for decoding one image, besides its pixels.
 const MAX_MEMORY: u64 = 4 << 30;
 
 /// How images of other shapes become squares.
@@ -32,7 +33,7 @@ pub enum Fit {
     /// The central square.
     #[default]
     Crop,
-    /// The whole image, with background beside it.
+    /// The whole image, padded with background.
     Pad,
 }
 
@@ -62,7 +63,7 @@ impl Raster {
         })
     }
 
-    /// Width and height of an image file as it will be shown, from its first bytes alone.
+    /// Returns the displayed width and height of an image file from its first bytes alone.
     pub(crate) fn dimensions(bytes: &[u8]) -> Result<(usize, usize), String> {
         let (width, height, orientation) = catch_panic(|| match kind(bytes)? {
             ImageFormat::Jpeg => jpeg::header(bytes),
@@ -77,7 +78,7 @@ impl Raster {
         Ok(if turns(orientation) { (height, width) } else { (width, height) })
     }
 
-    /// The image turned and mirrored as its camera asked for.
+    /// Rotates and mirrors the image as its camera specified.
     fn oriented(self, orientation: Orientation) -> Self {
         if orientation == Orientation::NoTransforms {
             return self;
@@ -94,7 +95,7 @@ impl Raster {
         Self { pixels: image.into_bytes(), width, height, channels }
     }
 
-    /// The image with the number of channels that is asked for.
+    /// Converts the image to the requested number of channels.
     pub(crate) fn with_channels(self, channels: usize) -> Self {
         match (self.channels, channels) {
             (1, 3) => Self { pixels: self.pixels.iter().flat_map(|&v| [v; 3]).collect(), channels, ..self },
@@ -104,7 +105,7 @@ impl Raster {
     }
 }
 
-/// What the first bytes say that a file is.
+/// Detects the kind of a file from its first bytes.
 fn kind(bytes: &[u8]) -> Result<ImageFormat, String> {
     if bytes.is_empty() {
         return Err("the file is empty; fetch it again or remove it".into());
@@ -113,7 +114,7 @@ fn kind(bytes: &[u8]) -> Result<ImageFormat, String> {
         [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff];
     match image::guess_format(bytes) {
         Ok(kind) if readable.contains(&kind) => Ok(kind),
-        Ok(kind) => Err(format!("a {} image, which is not read; convert it to PNG", kind.to_mime_type())),
+        Ok(kind) => Err(format!("a {} image, which is not supported; convert it to PNG", kind.to_mime_type())),
         Err(_) => Err("not an image, whatever its name says; replace or remove it".into()),
     }
 }
@@ -126,15 +127,15 @@ fn decoder(bytes: &[u8], kind: ImageFormat) -> Result<impl ImageDecoder + '_, St
     reader.into_decoder().map_err(unreadable)
 }
 
-/// Refuses an image by the size that its header claims, before memory is taken for it.
+/// Rejects an image by the size that its header claims, before allocating memory for it.
 pub(crate) fn affordable(width: u64, height: u64) -> Result<(), String> {
     if width == 0 || height == 0 {
-        return Err(format!("an image of {width}x{height} pixels shows nothing; remove it"));
+        return Err(format!("an image of {width}x{height} pixels is empty; remove it"));
     }
     match width.checked_mul(height) {
         Some(pixels) if pixels <= MAX_PIXELS => Ok(()),
         _ => Err(format!(
-            "its header claims {width}x{height} pixels; more than {MAX_PIXELS} are refused, as they would fill the \
+            "its header claims {width}x{height} pixels; more than {MAX_PIXELS} are rejected: they would fill the \
              memory. Make the image smaller or remove it"
         )),
     }
@@ -144,7 +145,7 @@ fn unreadable(error: ImageError) -> String {
     format!("not a readable image ({error}); repair or remove it")
 }
 
-/// Whether width and height change places.
+/// Whether width and height are swapped.
 fn turns(orientation: Orientation) -> bool {
     matches!(
         orientation,

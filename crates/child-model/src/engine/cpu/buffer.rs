@@ -1,5 +1,5 @@
-//! Memory that a training uses again and again. A step's arrays have the same lengths as those of the step before:
-//! what one gives back the next takes, without asking the system for pages or clearing them.
+//! Memory that a training run reuses. A step's arrays have the same lengths as those of the step before, so each
+//! step takes what the last one gave back, without asking the system for pages or clearing them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,16 +9,16 @@ thread_local! {
     static FREE: RefCell<HashMap<usize, Vec<Vec<f32>>>> = RefCell::default();
 }
 
-/// Numbers that go back to this thread's store when they are dropped.
+/// Numbers that return to this thread's store when dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer(Vec<f32>);
 
 impl Buffer {
-    /// Numbers left over from an earlier use, to be overwritten.
+    /// Returns numbers left over from an earlier use, to be overwritten.
     pub(super) fn uninit(length: usize) -> Self {
         let found = FREE.with_borrow_mut(|free| free.get_mut(&length).and_then(Vec::pop));
         let mut values = found.unwrap_or_else(|| vec![0.0; length]);
-        // A kernel that leaves a place unwritten shows in the tests.
+        // A kernel that leaves a place unwritten shows up in the tests.
         if cfg!(test) {
             values.fill(f32::NAN);
         }
@@ -48,7 +48,7 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.0);
         if !values.is_empty() {
-            // Fails when the thread is ending; the memory then goes where all memory goes.
+            // Fails while the thread is ending; the memory is then freed normally.
             let _ = FREE.try_with(|free| free.borrow_mut().entry(values.len()).or_default().push(values));
         }
     }

@@ -1,10 +1,10 @@
-//! Convolutions of each channel by itself, of one child. Weights are `[taps, channels]`.
+//! Depthwise convolutions of one child. Weights are `[taps, channels]`.
 
 use crate::geometry::Window;
 use deepaug_simd::for_every_instruction_set;
 
-/// The input pixel that a tap of an output pixel's window sees, unless it lies outside. Loops are written out below:
-/// what a closure does is not compiled for the instruction set of the function around it.
+/// Returns the input pixel that a tap of an output pixel's window sees, unless it is outside. The loops below are
+/// written out because closures are not compiled for the instruction set of the function around them.
 #[inline(always)]
 fn seen(window: &Window, pixel: usize, r: usize, s: usize) -> Option<usize> {
     let (image, place) = (pixel / window.out_pixels(), pixel % window.out_pixels());
@@ -30,7 +30,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The gradients by the weights, and by the input unless `dx` is empty.
+    /// Computes the gradients of the weights, and of the input unless `dx` is empty.
     pub(super) fn backward(
         window: &Window, channels: usize, x: &[f32], w: &[f32], dy: &[f32], dx: &mut [f32], dw: &mut [f32],
     ) {

@@ -1,4 +1,4 @@
-//! What is done to each number by itself, of one child.
+//! Element-wise operations of one child.
 
 use crate::engine::{dropout_threshold, hash};
 use crate::optimiser::{BETA1, BETA2, EPSILON, RHO, Update, UpdateRule};
@@ -27,7 +27,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// Pixels on a line: a factor and a summand.
+    /// Applies a linear map to pixels: a factor and an offset.
     pub(super) fn scale_pixels(pixels: &[u8], line: [f32; 2], to: &mut [f32]) {
         let [factor, summand] = line;
         to.iter_mut().zip(pixels).for_each(|(to, pixel)| *to = f32::from(*pixel) * factor + summand);
@@ -41,7 +41,7 @@ for_every_instruction_set! {
     }
 }
 
-/// One optimiser step of one child's parameter; `slots` are the rule's memories.
+/// Applies one optimiser step to one child's parameter; `slots` are the rule's memories.
 pub(super) fn update(parameter: &mut [f32], gradient: &[f32], slots: [&mut [f32]; 2], update: &Update) {
     let scale = match update.clip_norm {
         limit if limit > 0.0 => {
@@ -94,9 +94,10 @@ for_every_instruction_set! {
     }
 }
 
-/// Softmax cross-entropy of one child's logits `[images, classes]`: the gradient of the mean over the images that count,
-/// the sum of losses, and how many have their heaviest class right. `rows` `[images, 2]` gets the same of each image, for
-/// targets of a sum of 1; it is left as it is where an image does not count.
+/// Computes the softmax cross-entropy of one child's logits `[images, classes]`: the gradient of the mean over the
+/// images that count, the sum of losses, and the number of images whose heaviest class is predicted. `rows`
+/// `[images, 2]` gets the same for each image, for targets with a sum of 1; it is left unchanged where an image
+/// does not count.
 pub(super) fn cross_entropy(
     logits: &[f32],
     targets: &[f32],
@@ -109,7 +110,7 @@ pub(super) fn cross_entropy(
     let images_in = logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
     let images_out = gradient.chunks_exact_mut(classes).zip(rows.chunks_exact_mut(2));
     for ((logits, targets), (gradient, row)) in images_in.zip(images_out) {
-        // A row without weights is there to fill a batch.
+        // A row without weights only pads the batch.
         let weight: f32 = targets.iter().sum();
         if weight == 0.0 {
             gradient.fill(0.0);

@@ -5,7 +5,7 @@ use super::matrix::{Strides, multiply};
 use super::shape::{Bounds, ConvGradients, Shape};
 use deepaug_simd::for_every_instruction_set;
 
-/// Rows of patches multiplied at once; such blocks stay in the second-level cache.
+/// Number of patch rows multiplied at once; such blocks stay in the second-level cache.
 const BLOCK: usize = 512;
 
 pub(super) fn forward(shape: &Shape, x: &[f32], w: &[f32], b: &[f32], y: &mut [f32]) {
@@ -52,13 +52,13 @@ pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32
     }
 }
 
-/// Room for a block of patches, where they have to be unrolled at all.
+/// Returns space for a block of patches, if they have to be unrolled at all.
 fn patches(shape: &Shape) -> super::buffer::Buffer {
     let pointwise = shape.conv.window.is_pointwise();
     Buffer::uninit(if pointwise { 0 } else { BLOCK * shape.conv.window.taps() * shape.conv.input })
 }
 
-/// The patches of a block of `rows` output pixels.
+/// Returns the patches of a block of `rows` output pixels.
 fn patches_of<'a>(shape: &Shape, x: &'a [f32], block: usize, rows: usize, room: &'a mut [f32]) -> &'a [f32] {
     let depth = shape.conv.window.taps() * shape.conv.input;
     if shape.conv.window.is_pointwise() {
@@ -75,7 +75,7 @@ fn patches_of<'a>(shape: &Shape, x: &'a [f32], block: usize, rows: usize, room: 
     patches
 }
 
-/// Copies a run. Those of a 3x3 window over one or three channels are too short for a call.
+/// Copies a run. Those of a 3x3 window over one or three channels are too short for a function call.
 #[inline(always)]
 fn copy_run(from: &[f32], to: &mut [f32]) {
     fn whole<const N: usize>(from: &[f32], to: &mut [f32]) -> Option<()> {
@@ -92,8 +92,8 @@ fn copy_run(from: &[f32], to: &mut [f32]) {
     };
 }
 
-/// Visits the patches of `count` output pixels from `first` on in runs that are whole in patch and image: where the run
-/// starts in the patches, where in the images unless it lies outside, and its length.
+/// Visits the patches of `count` output pixels from `first` on, in runs that are contiguous in both patch and
+/// image. Gives the start of the run in the patches, its start in the images unless it is outside, and its length.
 fn for_each_run(shape: &Shape, first: usize, count: usize, mut visit: impl FnMut(usize, Option<usize>, usize)) {
     let (window, channels) = (shape.conv.window, shape.conv.input);
     let ([height, width], [rows, columns]) = (window.image, window.kernel);
@@ -103,7 +103,7 @@ fn for_each_run(shape: &Shape, first: usize, count: usize, mut visit: impl FnMut
         let pixel = first + at;
         let (image, place) = (pixel / pixels, pixel % pixels);
         let (i, j) = (place / out_width * window.stride, place % out_width * window.stride);
-        // Columns before the image, and behind the last one inside.
+        // Columns before the image, and after the last one inside.
         let outside = window.before[1].saturating_sub(j).min(columns);
         let end = (width + window.before[1]).saturating_sub(j).min(columns);
         for r in 0..rows {
@@ -137,7 +137,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The gradient before the activation, and its sums over the pixels, added to `db`.
+    /// Computes the gradient before the activation, and adds its sums over the pixels to `db`.
     fn mask(bounds: Bounds, y: &[f32], dy: &[f32], masked: &mut [f32], db: &mut [f32]) {
         let channels = db.len();
         let pixels = y.chunks_exact(channels).zip(dy.chunks_exact(channels));

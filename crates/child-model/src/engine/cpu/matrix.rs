@@ -1,6 +1,6 @@
-//! Products of matrices that lie in slices.
+//! Matrix products on slices.
 
-/// A matrix in a slice: `rows` by `columns`, with the distance between rows and between columns.
+/// A matrix in a slice: `rows` by `columns`, with the distances between rows and between columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Strides {
     row: usize,
@@ -8,18 +8,18 @@ pub(super) struct Strides {
 }
 
 impl Strides {
-    /// Rows one after another, as wide as `columns`.
+    /// Row-major, with rows as wide as `columns`.
     pub(super) fn rows(columns: usize) -> Self {
         Self { row: columns, column: 1 }
     }
 
-    /// The transpose of a matrix stored in rows as wide as `columns`.
+    /// The transpose of a row-major matrix with rows as wide as `columns`.
     pub(super) fn transposed(columns: usize) -> Self {
         Self { row: 1, column: columns }
     }
 }
 
-/// `c = a b`, or `c += a b`: `a` is `[m, k]`, `b` is `[k, n]`, `c` is `[m, n]` in rows.
+/// Computes `c = a b`, or `c += a b`: `a` is `[m, k]`, `b` is `[k, n]`, `c` is `[m, n]` in row-major order.
 pub(super) fn multiply(
     [m, k, n]: [usize; 3],
     (a, a_strides): (&[f32], Strides),
@@ -33,7 +33,7 @@ pub(super) fn multiply(
         return;
     }
     assert!(last(m, k, a_strides) < a.len() && last(k, n, b_strides) < b.len() && m * n <= c.len());
-    // SAFETY: the furthest element of each matrix lies inside its slice, and `c` is borrowed alone.
+    // SAFETY: the furthest element of each matrix lies inside its slice, and `c` is borrowed exclusively.
     unsafe {
         gemm::gemm(
             m,

@@ -1,5 +1,5 @@
-//! Kernels of our own for the CPU: a child on the calling thread. Children of a batch are computed one after another by
-//! the same code as a child alone, so that their results are the same bit for bit.
+//! Our own kernels for the CPU: a child on the calling thread. The children of a batch are computed one after
+//! another by the same code as a single child, so their results are identical bit for bit.
 
 mod buffer;
 mod conv;
@@ -24,18 +24,18 @@ use super::{Batch, Choices, DropoutKey, Engine, Gradients, Loss, NormGradients, 
 use crate::geometry::{Activation, Conv, Window};
 use crate::optimiser::Update;
 
-/// The engine; all that it knows lies in its arrays.
+/// The engine; all its state is in its arrays.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cpu;
 
 type Array = Rc<Buffer>;
 
-/// The array's numbers, to be changed: its own where nobody else has them, else a copy.
+/// Returns the array's numbers for modification: its own if nobody else has them, otherwise a copy.
 fn own(array: Array) -> Buffer {
     Rc::try_unwrap(array).unwrap_or_else(|shared| Buffer::copy(&shared))
 }
 
-/// The part of each child in arrays of all.
+/// Splits arrays of all children into the part of each.
 fn parts(values: &[f32], children: usize) -> impl Iterator<Item = &[f32]> {
     values.chunks_exact((values.len() / children).max(1))
 }
@@ -45,7 +45,7 @@ fn parts_mut(values: &mut [f32], children: usize) -> impl Iterator<Item = &mut [
     values.chunks_exact_mut(length)
 }
 
-/// The part of one child.
+/// Returns the part of one child.
 fn part(values: &[f32], child: usize, children: usize) -> &[f32] {
     let length = values.len() / children;
     &values[child * length..(child + 1) * length]
@@ -57,7 +57,7 @@ fn part_mut(values: &mut [f32], child: usize, children: usize) -> &mut [f32] {
 }
 
 impl Cpu {
-    /// An array for all children, made part by part.
+    /// Makes an array for all children, part by part.
     fn each(batch: Batch, length: usize, mut make: impl FnMut(usize, &mut [f32])) -> Array {
         let mut all = Buffer::uninit(batch.children * length);
         for (child, part) in all.chunks_exact_mut(length.max(1)).enumerate() {
@@ -270,7 +270,7 @@ impl Engine for Cpu {
         Rc::new(blended)
     }
 
-    // Pools see all children's images as one batch: each image is by itself.
+    // Pools see all children's images as one batch: each image is independent.
     fn max_pool(&self, x: &Array, window: &Window, channels: usize, batch: Batch) -> Array {
         let mut y = Buffer::uninit(batch.children * batch.images * window.out_pixels() * channels);
         pool::max(window, channels, x, &mut y);

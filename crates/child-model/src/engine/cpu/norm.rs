@@ -1,12 +1,12 @@
-//! Batch normalisation of one child, rows of channels in.
+//! Batch normalisation of one child, on rows of channels.
 
 use super::shape::Bounds;
 use deepaug_simd::for_every_instruction_set;
 
-/// Rows summed in f32 before their sum is added to one in f64: the error stays that of a sum of this many.
+/// Number of rows summed in f32 before the sum is added to one in f64: the error stays that of a sum of this many.
 const BLOCK: usize = 256;
 
-/// Two sums a channel.
+/// Two sums per channel.
 struct Sums {
     totals: [Vec<f64>; 2],
     block: [Vec<f32>; 2],
@@ -17,7 +17,7 @@ impl Sums {
         Self { totals: [0, 1].map(|_| vec![0.0; channels]), block: [0, 1].map(|_| vec![0.0; channels]) }
     }
 
-    /// Adds the sums of a block of rows to the totals, and begins the next.
+    /// Adds the sums of a block of rows to the totals, and starts the next block.
     #[inline(always)]
     fn close_block(&mut self) {
         for (totals, block) in self.totals.iter_mut().zip(&mut self.block) {
@@ -30,8 +30,8 @@ impl Sums {
 }
 
 for_every_instruction_set! {
-    /// Mean and biased variance of each channel. Numbers are taken relative to the first row, which keeps the
-    /// difference of their squares exact enough in one reading.
+    /// Computes the mean and biased variance of each channel. Numbers are taken relative to the first row, which
+    /// keeps the difference of their squares accurate enough in one pass.
     pub(super) fn moments(x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
         let channels = mean.len();
         let pivot = &x[..channels];
@@ -59,7 +59,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// `activation(x * scale + shift)`.
+    /// Computes `activation(x * scale + shift)`.
     pub(super) fn apply(x: &[f32], scale: &[f32], shift: &[f32], bounds: Bounds, y: &mut [f32]) {
         let channels = scale.len();
         for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
@@ -71,7 +71,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The gradients by factors and offsets.
+    /// Computes the gradients of factors and offsets.
     #[expect(clippy::too_many_arguments, reason = "a kernel takes its arrays one by one")]
     pub(super) fn parameter_gradients(
         x: &[f32], mean: &[f32], spread: &[f32], y: &[f32], dy: &[f32], bounds: Bounds, dgamma: &mut [f32],
@@ -102,7 +102,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The gradient by the input, in place of the one by the output: `masked * scale + x * by_x + constant`.
+    /// Replaces the gradient of the output with that of the input: `masked * scale + x * by_x + constant`.
     pub(super) fn input_gradients(
         x: &[f32], y: &[f32], dy: &mut [f32], bounds: Bounds, scale: &[f32], by_x: &[f32], constant: &[f32],
     ) {

@@ -1,9 +1,9 @@
-//! Pools of one child: the greatest or the mean of each window.
+//! Pools of one child: the largest value or the mean of each window.
 
 use crate::geometry::Window;
 use deepaug_simd::for_every_instruction_set;
 
-/// Where an output pixel's window lies: its image's first pixel, and the rows and columns of it that are inside.
+/// Locates an output pixel's window: its image's first pixel, and the rows and columns of it that are inside.
 #[inline(always)]
 fn extent(window: &Window, pixel: usize) -> (usize, [usize; 2], [usize; 2]) {
     let (image, place) = (pixel / window.out_pixels(), pixel % window.out_pixels());
@@ -14,7 +14,7 @@ fn extent(window: &Window, pixel: usize) -> (usize, [usize; 2], [usize; 2]) {
 }
 
 for_every_instruction_set! {
-    /// The greatest value of each window.
+    /// Computes the largest value of each window.
     pub(super) fn max(window: &Window, channels: usize, x: &[f32], y: &mut [f32]) {
         for (pixel, y) in y.chunks_exact_mut(channels).enumerate() {
             let (image, from, to) = extent(window, pixel);
@@ -32,11 +32,12 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The gradient of [`max`]; of equal values the first has it. `taken` is room for `channels` numbers.
+    /// Computes the gradient of [`max`]; the first of equal values receives it. `taken` is space for `channels`
+    /// numbers.
     pub(super) fn max_back(
         window: &Window, channels: usize, x: &[f32], y: &[f32], dy: &[f32], taken: &mut [f32], dx: &mut [f32],
     ) {
-        // Windows side by side write each pixel once, but for those that no window reaches.
+        // Adjacent windows write each pixel once, except those that no window reaches.
         let apart = window.kernel == [window.stride; 2];
         if !apart || window.after(0) < 0 || window.after(1) < 0 {
             dx.fill(0.0);
@@ -62,7 +63,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The mean of each window, of what lies inside the image.
+    /// Computes the mean of each window over the pixels inside the image.
     pub(super) fn average(window: &Window, channels: usize, x: &[f32], y: &mut [f32]) {
         for (pixel, y) in y.chunks_exact_mut(channels).enumerate() {
             let (image, from, to) = extent(window, pixel);
@@ -80,7 +81,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The gradient of [`average`].
+    /// Computes the gradient of [`average`].
     pub(super) fn average_back(window: &Window, channels: usize, dy: &[f32], dx: &mut [f32]) {
         dx.fill(0.0);
         for (pixel, dy) in dy.chunks_exact(channels).enumerate() {
@@ -97,7 +98,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The mean of each channel over the pixels of each image.
+    /// Computes the mean of each channel over the pixels of each image.
     pub(super) fn global(pixels: usize, channels: usize, x: &[f32], y: &mut [f32]) {
         for (x, y) in x.chunks_exact(pixels * channels).zip(y.chunks_exact_mut(channels)) {
             y.fill(0.0);
@@ -110,7 +111,7 @@ for_every_instruction_set! {
 }
 
 for_every_instruction_set! {
-    /// The gradient of [`global`].
+    /// Computes the gradient of [`global`].
     pub(super) fn global_back(pixels: usize, channels: usize, dy: &[f32], dx: &mut [f32]) {
         for (dy, dx) in dy.chunks_exact(channels).zip(dx.chunks_exact_mut(pixels * channels)) {
             for dx in dx.chunks_exact_mut(channels) {

@@ -1,4 +1,4 @@
-//! What a convolution is made of, for all kernels that compute one.
+//! The description of a convolution, for all kernels that compute one.
 
 use crate::geometry::{Activation, Conv};
 
@@ -10,7 +10,7 @@ pub(crate) struct Shape {
     pub(crate) bounds: Bounds,
 }
 
-/// An activation as the two numbers between which values stay.
+/// An activation as the two bounds that values are clamped to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub(super) low: f32,
@@ -29,14 +29,14 @@ impl From<Activation> for Bounds {
 }
 
 impl Bounds {
-    /// The activation of a value; what is not a number stays so.
+    /// Applies the activation to a value; NaN stays NaN.
     #[inline(always)]
     pub(super) fn apply(self, value: f32) -> f32 {
         let value = if value < self.low { self.low } else { value };
         if value > self.high { self.high } else { value }
     }
 
-    /// The gradient by a value whose activation is `y`.
+    /// Returns the gradient of a value whose activation is `y`.
     #[inline(always)]
     pub(super) fn mask(self, y: f32, dy: f32) -> f32 {
         if y > self.low && y < self.high { dy } else { 0.0 }
@@ -57,9 +57,9 @@ impl Shape {
     }
 }
 
-/// Where the gradients by input, weights and offsets are put.
+/// Where the gradients of input, weights and offsets are written.
 pub(super) struct ConvGradients<'a> {
-    /// Absent when it is not wanted.
+    /// Absent if it is not wanted.
     pub(super) x: Option<&'a mut [f32]>,
     pub(super) w: &'a mut [f32],
     pub(super) b: &'a mut [f32],

@@ -1,31 +1,31 @@
-//! Vectors of floats, for the kernels that a compiler does not turn into vectors by itself.
+//! Vectors of floats, for the kernels that a compiler does not vectorise by itself.
 
-/// Floats that a vector of the widest instruction set holds.
+/// Number of floats in a vector of the widest instruction set.
 pub(super) const LANES: usize = 16;
 
-/// A vector of floats. Every method is inlined where it is used, in a function compiled for the instructions it needs.
+/// A vector of floats. Every method is inlined into a function compiled for the instructions it needs.
 pub(super) trait Vector: Copy {
-    /// Floats in it; a divisor of [`LANES`].
+    /// Number of floats in it; a divisor of [`LANES`].
     const WIDTH: usize;
 
-    /// All the same.
+    /// Returns a vector with all values equal.
     ///
     /// # Safety
-    /// For this and all other methods: the machine has the instructions; what is read or written lies in memory of the
-    /// caller's.
+    /// For this and all other methods: the machine supports the instructions, and whatever is read or written is
+    /// in the caller's memory.
     unsafe fn all(value: f32) -> Self;
     unsafe fn read(from: *const f32) -> Self;
     unsafe fn write(self, to: *mut f32);
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
-    /// Brought between two bounds; what is not a number stays so.
+    /// Clamps values between two bounds; NaN stays NaN.
     unsafe fn clamp(self, low: Self, high: Self) -> Self;
-    /// Zero where `y` is not strictly between two bounds.
+    /// Sets values to zero where `y` is not strictly between two bounds.
     unsafe fn keep_between(self, y: Self, low: Self, high: Self) -> Self;
 }
 
-/// What every machine has four of: SSE2, NEON.
+/// The vector of four floats that every machine has: SSE2, NEON.
 pub(super) type Portable = [f32; 4];
 
 impl Vector for Portable {
@@ -126,7 +126,7 @@ mod x86 {
             unsafe { _mm256_mul_ps(self, other) }
         }
 
-        // Of two numbers one of which is none, both instructions give the second.
+        // If one of two operands is NaN, both instructions return the second.
         #[inline(always)]
         unsafe fn clamp(self, low: Self, high: Self) -> Self {
             // SAFETY: see above.
@@ -200,8 +200,8 @@ mod x86 {
     }
 }
 
-/// Declares a function over a kind of vector, and one that calls it with the best kind this machine has. The body is
-/// unsafe: it may read and write what the function's own checks allow.
+/// Declares a function over a kind of vector, and one that calls it with the best kind this machine has. The body
+/// is unsafe: it may read and write only what the function's own checks allow.
 macro_rules! for_every_vector {
     ($(#[$doc:meta])* fn $name:ident<$V:ident>($($argument:ident: $kind:ty),* $(,)?) $body:block) => {
         $(#[$doc])*

@@ -1,10 +1,10 @@
 //! Convolution by Winograd's F(4x4, 3x3) (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks"): 36
 //! products instead of 144 for each 4x4 tile of the output.
 //!
-//! Tiles are taken in blocks that stay in the second-level cache, and for each of the 36 places a block is one matrix
-//! product over the channels. Each transform is applied to the columns, then to the rows; the transforms of the way
-//! back are the transposes of those of the forward pass, so that the transformed gradient serves both the weights'
-//! gradient and the input's.
+//! Tiles are processed in blocks that stay in the second-level cache, and for each of the 36 places a block is one
+//! matrix product over the channels. Each transform is applied to the columns, then to the rows. The transforms of
+//! the backward pass are the transposes of those of the forward pass, so the transformed gradient serves both the
+//! weights' gradient and the input's.
 
 #![expect(clippy::needless_range_loop, reason = "rows and columns of a tile are clearer by number than by iterator")]
 
@@ -14,16 +14,16 @@ use super::shape::{ConvGradients, Shape};
 use super::vector::LANES;
 use super::vector::{Vector, for_every_vector};
 
-/// Floats of one place of a block (tiles times channels).
+/// Number of floats in one place of a block (tiles times channels).
 const BLOCK: usize = 4096;
 
-/// The distance between two places of a block: a cache line more than their length. At a distance of a power of two all
-/// 36 would share one set of the first-level cache.
+/// The stride between two places of a block: a cache line more than their length. With a power of two, all 36
+/// would share one set of the first-level cache.
 fn place_stride(count: usize, channels: usize) -> usize {
     count * channels + LANES
 }
 
-/// Side of a tile of the output, and of the tile of the input that it is made of.
+/// Side of an output tile, and of the input tile that it is computed from.
 const OUT: usize = 4;
 const IN: usize = 6;
 const PLACES: usize = IN * IN;
@@ -36,7 +36,7 @@ struct Tiles {
     count: usize,
 }
 
-/// Where a tile lies: its image, and the row and column of its first output pixel.
+/// The position of a tile: its image, and the row and column of its first output pixel.
 #[derive(Clone, Copy)]
 struct Place {
     image: usize,
@@ -58,7 +58,7 @@ impl Tiles {
         }
     }
 
-    /// Blocks of tiles: the first of each and how many.
+    /// Returns blocks of tiles: the first tile of each, and their number.
     fn blocks(&self, shape: &Shape) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (size, count) = (self.block_size(shape), self.count);
         (0..count).step_by(size).map(move |first| (first, size.min(count - first)))
@@ -135,7 +135,7 @@ pub(super) fn backward(shape: &Shape, x: &[f32], w: &[f32], y: &[f32], dy: &[f32
 /// A one-dimensional transform of vectors.
 trait Transform<const N: usize, const M: usize> {
     /// # Safety
-    /// As of [`Vector`]'s methods.
+    /// As for [`Vector`]'s methods.
     unsafe fn apply<V: Vector>(x: [V; N]) -> [V; M];
 }
 
@@ -261,7 +261,7 @@ impl Transform<IN, 3> for WeightBack {
     }
 }
 
-/// Where the elements of a tile lie: `r * row + s * column` from its first.
+/// The positions of a tile's elements: `r * row + s * column` from the first.
 #[derive(Clone, Copy)]
 struct Grid {
     row: isize,
@@ -269,7 +269,7 @@ struct Grid {
 }
 
 impl Grid {
-    /// A tile of `N` by `N` whose elements lie at multiples of a distance.
+    /// Returns a tile of `N` by `N` whose elements are at multiples of a distance.
     #[inline(always)]
     fn places<const N: usize>(distance: usize) -> Self {
         Self { row: (N * distance) as isize, column: distance as isize }
@@ -281,11 +281,11 @@ impl Grid {
     }
 }
 
-/// Applies a transform to the columns of a tile, then to the rows. In between the tile is in memory: registers do not
-/// hold it.
+/// Applies a transform to the columns of a tile, then to the rows. In between, the tile is in memory because it
+/// does not fit into registers.
 ///
 /// # Safety
-/// The machine has the vectors; all elements of the grids, N x N of them and M x M, can be read and written.
+/// The machine supports the vectors; all elements of the grids, N x N and M x M, can be read and written.
 #[inline(always)]
 unsafe fn both<V: Vector, T: Transform<N, M>, const N: usize, const M: usize>(
     from: *const f32,
@@ -316,7 +316,7 @@ unsafe fn both<V: Vector, T: Transform<N, M>, const N: usize, const M: usize>(
 }
 
 for_every_vector! {
-    /// `[9, size]` to `[36, size]`.
+    /// Transforms weights from `[9, size]` to `[36, size]`.
     fn transform_weights<V>(size: usize, w: &[f32], u: &mut [f32]) {
         assert!(w.len() >= 9 * size && u.len() >= PLACES * size && size.is_multiple_of(LANES));
         for i in (0..size).step_by(V::WIDTH) {
@@ -338,7 +338,7 @@ for_every_vector! {
 }
 
 for_every_vector! {
-    /// V of a block of tiles, `[36, count, input]`.
+    /// Computes V of a block of tiles, `[36, count, input]`.
     fn transform_inputs<V>(shape: &Shape, tiles: &Tiles, first: usize, count: usize, x: &[f32], v: &mut [f32]) {
         let channels = shape.conv.input;
         let stride = place_stride(count, channels);
@@ -366,7 +366,7 @@ for_every_vector! {
 }
 
 for_every_vector! {
-    /// The transpose of [`transform_inputs`], added to the gradient by the input.
+    /// The transpose of [`transform_inputs`], added to the gradient of the input.
     fn add_input_gradients<V>(shape: &Shape, tiles: &Tiles, first: usize, count: usize, dv: &[f32], dx: &mut [f32]) {
         let channels = shape.conv.input;
         let stride = place_stride(count, channels);
@@ -390,7 +390,7 @@ for_every_vector! {
 }
 
 for_every_vector! {
-    /// The outputs of a block of tiles from their products, with offsets and activation.
+    /// Computes the outputs of a block of tiles from their products, with offsets and activation.
     fn transform_outputs<V>(
         shape: &Shape, tiles: &Tiles, first: usize, count: usize, m: &[f32], b: &[f32], y: &mut [f32],
     ) {
@@ -419,7 +419,8 @@ for_every_vector! {
 }
 
 for_every_vector! {
-    /// Z of a block of tiles, `[36, count, output]`: the transpose of [`transform_outputs`]; and the offsets' gradient.
+    /// Computes Z of a block of tiles, `[36, count, output]`, the transpose of [`transform_outputs`], and the
+    /// offsets' gradient.
     fn transform_gradients<V>(
         shape: &Shape, tiles: &Tiles, first: usize, count: usize, y: &[f32], dy: &[f32], z: &mut [f32], db: &mut [f32],
     ) {
@@ -450,18 +451,18 @@ for_every_vector! {
     }
 }
 
-/// The N x N pixels of a tile in a stack of images: where they start, and which of them lie inside the image.
+/// The N x N pixels of a tile in a stack of images: where they start, and which of them are inside the image.
 #[derive(Clone, Copy)]
 struct Pixels<const N: usize> {
-    /// Where the first pixel starts; outside the image it may be less than 0.
+    /// The position of the first pixel; outside the image it may be negative.
     start: isize,
     grid: Grid,
-    /// The rows, and the columns, that lie inside: the first, and the one behind the last.
+    /// The rows and the columns that are inside: the first, and the one after the last.
     inside: [[usize; 2]; 2],
 }
 
 impl<const N: usize> Pixels<N> {
-    /// The pixels from `(row, column)` on of an image of the given height, width and channels.
+    /// Returns the pixels from `(row, column)` on of an image of the given height, width and channels.
     #[inline(always)]
     fn new(image: usize, corner: [isize; 2], [height, width, channels]: [usize; 3]) -> Self {
         let [row, column] = corner;
