@@ -90,7 +90,7 @@ fn wrong_ways_of_reading_are_refused_with_the_right_code() {
         assert!(!Path::new(&folder.path().join("set-sheet.png")).exists());
     };
     refused(&["data", "set", "--data-format", "tiff"], 3, "data_format: must be \"auto\" or one of idx, cifar");
-    refused(&["data", "set", "--data-format", "csv"], 4, "there is no metadata.csv");
+    refused(&["data", "set", "--data-format", "csv"], 4, "no table in it names the images that lie there");
     refused(&["data", "set", "--image-size", "0"], 2, "must be a number from 1 to 1024, or auto");
     refused(&["data", "nothing"], 4, "nothing: no such file or folder");
     refused(&["data"], 2, "PATH");

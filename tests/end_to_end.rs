@@ -289,8 +289,8 @@ fn bad_input_gets_one_clear_error_and_leaves_nothing() {
     let root = folder.path();
     write_class_folders(&root.join("one"), &["only"], 4);
     fs::create_dir_all(root.join("empty")).unwrap();
-    write_class_folders(&root.join("hollow"), &["dark", "light"], 4);
-    fs::create_dir_all(root.join("hollow/none")).unwrap();
+    write_class_folders(&root.join("nested"), &["dark", "light"], 4);
+    write_class_folders(&root.join("nested/dark"), &["inner"], 4);
     write_class_folders(&root.join("broken"), &["dark", "light"], 4);
     fs::write(root.join("broken/dark/cut.jpg"), [0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F']).unwrap();
     fs::write(root.join("unknown.toml"), "iters = 3\nchild_epoch = 2\n").unwrap();
@@ -302,9 +302,13 @@ fn bad_input_gets_one_clear_error_and_leaves_nothing() {
         (&["--data", "nowhere"], 4, "nowhere: no such file or folder"),
         (&["--data", "empty"], 4, "empty: not an image set in a known format: the folder is empty"),
         (&["--data", "one"], 4, "only one class (only)"),
-        (&["--data", "hollow"], 4, "none: a class folder without images"),
+        (&["--set", "portion"], 3, "\"portion\" sets no key; write key=value"),
+        (&["--set", "opt_sample=3"], 3, "did you mean \"opt_samples\"?"),
+        (&["--set", "opt_samples=0"], 3, "opt_samples: must be at least 1"),
+        (&["--epochs", "many"], 3, "child_epochs"),
+        (&["--data", "nested"], 4, "inner: a folder inside a class folder"),
         (&["--data", "broken"], 4, "cut.jpg: not a readable image"),
-        (&["--data", "hollow/dark/0.png"], 4, "a single file of another kind"),
+        (&["--data", "nested/light/0.png"], 4, "a single file of another kind"),
         (
             &["--config", "unknown.toml"],
             3,

@@ -7,7 +7,7 @@
     deepaug export --policy STUDY --to torchvision --out policy.py
     python3 transfer.py train FOLDER --policy policy.py --size 32 --epochs 100 --seeds 10
 
-DATA is a folder of Hugging Face parquet files (columns image and label); where it has no test file, a fifth of each class is put
+DATA is a folder of Hugging Face parquet files (columns image or img, and label); where it has no test file, a fifth of each class is put
 aside. The search reads train.parquet only. `train` prints accuracies on the test images after the last epoch, and what the
 answer gains over each of the others, paired by seed (95 %, Student's t). Free schemes are torchvision's own transforms.
 """
@@ -51,11 +51,12 @@ def part(data, folder):
 
 def read(path, size, most):
     table = pq.read_table(path)
+    column = "image" if "image" in table.column_names else "img"
     labels = np.array(table["label"])
     order = np.random.default_rng(0).permutation(len(labels))[:most]
     images = []
     for i in order:
-        image = Image.open(io.BytesIO(table["image"][int(i)].as_py()["bytes"]))
+        image = Image.open(io.BytesIO(table[column][int(i)].as_py()["bytes"]))
         image = image.convert("L" if image.mode in ("1", "L") else "RGB")
         images.append(torch.from_numpy(np.array(image.resize((size, size), Image.Resampling.BILINEAR))))
     images = torch.stack(images)

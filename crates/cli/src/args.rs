@@ -144,6 +144,15 @@ pub(crate) struct Optimize {
     /// Configuration file; without one, sizes are chosen from the data, for about ten minutes
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Any key of the configuration, as in --set portion=0.5 or --set ops=geometric; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Child model: simplecnn, basiccnn, tinycnn, wrn_D_W, mobilenetv2 or inceptionv3
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<Model>,
+    /// Epochs of each training, or auto
+    #[arg(long, value_name = "N|auto")]
+    pub(crate) epochs: Option<String>,
     /// Policies to try
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) iters: Option<u64>,
@@ -167,7 +176,7 @@ pub(crate) struct Optimize {
     #[arg(long, value_name = "N", value_parser = in_range(1, 100_000_000))]
     pub(crate) trainings: Option<usize>,
     /// Continue a study that was stopped or killed; --iters may extend it, --device move it
-    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "Reading", "config", "out", "seed", "workers"])]
+    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "Reading", "config", "set", "model", "epochs", "out", "seed", "workers"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print events and the result as JSON, one object per line
     #[arg(long)]

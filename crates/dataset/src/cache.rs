@@ -27,9 +27,9 @@ use crate::origins::Origins;
 const MIN_IMAGES: usize = 500;
 /// Maximum bytes of all sets together; the least recently used are removed first.
 const MAX_BYTES: u64 = 32 << 30;
-/// The first bytes of a file of images. A different layout would need a different word.
-const MAGIC: &[u8; 8] = b"deepaug1";
-/// Magic, length of the description, checksum of everything that follows.
+/// The first bytes of a file of images. Another layout would need another word.
+const MAGIC: &[u8; 8] = b"deepaug2";
+/// Magic, length of the description, checksum of all that follows.
 const HEAD: usize = 8 + 8 + 16;
 /// Pixels start at a multiple of this.
 const ALIGNMENT: usize = 64;

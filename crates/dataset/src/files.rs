@@ -32,7 +32,8 @@ fn collect(at: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
             if !path.is_symlink() {
                 collect(&path, files)?;
             }
-        } else if is_image_name(&path) {
+        } else if is_image_name(&path) && !std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            // A pipe would never end.
             files.push(path);
         }
     }
@@ -53,8 +54,8 @@ pub fn read_image(path: &Path) -> Result<Array3<u8>, DataError> {
 /// # Errors
 /// As [`read_image`].
 pub fn decode_image(name: &Path, bytes: &[u8]) -> Result<Array3<u8>, DataError> {
-    let Raster { pixels, width, height, channels } =
-        Raster::decode(bytes, [255; 3]).map_err(|why| DataError::damaged(name, why))?;
+    let Raster { pixels, width, height, channels, .. } =
+        Raster::decode(bytes, [255; 3], None).map_err(|why| DataError::damaged(name, why))?;
     Ok(Array3::from_shape_vec((height, width, channels), pixels).expect("a decoded image has all its pixels"))
 }
 

@@ -24,12 +24,15 @@ mod error;
 pub mod files;
 mod formats;
 mod guard;
+mod notes;
 mod options;
 mod origins;
 mod raster;
 mod read;
+mod resolve;
 mod split;
 mod summary;
+mod tree;
 
 pub use cache::cache_folder;
 pub use dataset::{Dataset, Part, Sample};

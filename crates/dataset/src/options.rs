@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::raster::Fit;
 
-/// How to read images. The default accepts what is there: any format, the images' own size, an error for a bad
-/// one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How images are to be read. The default takes what is there: any format, the images' own size, an error for a bad one.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadOptions {
     /// The name of the format, one of [`format_names`](crate::format_names); `None` to detect it.
     pub format: Option<String>,
@@ -20,6 +19,9 @@ pub struct ReadOptions {
     pub channels: Channels,
     /// Red, green and blue of the colour that shows through transparent pixels and fills [`Fit::Pad`].
     pub background: [u8; 3],
+    /// The values that mean black and white in arrays, and in image files of 16 bits; `None` finds them: 0 and 1 for floats up to 1 and for
+    /// arrays of nothing but 0 and 1, else 0 and the full scale of 8, 10, 12, 14 or 16 bits.
+    pub value_range: Option<[f64; 2]>,
     /// Columns of tables and names of arrays.
     pub columns: Columns,
     /// What to do with images that cannot be read.
@@ -37,6 +39,7 @@ impl Default for ReadOptions {
             fit: Fit::Crop,
             channels: Channels::Auto,
             background: [255; 3],
+            value_range: None,
             columns: Columns::default(),
             on_bad_image: OnBadImage::Error,
             cache: None,

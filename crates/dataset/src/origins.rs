@@ -13,10 +13,14 @@ pub struct Origins {
     pub names: Vec<PathBuf>,
     /// Width and height of each image before resizing.
     pub sizes: Vec<[usize; 2]>,
+    /// Whether images were brought to size whole, with background beside them.
+    pub padded: bool,
     /// Whether the source says which images belong together.
     pub grouped: bool,
     /// Images that could not be read and were left out.
     pub skipped: Vec<Skipped>,
+    /// What was assumed, and what was passed over.
+    pub notes: Vec<String>,
 }
 
 /// An image that was skipped.

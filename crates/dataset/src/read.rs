@@ -1,7 +1,8 @@
 //! From a path to a data set: lists the images of a format, decodes them on all cores, and converts them to one
 //! shape.
 
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::Array4;
@@ -12,9 +13,11 @@ use crate::dataset::{Dataset, Pixels, Sample};
 use crate::duplicates::Duplicates;
 use crate::error::DataError;
 use crate::formats::{self, Content, Item, Listing};
+use crate::notes::Notes;
 use crate::options::{Channels, ImageSize, MAX_AUTO, OnBadImage, ReadOptions};
 use crate::origins::{Origins, Skipped};
-use crate::raster::{Raster, sized};
+use crate::raster::{Deep, Fit, Raster, sized};
+use crate::tree::{Tree, is_image};
 
 type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
@@ -53,20 +56,44 @@ fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -> Result<Da
     if let Some(sample) = path.to_str().and_then(Sample::named) {
         return self::sample(sample);
     }
-    let format = formats::of(path, options)?;
+    let tree = Tree::new(path)?;
+    let format = formats::of(&tree, options)?;
     let decode = || {
-        let listing = format.list(path, options)?;
+        let mut listing = format.list(&tree, options)?;
+        pass_over(&tree, &mut listing);
         assemble(path, format.name(), listing, options, progress)
     };
     match &options.cache {
         Some(folder) if format.is_encoded() => {
-            cache::fetch(folder, path, &format.files(path, options)?, options, decode)
+            cache::fetch(folder, path, &format.files(&tree, options)?, options, decode)
         }
         _ => decode(),
     }
 }
 
-/// Returns a set that is built into the program.
+/// Says which files are no part of a set.
+fn pass_over(tree: &Tree, listing: &mut Listing) {
+    if !tree.is_folder() {
+        return;
+    }
+    let of_items =
+        listing.items.iter().filter(|item| matches!(item.content, Content::File)).map(|item| item.name.as_path());
+    let used: HashSet<&Path> = of_items.chain(listing.sources.iter().map(PathBuf::as_path)).collect();
+    let unused: Vec<&Path> = tree.files().filter(|file| !used.contains(file)).collect();
+    let (images, others): (Vec<&Path>, Vec<&Path>) = unused.into_iter().partition(|file| is_image(file));
+    let mut folders: BTreeMap<&Path, (usize, &Path)> = BTreeMap::new();
+    for image in images {
+        folders.entry(image.parent().unwrap_or(image)).or_insert((0, image)).0 += 1;
+    }
+    for (count, example) in folders.into_values() {
+        let images = if count == 1 { "1 image".into() } else { format!("{count} images") };
+        listing.notes.say(format!("passed over: {images} without a label ({})", example.display()));
+    }
+    listing.notes.pass_over(others);
+    listing.notes.pass_over_special(tree);
+}
+
+/// A set that is part of the program.
 fn sample(sample: Sample) -> Result<Dataset, DataError> {
     let listing = formats::idx::sample(sample)?;
     assemble(Path::new(sample.name()), "sample", listing, &ReadOptions::default(), &|_, _| ())
@@ -79,8 +106,8 @@ fn assemble(
     options: &ReadOptions,
     progress: Progress<'_>,
 ) -> Result<Dataset, DataError> {
-    let Listing { items, classes } = listing;
-    // Checked before the images are decoded: the most common mistake is to name the folder of one class.
+    let Listing { items, classes, mut notes, .. } = listing;
+    // Said before the images are decoded: the commonest mistake is to name the folder of one class.
     let mut labels = items.iter().map(|item| &item.label);
     if let Some(first) = labels.next()
         && labels.all(|label| label == first)
@@ -93,17 +120,25 @@ fn assemble(
     let side = side(&items, options);
     let done = AtomicUsize::new(0);
     let count = items.len();
-    let decoded: Vec<_> = items
+    let mut decoded: Vec<_> = items
         .into_par_iter()
         .map(|mut item| {
             let content = std::mem::replace(&mut item.content, Content::File);
-            let image = decode(&item.name, content, side, options);
+            let image = decode(&item.name, &content, side, options.value_range, options);
+            // What has 16 bits may be decoded once more.
+            let is_deep = image.as_ref().is_ok_and(|(image, _)| image.deep.is_some());
+            item.content = if is_deep { content } else { Content::File };
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
             (item, image)
         })
         .collect();
+    if options.value_range.is_none() {
+        fill_range(&mut decoded, side, options, &mut notes);
+    }
     let mut kept = Kept { items: Vec::new(), images: Vec::new(), origins: Origins::default() };
     kept.origins.format = format.into();
+    kept.origins.padded = options.fit == Fit::Pad;
+    kept.origins.notes = notes.into_inner();
     for (item, image) in decoded {
         match image {
             Ok((image, size)) => {
@@ -126,7 +161,27 @@ fn assemble(
     kept.into_dataset(path, classes, options)
 }
 
-/// Why an image is not available.
+/// Brings images of 16 bits to the range that their set uses, where they use a part of it alone: a scanner's 12 bits are nearly black
+/// otherwise.
+fn fill_range(decoded: &mut [(Item, Decoded)], side: Option<usize>, options: &ReadOptions, notes: &mut Notes) {
+    let deep = |(_, image): &(Item, Decoded)| image.as_ref().ok()?.0.deep;
+    let Some(all) = decoded.iter().filter_map(deep).reduce(Deep::join) else { return };
+    let (most, top) = (all.greatest, all.top());
+    // A step of 8 bits less than all of 16 is nothing to be seen.
+    if top > 254.0 / 255.0 * f64::from(u16::MAX) {
+        return;
+    }
+    let deep = decoded.par_iter_mut().filter(|decoded| deep(decoded).is_some());
+    deep.for_each(|(item, image)| *image = decode(&item.name, &item.content, side, Some([0.0, top]), options));
+    notes.say(format!(
+        "images of 16 bits use values up to {most} alone: the range 0 to {top} is brought to 0 to 255; value_range sets another"
+    ));
+}
+
+/// An image at its side, and the width and height that it had.
+type Decoded = Result<(Raster, [usize; 2]), Bad>;
+
+/// Why an image cannot be had.
 struct Bad {
     why: String,
     source: Option<std::io::Error>,
@@ -147,16 +202,18 @@ impl From<std::io::Error> for Bad {
 /// Returns the image at its side, and its original width and height.
 fn decode(
     name: &Path,
-    content: Content,
+    content: &Content,
     side: Option<usize>,
+    range: Option<[f64; 2]>,
     options: &ReadOptions,
-) -> Result<(Raster, [usize; 2]), Bad> {
+) -> Decoded {
     let background = options.background;
     let raster = match content {
-        Content::File => Raster::decode(&std::fs::read(name)?, background)?,
-        Content::Encoded(bytes) => Raster::decode(&bytes, background)?,
-        Content::Pixels(raster) => raster,
+        Content::File => Raster::decode(&std::fs::read(name)?, background, range)?,
+        Content::Encoded(bytes) => Raster::decode(bytes, background, range)?,
+        Content::Pixels(raster) => raster.clone(),
     };
+    let deep = raster.deep;
     let raster = match options.channels {
         Channels::Auto => raster,
         Channels::Grey => raster.with_channels(1),
@@ -167,7 +224,7 @@ fn decode(
         Some(side) => sized(raster, side, options.fit, background),
         None => raster,
     };
-    Ok((raster, size))
+    Ok((Raster { deep, ..raster }, size))
 }
 
 /// Returns the side that images should have, or `None` for their own size.

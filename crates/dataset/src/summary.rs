@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::dataset::{Dataset, Part};
 use crate::duplicates::Duplicates;
@@ -13,7 +14,9 @@ use crate::split::Split;
 const FEW: usize = 10;
 /// Classes are unequal if the largest has this many times the images of the smallest.
 const UNEQUAL: usize = 10;
-/// Number of images named in a warning.
+/// The square in the middle of an image is to keep this part of it.
+const LEAST_KEPT: f64 = 0.5;
+/// Images named in a warning.
 const NAMED: usize = 3;
 
 /// What a set contains.
@@ -99,15 +102,37 @@ impl Summary {
             duplicates: duplicates.surplus(),
             duplicate_sets: duplicates.sets.iter().map(|set| set.iter().map(name).collect()).collect(),
             skipped: origins.skipped.clone(),
-            warnings: Vec::new(),
+            warnings: origins.notes.clone(),
         };
+        summary.warnings.extend(summary.alike_classes());
+        summary.warnings.extend(strips(dataset));
         summary.warnings.extend(summary.unequal_classes());
         summary.warnings.extend(contradictions(dataset, &duplicates));
         summary.warnings.extend(leaks(dataset, &parts, &duplicates));
         summary
     }
 
-    /// Returns warnings about classes that have few images, or few compared with others.
+    /// A warning of classes whose names look the same, or nearly.
+    fn alike_classes(&self) -> Option<String> {
+        let plain = |name: &str| -> String {
+            let is_seen = |c: &char| {
+                !c.is_whitespace() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{ad}' | '_' | '-')
+            };
+            // A letter with its mark is one sign or two, which look the same.
+            name.nfkd().filter(is_seen).flat_map(char::to_lowercase).collect()
+        };
+        let mut seen: std::collections::BTreeMap<String, &str> = std::collections::BTreeMap::new();
+        self.classes.iter().find_map(|class| {
+            let other = seen.insert(plain(&class.name), &class.name)?;
+            Some(format!(
+                "two classes are called nearly the same: {} and {}. If they are one, give them one name",
+                quoted(other),
+                quoted(&class.name)
+            ))
+        })
+    }
+
+    /// Warnings of classes that have few images, or few beside others.
     fn unequal_classes(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let total = |class: &ClassCounts| class.train + class.validation + class.test;
@@ -264,6 +289,24 @@ fn others(count: usize, one: &str, many: &str) -> String {
         1 => format!(", and 1 more {one}"),
         count => format!(", and {count} more {many}"),
     }
+}
+
+/// A warning of images so long that their central square shows little of them.
+fn strips(dataset: &Dataset) -> Option<String> {
+    let [height, width, _] = dataset.image_shape();
+    let kept = |[w, h]: [usize; 2]| w.min(h) as f64 / w.max(h).max(1) as f64;
+    let shapes: Vec<[usize; 2]> = dataset.origins().sizes.clone();
+    // Images that keep their own shape lose nothing, nor do those that are shown whole.
+    if height != width || dataset.origins().padded || shapes.is_empty() {
+        return None;
+    }
+    let mean = shapes.iter().map(|&size| kept(size)).sum::<f64>() / shapes.len() as f64;
+    (mean < LEAST_KEPT).then(|| {
+        format!(
+            "images are long strips: the square in their middle keeps {:.0} % of them. Set fit = \"pad\" to keep all",
+            100.0 * mean
+        )
+    })
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ fn bad_folders_are_refused_by_name() {
     grey(&root.path().join("cat/1.png"), 4, 10);
     assert!(message(root.path()).contains("only one class (cat)"));
     fs::create_dir(root.path().join("dog")).unwrap();
-    assert!(message(root.path()).contains("dog: a class folder without images"));
+    assert!(message(root.path()).contains("only one class (cat)"));
     grey(&root.path().join("dog/more/1.png"), 4, 10);
     assert!(message(root.path()).contains("more: a folder inside a class folder"));
     fs::remove_dir_all(root.path().join("dog/more")).unwrap();
@@ -55,7 +55,7 @@ fn broken() -> Vec<(String, Vec<u8>, &'static str)> {
     let mut cases: Vec<(String, Vec<u8>, &'static str)> = vec![
         ("empty.png".into(), Vec::new(), "the file is empty"),
         ("text.jpg".into(), b"<html>404 Not Found</html>".to_vec(), "not an image, whatever its name says"),
-        ("photo.heic".into(), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec(), "not an image"),
+        ("photo.heic".into(), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec(), "a HEIC image"),
         ("start.jpg".into(), b"\xff\xd8\xff\xe0".to_vec(), "not a readable image"),
     ];
     for kind in ["rgb.jpg", "progressive.jpg", "grey.png", "lossy.webp", "lossless.webp", "rgb.bmp", "frames.gif"] {
@@ -158,7 +158,7 @@ mod unix {
         grey(&root.path().join("cat/1.png"), 4, 10);
         grey(&root.path().join("dog/1.png"), 4, 20);
         symlink(root.path(), root.path().join("dog/up")).unwrap();
-        assert!(message(root.path()).contains("up: a folder inside a class folder"));
+        assert!(message(root.path()).contains("up: a symbolic link to a folder that it lies in"));
         fs::remove_file(root.path().join("dog/up")).unwrap();
         let itself = root.path().join("dog/2.png");
         symlink(&itself, &itself).unwrap();
@@ -192,10 +192,10 @@ mod unix {
         grey(&closed, 4, 30);
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         if fs::read(&closed).is_ok() {
-            // An administrator may read everything, so a closed file proves nothing. A folder in its place fails
-            // for everyone.
+            // An administrator may read everything, so a closed file proves nothing. A link that leads nowhere
+            // fails for everyone.
             fs::remove_file(&closed).unwrap();
-            fs::create_dir(&closed).unwrap();
+            symlink(root.path().join("nowhere"), &closed).unwrap();
             fs::write(root.path().join("dog/0.png"), fs::read(root.path().join("dog/1.png")).unwrap()).unwrap();
         }
         let error = message(root.path());

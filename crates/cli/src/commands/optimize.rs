@@ -65,6 +65,17 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
         config.data = data.to_string_lossy().into_owned();
     }
     data::ask(&mut config, &args.reading);
+    for pair in &args.set {
+        config = config.with(pair)?;
+    }
+    if let Some(epochs) = &args.epochs {
+        config = config.with(&format!("child_epochs={epochs}"))?;
+    }
+    if let Some(model) = &args.model {
+        // Layers in the configuration belong to its own model.
+        config.child.layers.clear();
+        config.model = model.clone();
+    }
     config.iters = args.iters.unwrap_or(config.iters);
     config.seed = args.seed.unwrap_or(config.seed);
     config.device = args.device.unwrap_or(config.device);

@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Content, Format, Item, Listing, entries, file_name, read_file};
+use super::{Content, Format, Item, Listing, file_name, read_file};
 use crate::dataset::Part;
 use crate::error::DataError;
 use crate::options::ReadOptions;
 use crate::raster::Raster;
+use crate::tree::Tree;
 
 const SIDE: usize = 32;
 const PIXELS: usize = SIDE * SIDE;
@@ -21,25 +22,29 @@ impl Format for Cifar {
         "cifar"
     }
 
-    fn recognises(&self, path: &Path) -> bool {
-        path.is_dir() && entries(path).is_ok_and(|files| files.iter().any(|file| batch(file).is_some()))
+    fn recognises(&self, tree: &Tree, _options: &ReadOptions) -> bool {
+        tree.is_folder() && tree.files_in(tree.root()).iter().any(|file| batch(file).is_some())
     }
 
     fn is_encoded(&self) -> bool {
         false
     }
 
-    fn list(&self, path: &Path, _options: &ReadOptions) -> Result<Listing, DataError> {
-        if !path.is_dir() {
+    fn list(&self, tree: &Tree, _options: &ReadOptions) -> Result<Listing, DataError> {
+        let path = tree.root();
+        if !tree.is_folder() {
             return Err(DataError::unusable(path, "not a folder; name the folder of the .bin files"));
         }
         let mut listing = Listing::default();
-        for file in entries(path)? {
-            let Some((part, kind)) = batch(&file) else { continue };
+        for file in tree.files_in(path) {
+            let Some((part, kind)) = batch(file) else { continue };
+            listing.sources.push(file.clone());
             if listing.classes.is_none() {
-                listing.classes = class_names(&path.join(kind.names))?;
+                let names = path.join(kind.names);
+                listing.classes = class_names(&names)?;
+                listing.sources.push(names);
             }
-            listing.items.extend(items(&file, &read_file(&file)?, part, &kind, listing.classes.as_deref())?);
+            listing.items.extend(items(file, &read_file(file)?, part, &kind, listing.classes.as_deref())?);
         }
         if listing.items.is_empty() {
             return Err(DataError::unusable(path, "there is no data_batch_1.bin or train.bin in it"));
@@ -93,7 +98,7 @@ fn items(path: &Path, bytes: &[u8], part: Part, kind: &Kind, names: Option<&[Str
         }
         let pixels = (0..PIXELS).flat_map(|i| [planes[i], planes[PIXELS + i], planes[2 * PIXELS + i]]).collect();
         let label = names.and_then(|names| names.get(usize::from(label)).cloned()).unwrap_or_else(|| label.to_string());
-        let content = Content::Pixels(Raster { pixels, width: SIDE, height: SIDE, channels: 3 });
+        let content = Content::Pixels(Raster::new(pixels, [SIDE, SIDE], 3));
         Ok(Item { name, content, label, part, group: None })
     };
     bytes.chunks_exact(row_length).enumerate().map(item).collect()

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::{Content, Format, Item, Listing, entries, file_name, part_in_name, read_file};
+use super::{Content, Format, Item, Listing, file_name, part_in_name, read_file};
 use crate::dataset::{Part, Sample};
 use crate::error::DataError;
 use crate::options::ReadOptions;
 use crate::raster::Raster;
+use crate::tree::Tree;
 
 /// A folder of `*-images-idx3-ubyte` and `*-labels-idx1-ubyte` files, with or without `.gz`.
 #[derive(Debug)]
@@ -20,29 +21,31 @@ impl Format for Idx {
         "idx"
     }
 
-    fn recognises(&self, path: &Path) -> bool {
-        path.is_dir() && entries(path).is_ok_and(|files| files.iter().any(|file| is_images(file)))
+    fn recognises(&self, tree: &Tree, _options: &ReadOptions) -> bool {
+        tree.is_folder() && tree.files_in(tree.root()).iter().any(|file| is_images(file))
     }
 
     fn is_encoded(&self) -> bool {
         false
     }
 
-    fn list(&self, path: &Path, _options: &ReadOptions) -> Result<Listing, DataError> {
-        if !path.is_dir() {
+    fn list(&self, tree: &Tree, _options: &ReadOptions) -> Result<Listing, DataError> {
+        let path = tree.root();
+        if !tree.is_folder() {
             return Err(DataError::unusable(path, "not a folder; name the folder of the images and labels files"));
         }
         let mut listing = Listing::default();
-        for images in entries(path)?.into_iter().filter(|file| is_images(file)) {
-            let labels = labels_of(&images)?;
-            let part = part_in_name(&file_name(&images)).unwrap_or(Part::Train);
+        for images in tree.files_in(path).iter().filter(|file| is_images(file)) {
+            let labels = labels_of(images)?;
+            let part = part_in_name(&file_name(images)).unwrap_or(Part::Train);
             let pair = Pair {
                 part,
-                images: (&images, &read_file(&images)?),
+                images: (images, &read_file(images)?),
                 labels: (&labels, &read_file(&labels)?),
                 classes: None,
             };
             listing.items.extend(pair.items()?);
+            listing.sources.extend([images.clone(), labels.clone()]);
         }
         if listing.items.is_empty() {
             return Err(DataError::unusable(path, "there is no file whose name ends in images-idx3-ubyte in it"));
@@ -75,12 +78,12 @@ pub(crate) fn sample(sample: Sample) -> Result<Listing, DataError> {
         Sample::FashionMnist => {
             let mut items = embedded!(Part::Train, "fashion-mnist", "train", Some(&CLOTHES[..])).items()?;
             items.extend(embedded!(Part::Test, "fashion-mnist", "t10k", Some(&CLOTHES[..])).items()?);
-            Listing { items, classes: Some(CLOTHES.map(String::from).to_vec()) }
+            Listing { items, classes: Some(CLOTHES.map(String::from).to_vec()), ..Listing::default() }
         }
         Sample::Omniglot => {
             let mut items = embedded!(Part::Train, "omniglot", "train", None).items()?;
             items.extend(embedded!(Part::Test, "omniglot", "t10k", None).items()?);
-            Listing { items, classes: None }
+            Listing { items, ..Listing::default() }
         }
     })
 }
@@ -113,7 +116,7 @@ impl Pair<'_> {
         }
         let image = |(i, (pixels, &label)): (usize, (&[u8], &u8))| Item {
             name: format!("{} (image {i})", path.display()).into(),
-            content: Content::Pixels(Raster { pixels: pixels.to_vec(), width, height, channels }),
+            content: Content::Pixels(Raster::new(pixels.to_vec(), [width, height], channels)),
             label: match self.classes.and_then(|classes| classes.get(usize::from(label))) {
                 Some(name) => name.to_string(),
                 None => label.to_string(),

@@ -1,91 +1,297 @@
-//! A table that names an image and its label in each row: CSV, or TSV by its name.
+//! A table that names an image and its label in each row: CSV, TSV, or lines of JSON.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord};
 
-use super::{Content, Format, Item, Listing, extension, is_image_name, part_in_name, read_file};
+use super::{
+    Content, Format, Item, Listing, extension, file_name, is_image_name, json_cell, part_in_name, part_of_path,
+    read_file,
+};
 use crate::dataset::Part;
 use crate::error::DataError;
-use crate::options::{OnBadImage, ReadOptions};
+use crate::options::{Columns, OnBadImage, ReadOptions};
+use crate::resolve::{Found, Resolver, ambiguous, nothing_found};
+use crate::tree::Tree;
 
-/// A CSV or TSV file, or a folder containing one with a usual name.
+/// A table, or a folder that holds some which name the images in it.
 #[derive(Debug)]
 pub(crate) struct Manifest;
 
-/// Tables that identify a folder, starting with that of Hugging Face's image folders.
+/// Tables that are taken where several fit, that of Hugging Face's image folders first.
 const NAMES: [&str; 3] = ["metadata", "labels", "manifest"];
+
+/// What columns are usually called.
+const IMAGE: [&str; 18] = [
+    "path",
+    "image",
+    "file",
+    "filename",
+    "file_name",
+    "image_path",
+    "filepath",
+    "file_path",
+    "img",
+    "image_id",
+    "imageid",
+    "image_name",
+    "img_name",
+    "img_path",
+    "img_id",
+    "id",
+    "name",
+    "photo",
+];
+const LABEL: [&str; 14] = [
+    "label",
+    "class",
+    "category",
+    "target",
+    "class_name",
+    "y",
+    "labels",
+    "label_name",
+    "dx",
+    "diagnosis",
+    "species",
+    "breed",
+    "label_id",
+    "class_id",
+];
+const SPLIT: [&str; 14] = [
+    "split",
+    "subset",
+    "part",
+    "set",
+    "data set",
+    "dataset",
+    "data_set",
+    "partition",
+    "is_valid",
+    "is_val",
+    "is_validation",
+    "is_test",
+    "is_train",
+    "train_test",
+];
+const GROUP: [&str; 6] = ["group", "group_id", "patient", "patient_id", "subject", "subject_id"];
+
+/// Ids without an extension name images where there is one for at least this many files.
+const FEWEST_IDS: usize = 5;
+
+/// Rows of a table that are looked at to tell which column names images.
+const LOOKED_AT: usize = 40;
 
 impl Format for Manifest {
     fn name(&self) -> &'static str {
         "csv"
     }
 
-    fn recognises(&self, path: &Path) -> bool {
-        if path.is_dir() { table_in(path).is_some() } else { is_table(path) }
+    fn recognises(&self, tree: &Tree, options: &ReadOptions) -> bool {
+        if !tree.is_folder() {
+            return is_table(tree.root());
+        }
+        candidates(tree).iter().any(|path| is_of_images(tree, path, options))
     }
 
-    fn files(&self, path: &Path, options: &ReadOptions) -> Result<Vec<PathBuf>, DataError> {
-        let images = self.list(path, options)?.items.into_iter().map(|item| item.name);
-        Ok(std::iter::once(table_at(path)?).chain(images).collect())
+    fn files(&self, tree: &Tree, options: &ReadOptions) -> Result<Vec<PathBuf>, DataError> {
+        let Listing { items, sources, .. } = self.list(tree, options)?;
+        Ok(sources.into_iter().chain(items.into_iter().map(|item| item.name)).collect())
     }
 
-    fn list(&self, path: &Path, options: &ReadOptions) -> Result<Listing, DataError> {
-        let table = table_at(path)?;
-        let bytes = read_file(&table)?;
-        parse(&table, &bytes, options).map(|items| Listing { items, classes: None })
+    fn list(&self, tree: &Tree, options: &ReadOptions) -> Result<Listing, DataError> {
+        let mut listing = Listing::default();
+        if !tree.is_folder() {
+            read_table(tree, tree.root(), Part::Train, options, &mut listing)?;
+            return Ok(listing);
+        }
+        for (part, path) in chosen(tree, options)? {
+            read_table(tree, &path, part, options, &mut listing)?;
+        }
+        Ok(listing)
     }
 }
 
-fn is_table(path: &Path) -> bool {
-    matches!(extension(path).as_str(), "csv" | "tsv")
+pub(crate) fn is_table(path: &Path) -> bool {
+    matches!(extension(path).as_str(), "csv" | "tsv" | "jsonl")
 }
 
-fn table_in(folder: &Path) -> Option<PathBuf> {
-    let names = NAMES.iter().flat_map(|name| ["csv", "tsv"].map(|kind| format!("{name}.{kind}")));
-    names.map(|name| folder.join(name)).find(|path| path.is_file())
+/// Tables in the folder, and in folders of parts.
+fn candidates(tree: &Tree) -> Vec<PathBuf> {
+    let root = tree.root();
+    let folders = std::iter::once(root).chain(tree.folders_in(root));
+    let is_answer = |path: &Path| file_name(path).to_lowercase().contains("submission");
+    folders
+        .flat_map(|folder| tree.files_in(folder))
+        .filter(|path| is_table(path) && !is_answer(path))
+        .cloned()
+        .collect()
 }
 
-fn table_at(path: &Path) -> Result<PathBuf, DataError> {
-    if !path.is_dir() {
-        return Ok(path.into());
+/// Whether rows of a table name images that lie there, and it has labels. Columns that were asked for and are not there are an error of
+/// a table that would fit without them.
+fn is_of_images(tree: &Tree, path: &Path, options: &ReadOptions) -> bool {
+    let table = read_file(path).map_err(|_| ()).and_then(|bytes| Table::read(path, &bytes).map_err(|_| ()));
+    let Ok(table) = table else { return false };
+    let usual = ReadOptions { columns: Columns::default(), ..options.clone() };
+    let fits = |options: &ReadOptions| Places::find(&table, tree, path, options).is_ok_and(|places| places.resolves);
+    fits(options) || (options.columns != usual.columns && fits(&usual))
+}
+
+/// The tables that make the set: those of its parts, or the one that is left.
+fn chosen(tree: &Tree, options: &ReadOptions) -> Result<Vec<(Part, PathBuf)>, DataError> {
+    let fitting: Vec<PathBuf> = candidates(tree).into_iter().filter(|path| is_of_images(tree, path, options)).collect();
+    let part = |path: &PathBuf| part_in_name(&file_name(path)).or_else(|| part_of_path(tree, path));
+    let parts: Vec<(Part, PathBuf)> = fitting.iter().filter_map(|path| Some((part(path)?, path.clone()))).collect();
+    let is_each_once = [Part::Train, Part::Validation, Part::Test]
+        .iter()
+        .all(|part| parts.iter().filter(|(other, _)| other == part).count() <= 1);
+    let usual = NAMES.iter().find_map(|name| {
+        fitting.iter().find(|path| path.file_stem().is_some_and(|stem| stem.to_string_lossy().to_lowercase() == *name))
+    });
+    match (&fitting[..], usual) {
+        ([], _) => Err(DataError::unusable(
+            tree.root(),
+            "no table in it names the images that lie there; name the table itself, and set image_column and label_column",
+        )),
+        _ if parts.len() == fitting.len() && is_each_once => Ok(parts),
+        (_, Some(usual)) => Ok(vec![(Part::Train, usual.clone())]),
+        ([one], _) => Ok(vec![(Part::Train, one.clone())]),
+        _ if !parts.is_empty() && is_each_once => Ok(parts),
+        ([first, second, ..], _) => Err(DataError::unusable(
+            tree.root(),
+            format!(
+                "{} and {} both name its images; name the table that is meant",
+                tree.name(first),
+                tree.name(second)
+            ),
+        )),
     }
-    table_in(path).ok_or_else(|| {
-        DataError::unusable(path, "there is no metadata.csv, labels.csv or manifest.csv in it; name the table itself")
-    })
 }
 
-/// Parses the rows of a table; paths in it are relative to its folder.
-fn parse(table: &Path, bytes: &[u8], options: &ReadOptions) -> Result<Vec<Item>, DataError> {
-    let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let count = |mark: u8| first.iter().filter(|&&byte| byte == mark).count();
-    let delimiter = match extension(table).as_str() {
-        "tsv" => b'\t',
-        // In many countries spreadsheets write semicolons.
-        _ => [b',', b';', b'\t'].into_iter().max_by_key(|&mark| (count(mark), mark == b',')).unwrap_or(b','),
+/// A table as it stands in its file.
+struct Table {
+    head: StringRecord,
+    /// With the lines they begin at.
+    rows: Vec<(u64, StringRecord)>,
+}
+
+impl Table {
+    fn read(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
+        let bytes = utf8(path, bytes)?;
+        if extension(path) == "jsonl" { Self::json(path, &bytes) } else { Self::csv(path, &bytes) }
+    }
+
+    fn csv(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
+        let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let count = |mark: u8| first.iter().filter(|&&byte| byte == mark).count();
+        let delimiter = match extension(path).as_str() {
+            "tsv" => b'\t',
+            // Spreadsheets of many countries write semicolons.
+            _ => [b',', b';', b'\t'].into_iter().max_by_key(|&mark| (count(mark), mark == b',')).unwrap_or(b','),
+        };
+        let mut reader = ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(bytes);
+        let damaged = |error: csv::Error| {
+            let line = error.position().map_or(1, csv::Position::line);
+            DataError::damaged(&at(path, line), format!("not a row of a table ({error})"))
+        };
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(damaged)?;
+            rows.push((record.position().map_or(1, csv::Position::line), record));
+        }
+        if rows.is_empty() {
+            return Err(DataError::damaged(path, "the table is empty"));
+        }
+        let (_, head) = rows.remove(0);
+        Ok(Self { head, rows })
+    }
+
+    /// One object a line; the keys of the first are the columns.
+    fn json(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
+        let mut head: Option<StringRecord> = None;
+        let mut rows = Vec::new();
+        for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+            let line_number = number as u64 + 1;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let wrong = |error: serde_json::Error| {
+                DataError::damaged(&at(path, line_number), format!("not an object of JSON ({error})"))
+            };
+            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).map_err(wrong)?;
+            let head = head.get_or_insert_with(|| object.keys().collect());
+            let cell = |key: &str| object.get(key).and_then(json_cell).unwrap_or_default();
+            rows.push((line_number, head.iter().map(cell).collect()));
+        }
+        let head = head.ok_or_else(|| DataError::damaged(path, "the table is empty"))?;
+        Ok(Self { head, rows })
+    }
+
+    fn cell(&self, row: usize, column: usize) -> &str {
+        self.rows[row].1.get(column).unwrap_or_default().trim()
+    }
+}
+
+fn at(path: &Path, line: u64) -> PathBuf {
+    PathBuf::from(format!("{} (line {line})", path.display()))
+}
+
+/// The text of a table, whose mark at the beginning says whether a spreadsheet wrote it in UTF-16.
+fn utf8<'b>(path: &Path, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, DataError> {
+    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        let text = String::from_utf16(&units);
+        text.map(|text| Cow::Owned(text.into_bytes()))
+            .map_err(|_| DataError::damaged(path, "neither UTF-8 nor UTF-16; save it as UTF-8"))
     };
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(bytes);
-    let mut records = reader.records();
-    let at = |line: u64| PathBuf::from(format!("{} (line {line})", table.display()));
-    let damaged = |error: csv::Error| {
-        let line = error.position().map_or(1, csv::Position::line);
-        DataError::damaged(&at(line), format!("not a row of a table ({error})"))
-    };
-    let Some(head) = records.next().transpose().map_err(damaged)? else {
-        return Err(DataError::damaged(table, "the table is empty"));
-    };
-    let columns = Places::find(&head, options).map_err(|why| DataError::damaged(table, why))?;
-    let folder = table.parent().unwrap_or(Path::new(""));
-    let first = columns.headless.then_some(Ok(head));
-    let mut items = Vec::new();
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => Ok(Cow::Borrowed(rest)),
+        _ => Ok(Cow::Borrowed(bytes)),
+    }
+}
+
+/// Adds the rows of a table of a part to a listing.
+fn read_table(
+    tree: &Tree,
+    path: &Path,
+    part: Part,
+    options: &ReadOptions,
+    listing: &mut Listing,
+) -> Result<(), DataError> {
+    let mut table = Table::read(path, &read_file(path)?)?;
+    let places = Places::find(&table, tree, path, options)?;
+    if places.headless {
+        let head = std::mem::take(&mut table.head);
+        table.rows.insert(0, (1, head));
+    }
+    listing.notes.extend(places.notes.iter().cloned());
+    let resolver = Resolver::new(tree, path);
     let mut seen: HashMap<PathBuf, (String, u64)> = HashMap::new();
-    for record in first.into_iter().chain(records) {
-        let record = record.map_err(damaged)?;
-        let line = record.position().map_or(1, csv::Position::line);
-        let wrong = |why: String| DataError::damaged(&at(line), why);
-        let item = columns.item(&record, folder).map_err(wrong)?;
+    let mut assumed: (usize, Option<(String, PathBuf)>) = (0, None);
+    for row in 0..table.rows.len() {
+        let line = table.rows[row].0;
+        let wrong = |why: String| DataError::damaged(&at(path, line), why);
+        let (name, mut item) = places.item(&table, row, part).map_err(wrong)?;
+        item.name = match resolver.find(&name, item.part) {
+            Found::Exact(file) => file,
+            Found::Assumed(file) => {
+                assumed = (assumed.0 + 1, assumed.1.or_else(|| Some((name, file.clone()))));
+                file
+            }
+            Found::Ambiguous(files) => return Err(wrong(ambiguous(&name, &files))),
+            // Images to be skipped are counted where all bad ones are.
+            Found::Missing if options.on_bad_image == OnBadImage::Skip => resolver.folder().join(&name),
+            Found::Missing => {
+                let missing = resolver.folder().join(&name);
+                let why = format!("{}: no such file; paths start from the table's folder", missing.display());
+                return Err(wrong(why));
+            }
+        };
         match seen.get(&item.name) {
             Some((label, before)) if *label != item.label => {
                 let why = format!(
@@ -100,73 +306,225 @@ fn parse(table: &Path, bytes: &[u8], options: &ReadOptions) -> Result<Vec<Item>,
             }
             None => _ = seen.insert(item.name.clone(), (item.label.clone(), line)),
         }
-        // Images to be skipped are counted where all bad ones are.
-        if options.on_bad_image == OnBadImage::Error && !item.name.is_file() {
-            return Err(wrong(format!("{}: no such file; paths start from the table's folder", item.name.display())));
-        }
-        items.push(item);
+        listing.items.push(item);
     }
-    Ok(items)
+    if let (count, Some((name, file))) = assumed {
+        listing.notes.say(format!(
+            "{count} of the names in {} are no paths as they stand: \"{name}\" is taken to be {}",
+            file_name(path),
+            file.strip_prefix(resolver.folder()).unwrap_or(&file).display()
+        ));
+    }
+    listing.sources.push(path.into());
+    Ok(())
 }
 
 /// The positions of the columns in a row.
 struct Places {
     image: usize,
     label: usize,
-    split: Option<usize>,
+    split: Option<(usize, Split)>,
     group: Option<usize>,
     headless: bool,
+    /// Whether most of its names are images that lie there.
+    resolves: bool,
+    notes: Vec<String>,
+}
+
+/// How a column says what part a row is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Split {
+    /// By name.
+    Names,
+    /// By whether it is of this part; else it is of the training part, or, if it is asked whether it is of that, of validation.
+    Flag(Part),
+    /// By the number of a fold: the first validates.
+    Folds,
 }
 
 impl Places {
-    fn find(head: &StringRecord, options: &ReadOptions) -> Result<Self, String> {
+    fn find(table: &Table, tree: &Tree, path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
+        let head = &table.head;
         let given = &options.columns;
-        let place = |given: &Option<String>, usual: &[&str]| match given {
-            Some(name) => match head.iter().position(|cell| cell.trim() == name) {
-                Some(place) => Ok(Some(place)),
-                None => Err(format!("there is no column \"{name}\"; there are {}", list(head))),
-            },
-            None => Ok(usual.iter().find_map(|name| head.iter().position(|cell| cell.trim().to_lowercase() == *name))),
+        let wrong = |why: String| DataError::damaged(path, why);
+        let named = |name: &String| match head.iter().position(|cell| cell.trim() == name) {
+            Some(place) => Ok(place),
+            None => Err(wrong(format!("there is no column \"{name}\"; there are {}", list(head)))),
         };
-        let image = place(
-            &given.image,
-            &["path", "image", "file", "filename", "file_name", "image_path", "filepath", "file_path", "img"],
-        )?;
-        let label = place(&given.label, &["label", "class", "category", "target", "class_name", "y"])?;
-        let split = place(&given.split, &["split", "subset", "part", "set"])?;
-        let group = place(&given.group, &["group", "group_id", "patient", "patient_id", "subject", "subject_id"])?;
+        let given_or = |given: &Option<String>, usual: &dyn Fn() -> Option<usize>| match given {
+            Some(name) => named(name).map(Some),
+            None => Ok(usual()),
+        };
+        let usual = |names: &[&str]| {
+            names.iter().find_map(|name| head.iter().position(|cell| cell.trim().to_lowercase() == *name))
+        };
+        if given == &Columns::default()
+            && head.len() >= 2
+            && is_image_name(Path::new(head[0].trim()))
+            && usual(&IMAGE).is_none()
+        {
+            let split = head.get(2).filter(|cell| part_in_name(cell).is_some()).map(|_| (2, Split::Names));
+            return Ok(Self {
+                image: 0,
+                label: 1,
+                split,
+                group: None,
+                headless: true,
+                resolves: true,
+                notes: Vec::new(),
+            });
+        }
+        // The names of images are those that files have.
+        let resolver = Resolver::new(tree, path);
+        let step = table.rows.len().div_ceil(LOOKED_AT).max(1);
+        let looked_at: Vec<usize> = (0..table.rows.len()).step_by(step).collect();
+        // Numbers that happen to be names of files are no ids of images unless there are many of them, and their column is called so.
+        let is_usual = |column: usize| IMAGE.contains(&head[column].trim().to_lowercase().as_str());
+        let has_many = || table.rows.len() * FEWEST_IDS >= resolver.tree().map_or(0, |tree| tree.files().count());
+        let found = |column: usize| {
+            let is_found = |row: &&usize| {
+                let name = table.cell(**row, column);
+                match resolver.find(name, Part::Train) {
+                    Found::Exact(_) => true,
+                    Found::Assumed(_) if is_image_name(Path::new(name)) => true,
+                    Found::Assumed(_) | Found::Ambiguous(_) => is_usual(column) && has_many(),
+                    Found::Missing => false,
+                }
+            };
+            looked_at.iter().filter(is_found).count()
+        };
+        let is_most = |count: usize| 2 * count >= looked_at.len().max(1);
+        let by_name = || {
+            let usual =
+                IMAGE.iter().filter_map(|name| head.iter().position(|cell| cell.trim().to_lowercase() == *name));
+            let others = 0..head.len();
+            let usual: Vec<usize> = usual.collect();
+            let rest: Vec<usize> = others.filter(|place| !usual.contains(place)).collect();
+            let first = usual.first().copied();
+            usual.iter().chain(&rest).copied().find(|&place| is_most(found(place))).or(first)
+        };
+        let image = given_or(&given.image, &by_name)?;
+        let split = match &given.split {
+            Some(name) => {
+                let place = named(name)?;
+                let kind = Split::of(table, place).ok_or_else(|| {
+                    let odd = (0..table.rows.len()).find(|&row| part_in_name(table.cell(row, place)).is_none());
+                    let row = odd.unwrap_or_default();
+                    let why = format!(
+                        "\"{}\" is not a part of a split; it should be train, validation or test",
+                        table.rows.get(row).map_or("", |_| table.cell(row, place))
+                    );
+                    DataError::damaged(&at(path, table.rows.get(row).map_or(1, |row| row.0)), why)
+                })?;
+                Some((place, kind))
+            }
+            None => SPLIT.iter().find_map(|name| {
+                let place = head.iter().position(|cell| cell.trim().to_lowercase() == *name)?;
+                Split::of(table, place).filter(|kind| *kind != Split::Folds).map(|kind| (place, kind))
+            }),
+        };
+        let group = given_or(&given.group, &|| usual(&GROUP))?;
+        let only_other = || {
+            let taken = [image, split.map(|(place, _)| place), group];
+            let others: Vec<usize> = (0..head.len()).filter(|&place| !taken.contains(&Some(place))).collect();
+            match others[..] {
+                [one] if image.is_some() => Some(one),
+                _ => None,
+            }
+        };
+        let label =
+            given_or(&given.label, &|| usual(&LABEL).filter(|&place| Some(place) != image).or_else(only_other))?;
         match (image, label) {
-            (Some(image), Some(label)) => Ok(Self { image, label, split, group, headless: false }),
-            (None, None) if head.len() >= 2 && is_image_name(Path::new(head[0].trim())) => {
-                let split = head.get(2).filter(|cell| part_in_name(cell).is_some()).map(|_| 2);
-                Ok(Self { image: 0, label: 1, split, group: None, headless: true })
+            (Some(image), Some(label)) => {
+                let mut notes = Vec::new();
+                let column = |place: usize| head[place].trim().to_string();
+                if given.label.is_none() && !LABEL.contains(&column(label).to_lowercase().as_str()) {
+                    notes.push(format!(
+                        "labels are taken from the column \"{}\" of {}",
+                        column(label),
+                        file_name(path)
+                    ));
+                }
+                if let Some((place, Split::Folds)) = split {
+                    notes.push(format!(
+                        "fold 0 of \"{}\" is the validation part, the others are to learn from",
+                        column(place)
+                    ));
+                }
+                let count = found(image);
+                if count == 0 && !looked_at.is_empty() && options.on_bad_image == OnBadImage::Error && tree.is_folder()
+                {
+                    let example = table.cell(looked_at[0], image);
+                    if !is_image_name(Path::new(example)) {
+                        return Err(nothing_found(path, &column(image), example));
+                    }
+                }
+                Ok(Self { image, label, split, group, headless: false, resolves: is_most(count), notes })
             }
             _ => {
                 let (what, key) = if image.is_none() { ("images", "image") } else { ("labels", "label") };
-                Err(format!("cannot tell which column holds the {what}; there are {}. Set {key}_column", list(head)))
+                Err(wrong(format!(
+                    "cannot tell which column holds the {what}; there are {}. Set {key}_column",
+                    list(head)
+                )))
             }
         }
     }
 
-    fn item(&self, record: &StringRecord, folder: &Path) -> Result<Item, String> {
-        let cell = |place: usize| record.get(place).unwrap_or_default().trim();
-        let filled = |place: usize, what: &str| match cell(place) {
+    /// The name of a row's image, and the rest of it.
+    fn item(&self, table: &Table, row: usize, part: Part) -> Result<(String, Item), String> {
+        let filled = |place: usize, what: &str| match table.cell(row, place) {
             "" => Err(format!("there is no {what}; give one or remove the row")),
             text => Ok(text.to_string()),
         };
         let part = match self.split {
-            None => Part::Train,
-            Some(place) => part_in_name(cell(place)).ok_or_else(|| {
-                format!("\"{}\" is not a part of a split; it should be train, validation or test", cell(place))
-            })?,
+            None => part,
+            Some((place, kind)) => {
+                let word = table.cell(row, place);
+                kind.part(word).ok_or_else(|| {
+                    format!("\"{word}\" is not a part of a split; it should be train, validation or test")
+                })?
+            }
         };
-        Ok(Item {
-            name: folder.join(filled(self.image, "path to an image")?),
+        let item = Item {
+            name: PathBuf::new(),
             content: Content::File,
             label: filled(self.label, "label")?,
             part,
             group: self.group.map(|place| filled(place, "group")).transpose()?,
-        })
+        };
+        Ok((filled(self.image, "path to an image")?, item))
+    }
+}
+
+impl Split {
+    /// How a column says it; none where it says something else.
+    fn of(table: &Table, place: usize) -> Option<Self> {
+        let name = table.head[place].trim().to_lowercase();
+        let flag = name.strip_prefix("is_").and_then(part_in_name).map_or(Self::Flag(Part::Validation), Self::Flag);
+        // One odd word among many is a slip, which is refused where it stands.
+        let count =
+            |kind: Self| (0..table.rows.len()).filter(|&row| kind.part(table.cell(row, place)).is_some()).count();
+        let counts = [Self::Folds, flag, Self::Names].map(|kind| (count(kind), kind));
+        let (most, kind) = counts.into_iter().max_by_key(|(count, _)| *count)?;
+        (2 * most >= table.rows.len().max(1)).then_some(kind)
+    }
+
+    /// The part of a row.
+    pub(super) fn part(self, word: &str) -> Option<Part> {
+        match self {
+            Self::Names => part_in_name(word),
+            Self::Flag(part) => match word.to_lowercase().as_str() {
+                "true" | "1" | "1.0" | "yes" => Some(part),
+                "false" | "0" | "0.0" | "no" if part == Part::Train => Some(Part::Validation),
+                "false" | "0" | "0.0" | "no" => Some(Part::Train),
+                _ => None,
+            },
+            Self::Folds => match word.parse::<f64>().ok().filter(|fold| fold.fract() == 0.0)? {
+                0.0 => Some(Part::Validation),
+                _ => Some(Part::Train),
+            },
+        }
     }
 }
 

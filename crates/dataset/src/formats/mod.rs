@@ -12,16 +12,20 @@ use std::path::{Path, PathBuf};
 
 use crate::dataset::Part;
 use crate::error::DataError;
+use crate::notes::Notes;
 use crate::options::ReadOptions;
 use crate::raster::Raster;
+use crate::tree::{Tree, is_image};
+pub(crate) use crate::tree::{extension, file_name, has_image_name as is_image_name};
 
 /// A format in which image sets are stored.
 pub(crate) trait Format: Sync {
     /// Returns the name that users know it by.
     fn name(&self) -> &'static str;
 
-    /// Whether the path looks like this format, judging by names alone.
-    fn recognises(&self, path: &Path) -> bool;
+    /// Whether what lies there is a set in this format. Only formats that hide images in other files, or name them in tables, look
+    /// into files for it.
+    fn recognises(&self, tree: &Tree, options: &ReadOptions) -> bool;
 
     /// Whether its images are image files, which take time to decode, rather than plain pixels.
     fn is_encoded(&self) -> bool {
@@ -32,26 +36,26 @@ pub(crate) trait Format: Sync {
     ///
     /// # Errors
     /// [`DataError`] names the file or folder at fault.
-    fn files(&self, path: &Path, _options: &ReadOptions) -> Result<Vec<PathBuf>, DataError> {
-        all_files(path)
+    fn files(&self, tree: &Tree, _options: &ReadOptions) -> Result<Vec<PathBuf>, DataError> {
+        Ok(tree.files().map(PathBuf::from).collect())
     }
 
     /// Lists the contents of the set, without decoding its images.
     ///
     /// # Errors
     /// [`DataError`] names the file or image at fault.
-    fn list(&self, path: &Path, options: &ReadOptions) -> Result<Listing, DataError>;
+    fn list(&self, tree: &Tree, options: &ReadOptions) -> Result<Listing, DataError>;
 }
 
-/// Every known format, the more specific ones first.
+/// Every known format, the more telling first: arrays and archives that lie beside folders of images are something else.
 static FORMATS: [&dyn Format; 7] = [
     &idx::Idx,
     &cifar::Cifar,
     &parquet::Parquet,
-    &numpy::Numpy,
-    &webdataset::WebDataset,
     &manifest::Manifest,
     &folder::Folder,
+    &numpy::Numpy,
+    &webdataset::WebDataset,
 ];
 
 /// Returns the names of the formats, as accepted by [`ReadOptions::format`].
@@ -65,6 +69,10 @@ pub(crate) struct Listing {
     pub(crate) items: Vec<Item>,
     /// Names of classes in order, if the source has an order. Those without images are left out.
     pub(crate) classes: Option<Vec<String>>,
+    /// Files that were read besides images.
+    pub(crate) sources: Vec<PathBuf>,
+    /// What was assumed, and what was passed over for a reason of its own.
+    pub(crate) notes: Notes,
 }
 
 /// One image of a set.
@@ -91,37 +99,40 @@ pub(crate) enum Content {
     Pixels(Raster),
 }
 
-/// Returns the format of the path: the one asked for, or the first that recognises it.
+/// The format of what lies there: the one that was asked for, or the first that recognises it.
 ///
 /// # Errors
-/// [`DataError::Missing`] and [`DataError::Unrecognised`].
-pub(crate) fn of(path: &Path, options: &ReadOptions) -> Result<&'static dyn Format, DataError> {
-    let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => DataError::Missing { path: path.into() },
-        _ => DataError::io(path, source),
-    })?;
-    let unrecognised = |why: String| Err(DataError::Unrecognised { path: path.into(), why });
+/// [`DataError::Unrecognised`].
+pub(crate) fn of(tree: &Tree, options: &ReadOptions) -> Result<&'static dyn Format, DataError> {
+    let unrecognised = |why: String| Err(DataError::Unrecognised { path: tree.root().into(), why });
     if let Some(name) = &options.format {
         return match FORMATS.iter().find(|format| format.name() == name) {
             Some(format) => Ok(*format),
             None => unrecognised(format!("there is no format \"{name}\"")),
         };
     }
-    if let Some(format) = FORMATS.iter().find(|format| format.recognises(path)) {
+    if let Some(format) = FORMATS.iter().find(|format| format.recognises(tree, options)) {
         return Ok(*format);
     }
-    if !metadata.is_dir() {
+    if !tree.is_folder() {
         return unrecognised("it is a single file of another kind".into());
     }
-    let inside = entries(path)?;
-    if inside.is_empty() {
+    let inside = tree.files_in(tree.root());
+    if tree.files().next().is_none() {
         return unrecognised("the folder is empty".into());
     }
     if inside.iter().any(|file| file_name(file) == "data_batch_1") {
         return unrecognised("it holds CIFAR's files for Python; fetch the \"binary version\" instead".into());
     }
-    if inside.iter().any(|file| is_image_name(file)) {
-        return unrecognised("its images lie side by side; put those of each class into a separate folder".into());
+    if let Some(table) = inside.iter().find(|file| manifest::is_table(file)) {
+        let why = format!(
+            "no column of {} names the images that lie there; name the table and set image_column",
+            file_name(table)
+        );
+        return unrecognised(why);
+    }
+    if inside.iter().any(|file| is_image(file)) {
+        return unrecognised("its images lie side by side; put those of each class into a folder of their own".into());
     }
     unrecognised("it holds neither class folders nor known files".into())
 }
@@ -142,42 +153,7 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-/// Returns the file, or every file in the folder and its subfolders. Symbolic links to folders are followed, but
-/// never in a circle.
-pub(crate) fn all_files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let visible = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0
-            || !matches!(entry.file_name().to_str(), Some(name) if name.starts_with('.') || name == "__MACOSX")
-    };
-    let mut files = Vec::new();
-    for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                let at = error.path().unwrap_or(path).to_path_buf();
-                if error.loop_ancestor().is_some() {
-                    return Err(DataError::unusable(&at, "a symbolic link to a folder that it lies in; remove it"));
-                }
-                // A link that leads nowhere does not matter until its image is needed.
-                if std::fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_symlink()) {
-                    files.push(at);
-                    continue;
-                }
-                let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other("cannot be walked"));
-                return Err(DataError::io(&at, source));
-            }
-        };
-        if entry.path().to_str().is_none() {
-            return Err(DataError::damaged(entry.path(), "its name is not UTF-8; rename it"));
-        }
-        if !entry.file_type().is_dir() {
-            files.push(entry.into_path());
-        }
-    }
-    Ok(files)
-}
-
-/// Returns the part that a file or folder name refers to, if any.
+/// The part that a file or folder name speaks of, if any.
 fn part_in_name(name: &str) -> Option<Part> {
     let name = name.to_lowercase();
     name.split(|c: char| !c.is_alphanumeric()).find_map(|word| match word {
@@ -188,55 +164,59 @@ fn part_in_name(name: &str) -> Option<Part> {
     })
 }
 
-/// Returns files of one kind and the part each belongs to: the file at the path, which is then the whole set, or
-/// those in the folder, whose own name or folder name gives the part.
-fn shards(path: &Path, is_one: impl Fn(&Path) -> bool) -> Result<Vec<(Part, PathBuf)>, DataError> {
-    if !path.is_dir() {
-        return Ok(vec![(Part::Train, path.to_path_buf())]);
-    }
-    let part = |file: &Path| {
-        let inside = file.strip_prefix(path).unwrap_or(file);
-        let names = inside.ancestors().map(file_name);
-        names.into_iter().find_map(|name| part_in_name(&name)).unwrap_or(Part::Train)
+/// The part that a whole name speaks of: `train`, `test_images`, `training_set`, but not `test tube`.
+fn part_of_folder(name: &str) -> Option<Part> {
+    let name = name.to_lowercase();
+    let is_filler = |word: &str| {
+        matches!(
+            word,
+            "" | "set"
+                | "data"
+                | "dataset"
+                | "image"
+                | "images"
+                | "img"
+                | "imgs"
+                | "split"
+                | "part"
+                | "jpg"
+                | "jpeg"
+                | "png"
+        ) || word.chars().all(|c| c.is_ascii_digit())
     };
-    Ok(all_files(path)?.into_iter().filter(|file| is_one(file)).map(|file| (part(&file), file)).collect())
+    let words = || name.split(|c: char| !c.is_alphanumeric());
+    words().all(|word| is_filler(word) || part_in_name(word).is_some()).then(|| part_in_name(&name)).flatten()
 }
 
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// The part that the folders of a file are named by, the nearest first.
+pub(crate) fn part_of_path(tree: &Tree, file: &Path) -> Option<Part> {
+    let inside = file.strip_prefix(tree.root()).unwrap_or(file);
+    inside.ancestors().skip(1).find_map(|folder| part_of_folder(&file_name(folder)))
 }
 
-/// Returns a file's extension, in lower case.
-fn extension(path: &Path) -> String {
-    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
-}
-
-/// Whether a file's name says that it is an image, of a readable kind or not.
-pub(crate) fn is_image_name(path: &Path) -> bool {
-    matches!(
-        extension(path).as_str(),
-        "png"
-            | "jpg"
-            | "jpeg"
-            | "jpe"
-            | "jfif"
-            | "webp"
-            | "bmp"
-            | "gif"
-            | "tif"
-            | "tiff"
-            | "avif"
-            | "heic"
-            | "heif"
-            | "jp2"
-            | "jxl"
-            | "ppm"
-            | "pgm"
-            | "tga"
-    )
+/// Files of one kind and the part each belongs to: the file alone, which is the whole set, or those in the folder, whose own or whose
+/// folder's name tells the part.
+fn shards(tree: &Tree, is_one: impl Fn(&Path) -> bool) -> Vec<(Part, PathBuf)> {
+    let part = |file: &Path| {
+        let inside = file.strip_prefix(tree.root()).unwrap_or(file);
+        inside.ancestors().map(file_name).find_map(|name| part_in_name(&name)).unwrap_or(Part::Train)
+    };
+    let all = tree.files().filter(|file| is_one(file));
+    all.map(|file| (if tree.is_folder() { part(file) } else { Part::Train }, file.to_path_buf())).collect()
 }
 
 /// Reads a whole file.
 fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(|error| DataError::io(path, error))
+}
+
+/// A value of JSON as a cell of a table: a word, a number, or the only one in a list.
+fn json_cell(value: &serde_json::Value) -> Option<String> {
+    match value {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        serde_json::Value::Bool(is) => Some(is.to_string()),
+        serde_json::Value::Array(one) if one.len() == 1 => json_cell(&one[0]),
+        _ => None,
+    }
 }

@@ -11,8 +11,10 @@ use rawzip::{CompressionMethod, ZipArchive};
 use super::{Content, Format, Item, Listing, entries, extension, file_name, part_in_name, read_file};
 use crate::dataset::Part;
 use crate::error::DataError;
+use crate::notes::Notes;
 use crate::options::ReadOptions;
-use crate::raster::{Raster, affordable, over_rgba};
+use crate::raster::{Raster, affordable, full_scale, over_rgba};
+use crate::tree::Tree;
 
 /// An `.npz` file, an `.npy` file of images with its labels next to it, or a folder of `.npy` files.
 #[derive(Debug)]
@@ -30,47 +32,76 @@ impl Format for Numpy {
         "numpy"
     }
 
-    fn recognises(&self, path: &Path) -> bool {
-        let one = |file: &Path| file.is_file() && extension(file) == "npy";
-        match path.is_dir() {
-            true => entries(path).is_ok_and(|files| files.iter().any(|file| one(file))),
-            false => matches!(extension(path).as_str(), "npz" | "npy"),
+    fn recognises(&self, tree: &Tree, _options: &ReadOptions) -> bool {
+        let is_array = |file: &Path| matches!(extension(file).as_str(), "npz" | "npy");
+        if !tree.is_folder() {
+            return is_array(tree.root());
         }
+        tree.files_in(tree.root()).iter().any(|file| is_array(file))
     }
 
     fn is_encoded(&self) -> bool {
         false
     }
 
-    fn list(&self, path: &Path, options: &ReadOptions) -> Result<Listing, DataError> {
+    fn list(&self, tree: &Tree, options: &ReadOptions) -> Result<Listing, DataError> {
+        let path = tree.root();
         let mut arrays = BTreeMap::new();
-        for file in arrays_at(path)? {
+        let mut listing = Listing::default();
+        for file in arrays_at(tree)? {
+            listing.sources.push(file.clone());
             match extension(&file).as_str() {
                 "npz" => arrays.extend(unpacked(&file, read_file(&file)?)?),
                 _ => _ = arrays.insert(stem(&file), (file.clone(), read_file(&file)?)),
             }
         }
-        let alone = (path.is_file() && extension(path) == "npy").then(|| stem(path));
-        let mut listing = Listing::default();
+        let alone = (!tree.is_folder() && extension(path) == "npy").then(|| stem(path));
+        let mut found = Vec::new();
         for named in pairs(path, arrays.keys().map(String::as_str), alone.as_deref(), options)? {
-            listing.items.extend(items(&named, &arrays, options)?);
+            let (at, bytes) = &arrays[&named.images];
+            let images = Images::read(bytes).map_err(|why| DataError::damaged(at, why))?;
+            found.push((named, images));
+        }
+        // All parts are brought to 0..255 alike.
+        let images = found.iter().map(|(named, images)| (arrays[&named.images].0.as_path(), images));
+        let range = match options.value_range {
+            Some([low, high]) => Range { low, high },
+            None => Range::of(images, &mut listing.notes)?,
+        };
+        for (named, images) in found {
+            listing.items.extend(items(&named, &images, range, &arrays, options)?);
         }
         Ok(listing)
     }
 }
 
-/// Returns the archive, or the arrays that are next to each other.
-fn arrays_at(path: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let folder = match extension(path).as_str() {
-        "npy" if path.is_file() => path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")),
-        _ if path.is_file() => return Ok(vec![path.into()]),
-        _ => path,
+/// The archive, or the arrays that lie beside each other.
+fn arrays_at(tree: &Tree) -> Result<Vec<PathBuf>, DataError> {
+    let path = tree.root();
+    let of_kind = |tree: &Tree, kind: &str| -> Vec<PathBuf> {
+        tree.files_in(tree.root()).iter().filter(|file| extension(file) == kind).cloned().collect()
     };
-    let files: Vec<_> = entries(folder)?.into_iter().filter(|file| extension(file) == "npy").collect();
-    if files.is_empty() {
-        return Err(DataError::unusable(path, "there are no .npy files in it"));
+    if !tree.is_folder() {
+        if extension(path) != "npy" {
+            return Ok(vec![path.into()]);
+        }
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        return Ok(entries(folder)?.into_iter().filter(|file| extension(file) == "npy").collect());
     }
-    Ok(files)
+    let (mut archives, arrays) = (of_kind(tree, "npz"), of_kind(tree, "npy"));
+    match (archives.len(), arrays.len()) {
+        (0, 0) => Err(DataError::unusable(path, "there are no .npy files in it, nor an .npz archive")),
+        (1, 0) => Ok(archives.split_off(0)),
+        (0, _) => Ok(arrays),
+        (_, 0) => {
+            let names = archives.iter().map(|file| file_name(file)).collect::<Vec<_>>().join(", ");
+            Err(DataError::unusable(path, format!("there are several archives: {names}; name the one that is the set")))
+        }
+        _ => Err(DataError::unusable(
+            path,
+            format!("there are .npy files and {}; name the one that is the set", file_name(&archives[0])),
+        )),
+    }
 }
 
 fn stem(path: &Path) -> String {
@@ -162,10 +193,15 @@ fn without_part(name: &str) -> String {
     name.split('_').filter(|word| part_in_name(word).is_none()).collect::<Vec<_>>().join("_")
 }
 
-fn items(named: &Named, arrays: &Arrays, options: &ReadOptions) -> Result<Vec<Item>, DataError> {
+fn items(
+    named: &Named,
+    images: &Images,
+    range: Range,
+    arrays: &Arrays,
+    options: &ReadOptions,
+) -> Result<Vec<Item>, DataError> {
     let of = |name: &str| &arrays[name];
-    let (path, bytes) = of(&named.images);
-    let images = Images::read(bytes).map_err(|why| DataError::damaged(path, why))?;
+    let (path, _) = of(&named.images);
     let count = images.count();
     let column = |name: &str| {
         let (at, bytes) = of(name);
@@ -183,7 +219,7 @@ fn items(named: &Named, arrays: &Arrays, options: &ReadOptions) -> Result<Vec<It
         .enumerate()
         .map(|(i, label)| {
             let name = PathBuf::from(format!("{} (image {i})", path.display()));
-            let raster = images.raster(i, options.background).map_err(|why| DataError::damaged(&name, why))?;
+            let raster = images.raster(i, range, options.background);
             let group = groups.as_ref().map(|groups| groups[i].clone());
             Ok(Item { name, content: Content::Pixels(raster), label, part: named.part, group })
         })
@@ -193,8 +229,66 @@ fn items(named: &Named, arrays: &Arrays, options: &ReadOptions) -> Result<Vec<It
 /// Images as `[N, H, W, C]`, whatever their original layout.
 enum Images {
     Bytes(ArrayD<u8>),
-    /// These must be in 0..1.
+    Integers(ArrayD<i64>),
     Floats(ArrayD<f64>),
+}
+
+/// Floats beyond 1 are bytes only where the brightest is at least this bright.
+const LEAST_BRIGHT: f64 = 64.0;
+
+/// The values that become 0 and 255.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Range {
+    low: f64,
+    high: f64,
+}
+
+impl Range {
+    const BYTES: Self = Self { low: 0.0, high: 255.0 };
+
+    /// That of arrays, by the least and the greatest value in them.
+    fn of<'a>(arrays: impl Iterator<Item = (&'a Path, &'a Images)>, notes: &mut Notes) -> Result<Self, DataError> {
+        let (mut low, mut high, mut is_whole, mut at) = (0.0, 0.0, true, PathBuf::new());
+        for (path, images) in arrays {
+            let (least, greatest) = images.ends().map_err(|image| {
+                let name = PathBuf::from(format!("{} (image {image})", path.display()));
+                DataError::damaged(&name, "it contains NaN; remove the image")
+            })?;
+            if at.as_os_str().is_empty() || least < low || greatest > high {
+                at = path.into();
+            }
+            (low, high) = (f64::min(low, least), f64::max(high, greatest));
+            is_whole &= !matches!(images, Images::Floats(_));
+        }
+        // Between 1 and a level that a picture of bytes would have, neither scale is meant.
+        if low < 0.0 || (!is_whole && (high > 255.0 || (high > 1.0 && high < LEAST_BRIGHT))) {
+            let why = format!(
+                "its values reach from {low} to {high}: perhaps they were normalised. Set value_range = [low, high] to the \
+                 values that mean black and white, or save uint8"
+            );
+            return Err(DataError::damaged(&at, why));
+        }
+        let mut taken = |what: String, high: f64| {
+            notes.say(format!("{}: {what}", file_name(&at)));
+            Ok(Self { low: 0.0, high })
+        };
+        match (is_whole, high) {
+            (true, high) if high <= 1.0 => {
+                taken("its values are 0 and 1, which are taken as black and white".into(), 1.0)
+            }
+            (true, high) if high <= 255.0 => Ok(Self::BYTES),
+            (true, high) => {
+                let top = full_scale(high);
+                taken(format!("its values reach up to {high}; the range 0 to {top} is brought to 0 to 255"), top)
+            }
+            (false, high) if high <= 1.0 => Ok(Self { low: 0.0, high: 1.0 }),
+            (false, high) => taken(format!("its values reach up to {high:.1}, and are taken as 0 to 255"), 255.0),
+        }
+    }
+
+    fn to_u8(self, value: f64) -> u8 {
+        ((value - self.low) / (self.high - self.low) * 255.0).round().clamp(0.0, 255.0) as u8
+    }
 }
 
 impl Images {
@@ -202,41 +296,54 @@ impl Images {
         let images = match Values::read(bytes)? {
             Values::Bytes(values) => Self::Bytes(nhwc(values)?),
             Values::Floats(values) => Self::Floats(nhwc(values)?),
-            Values::Integers(values) => {
-                if let Some(value) = values.iter().find(|value| !(0..=255).contains(*value)) {
-                    return Err(format!("it contains {value}; integers must be in 0..255. Save it as uint8"));
-                }
-                Self::Bytes(nhwc(values.mapv(|value| value as u8))?)
-            }
-            Values::Words(_) => return Err("it contains words instead of images".into()),
+            Values::Integers(values) => Self::Integers(nhwc(values)?),
+            Values::Words(_) => return Err("it holds words instead of images".into()),
         };
-        let shape = match &images {
-            Self::Bytes(values) => values.shape(),
-            Self::Floats(values) => values.shape(),
-        };
+        let shape = images.shape();
         affordable(shape[2] as u64, shape[1] as u64)?;
         Ok(images)
     }
 
-    fn count(&self) -> usize {
+    fn shape(&self) -> &[usize] {
         match self {
-            Self::Bytes(values) => values.shape()[0],
-            Self::Floats(values) => values.shape()[0],
+            Self::Bytes(values) => values.shape(),
+            Self::Integers(values) => values.shape(),
+            Self::Floats(values) => values.shape(),
         }
     }
 
-    fn raster(&self, index: usize, background: [u8; 3]) -> Result<Raster, String> {
-        match self {
-            Self::Bytes(values) => Ok(raster(three(values, index), |value| value, background)),
-            Self::Floats(values) => {
-                let image = three(values, index);
-                if let Some(value) = image.iter().find(|value| !(0.0..=1.0).contains(*value)) {
-                    return Err(format!(
-                        "it contains {value}; floating point images must be in 0..1. Divide by 255, or save uint8"
-                    ));
+    fn count(&self) -> usize {
+        self.shape()[0]
+    }
+
+    /// The least and the greatest value, or the first image with one that is not a number.
+    fn ends(&self) -> Result<(f64, f64), usize> {
+        fn ends<T: Copy>(values: &ArrayD<T>, number: impl Fn(T) -> f64) -> Result<(f64, f64), usize> {
+            let mut ends = (f64::INFINITY, f64::NEG_INFINITY);
+            for (index, image) in values.outer_iter().enumerate() {
+                for &value in image {
+                    let value = number(value);
+                    if value.is_nan() {
+                        return Err(index);
+                    }
+                    ends = (ends.0.min(value), ends.1.max(value));
                 }
-                Ok(raster(image, |value| (value * 255.0).round() as u8, background))
             }
+            Ok(ends)
+        }
+        match self {
+            Self::Bytes(values) => ends(values, f64::from),
+            Self::Integers(values) => ends(values, |value| value as f64),
+            Self::Floats(values) => ends(values, |value| value),
+        }
+    }
+
+    fn raster(&self, index: usize, range: Range, background: [u8; 3]) -> Raster {
+        match self {
+            Self::Bytes(values) if range == Range::BYTES => raster(three(values, index), |value| value, background),
+            Self::Bytes(values) => raster(three(values, index), |value| range.to_u8(f64::from(value)), background),
+            Self::Integers(values) => raster(three(values, index), |value| range.to_u8(value as f64), background),
+            Self::Floats(values) => raster(three(values, index), |value| range.to_u8(value), background),
         }
     }
 }
@@ -249,8 +356,8 @@ fn raster<T: Copy>(image: ArrayView3<'_, T>, to_u8: impl Fn(T) -> u8, background
     let (height, width, channels) = image.dim();
     let pixels: Vec<u8> = image.iter().map(|&value| to_u8(value)).collect();
     match channels {
-        4 => Raster { pixels: over_rgba(&pixels, background), width, height, channels: 3 },
-        _ => Raster { pixels, width, height, channels },
+        4 => Raster::new(over_rgba(&pixels, background), [width, height], 3),
+        _ => Raster::new(pixels, [width, height], channels),
     }
 }
 
@@ -352,13 +459,20 @@ impl Values {
             ('i', 8) => values!(i64, Integers, |v| v),
             ('f', 4) => values!(f32, Floats, f64::from),
             ('f', 8) => values!(f64, Floats, |v| v),
+            ('S', _) => body.chunks_exact(size).map(ascii).collect::<Result<_, _>>().map(Self::Words),
             ('U', _) => body.chunks_exact(size).map(|word| text(word, big)).collect::<Result<_, _>>().map(Self::Words),
             _ => Err(format!("its type {kind} is not supported; save it as uint8, or floats in 0..1 as float32")),
         }
     }
 }
 
-/// Decodes a word of fixed length, four bytes per letter, padded with zeros.
+/// A word of fixed length, a byte a letter, zeros behind it.
+fn ascii(word: &[u8]) -> Result<String, String> {
+    let end = word.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    String::from_utf8(word[..end].to_vec()).map_err(|_| "a word of it is no text".into())
+}
+
+/// A word of fixed length, four bytes a letter, zeros behind it.
 fn text(word: &[u8], big: bool) -> Result<String, String> {
     let letters = word.chunks_exact(4).map(|bytes| {
         let bytes = bytes.try_into().expect("chunks have four bytes");

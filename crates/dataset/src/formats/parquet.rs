@@ -9,11 +9,12 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::{Field, Row};
 use ::parquet::schema::types::Type;
 
-use super::{Content, Format, Item, Listing, entries, extension, part_in_name, shards};
+use super::{Content, Format, Item, Listing, extension, part_in_name, part_of_folder, shards};
 use crate::dataset::Part;
 use crate::error::DataError;
 use crate::guard::catch_panic;
 use crate::options::ReadOptions;
+use crate::tree::Tree;
 
 /// One parquet file, or a folder of them whose names or folder names tell train, validation and test apart.
 #[derive(Debug)]
@@ -24,44 +25,112 @@ impl Format for Parquet {
         "parquet"
     }
 
-    fn recognises(&self, path: &Path) -> bool {
-        // The folders used by Hugging Face's hub and its converter; walking all folders would take long with a
-        // great many images.
-        let usual = ["", "data", "default", "default/train"].map(|inner| path.join(inner));
-        let has_one = |folder: &PathBuf| entries(folder).is_ok_and(|files| files.iter().any(|file| is_parquet(file)));
-        is_parquet(path) || usual.iter().any(has_one)
+    fn recognises(&self, tree: &Tree, options: &ReadOptions) -> bool {
+        match tree.is_folder() {
+            true => tree.files().any(|file| is_parquet(file) && holds_images(file, options)),
+            false => is_parquet(tree.root()),
+        }
     }
 
-    fn list(&self, path: &Path, options: &ReadOptions) -> Result<Listing, DataError> {
+    fn list(&self, tree: &Tree, options: &ReadOptions) -> Result<Listing, DataError> {
         let mut listing = Listing::default();
-        let files = shards(path, is_parquet)?;
+        let files = shards(tree, |file| is_parquet(file) && (!tree.is_folder() || holds_images(file, options)));
         if files.is_empty() {
-            return Err(DataError::unusable(path, "there are no .parquet files in it"));
+            return Err(DataError::unusable(tree.root(), "there are no .parquet files with images in it"));
         }
+        refuse_configurations(tree, &files)?;
+        refuse_missing_shards(&files)?;
+        let mut hidden = (0, None);
         for (part, file) in files {
-            let (items, classes) = read_table(&file, part, options)?;
+            let Table { items, classes, unlabelled } = read_table(&file, part, options)?;
+            if unlabelled > 0 {
+                hidden = (hidden.0 + unlabelled, hidden.1.or(Some(file.clone())));
+            }
             listing.items.extend(items);
             listing.classes = listing.classes.or(classes);
+            listing.sources.push(file);
+        }
+        if let (count, Some(file)) = hidden {
+            let file = tree.name(&file);
+            listing
+                .notes
+                .say(format!("passed over: {count} images whose label is -1, which hides it (the first in {file})"));
         }
         Ok(listing)
     }
 }
 
-fn is_parquet(path: &Path) -> bool {
-    path.is_file() && extension(path) == "parquet"
+/// What a file holds.
+struct Table {
+    items: Vec<Item>,
+    classes: Option<Vec<String>>,
+    /// Images whose label is hidden.
+    unlabelled: usize,
 }
 
-fn read_table(path: &Path, part: Part, options: &ReadOptions) -> Result<(Vec<Item>, Option<Vec<String>>), DataError> {
+/// Whether there is a column that can be of images.
+fn holds_images(path: &Path, options: &ReadOptions) -> bool {
+    let look = || {
+        let reader = SerializedFileReader::new(File::open(path).map_err(|error| error.to_string())?);
+        let reader = reader.map_err(|error| error.to_string())?;
+        Ok(reader.metadata().file_metadata().schema().get_fields().iter().any(|field| match &options.columns.image {
+            Some(name) => field.name() == name,
+            None => is_image(field),
+        }))
+    };
+    // One that cannot be read says so when it is.
+    catch_panic(look).unwrap_or(true)
+}
+
+/// Refuses a repository of several sets: folders that each have a training part of their own.
+fn refuse_configurations(tree: &Tree, files: &[(Part, PathBuf)]) -> Result<(), DataError> {
+    let configuration = |file: &Path| -> PathBuf {
+        let folder = file.parent().unwrap_or(file);
+        let inside = folder.strip_prefix(tree.root()).unwrap_or(folder);
+        inside.iter().filter(|name| part_of_folder(&name.to_string_lossy()).is_none()).collect()
+    };
+    let training = files.iter().filter(|(part, _)| *part == Part::Train);
+    let folders: std::collections::BTreeSet<PathBuf> = training.map(|(_, file)| configuration(file)).collect();
+    if folders.len() < 2 {
+        return Ok(());
+    }
+    let names = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ");
+    let why = format!("there are several sets in it: {names}; name the folder of one of them");
+    Err(DataError::unusable(tree.root(), why))
+}
+
+/// Refuses a set some of whose files are not there: `train-00001-of-00003.parquet` tells how many there are.
+fn refuse_missing_shards(files: &[(Part, PathBuf)]) -> Result<(), DataError> {
+    for (_, file) in files {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let Some((before, all)) = stem.rsplit_once("-of-") else { continue };
+        let Some((name, _)) = before.rsplit_once('-') else { continue };
+        let Ok(count) = all.split('-').next().unwrap_or_default().parse::<usize>() else { continue };
+        let is_there = |number: usize| {
+            let start = format!("{name}-{number:0width$}-of-{all}", width = before.len() - name.len() - 1);
+            files.iter().any(|(_, other)| {
+                other.parent() == file.parent() && super::file_name(other) == format!("{start}.parquet")
+            })
+        };
+        if let Some(missing) = (0..count.min(100_000)).find(|&number| !is_there(number)) {
+            let why =
+                format!("{count} files make this part, but number {missing}, counted from 0, is not there; fetch it");
+            return Err(DataError::damaged(file, why));
+        }
+    }
+    Ok(())
+}
+
+fn is_parquet(path: &Path) -> bool {
+    extension(path) == "parquet"
+}
+
+fn read_table(path: &Path, part: Part, options: &ReadOptions) -> Result<Table, DataError> {
     let file = File::open(path).map_err(|e| DataError::io(path, e))?;
     catch_panic(|| Ok(rows(path, file, part, options))).unwrap_or_else(|why| Err(DataError::damaged(path, why)))
 }
 
-fn rows(
-    path: &Path,
-    file: File,
-    part: Part,
-    options: &ReadOptions,
-) -> Result<(Vec<Item>, Option<Vec<String>>), DataError> {
+fn rows(path: &Path, file: File, part: Part, options: &ReadOptions) -> Result<Table, DataError> {
     let unreadable = |error: ::parquet::errors::ParquetError| {
         DataError::damaged(path, format!("not a whole parquet file ({error}); fetch it again"))
     };
@@ -71,13 +140,16 @@ fn rows(
         return Err(DataError::damaged(path, why));
     }
     let columns = Columns::find(&reader, options).map_err(|why| DataError::damaged(path, why))?;
-    let mut items = Vec::new();
+    let (mut items, mut unlabelled) = (Vec::new(), 0);
     for (number, row) in reader.get_row_iter(None).map_err(unreadable)?.enumerate() {
         let place = PathBuf::from(format!("{} (row {number})", path.display()));
         let item = columns.item(row.map_err(unreadable)?, &place, part);
-        items.push(item.map_err(|why| DataError::damaged(&place, why))?);
+        match item.map_err(|why| DataError::damaged(&place, why))? {
+            Some(item) => items.push(item),
+            None => unlabelled += 1,
+        }
     }
-    Ok((items, columns.classes))
+    Ok(Table { items, classes: columns.classes, unlabelled })
 }
 
 /// Whether a dictionary claims more entries than its bytes can hold. The decoder would allocate memory for all of
@@ -113,11 +185,12 @@ impl Columns {
         let fields = reader.metadata().file_metadata().schema().get_fields();
         let all = || fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ");
         let physical = |field: &Type| field.is_primitive().then(|| field.get_physical_type());
-        let is_image = |field: &Type| match physical(field) {
-            Some(kind) => kind == PhysicalType::BYTE_ARRAY && !is_text(field),
-            None => field.is_group() && field.get_fields().iter().any(|inner| inner.name() == "bytes"),
+        let is_integer = |field: &Type| matches!(physical(field), Some(PhysicalType::INT32 | PhysicalType::INT64));
+        let is_number = |field: &Type| {
+            let kind = physical(field);
+            let is_one = matches!(kind, Some(PhysicalType::BOOLEAN | PhysicalType::FLOAT | PhysicalType::DOUBLE));
+            is_integer(field) || is_one || is_list_of_numbers(field)
         };
-        let is_number = |field: &Type| matches!(physical(field), Some(PhysicalType::INT32 | PhysicalType::INT64));
         let is_cell = |field: &Type| is_number(field) || is_text(field);
         let named = |name: &str, fits: &dyn Fn(&Type) -> bool, kind: &str| match fields
             .iter()
@@ -141,20 +214,26 @@ impl Columns {
             Some(name) => named(name, &is_image, "images"),
             None => choose("image", &["image", "img"], &is_image, "the images' bytes"),
         }?;
-        let label =
-            match &given.label {
-                Some(name) => named(name, &is_cell, "labels"),
-                None => choose("label", &["label", "labels", "fine_label"], &is_number, "the integer labels").or_else(
-                    |why| choose("label", &["label", "class", "class_name"], &is_text, "the labels").map_err(|_| why),
-                ),
-            }?;
+        let label = match &given.label {
+            Some(name) => named(name, &is_cell, "labels"),
+            None => {
+                choose("label", &["label", "labels", "fine_label"], &is_integer, "the integer labels").or_else(|why| {
+                    choose("label", &["label", "class", "class_name"], &is_text, "the labels")
+                        .or_else(|_| choose("label", &["label", "labels"], &is_number, "the labels"))
+                        .map_err(|_| why)
+                })
+            }
+        }?;
         let cell = |name: &Option<String>, kind| name.as_ref().map(|name| named(name, &is_cell, kind)).transpose();
         let (split, group) = (cell(&given.split, "parts")?, cell(&given.group, "groups")?);
+        let named_so = |field: &&std::sync::Arc<Type>| SPLIT.contains(&field.name().to_lowercase().as_str());
+        let split = split.or_else(|| Some(fields.iter().filter(named_so).find(|field| is_text(field))?.name().into()));
         let classes = class_names(reader, &label);
         Ok(Self { image, label, split, group, classes })
     }
 
-    fn item(&self, row: Row, place: &Path, part: Part) -> Result<Item, String> {
+    /// A row; none where its label is hidden.
+    fn item(&self, row: Row, place: &Path, part: Part) -> Result<Option<Item>, String> {
         let (mut image, mut label, mut split, mut group) = (None, None, None, None);
         for (name, field) in row.into_columns() {
             if name == self.image {
@@ -169,6 +248,9 @@ impl Columns {
         }
         let empty = |name: &str| format!("{name} is empty");
         let label = label.ok_or_else(|| empty(&self.label))?;
+        if label == "-1" {
+            return Ok(None);
+        }
         let label = match (&self.classes, label.parse::<i64>()) {
             (Some(classes), Ok(number)) => match usize::try_from(number).ok().and_then(|number| classes.get(number)) {
                 Some(name) => name.clone(),
@@ -190,7 +272,7 @@ impl Columns {
         };
         let image =
             image.ok_or_else(|| format!("{} has no bytes; export the set with its images embedded", self.image))?;
-        Ok(Item { name: place.into(), content: Content::Encoded(image), label, part, group })
+        Ok(Some(Item { name: place.into(), content: Content::Encoded(image), label, part, group }))
     }
 }
 
@@ -234,6 +316,41 @@ fn cell(field: &Field) -> Option<String> {
         Field::UInt(v) => v.to_string(),
         Field::ULong(v) => v.to_string(),
         Field::Str(text) => text.clone(),
+        Field::Bool(is) => u8::from(*is).to_string(),
+        Field::Float(v) => whole(f64::from(*v))?,
+        Field::Double(v) => whole(*v)?,
+        Field::ListInternal(list) => match list.elements() {
+            [one] => cell(one)?,
+            _ => return None,
+        },
         _ => return None,
     })
+}
+
+/// A float that is a whole number.
+fn whole(value: f64) -> Option<String> {
+    (value.fract() == 0.0).then(|| format!("{value:.0}"))
+}
+
+/// Columns that say what part a row is of.
+const SPLIT: [&str; 4] = ["split", "subset", "set", "partition"];
+
+/// Whether a column can hold images: bytes, or a struct of them.
+fn is_image(field: &Type) -> bool {
+    match field.is_primitive() {
+        true => field.get_physical_type() == PhysicalType::BYTE_ARRAY && !is_text(field),
+        false => field.is_group() && field.get_fields().iter().any(|inner| inner.name() == "bytes"),
+    }
+}
+
+/// Whether a column holds lists of numbers, of which those with one number each are labels.
+fn is_list_of_numbers(field: &Type) -> bool {
+    let is_list = field.is_group()
+        && (field.get_basic_info().converted_type() == ConvertedType::LIST
+            || field.get_basic_info().logical_type_ref() == Some(&LogicalType::List));
+    let mut inner: &Type = field;
+    while is_list && inner.is_group() && inner.get_fields().len() == 1 {
+        inner = &inner.get_fields()[0];
+    }
+    is_list && inner.is_primitive() && inner.get_physical_type() != PhysicalType::BYTE_ARRAY
 }

@@ -12,6 +12,7 @@ use super::{Content, Format, Item, Listing, file_name, is_image_name, shards};
 use crate::dataset::Part;
 use crate::error::DataError;
 use crate::options::ReadOptions;
+use crate::tree::Tree;
 
 /// A `.tar`, `.tar.gz` or `.tgz` file, or a folder of them whose names tell train, validation and test apart.
 #[derive(Debug)]
@@ -25,17 +26,14 @@ impl Format for WebDataset {
         "webdataset"
     }
 
-    fn recognises(&self, path: &Path) -> bool {
-        match path.is_dir() {
-            true => super::entries(path).is_ok_and(|files| files.iter().any(|file| is_shard(file))),
-            false => is_shard(path),
-        }
+    fn recognises(&self, tree: &Tree, _options: &ReadOptions) -> bool {
+        tree.files().any(is_shard)
     }
 
-    fn list(&self, path: &Path, options: &ReadOptions) -> Result<Listing, DataError> {
-        let files = shards(path, is_shard)?;
+    fn list(&self, tree: &Tree, options: &ReadOptions) -> Result<Listing, DataError> {
+        let files = shards(tree, is_shard);
         if files.is_empty() {
-            return Err(DataError::unusable(path, "there are no .tar files in it"));
+            return Err(DataError::unusable(tree.root(), "there are no .tar files in it"));
         }
         let mut listing = Listing::default();
         for (part, shard) in files {
@@ -43,6 +41,7 @@ impl Format for WebDataset {
             let stream: Box<dyn Read> =
                 if file_name(&shard).ends_with("gz") { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
             listing.items.extend(samples(&shard, stream, part, options)?);
+            listing.sources.push(shard);
         }
         Ok(listing)
     }
@@ -50,7 +49,7 @@ impl Format for WebDataset {
 
 fn is_shard(path: &Path) -> bool {
     let name = file_name(path).to_lowercase();
-    [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end)) && path.is_file()
+    [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end))
 }
 
 /// What an archive holds for one stem.
@@ -59,6 +58,8 @@ struct Sample {
     image: Option<(String, Vec<u8>)>,
     label: Option<String>,
     group: Option<String>,
+    /// The keys of its JSON, where that has no label.
+    keys: Option<String>,
 }
 
 fn samples(shard: &Path, stream: impl Read, part: Part, options: &ReadOptions) -> Result<Vec<Item>, DataError> {
@@ -107,9 +108,15 @@ fn samples(shard: &Path, stream: impl Read, part: Part, options: &ReadOptions) -
         let label = sample.label.or_else(|| stem.rsplit('/').nth(1).map(String::from));
         Some(match label {
             Some(label) => Ok(Item { name: place, content: Content::Encoded(bytes), label, part, group: sample.group }),
-            None => {
-                Err(DataError::damaged(&place, format!("there is no {stem}.cls beside it, which would hold its label")))
-            }
+            None => Err(DataError::damaged(
+                &place,
+                match sample.keys {
+                    Some(keys) => {
+                        format!("its {stem}.json has no label, but {keys}; set label_column to the key that holds it")
+                    }
+                    None => format!("there is no {stem}.cls beside it, which would hold its label"),
+                },
+            )),
         })
     };
     samples.into_iter().filter_map(complete).collect()
@@ -122,13 +129,13 @@ impl Sample {
         let columns = &options.columns;
         if kind == "json" {
             let json: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("not JSON ({error})"))?;
-            let cell = |key: &str| match &json[key] {
-                serde_json::Value::String(text) => Some(text.clone()),
-                serde_json::Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            };
+            let cell = |key: &str| super::json_cell(&json[key]);
             self.group = columns.group.as_deref().and_then(cell);
             let label = cell(columns.label.as_deref().unwrap_or("label"));
+            if label.is_none() {
+                let keys = json.as_object().map(|keys| keys.keys().cloned().collect::<Vec<_>>().join(", "));
+                self.keys = Some(keys.filter(|keys| !keys.is_empty()).unwrap_or("nothing at all".into()));
+            }
             if columns.label.is_some() || self.label.is_none() {
                 self.label = label.or_else(|| self.label.take());
             }

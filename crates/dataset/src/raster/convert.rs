@@ -2,13 +2,19 @@
 
 use image::{ColorType, DynamicImage};
 
-use super::Raster;
+use super::{Deep, Raster};
 
-/// Converts an image to 8 bits, grey if its kind has no colour, with its alpha blended over `background`.
-pub(super) fn to_u8(image: DynamicImage, background: [u8; 3]) -> Result<Raster, String> {
+/// An image as 8 bits, grey where its kind has no colour, its alpha laid over `background`.
+/// Of 16 bits, the values of `range` become 0 and 255.
+pub(super) fn to_u8(image: DynamicImage, background: [u8; 3], range: Option<[f64; 2]>) -> Result<Raster, String> {
     if let Some(value) = first_beyond(&image) {
         return Err(format!("its floating point values must lie in 0..1, but there is {value}; rescale the image"));
     }
+    let deep = deep(&image);
+    let image = match range {
+        Some(range) if deep.is_some() => narrowed(image, range),
+        _ => image,
+    };
     let (width, height) = (image.width() as usize, image.height() as usize);
     let grey_paper = background[0] == background[1] && background[1] == background[2];
     let (pixels, channels) = match image.color() {
@@ -19,7 +25,42 @@ pub(super) fn to_u8(image: DynamicImage, background: [u8; 3]) -> Result<Raster, 
         color if color.has_alpha() => (over_rgba(&image.into_rgba8(), background), 3),
         _ => (image.into_rgb8().into_raw(), 3),
     };
-    Ok(Raster { pixels, width, height, channels })
+    Ok(Raster { deep, ..Raster::new(pixels, [width, height], channels) })
+}
+
+/// What an image uses of 16 bits, alpha left out.
+fn deep(image: &DynamicImage) -> Option<Deep> {
+    let of = |values: &[u16], channels: usize, colours: usize| {
+        let values = values.chunks_exact(channels).flat_map(|pixel| &pixel[..colours]);
+        let one = |&value: &u16| Deep { greatest: value, divisor: value };
+        // Nearly all images have no divisor left after a few values.
+        values.map(one).reduce(|all, one| match all.divisor {
+            1 => Deep { greatest: all.greatest.max(one.greatest), ..all },
+            _ => all.join(one),
+        })
+    };
+    match image {
+        DynamicImage::ImageLuma16(image) => of(image, 1, 1),
+        DynamicImage::ImageLumaA16(image) => of(image, 2, 1),
+        DynamicImage::ImageRgb16(image) => of(image, 3, 3),
+        DynamicImage::ImageRgba16(image) => of(image, 4, 3),
+        _ => None,
+    }
+}
+
+/// An image of 16 bits whose values of a range have become 0 to 65,535.
+fn narrowed(mut image: DynamicImage, [low, high]: [f64; 2]) -> DynamicImage {
+    let wide = |value: &mut u16| {
+        *value = ((f64::from(*value) - low) / (high - low) * 65_535.0).round().clamp(0.0, 65_535.0) as u16;
+    };
+    match &mut image {
+        DynamicImage::ImageLuma16(image) => image.iter_mut().for_each(wide),
+        DynamicImage::ImageRgb16(image) => image.iter_mut().for_each(wide),
+        DynamicImage::ImageLumaA16(image) => image.pixels_mut().for_each(|pixel| wide(&mut pixel.0[0])),
+        DynamicImage::ImageRgba16(image) => image.pixels_mut().for_each(|pixel| pixel.0[..3].iter_mut().for_each(wide)),
+        _ => {}
+    }
+    image
 }
 
 /// Blends RGBA pixels over a colour by their alpha, rounded to nearest.
@@ -58,7 +99,7 @@ mod tests {
     fn alpha_is_laid_over_the_background() {
         let clear =
             DynamicImage::from(image::RgbaImage::from_vec(2, 1, vec![200, 100, 0, 0, 200, 100, 0, 128]).unwrap());
-        let raster = to_u8(clear, [255, 255, 255]).unwrap();
+        let raster = to_u8(clear, [255, 255, 255], None).unwrap();
         assert_eq!(raster.pixels, [255, 255, 255, 227, 177, 127]);
         assert_eq!(raster.channels, 3);
     }
@@ -67,9 +108,9 @@ mod tests {
     fn floats_that_are_no_shades_are_refused() {
         for wrong in [f32::NAN, -0.5, 255.0] {
             let image = image::Rgb32FImage::from_vec(1, 1, vec![0.0, 1.0, wrong]).unwrap();
-            assert!(to_u8(image.into(), [0; 3]).unwrap_err().contains("must lie in 0..1"));
+            assert!(to_u8(image.into(), [0; 3], None).unwrap_err().contains("must lie in 0..1"));
         }
         let image = image::Rgb32FImage::from_vec(1, 1, vec![0.0, 1.0, 0.5]).unwrap();
-        assert_eq!(to_u8(image.into(), [0; 3]).unwrap().pixels, [0, 255, 128]);
+        assert_eq!(to_u8(image.into(), [0; 3], None).unwrap().pixels, [0, 255, 128]);
     }
 }

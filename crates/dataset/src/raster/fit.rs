@@ -50,7 +50,7 @@ fn resized(raster: &Raster, [left, top, crop_width, crop_height]: [usize; 4], wi
     RESIZER
         .with_borrow_mut(|resizer| resizer.resize(&source, &mut target, &options))
         .expect("the part lies inside the image, and both are of one kind");
-    Raster { pixels: target.into_vec(), width, height, channels: raster.channels }
+    Raster::new(target.into_vec(), [width, height], raster.channels)
 }
 
 /// Puts the image in the middle of a square of `side`.
@@ -62,7 +62,7 @@ fn framed(inner: &Raster, side: usize, background: &[u8]) -> Raster {
         let at = ((top + y) * side + left) * channels;
         pixels[at..at + row.len()].copy_from_slice(row);
     }
-    Raster { pixels, width: side, height: side, channels }
+    Raster::new(pixels, [side, side], channels)
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
     fn stripes(width: usize, height: usize) -> Raster {
         // A dark half and a light half, left and right.
         let pixels = (0..width * height).map(|i| if i % width < width / 2 { 0 } else { 200 }).collect();
-        Raster { pixels, width, height, channels: 1 }
+        Raster::new(pixels, [width, height], 1)
     }
 
     #[test]

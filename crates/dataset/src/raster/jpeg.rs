@@ -34,7 +34,7 @@ fn attempt(bytes: &[u8], strict: bool) -> Result<Raster, String> {
     if pixels.len() != width * height * channels {
         return Err(unreadable("it has an unknown number of channels"));
     }
-    Ok(Raster { pixels, width, height, channels }.oriented(orientation))
+    Ok(Raster::new(pixels, [width, height], channels).oriented(orientation))
 }
 
 /// Returns width, height and orientation.

@@ -44,11 +44,54 @@ pub(crate) struct Raster {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) channels: usize,
+    /// What it used of its 16 bits, if it had 16.
+    pub(crate) deep: Option<Deep>,
+}
+
+/// What images use of 16 bits: their greatest value, and the number that all of them are multiples of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deep {
+    pub(crate) greatest: u16,
+    pub(crate) divisor: u16,
+}
+
+impl Deep {
+    pub(crate) fn join(self, other: Self) -> Self {
+        Self { greatest: self.greatest.max(other.greatest), divisor: divisor(self.divisor, other.divisor) }
+    }
+
+    /// The value that means white: the full scale of the bits that are used, times what all values are multiples of.
+    pub(crate) fn top(self) -> f64 {
+        let step = f64::from(self.divisor.max(1));
+        step * full_scale(f64::from(self.greatest) / step)
+    }
+}
+
+/// The greatest common divisor (Euclid).
+fn divisor(mut a: u16, mut b: u16) -> u16 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The full scale of values up to this one: of 8, 10, 12, 14 or 16 bits.
+pub(crate) fn full_scale(greatest: f64) -> f64 {
+    [8, 10, 12, 14, 16]
+        .map(|bits| f64::from((1u32 << bits) - 1))
+        .into_iter()
+        .find(|top| greatest <= *top)
+        .unwrap_or(greatest)
 }
 
 impl Raster {
-    /// Decodes the bytes of an image file, whatever its name says. The error says what is wrong, and what to do.
-    pub(crate) fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Self, String> {
+    pub(crate) fn new(pixels: Vec<u8>, [width, height]: [usize; 2], channels: usize) -> Self {
+        Self { pixels, width, height, channels, deep: None }
+    }
+
+    /// Decodes the bytes of an image file, whatever its name says. Of 16 bits, the values of `range` become 0 and 255. The error says what
+    /// is wrong, and what to do.
+    pub(crate) fn decode(bytes: &[u8], background: [u8; 3], range: Option<[f64; 2]>) -> Result<Self, String> {
         catch_panic(|| match kind(bytes)? {
             ImageFormat::Jpeg => jpeg::decode(bytes),
             kind => {
@@ -58,7 +101,7 @@ impl Raster {
                 let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
                 let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
                 image.apply_orientation(orientation);
-                convert::to_u8(image, background)
+                convert::to_u8(image, background, range)
             }
         })
     }
@@ -83,7 +126,7 @@ impl Raster {
         if orientation == Orientation::NoTransforms {
             return self;
         }
-        let Self { pixels, width, height, channels } = self;
+        let Self { pixels, width, height, channels, .. } = self;
         let (w, h) = (width as u32, height as u32);
         let image: Option<DynamicImage> = match channels {
             1 => GrayImage::from_raw(w, h, pixels).map(Into::into),
@@ -92,7 +135,7 @@ impl Raster {
         let mut image = image.expect("a decoded image has all its pixels, and at most 65,535 a side");
         image.apply_orientation(orientation);
         let (width, height) = (image.width() as usize, image.height() as usize);
-        Self { pixels: image.into_bytes(), width, height, channels }
+        Self::new(image.into_bytes(), [width, height], channels)
     }
 
     /// Converts the image to the requested number of channels.
@@ -112,11 +155,33 @@ fn kind(bytes: &[u8]) -> Result<ImageFormat, String> {
     }
     let readable =
         [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff];
+    if let Some((name, command)) = unsupported(bytes) {
+        return Err(format!("a {name} image, which is not supported; convert it to PNG with `{command}`"));
+    }
     match image::guess_format(bytes) {
         Ok(kind) if readable.contains(&kind) => Ok(kind),
         Ok(kind) => Err(format!("a {} image, which is not supported; convert it to PNG", kind.to_mime_type())),
         Err(_) => Err("not an image, whatever its name says; replace or remove it".into()),
     }
+}
+
+/// Kinds of images that cannot be decoded here, and the command that converts them.
+fn unsupported(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    let magick = "magick mogrify -format png FILE";
+    // ISO base media files name their brand after their length and "ftyp" (ISO/IEC 14496-12).
+    let brand = (bytes.get(4..8) == Some(b"ftyp")).then(|| bytes.get(8..12)).flatten();
+    match brand {
+        Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1") => return Some(("HEIC", magick)),
+        Some(b"avif" | b"avis") => return Some(("AVIF", magick)),
+        _ => {}
+    }
+    if bytes.starts_with(b"\0\0\0\x0cjP  ") || bytes.starts_with(b"\xff\x4f\xff\x51") {
+        return Some(("JPEG 2000", magick));
+    }
+    if bytes.starts_with(b"\xff\x0a") || bytes.starts_with(b"\0\0\0\x0cJXL ") {
+        return Some(("JPEG XL", magick));
+    }
+    (bytes.get(128..132) == Some(b"DICM")).then_some(("DICOM", "dcmj2pnm --write-png FILE OUT"))
 }
 
 fn decoder(bytes: &[u8], kind: ImageFormat) -> Result<impl ImageDecoder + '_, String> {
@@ -159,10 +224,10 @@ mod tests {
 
     #[test]
     fn what_is_no_image_is_refused_in_words() {
-        let refused = |bytes: &[u8]| Raster::decode(bytes, [255; 3]).unwrap_err();
+        let refused = |bytes: &[u8]| Raster::decode(bytes, [255; 3], None).unwrap_err();
         assert!(refused(b"").contains("the file is empty"));
         assert!(refused(b"hello, I am text").contains("not an image"));
-        assert!(refused(b"\x00\x00\x00\x20ftypavif\0\0\0\0").contains("image/avif"));
+        assert!(refused(b"\x00\x00\x00\x20ftypavif\0\0\0\0").contains("AVIF"));
         assert!(refused(b"\x89PNG\r\n\x1a\n").contains("not a readable image"));
     }
 
@@ -175,7 +240,7 @@ mod tests {
         let sum = crc(&png[12..]);
         png.extend(sum.to_be_bytes());
         png.extend(b"\x00\x00\x00\x00IDAT\x35\xaf\x06\x1e");
-        let why = Raster::decode(&png, [255; 3]).unwrap_err();
+        let why = Raster::decode(&png, [255; 3], None).unwrap_err();
         assert!(why.contains("60000x60000"), "{why}");
     }
 

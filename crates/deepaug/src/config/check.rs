@@ -105,6 +105,11 @@ impl Config {
                 _ => return Err((key, "must be a number from 1 to 100000000, or a share between 0 and 1".into())),
             }
         }
+        if let Auto::Given([low, high]) = self.value_range
+            && !(low.is_finite() && high.is_finite() && low < high)
+        {
+            return Err(("value_range", "must be two numbers, the lower first, or \"auto\"".into()));
+        }
         if let Auto::Given(format) = &self.data_format
             && !format_names().any(|name| name == format)
         {

@@ -22,7 +22,14 @@ const KEYS: &[(&str, &str)] = &[
     ("fit", "Images that are not square: \"crop\" takes the central square, \"pad\" adds background beside them."),
     ("channels", "\"auto\" (grey if every image is), \"grey\" or \"rgb\"."),
     ("background", "The colour behind transparent images and beside padded ones."),
-    ("image_column", "Table column or array name that holds images or their paths; empty for the usual names."),
+    (
+        "value_range",
+        "The values that mean black and white in arrays and in 16-bit image files, such as [0, 4095]; \"auto\" detects them.",
+    ),
+    (
+        "image_column",
+        "Column of a table, or name of an array, that holds images or their paths; empty for the usual ones.",
+    ),
     ("label_column", "The same for labels ..."),
     ("split_column", "... for the words train, validation and test ..."),
     (

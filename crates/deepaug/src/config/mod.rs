@@ -6,6 +6,7 @@ mod choices;
 pub(crate) mod colour;
 mod keys;
 
+use std::fmt;
 use std::path::Path;
 
 use deepaug_augmenter::{Application, Online, Op, RangeTable, selection};
@@ -54,6 +55,7 @@ pub struct Config {
     pub fit: Fit,
     pub channels: Channels,
     pub background: Colour,
+    pub value_range: Auto<[f64; 2]>,
     pub image_column: String,
     pub label_column: String,
     pub split_column: String,
@@ -145,6 +147,7 @@ impl Default for Config {
             fit: Fit::Crop,
             channels: Channels::Auto,
             background: Colour([255; 3]),
+            value_range: Auto::Auto,
             image_column: String::new(),
             label_column: String::new(),
             split_column: String::new(),
@@ -379,6 +382,52 @@ impl Config {
         }
     }
 
+    /// Returns the configuration with one key set, given as `key=value`: a value of TOML, or a word without quotes. Keys of a
+    /// table are given as `child.command=...`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    ///
+    /// ```
+    /// use deepaug::Config;
+    ///
+    /// let config = Config::default().with("portion=0.5")?.with("model=simplecnn")?.with("ops=[\"rotate\", \"shear\"]")?;
+    /// assert_eq!((config.model.name().as_str(), config.ops.len()), ("simplecnn", 2));
+    /// let error = Config::default().with("opt_sample=3").unwrap_err();
+    /// assert_eq!(error.to_string(), "unknown key \"opt_sample\"; did you mean \"opt_samples\"?");
+    /// # Ok::<(), deepaug::Error>(())
+    /// ```
+    pub fn with(&self, pair: &str) -> Result<Self, ConfigError> {
+        let Some((key, text)) = pair.split_once('=') else {
+            return Err(ConfigError::new(format!("\"{pair}\" sets no key; write key=value")));
+        };
+        let (key, text) = (key.trim(), text.trim());
+        if !names().any(|name| name == key) {
+            return Err(unknown(key));
+        }
+        let value =
+            toml::from_str::<toml::Table>(&format!("value = {text}")).ok().and_then(|mut table| table.remove("value"));
+        let value = value.unwrap_or_else(|| toml::Value::String(text.into()));
+        let wrong =
+            |error: &dyn fmt::Display| ConfigError::new(format!("{key}: {}", in_words(error.to_string().trim())));
+        let mut table = toml::Table::try_from(self).map_err(|error| wrong(&error))?;
+        match key.split_once('.') {
+            Some((outer, inner)) => {
+                let outer = table.entry(outer).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                if let Some(outer) = outer.as_table_mut() {
+                    outer.insert(inner.into(), value);
+                }
+            }
+            None => _ = table.insert(key.into(), value),
+        }
+        // Through text, as a file would say it.
+        let text = toml::to_string(&table).map_err(|error| wrong(&error))?;
+        Self::parse(&text).map_err(|error| match error.why.starts_with(key) {
+            true => ConfigError { line: None, ..error },
+            false => wrong(&error.why),
+        })
+    }
+
     /// Returns how the images are read.
     pub fn read_options(&self) -> ReadOptions {
         let column = |name: &String| (!name.is_empty()).then(|| name.clone());
@@ -395,6 +444,10 @@ impl Config {
             fit: self.fit,
             channels: self.channels,
             background: self.background.0,
+            value_range: match self.value_range {
+                Auto::Auto => None,
+                Auto::Given(range) => Some(range),
+            },
             columns: Columns {
                 image: column(&self.image_column),
                 label: column(&self.label_column),
@@ -421,6 +474,9 @@ impl Config {
             // Studies of versions without this key have this value.
             if self.reward == RewardKind::Accuracy {
                 values.remove("reward");
+            }
+            if self.value_range == Auto::Auto {
+                values.remove("value_range");
             }
         }
         values
