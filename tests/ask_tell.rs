@@ -336,3 +336,25 @@ fn rewards_of_any_kind_are_said_as_they_were_told() {
     assert_eq!(run.code, 3, "{}", run.stderr);
     assert!(run.stderr.contains("reward: must be \"accuracy\""), "{}", run.stderr);
 }
+
+#[test]
+fn a_study_without_images_never_takes_the_built_in_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = |arguments: &[&str]| deepaug(folder, arguments);
+    fs::write(folder.join("told.toml"), "sub_policies = 1\n").unwrap();
+    assert_eq!(run(&["init", "--study", "told", "--config", "told.toml"]).code, 0);
+    assert_eq!(run(&["ask", "--study", "told", "--n", "3"]).code, 0);
+    for trial in ["0", "1", "2"] {
+        assert_eq!(run(&["tell", "--study", "told", "--trial", trial, "--reward", "0.5"]).code, 0);
+    }
+    assert_eq!(run(&["notebook", "told"]).code, 0);
+    for arguments in [&["compare", "told", "--seeds", "1"][..], &["train", "told", "--out", "model.safetensors"]] {
+        let refused = run(arguments);
+        assert_eq!(refused.code, 6, "{}", refused.stderr);
+        assert!(refused.stderr.contains("its configuration names no images; set data"), "{}", refused.stderr);
+    }
+    assert_eq!(run(&["report", "told"]).code, 0);
+    let page = fs::read_to_string(folder.join("told/report.html")).unwrap();
+    assert!(page.contains("its configuration names no images"), "the page has no pictures and says why");
+}

@@ -145,28 +145,33 @@ pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Whether a file's name says that it is an image, of a kind that can be read or not.
+/// Whether a file's name says that it is an image, of a kind that can be read or not. It is asked of every file, often.
 pub(crate) fn has_image_name(path: &Path) -> bool {
+    let Some(end) = path.extension().map(std::ffi::OsStr::as_encoded_bytes).filter(|end| end.len() <= 4) else {
+        return false;
+    };
+    let mut lower = [0; 4];
+    lower.iter_mut().zip(end).for_each(|(lower, byte)| *lower = byte.to_ascii_lowercase());
     matches!(
-        extension(path).as_str(),
-        "png"
-            | "jpg"
-            | "jpeg"
-            | "jpe"
-            | "jfif"
-            | "webp"
-            | "bmp"
-            | "gif"
-            | "tif"
-            | "tiff"
-            | "avif"
-            | "heic"
-            | "heif"
-            | "jp2"
-            | "jxl"
-            | "ppm"
-            | "pgm"
-            | "tga"
+        &lower[..end.len()],
+        b"png"
+            | b"jpg"
+            | b"jpeg"
+            | b"jpe"
+            | b"jfif"
+            | b"webp"
+            | b"bmp"
+            | b"gif"
+            | b"tif"
+            | b"tiff"
+            | b"avif"
+            | b"heic"
+            | b"heif"
+            | b"jp2"
+            | b"jxl"
+            | b"ppm"
+            | b"pgm"
+            | b"tga"
     )
 }
 

@@ -9,7 +9,7 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::{Field, Row};
 use ::parquet::schema::types::Type;
 
-use super::{Content, Format, Item, Listing, extension, part_in_name, part_of_folder, shards};
+use super::{Content, Format, Item, Listing, part_in_name, part_of_folder, shards};
 use crate::dataset::Part;
 use crate::error::DataError;
 use crate::guard::catch_panic;
@@ -122,7 +122,7 @@ fn refuse_missing_shards(files: &[(Part, PathBuf)]) -> Result<(), DataError> {
 }
 
 fn is_parquet(path: &Path) -> bool {
-    extension(path) == "parquet"
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet"))
 }
 
 fn read_table(path: &Path, part: Part, options: &ReadOptions) -> Result<Table, DataError> {

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use deepaug_child_model::DeviceChoice;
+use deepaug_dataset::{Dataset, Sample};
 
 use crate::config::{Config, ValidConfig};
 use crate::error::Error;
+use crate::images::data::read_data;
 use crate::layout;
 use crate::remedy::Remedy;
-use crate::study::journal::Journal;
+use crate::study::journal::{Entry, Journal};
 use crate::study::ledger::Ledger;
 
 /// The default folder for studies.
@@ -42,6 +44,17 @@ pub(crate) fn read_ledger(folder: &Path) -> Result<(ValidConfig, Ledger), Error>
     let config = read_frozen(folder)?;
     let ledger = Ledger::new(&config, Journal::read(&folder.join(layout::JOURNAL))?);
     Ok((config, ledger))
+}
+
+/// Reads the images of a study on disk. A study whose trials other programs judge has those that its configuration names, and
+/// never the built-in ones, which are only its default.
+pub(crate) fn read_images(folder: &Path, config: &ValidConfig) -> Result<Dataset, Error> {
+    let is_outside = || Journal::<Entry>::is_outside(&folder.join(layout::JOURNAL));
+    if Sample::named(&config.data).is_some() && is_outside()? {
+        let why = "other programs judge its trials, and its configuration names no images; set data in its study.toml";
+        return Err(Error::study(folder, why));
+    }
+    read_data(config, &|_, _| ())
 }
 
 /// Reads the configuration of a study on disk, and applies changes.

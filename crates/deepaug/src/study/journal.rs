@@ -2,7 +2,7 @@
 //! Everything else in a study's folder can be rebuilt from its journals.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -224,6 +224,16 @@ impl<E: JournalLine> Journal<E> {
     pub(crate) fn read(path: &Path) -> Result<Vec<E>, Error> {
         let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
         Self::parse(path, whole_lines(&text), None, &|_| true)
+    }
+
+    /// Whether a journal is of a study whose trials are judged elsewhere.
+    pub(crate) fn is_outside(path: &Path) -> Result<bool, Error> {
+        let mut first = String::new();
+        let file = File::open(path).map_err(|error| Error::file(path, error))?;
+        std::io::BufReader::new(file).read_line(&mut first).map_err(|error| Error::file(path, error))?;
+        // A line that cannot be read is said to be damaged where the journal is.
+        let opened: Option<First> = serde_json::from_str(&first).ok();
+        Ok(opened.is_some_and(|First::Opened { fingerprint, .. }| fingerprint.data == OUTSIDE))
     }
 
     fn parse(

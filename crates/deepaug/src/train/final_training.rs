@@ -25,7 +25,7 @@ use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local};
 use crate::images::data::{fingerprint, read};
 use crate::remedy::Remedy;
 use crate::rng::{Purpose, derive};
-use crate::study::folder::read_frozen;
+use crate::study::folder::{read_frozen, read_images};
 use crate::study::objective::Fold;
 
 /// How long a model's speed is measured before trainings start.
@@ -150,7 +150,7 @@ impl FinalTraining {
     /// [`Error`]: no study, images or a device that cannot be used, or images too small for the model.
     pub(crate) fn new(study: &Path, options: &FinalOptions) -> Result<Self, Error> {
         let searched = read_frozen(study)?;
-        let dataset = read(&searched)?;
+        let dataset = read_images(study, &searched)?;
         Self::with(searched, &dataset, options)
     }
 

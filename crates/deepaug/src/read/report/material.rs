@@ -8,11 +8,10 @@ use serde::Deserialize;
 use crate::compare::ComparisonResult;
 use crate::config::ValidConfig;
 use crate::error::Error;
-use crate::images::data::read;
 use crate::images::preview::of_each_class;
 use crate::layout;
 use crate::read::inspect::Inspection;
-use crate::study::folder::read_ledger;
+use crate::study::folder::{read_images, read_ledger};
 use crate::study::result::SearchResult;
 
 /// The material.
@@ -37,7 +36,7 @@ impl Material {
             return Err(Error::study(study, format!("not a study: there is no {} in it", layout::CONFIG)));
         }
         let (config, ledger) = read_ledger(study)?;
-        let dataset = read(&config);
+        let dataset = read_images(study, &config);
         let sizes = dataset.as_ref().ok().map(|dataset| (dataset.len(), dataset.classes().len()));
         let result = study.join(layout::RESULT);
         Ok(Self {
