@@ -67,6 +67,21 @@ fn copies_of_a_folder_have_its_layout_and_the_pixels_of_the_library() {
         }
     }
     assert_eq!(copies, 12);
+    // The table names each copy, the image that it was made of, and how.
+    let listed: Vec<csv::StringRecord> = csv::Reader::from_path(folder.path().join("out/copies.csv"))
+        .unwrap()
+        .into_records()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(listed.len(), 12);
+    for row in &listed {
+        assert!(folder.path().join("out").join(&row[0]).is_file() && folder.path().join("in").join(&row[1]).is_file());
+        let is_turned = row[0].ends_with("-aug1a.png");
+        assert_eq!(
+            (&row[2], row[3].contains("rotate"), row[3].contains("horizontal-flip")),
+            ("1", is_turned, !is_turned)
+        );
+    }
     // The same seed gives the same bytes, another seed different ones.
     apply("again", &[]);
     apply("other", &["--seed", "5"]);
@@ -162,6 +177,32 @@ fn a_preview_is_drawn_of_every_op_and_warns_of_flips_and_inversion() {
     // To a net that never saw any, upside-down shoes are no shoes; small changes of brightness do not matter.
     assert!(suspects.contains(&"vertical-flip") && suspects.contains(&"invert"), "{suspects:?}");
     assert!(!suspects.contains(&"horizontal-flip") && !suspects.contains(&"sharpen"), "{suspects:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn images_behind_links_are_copied_and_sets_of_any_kind_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_class_folders(&root.join("real"), &["cat", "dog"], 3);
+    fs::create_dir(root.join("in")).unwrap();
+    for class in ["cat", "dog"] {
+        std::os::unix::fs::symlink(root.join("real").join(class), root.join("in").join(class)).unwrap();
+    }
+    let name = write_policy(root, &policy(1.0, &[&[(Op::Invert, 1.0)]]));
+    let run = deepaug(root, &["apply", "--policy", &name, "in", "out", "--json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(json(&run.stdout), serde_json::json!({ "images": 6, "copies": 6 }));
+    // A table whose columns have names of their own.
+    let rows: String =
+        (0..3).flat_map(|i| ["cat", "dog"].map(|class| format!("{class}/{i}.png,{class},x\n"))).collect();
+    fs::write(root.join("real/list.csv"), format!("where,what,why\n{rows}")).unwrap();
+    let table = ["preview", "--policy", &name, "--data", "real/list.csv", "--out", "sheet.png", "--no-check"];
+    let run = deepaug(root, &table);
+    assert!(run.code == 4 && run.stderr.contains("Set label_column"), "{}", run.stderr);
+    let run = deepaug(root, &[&table[..], &["--label-column", "what"]].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(root.join("sheet.png").is_file());
 }
 
 #[test]

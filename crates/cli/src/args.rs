@@ -531,9 +531,8 @@ pub(crate) struct Preview {
     /// Images, as for optimize [default: the study's, or the built-in ones]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
-    /// Side in pixels that images are resized to, or auto; needed if they differ in size
-    #[arg(long, value_name = "PIXELS", value_parser = image_size)]
-    pub(crate) image_size: Option<Auto<u32>>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
     /// PNG file for the picture
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,

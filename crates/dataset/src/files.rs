@@ -6,38 +6,22 @@ use image::DynamicImage;
 use ndarray::Array3;
 
 use crate::error::DataError;
-use crate::formats::{entries, is_image_name};
 use crate::raster::Raster;
+use crate::tree::{Tree, is_image};
 
-/// Returns the image files in a folder and all its subfolders, sorted by name. Hidden files are left out, and so
-/// are folders behind symbolic links, which might lead in circles.
+/// Returns the image files in a folder and all its subfolders, sorted by name, also those behind symbolic links. Hidden
+/// files are left out, and so is whatever is not a regular file.
 ///
 /// # Errors
-/// [`DataError`] if a folder cannot be read, or there are no images.
+/// [`DataError`] if a folder cannot be read, a link leads in a circle, or there are no images.
 pub fn image_files(root: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if !root.exists() {
-        return Err(DataError::Missing { path: root.into() });
-    }
-    let mut files = Vec::new();
-    collect(root, &mut files)?;
+    let tree = Tree::new(root)?;
+    let mut files: Vec<PathBuf> = tree.files().filter(|file| is_image(file)).map(PathBuf::from).collect();
+    files.sort();
     if files.is_empty() {
         return Err(DataError::unusable(root, "there are no images in it"));
     }
     Ok(files)
-}
-
-fn collect(at: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    for path in entries(at)? {
-        if path.is_dir() {
-            if !path.is_symlink() {
-                collect(&path, files)?;
-            }
-        } else if is_image_name(&path) && !std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
-            // A pipe would never end.
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// Reads an image as height x width x channels: 1 if it is grey, else 3. See [`ReadOptions`](crate::ReadOptions)

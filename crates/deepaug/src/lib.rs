@@ -71,7 +71,7 @@ pub use deepaug_dataset::{
 pub use error::{ConfigError, Error, ExitCode};
 pub use images::apply::{Applied, Apply};
 pub use images::data::{DataReport, data_sheet, read_data};
-pub use images::preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_images, write_sheet};
+pub use images::preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_config, write_sheet};
 pub use policies::read::{Policies, select_ops};
 pub use policies::space::PolicySpace;
 pub use read::inspect::{self, Inspection};

@@ -1,16 +1,19 @@
 //! `deepaug preview`.
 
 use deepaug::{
-    Error, LabelCheck, Policies, RangeTable, Step, op_sheet, policy_sheet, preview_images, select_ops, write_sheet,
+    Error, LabelCheck, Policies, RangeTable, Step, op_sheet, policy_sheet, preview_config, select_ops, write_sheet,
 };
 
+use super::data;
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Preview) -> Result<(), Error> {
     let policies = args.policy.as_deref().map(|path| Policies::read(path, args.top)).transpose()?;
     let ops = select_ops(&args.ops)?;
     let study = policies.as_ref().and_then(|policies| policies.config.as_ref());
-    let dataset = preview_images(args.data.as_deref(), args.image_size, study.map(|study| &**study))?;
+    let mut config = preview_config(args.data.as_deref(), study.map(|study| &**study));
+    data::ask(&mut config, &args.reading);
+    let dataset = data::read(&config, args.json)?;
     let (sheet, ranges, steps) = match &policies {
         Some(Policies { policies, .. }) => {
             let ranges = policies.first().map_or(RangeTable::Monotone, |policy| policy.ranges);

@@ -16,6 +16,9 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::rng::{Purpose, derive};
 
+/// The table of all copies, in their folder.
+const COPIES: &str = "copies.csv";
+
 /// What to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Apply {
@@ -43,8 +46,8 @@ pub struct Applied {
 
 impl Apply {
     /// Writes copies of all images below `from` into the same folders below `to`, which must be new or empty, as
-    /// PNG files whose names give the round and the sub-policy: `cat.jpg` becomes `cat-aug1a.png`. The folder
-    /// appears once it is complete. `progress` is called with the number of images done and the total.
+    /// PNG files whose names give the round and the sub-policy: `cat.jpg` becomes `cat-aug1a.png`. `copies.csv` says
+    /// which image each was made from, in which round, and by which ops. The folder appears once it is complete. `progress` is called with the number of images done and the total.
     ///
     /// # Errors
     /// [`Error::Data`] names an unreadable image, [`Error::File`] a file that cannot be written,
@@ -83,6 +86,7 @@ impl Apply {
             }
         }
         let stems = stems(&files);
+        self.list(from, &files, &stems, &copies, &draft.path().join(COPIES))?;
         let done = Mutex::new(0);
         files.par_iter().enumerate().try_for_each(|(i, file)| {
             let folder = file.parent().and_then(|folder| folder.strip_prefix(from).ok()).unwrap_or(Path::new(""));
@@ -115,6 +119,45 @@ impl Apply {
     /// Returns the seed with which a round's copies are those of [`Policy::copies`].
     pub fn seed_of_round(seed: u64, round: usize) -> u64 {
         derive(seed, Purpose::Sample, round as u64)
+    }
+
+    fn name(&self, stem: &OsString, round: usize, copy: CopySpec) -> OsString {
+        // A single copy per round needs no letter to tell it apart.
+        let sub_policy = if self.application.keeps_originals() { copy.sub_policy } else { 0 };
+        let letter = char::from(b'a' + (sub_policy % 26) as u8);
+        let mut name = stem.clone();
+        name.push(format!("-aug{}{letter}.png", round + 1));
+        name
+    }
+
+    /// Writes the table of all copies.
+    fn list(
+        &self,
+        from: &Path,
+        files: &[PathBuf],
+        stems: &[OsString],
+        copies: &[Vec<(usize, CopySpec)>],
+        to: &Path,
+    ) -> Result<(), Error> {
+        let failed = |error: csv::Error| Error::file(to, std::io::Error::other(error));
+        let mut table = csv::Writer::from_path(to).map_err(failed)?;
+        table.write_record(["copy", "source", "round", "policy"]).map_err(failed)?;
+        for ((file, stem), copies) in files.iter().zip(stems).zip(copies) {
+            let source = file.strip_prefix(from).unwrap_or(file);
+            for &(round, copy) in copies {
+                let path = source.with_file_name(self.name(stem, round, copy));
+                let policy = self.policy(round);
+                // Where an image gets several sub-policies, all but the first are drawn as it is made.
+                let of_copy = match policy.draws {
+                    0 | 1 => policy.sub_policies[copy.sub_policy].to_string(),
+                    _ => policy.to_string(),
+                };
+                let cells =
+                    [path.display().to_string(), source.display().to_string(), (round + 1).to_string(), of_copy];
+                table.write_record(cells).map_err(failed)?;
+            }
+        }
+        table.flush().map_err(|error| Error::file(to, error))
     }
 
     fn write(
@@ -150,12 +193,7 @@ impl Apply {
             if let Application::Online(online) = self.application {
                 online.finish_one(copied.view_mut(), copy.source, seed);
             }
-            let mut name = stem.clone();
-            // A single copy per round needs no letter to tell it apart.
-            let sub_policy = if self.application.keeps_originals() { copy.sub_policy } else { 0 };
-            let letter = char::from(b'a' + (sub_policy % 26) as u8);
-            name.push(format!("-aug{}{letter}.png", round + 1));
-            let path = folder.join(name);
+            let path = folder.join(self.name(stem, round, copy));
             let bytes = png(copied).map_err(|why| Error::file(&path, std::io::Error::other(why)))?;
             std::fs::write(&path, bytes).map_err(|source| Error::file(&path, source))?;
         }

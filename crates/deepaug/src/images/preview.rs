@@ -10,7 +10,6 @@ use ndarray::{Array3, Array4, Axis};
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::config::auto::Auto;
 use crate::error::Error;
 use crate::files::write_whole;
 use crate::study::objective::Fold;
@@ -135,22 +134,15 @@ impl LabelCheck {
     }
 }
 
-/// Returns the images that a preview is drawn on: those at `path`, or else those of the study that found the
-/// policies, or else the built-in ones.
-///
-/// # Errors
-/// [`Error::Data`].
-pub fn preview_images(
-    path: Option<&Path>,
-    image_size: Option<Auto<u32>>,
-    study: Option<&Config>,
-) -> Result<Dataset, Error> {
-    let mut config = study.cloned().unwrap_or_default();
-    if let Some(path) = path {
+/// Returns how the images of a preview are read: as those of a study, or those at a path as by default.
+pub fn preview_config(path: Option<&Path>, study: Option<&Config>) -> Config {
+    let config = study.cloned().unwrap_or_default();
+    match path {
+        None => config,
         // The study's reading options apply only to the study's images.
-        let (data, image_size) = (path.to_string_lossy().into_owned(), config.image_size);
-        config = Config { data, image_size, ..Config::default() };
+        Some(path) => {
+            let data = path.to_string_lossy().into_owned();
+            Config { data, image_size: config.image_size, ..Config::default() }
+        }
     }
-    config.image_size = image_size.unwrap_or(config.image_size);
-    crate::images::data::read(&config.check()?)
 }
