@@ -7,7 +7,8 @@
     augmenter = DeepaugPolicy()
     batch = augmenter(images=batch)
 
-Takes uint8 arrays of height x width x channels with 1 or 3 channels, or height x width, and OpenCV 4.
+Takes uint8 arrays of height x width x channels with 1 or 3 channels, or height x width. Needs OpenCV 4, and
+NumPy below 2, as imgaug 0.4.0 does: pip install "numpy<2".
 """
 
 import imgaug.augmenters as iaa
