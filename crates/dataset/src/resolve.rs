@@ -35,8 +35,9 @@ pub(crate) enum Found {
     Exact(PathBuf),
     /// The only file that it can mean.
     Assumed(PathBuf),
-    /// Several, or none.
+    /// Several that it can mean equally well.
     Ambiguous(Vec<PathBuf>),
+    /// No image.
     Missing,
 }
 

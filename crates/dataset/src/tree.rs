@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
@@ -99,15 +100,18 @@ impl Tree {
 
     /// The folders directly in a folder.
     pub(crate) fn folders_in<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = &'a Path> {
-        self.folders
-            .keys()
-            .map(PathBuf::as_path)
-            .filter(move |inner| inner.parent() == Some(folder) && *inner != self.root)
+        self.within(folder).map(|(inner, _)| inner).filter(move |inner| inner.parent() == Some(folder))
     }
 
     /// Whether there are files in a folder or in those within it.
     pub(crate) fn has_files(&self, folder: &Path) -> bool {
-        self.folders.iter().any(|(inner, files)| inner.starts_with(folder) && !files.is_empty())
+        self.within(folder).any(|(_, files)| !files.is_empty())
+    }
+
+    /// A folder and those within it, which follow it in the order of paths: there may be ten thousand others.
+    fn within<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = (&'a Path, &'a [PathBuf])> {
+        let from = self.folders.range::<Path, _>((Bound::Included(folder), Bound::Unbounded));
+        from.take_while(move |(inner, _)| inner.starts_with(folder)).map(|(inner, files)| (&**inner, &**files))
     }
 
     /// What is neither file nor folder.

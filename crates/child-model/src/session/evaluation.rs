@@ -1,6 +1,6 @@
 //! Images that children are measured on.
 
-use ndarray::{ArrayView4, Axis, CowArray, Ix4};
+use ndarray::{Axis, CowArray, Ix4};
 
 use super::RowLoss;
 use crate::engine::{Batch, Choices, Engine, Loss, Rows};
@@ -100,9 +100,4 @@ pub(super) fn row_losses<'l>(
 /// Computes the mean loss and accuracy of each child from sums over `count` images.
 pub(super) fn means(sums: &[f32], count: usize) -> Vec<[f64; 2]> {
     sums.chunks_exact(2).map(|sums| [0, 1].map(|which| f64::from(sums[which]) / count as f64)).collect()
-}
-
-/// Borrows the images if they are contiguous in memory, otherwise copies them.
-pub(super) fn whole(images: ArrayView4<'_, u8>) -> CowArray<'_, u8, Ix4> {
-    if images.is_standard_layout() { images.into() } else { images.as_standard_layout().into_owned().into() }
 }

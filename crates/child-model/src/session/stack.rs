@@ -6,7 +6,7 @@ use deepaug_augmenter::Copies;
 use ndarray::{Array4, ArrayView4, Axis};
 
 use super::choices::{ChildRng, choices};
-use super::evaluation::{Evaluation, means, row_losses, whole};
+use super::evaluation::{Evaluation, means, row_losses};
 use super::{RowLoss, Session, State};
 use crate::engine::{Batch, Choices, Engine, Rows};
 use crate::input::Input;
@@ -66,7 +66,7 @@ impl<'a, E: Engine> Stack<'a, E> {
                 let same = known.iter().find(|(other, _)| is_same(other, &images)).map(|(_, pixels)| pixels.clone());
                 same.unwrap_or_else(|| {
                     uploaded += images.len() as u64;
-                    let pixels = engine.pixels(whole(images));
+                    let pixels = engine.pixels(images.into());
                     known.push((images, pixels.clone()));
                     pixels
                 })
@@ -90,13 +90,14 @@ impl<'a, E: Engine> Stack<'a, E> {
         let validation = judged.iter().zip(inputs()).map(|(training, input)| {
             let set = &training.set;
             uploaded += set.validation_images.len() as u64;
-            (whole(set.validation_images), set.validation_labels, input)
+            (set.validation_images.into(), set.validation_labels, input)
         });
         let validation = Evaluation::new(engine, validation.collect(), plan.classes);
-        let parts: Vec<_> = judged.iter().map(|training| part(&training.set, settings.measured)).collect();
-        let measured = parts.iter().zip(inputs()).map(|((images, labels), input)| {
+        let (parts, labels): (Vec<Array4<u8>>, Vec<Vec<usize>>) =
+            judged.iter().map(|training| part(&training.set, settings.measured)).unzip();
+        let measured = parts.into_iter().zip(&labels).zip(inputs()).map(|((images, labels), input)| {
             uploaded += images.len() as u64;
-            (images.clone().into(), &labels[..], input)
+            (images.into(), &labels[..], input)
         });
         let measured = Evaluation::new(engine, measured.collect(), plan.classes);
 
@@ -287,7 +288,7 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
             return Err(misused(format!("images must each have a label below {classes}")));
         }
         // Children see pixels as they see their own images.
-        let sets = self.children.iter().map(|child| (whole(images), labels, child.input));
+        let sets = self.children.iter().map(|child| (images.into(), labels, child.input));
         let all_alike = self.children.iter().all(|child| child.input == self.children[0].input);
         let sets: Vec<_> = sets.take(if all_alike { 1 } else { usize::MAX }).collect();
         let uploaded = (sets.len() * images.len()) as u64;

@@ -1,15 +1,12 @@
 //! A table that names an image and its label in each row: CSV, TSV, or lines of JSON.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use csv::{ReaderBuilder, StringRecord};
+use csv::StringRecord;
 
-use super::{
-    Content, Format, Item, Listing, extension, file_name, is_image_name, json_cell, part_in_name, part_of_path,
-    read_file,
-};
+use super::table::{Table, at};
+use super::{Content, Format, Item, Listing, extension, file_name, is_image_name, part_in_name, part_of_path};
 use crate::dataset::Part;
 use crate::error::DataError;
 use crate::options::{Columns, OnBadImage, ReadOptions};
@@ -93,7 +90,7 @@ impl Format for Manifest {
         if !tree.is_folder() {
             return is_table(tree.root());
         }
-        candidates(tree).iter().any(|path| is_of_images(tree, path, options))
+        candidates(tree).into_iter().any(|path| of_images(tree, path, options).is_some())
     }
 
     fn files(&self, tree: &Tree, options: &ReadOptions) -> Result<Vec<PathBuf>, DataError> {
@@ -104,11 +101,12 @@ impl Format for Manifest {
     fn list(&self, tree: &Tree, options: &ReadOptions) -> Result<Listing, DataError> {
         let mut listing = Listing::default();
         if !tree.is_folder() {
-            read_table(tree, tree.root(), Part::Train, options, &mut listing)?;
+            let table = Table::read(tree.root())?;
+            add(tree, table, Part::Train, options, &mut listing)?;
             return Ok(listing);
         }
-        for (part, path) in chosen(tree, options)? {
-            read_table(tree, &path, part, options, &mut listing)?;
+        for (part, table) in chosen(tree, options)? {
+            add(tree, table, part, options, &mut listing)?;
         }
         Ok(listing)
     }
@@ -130,146 +128,61 @@ fn candidates(tree: &Tree) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether rows of a table name images that lie there, and it has labels. Columns that were asked for and are not there are an error of
-/// a table that would fit without them.
-fn is_of_images(tree: &Tree, path: &Path, options: &ReadOptions) -> bool {
-    let table = read_file(path).map_err(|_| ()).and_then(|bytes| Table::read(path, &bytes).map_err(|_| ()));
-    let Ok(table) = table else { return false };
+/// A table whose rows name images that lie there, and that has labels. Columns that were asked for and are not there are an error of
+/// one that would fit without them.
+fn of_images(tree: &Tree, path: PathBuf, options: &ReadOptions) -> Option<Table> {
+    let table = Table::read(&path).ok()?;
     let usual = ReadOptions { columns: Columns::default(), ..options.clone() };
-    let fits = |options: &ReadOptions| Places::find(&table, tree, path, options).is_ok_and(|places| places.resolves);
-    fits(options) || (options.columns != usual.columns && fits(&usual))
+    let fits = |options: &ReadOptions| Places::find(&table, tree, options).is_ok_and(|places| places.resolves);
+    (fits(options) || (options.columns != usual.columns && fits(&usual))).then_some(table)
 }
 
 /// The tables that make the set: those of its parts, or the one that is left.
-fn chosen(tree: &Tree, options: &ReadOptions) -> Result<Vec<(Part, PathBuf)>, DataError> {
-    let fitting: Vec<PathBuf> = candidates(tree).into_iter().filter(|path| is_of_images(tree, path, options)).collect();
-    let part = |path: &PathBuf| part_in_name(&file_name(path)).or_else(|| part_of_path(tree, path));
-    let parts: Vec<(Part, PathBuf)> = fitting.iter().filter_map(|path| Some((part(path)?, path.clone()))).collect();
-    let is_each_once = [Part::Train, Part::Validation, Part::Test]
-        .iter()
-        .all(|part| parts.iter().filter(|(other, _)| other == part).count() <= 1);
-    let usual = NAMES.iter().find_map(|name| {
-        fitting.iter().find(|path| path.file_stem().is_some_and(|stem| stem.to_string_lossy().to_lowercase() == *name))
-    });
-    match (&fitting[..], usual) {
-        ([], _) => Err(DataError::unusable(
+fn chosen(tree: &Tree, options: &ReadOptions) -> Result<Vec<(Part, Table)>, DataError> {
+    let mut tables: Vec<Table> =
+        candidates(tree).into_iter().filter_map(|path| of_images(tree, path, options)).collect();
+    let part = |table: &Table| part_in_name(&file_name(&table.path)).or_else(|| part_of_path(tree, &table.path));
+    let parts: Vec<Part> = tables.iter().filter_map(part).collect();
+    let is_each_once = (1..parts.len()).all(|i| !parts[..i].contains(&parts[i]));
+    let stem = |table: &Table| table.path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    let usual = NAMES.iter().find_map(|name| tables.iter().position(|table| stem(table) == *name));
+    let all_are_parts = parts.len() == tables.len() && is_each_once;
+    match (tables.len(), usual) {
+        (0, _) => Err(DataError::unusable(
             tree.root(),
             "no table in it names the images that lie there; name the table itself, and set image_column and label_column",
         )),
-        _ if parts.len() == fitting.len() && is_each_once => Ok(parts),
-        (_, Some(usual)) => Ok(vec![(Part::Train, usual.clone())]),
-        ([one], _) => Ok(vec![(Part::Train, one.clone())]),
-        _ if !parts.is_empty() && is_each_once => Ok(parts),
-        ([first, second, ..], _) => Err(DataError::unusable(
+        (_, Some(usual)) if !all_are_parts => Ok(vec![(Part::Train, tables.swap_remove(usual))]),
+        (1, _) if !all_are_parts => Ok(vec![(Part::Train, tables.swap_remove(0))]),
+        _ if is_each_once && !parts.is_empty() => {
+            Ok(tables.into_iter().filter_map(|table| Some((part(&table)?, table))).collect())
+        }
+        _ => Err(DataError::unusable(
             tree.root(),
             format!(
                 "{} and {} both name its images; name the table that is meant",
-                tree.name(first),
-                tree.name(second)
+                tree.name(&tables[0].path),
+                tree.name(&tables[1].path)
             ),
         )),
     }
 }
 
-/// A table as it stands in its file.
-struct Table {
-    head: StringRecord,
-    /// With the lines they begin at.
-    rows: Vec<(u64, StringRecord)>,
-}
-
-impl Table {
-    fn read(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
-        let bytes = utf8(path, bytes)?;
-        if extension(path) == "jsonl" { Self::json(path, &bytes) } else { Self::csv(path, &bytes) }
-    }
-
-    fn csv(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
-        let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let count = |mark: u8| first.iter().filter(|&&byte| byte == mark).count();
-        let delimiter = match extension(path).as_str() {
-            "tsv" => b'\t',
-            // Spreadsheets of many countries write semicolons.
-            _ => [b',', b';', b'\t'].into_iter().max_by_key(|&mark| (count(mark), mark == b',')).unwrap_or(b','),
-        };
-        let mut reader = ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(bytes);
-        let damaged = |error: csv::Error| {
-            let line = error.position().map_or(1, csv::Position::line);
-            DataError::damaged(&at(path, line), format!("not a row of a table ({error})"))
-        };
-        let mut rows = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(damaged)?;
-            rows.push((record.position().map_or(1, csv::Position::line), record));
-        }
-        if rows.is_empty() {
-            return Err(DataError::damaged(path, "the table is empty"));
-        }
-        let (_, head) = rows.remove(0);
-        Ok(Self { head, rows })
-    }
-
-    /// One object a line; the keys of the first are the columns.
-    fn json(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
-        let mut head: Option<StringRecord> = None;
-        let mut rows = Vec::new();
-        for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-            let line_number = number as u64 + 1;
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            let wrong = |error: serde_json::Error| {
-                DataError::damaged(&at(path, line_number), format!("not an object of JSON ({error})"))
-            };
-            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).map_err(wrong)?;
-            let head = head.get_or_insert_with(|| object.keys().collect());
-            let cell = |key: &str| object.get(key).and_then(json_cell).unwrap_or_default();
-            rows.push((line_number, head.iter().map(cell).collect()));
-        }
-        let head = head.ok_or_else(|| DataError::damaged(path, "the table is empty"))?;
-        Ok(Self { head, rows })
-    }
-
-    fn cell(&self, row: usize, column: usize) -> &str {
-        self.rows[row].1.get(column).unwrap_or_default().trim()
-    }
-}
-
-fn at(path: &Path, line: u64) -> PathBuf {
-    PathBuf::from(format!("{} (line {line})", path.display()))
-}
-
-/// The text of a table, whose mark at the beginning says whether a spreadsheet wrote it in UTF-16.
-fn utf8<'b>(path: &Path, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, DataError> {
-    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
-        let text = String::from_utf16(&units);
-        text.map(|text| Cow::Owned(text.into_bytes()))
-            .map_err(|_| DataError::damaged(path, "neither UTF-8 nor UTF-16; save it as UTF-8"))
-    };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] => Ok(Cow::Borrowed(rest)),
-        _ => Ok(Cow::Borrowed(bytes)),
-    }
-}
-
 /// Adds the rows of a table of a part to a listing.
-fn read_table(
+fn add(
     tree: &Tree,
-    path: &Path,
+    mut table: Table,
     part: Part,
     options: &ReadOptions,
     listing: &mut Listing,
 ) -> Result<(), DataError> {
-    let mut table = Table::read(path, &read_file(path)?)?;
-    let places = Places::find(&table, tree, path, options)?;
+    let places = Places::find(&table, tree, options)?;
     if places.headless {
         let head = std::mem::take(&mut table.head);
         table.rows.insert(0, (1, head));
     }
     listing.notes.extend(places.notes.iter().cloned());
+    let path = &table.path;
     let resolver = Resolver::new(tree, path);
     let mut seen: HashMap<PathBuf, (String, u64)> = HashMap::new();
     let mut assumed: (usize, Option<(String, PathBuf)>) = (0, None);
@@ -315,7 +228,7 @@ fn read_table(
             file.strip_prefix(resolver.folder()).unwrap_or(&file).display()
         ));
     }
-    listing.sources.push(path.into());
+    listing.sources.push(path.clone());
     Ok(())
 }
 
@@ -343,8 +256,8 @@ enum Split {
 }
 
 impl Places {
-    fn find(table: &Table, tree: &Tree, path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
-        let head = &table.head;
+    fn find(table: &Table, tree: &Tree, options: &ReadOptions) -> Result<Self, DataError> {
+        let Table { path, head, .. } = table;
         let given = &options.columns;
         let wrong = |why: String| DataError::damaged(path, why);
         let named = |name: &String| match head.iter().position(|cell| cell.trim() == name) {

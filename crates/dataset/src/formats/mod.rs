@@ -6,6 +6,7 @@ pub(crate) mod idx;
 mod manifest;
 mod numpy;
 mod parquet;
+mod table;
 mod webdataset;
 
 use std::path::{Path, PathBuf};

@@ -21,6 +21,7 @@ use crate::study::journal::{Entry, Fingerprint, Journal, ReportedOutcome, trial_
 use crate::study::ledger::TrainingOutcome;
 use crate::study::lock::{Holder, PATIENCE};
 use crate::study::methods::Methods;
+use crate::study::recorder::Recorder;
 use crate::study::result::SearchResult;
 
 /// A trial to be judged.
@@ -130,7 +131,7 @@ impl AskTell {
     }
 
     fn new(config: &ValidConfig, folder: PathBuf, journal: Journal, entries: Vec<Entry>) -> Result<Self, Error> {
-        let mut core = Core::outside(config, &folder, journal, entries)?;
+        let mut core = Core::outside(config, &folder, Recorder::reopen(config, &folder, journal, entries)?)?;
         while core.is_known(core.asked()) {
             core.ask()?;
         }
@@ -263,7 +264,7 @@ impl AskTell {
         let fingerprint = Fingerprint::outside(config.fixed());
         let path = folder.join(layout::JOURNAL);
         let (journal, entries) = Journal::open_some(&path, Some(&fingerprint), Holder::Short(patience), &is_wanted)?;
-        let core = Core::recording(&config, folder, journal, entries)?;
+        let core = Core::outside(&config, folder, Recorder::add_to(&config, folder, journal, entries)?)?;
         Ok(Self { folder: folder.into(), core }.tell_several(told))
     }
 

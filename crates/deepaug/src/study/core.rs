@@ -69,27 +69,9 @@ impl Core {
         Self::of(config, methods, folder, Recorder::new(config, folder, journal, entries)?)
     }
 
-    /// Does the same for a study whose trials are judged elsewhere: they are complete, so none is pruned.
-    pub(crate) fn outside(
-        config: &ValidConfig,
-        folder: &Path,
-        journal: Journal,
-        entries: Vec<Entry>,
-    ) -> Result<Self, Error> {
-        Self::of_others(config, folder, Recorder::reopen(config, folder, journal, entries)?)
-    }
-
-    /// Does the same with only part of the journal, to record results of these trials. It cannot be asked.
-    pub(crate) fn recording(
-        config: &ValidConfig,
-        folder: &Path,
-        journal: Journal,
-        entries: Vec<Entry>,
-    ) -> Result<Self, Error> {
-        Self::of_others(config, folder, Recorder::add_to(config, folder, journal, entries)?)
-    }
-
-    fn of_others(config: &ValidConfig, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
+    /// Does the same for a study whose trials are judged elsewhere: they are complete, so none is pruned. With a
+    /// recorder that knows only some trials it can record their results, but not be asked.
+    pub(crate) fn outside(config: &ValidConfig, folder: &Path, recorder: Recorder) -> Result<Self, Error> {
         Ok(Self { scheduler: None, ..Self::of(config, &Methods::default(), folder, recorder)? })
     }
 
