@@ -73,7 +73,7 @@ impl Default for Compare {
 
 /// A line of a comparison's journal, after the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 enum Entry {
     /// A scheme was added; its digest identifies what it does.
     Scheme { name: String, digest: String },

@@ -2,7 +2,7 @@
 //! Everything else in a study's folder can be rebuilt from its journals.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -40,15 +40,9 @@ impl JournalLine for Entry {
     const EVENTS: &'static [&'static str] = &["proposed", "trained", "failed", "told"];
 }
 
-/// What every line says about itself.
-#[derive(Deserialize)]
-struct Kind {
-    event: String,
-}
-
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 enum First {
     /// What the file belongs to.
     Opened {
@@ -62,7 +56,7 @@ enum First {
 /// A line of a search's journal, after the first. Epochs are not among them: an interrupted training is repeated,
 /// and the history of a finished one contains them all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
     /// A policy was chosen for a trial.
     Proposed {
@@ -208,22 +202,42 @@ impl<E: JournalLine> Journal<E> {
             .open(path)
             .map_err(|error| Error::study(path, format!("not a study that can be resumed: {error}")))?;
         let mut journal = Self { file, path: path.into(), len: 0, written: 0, entries: PhantomData };
+        // What is there already is parsed before waiting for the lock, so that others need not wait for that.
+        let (before, _) = Self::read_whole(path)?;
+        let before = before.as_str();
+        let parsed = Self::parse(path, before, fingerprint, is_wanted);
         lock(&journal.file, path, E::LOCK, E::SUBJECT, holder)?;
-        let mut text = String::new();
-        journal.file.read_to_string(&mut text).map_err(|error| Error::file(path, error))?;
-        let whole = whole_lines(&text);
+        let (whole, is_torn) = Self::read_whole(path)?;
+        let whole = whole.as_str();
         journal.len = whole.len() as u64;
-        if whole.len() < text.len() {
+        if is_torn {
             journal.file.set_len(journal.len).map_err(|error| Error::file(path, error))?;
         }
-        let entries = Self::parse(path, whole, fingerprint, is_wanted)?;
+        let entries = match (whole.strip_prefix(before), parsed) {
+            (Some(new), Ok(mut entries)) if !before.is_empty() => {
+                let number = before.matches('\n').count();
+                entries.extend(Self::parse_lines(path, new, number, is_wanted)?);
+                entries
+            }
+            _ => Self::parse(path, whole, fingerprint, is_wanted)?,
+        };
         Ok((journal, entries))
     }
 
     /// Reads what a journal contains so far, without disturbing a process that is writing it.
     pub(crate) fn read(path: &Path) -> Result<Vec<E>, Error> {
-        let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
-        Self::parse(path, whole_lines(&text), None, &|_| true)
+        Self::parse(path, &Self::read_whole(path)?.0, None, &|_| true)
+    }
+
+    /// Returns all lines except a last one that is being written, or was when its writer was killed, and whether
+    /// there is one.
+    fn read_whole(path: &Path) -> Result<(String, bool), Error> {
+        let mut bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
+        let len = bytes.len();
+        bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
+        let is_torn = bytes.len() < len;
+        let text = String::from_utf8(bytes).map_err(|_| Error::study(path, "is damaged: it is not UTF-8 text"))?;
+        Ok((text, is_torn))
     }
 
     /// Whether a journal is of a study whose trials are judged elsewhere.
@@ -232,7 +246,7 @@ impl<E: JournalLine> Journal<E> {
         let file = File::open(path).map_err(|error| Error::file(path, error))?;
         std::io::BufReader::new(file).read_line(&mut first).map_err(|error| Error::file(path, error))?;
         // A line that cannot be read is said to be damaged where the journal is.
-        let opened: Option<First> = serde_json::from_str(&first).ok();
+        let opened: Option<First> = read_line(first.trim_end()).ok();
         Ok(opened.is_some_and(|First::Opened { fingerprint, .. }| fingerprint.data == OUTSIDE))
     }
 
@@ -242,12 +256,9 @@ impl<E: JournalLine> Journal<E> {
         fingerprint: Option<&Fingerprint>,
         is_wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<E>, Error> {
-        let damaged = |line: usize, error: serde_json::Error| {
-            Error::study(path, format!("line {} is damaged: {error}", line + 1))
-        };
-        let mut lines = text.lines().enumerate();
-        let first = lines.next().map(|(line, text)| serde_json::from_str(text).map_err(|error| damaged(line, error)));
-        let Some(First::Opened { format, fingerprint: known, program }) = first.transpose()? else {
+        let (first, rest) = text.split_once('\n').unwrap_or_default();
+        let opened = (!first.is_empty()).then(|| read_line(first).map_err(|error| damaged(path, 0, error)));
+        let Some(First::Opened { format, fingerprint: known, .. }) = opened.transpose()? else {
             return Err(Error::study(path, "its first line is not a journal's"));
         };
         if format > FORMAT {
@@ -257,22 +268,32 @@ impl<E: JournalLine> Journal<E> {
         if let Some((change, remedy)) = fingerprint.and_then(|fingerprint| known.changed::<E>(fingerprint, path)) {
             return Err(remedy.into_iter().fold(Error::study(path, change), Error::with));
         }
+        Self::parse_lines(path, rest, 1, is_wanted)
+    }
+
+    /// Parses lines after the first, of which `before` precede them.
+    fn parse_lines(
+        path: &Path,
+        text: &str,
+        before: usize,
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<E>, Error> {
         let entry = |(line, text): (usize, &str)| {
-            serde_json::from_str(text).map_err(|error| match serde_json::from_str::<Kind>(text) {
-                Ok(Kind { event }) if !E::EVENTS.contains(&event.as_str()) => {
+            read_line(text).map_err(|error| match event_of(text) {
+                Some((event, _)) if !E::EVENTS.contains(&event) => {
                     let why = format!(
-                        "line {} is an event \"{event}\" that this deepaug ({}) does not know: a newer version wrote it into a {} \
-                         begun by {program}; continue with that version",
-                        line + 1,
+                        "line {} is an event \"{event}\" that this deepaug ({}) does not know: a newer version wrote \
+                         it; continue the {} with that version",
+                        before + line + 1,
                         env!("CARGO_PKG_VERSION"),
                         E::SUBJECT
                     );
                     Error::study(path, why)
                 }
-                _ => damaged(line, error),
+                _ => damaged(path, before + line, error),
             })
         };
-        lines.filter(|(_, line)| is_wanted(line)).map(entry).collect()
+        text.lines().enumerate().filter(|(_, line)| is_wanted(line)).map(entry).collect()
     }
 
     /// Writes one event and waits until it is on disk. An event that cannot be written completely is not written
@@ -293,9 +314,7 @@ impl<E: JournalLine> Journal<E> {
     }
 
     fn line(&self, value: &impl Serialize) -> Result<String, Error> {
-        let mut line = serde_json::to_string(value).map_err(|error| Error::file(&self.path, error.into()))?;
-        line.push('\n');
-        Ok(line)
+        write_line(value).map_err(|error| Error::file(&self.path, error.into()))
     }
 
     fn write(&mut self, lines: &[String]) -> Result<(), Error> {
@@ -330,15 +349,38 @@ impl<E: JournalLine> Journal<E> {
     }
 }
 
+fn damaged(path: &Path, line: usize, error: serde_json::Error) -> Error {
+    Error::study(path, format!("line {} is damaged: {error}", line + 1))
+}
+
+// Lines are `{"event":"kind","key":..}`. serde reads enums tagged within in twice the time of those tagged around
+// (72 and 34 ms for 20,000 lines), so that is the form it sees: `{"kind":{"key":..}}`.
+
+/// Returns the kind of a line, and its other keys.
+fn event_of(line: &str) -> Option<(&str, &str)> {
+    let (event, keys) = line.strip_prefix(r#"{"event":""#)?.split_once('"')?;
+    Some((event, keys.strip_prefix(',').unwrap_or(keys)))
+}
+
+fn read_line<T: DeserializeOwned>(line: &str) -> serde_json::Result<T> {
+    match event_of(line) {
+        Some((event, keys)) => serde_json::from_str(&format!(r#"{{"{event}":{{{keys}}}"#)),
+        None => Err(serde::de::Error::custom("it does not begin with its event")),
+    }
+}
+
+/// Returns a value, an enum whose variants have fields, as a line.
+fn write_line(value: &impl Serialize) -> serde_json::Result<String> {
+    let tagged = serde_json::to_string(value)?;
+    let (kind, rest) = tagged.split_once(":{").unwrap_or_default();
+    let keys = rest.strip_suffix('}').unwrap_or(rest);
+    Ok(format!("{{\"event\":{},{keys}\n", kind.trim_start_matches('{')))
+}
+
 /// Returns the trial that a line is about, if any, without parsing the rest of it.
 pub(crate) fn trial_of(line: &str) -> Option<u64> {
     let (_, number) = line.split_once(r#""trial":"#)?;
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// Returns all lines except a last one that is being written, or was when its writer was killed.
-fn whole_lines(text: &str) -> &str {
-    &text[..text.rfind('\n').map_or(0, |end| end + 1)]
 }
 
 /// Crashes on purpose, to test that the binary survives it: `DEEPAUG_CRASH=torn:N` ends the process in the middle
@@ -397,8 +439,8 @@ mod tests {
         journal.append(&failed(0)).unwrap();
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
-        for torn in ["{", "{\"event\":\"failed\",\"trial\":1", "\u{0}\u{0}"] {
-            std::fs::write(&path, [&whole, torn.as_bytes()].concat()).unwrap();
+        for torn in [&b"{"[..], b"{\"event\":\"failed\",\"trial\":1", b"\0\0", b"{\"why\":\"\xc3"] {
+            std::fs::write(&path, [&whole, torn].concat()).unwrap();
             let (mut journal, entries) =
                 Journal::<Entry>::open(&path, Some(&fingerprint("d", 1)), Holder::Long).unwrap();
             assert_eq!(entries, [failed(0)]);
@@ -448,10 +490,10 @@ mod tests {
             r#"{"event":"trained","trial":1,"sample":0,"seed":7,"device":"cpu","history":{"epochs":[],"seconds":1.5},"behind":true}"#,
         ];
         for line in lines {
-            assert_eq!(serde_json::to_string(&serde_json::from_str::<Entry>(line).unwrap()).unwrap(), line);
+            assert_eq!(write_line(&read_line::<Entry>(line).unwrap()).unwrap(), format!("{line}\n"));
         }
         let first = r#"{"event":"opened","format":1,"program":"0.1.0","pins":{"data":"none","config":{}}}"#;
-        assert_eq!(serde_json::to_string(&serde_json::from_str::<First>(first).unwrap()).unwrap(), first);
+        assert_eq!(write_line(&read_line::<First>(first).unwrap()).unwrap(), format!("{first}\n"));
     }
 
     #[test]
