@@ -58,6 +58,10 @@ fn a_program_finds_the_policy_it_likes_best() {
     assert_eq!((rebuilt["trials"].as_u64(), rebuilt["trainings"].as_u64()), (Some(25), Some(25)));
     let best: Policy = serde_json::from_slice(&fs::read(folder.join("study/best_policy.json")).unwrap()).unwrap();
     assert!(worth(&best) > 0.87, "{best}");
+    // Only the program knows how it judged.
+    let code = deepaug(folder, &["export", "--policy", "study", "--to", "torchvision"]).stdout;
+    assert!(code.contains("\nFINISH = []\n"), "{code}");
+    assert!(code.replace('\n', " ").contains("Another program judged the policies, and applied them"), "{code}");
     let rows = rows(&folder.join("study/notebook.csv"));
     assert_eq!(rows.len(), 25);
     assert!(rows.iter().all(|row| row["epoch"].is_empty() && !row["mean_late_val_acc"].is_empty()));

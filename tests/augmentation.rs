@@ -250,6 +250,12 @@ fn a_study_is_a_policy_to_every_verb() {
         serde_json::from_slice(&fs::read(folder.path().join("study/result.json")).unwrap()).unwrap();
     let best: Policy = serde_json::from_value(result["top"][0]["policy"].clone()).unwrap();
     assert_eq!(serde_json::from_str::<Policy>(&run.stdout).unwrap(), best, "{}", run.stderr);
+    let code = deepaug(folder.path(), &["export", "--policy", "study", "--to", "imgaug"]).stdout.replace('\n', " ");
+    for words in
+        ["From the study study: ", "Judged by training deepaug's ", ", with copies beside the images, made once."]
+    {
+        assert!(code.contains(words), "{words}: {code}");
+    }
 }
 
 #[test]

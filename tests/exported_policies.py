@@ -2,13 +2,14 @@
 
     python exported_policies.py FOLDER torchvision|albumentations|imgaug
 
-`crates/augmenter/tests/exported.rs` writes the folder and runs this. Three things are checked:
+`crates/augmenter/tests/exported.rs` writes the folder and runs this. This is checked:
 
-- the functions of the modules with given numbers, and ops of which nothing is drawn: equal pixels (see `tolerance`);
+- the ops of the modules with given numbers, and ops of which nothing is drawn: equal pixels (see `tolerance`);
 - all other ops, at two magnitudes under every table: the means of six measures over some hundred draws agree within five
   standard errors of their difference, the standard deviations within 15 %;
 - that the class augments the share of the images that `chance` says, and steps the share of their probability;
-- that what finishes every image shifts, mirrors and covers as evenly as it says.
+- that what finishes every image shifts, mirrors and covers as evenly as it says;
+- that images of every kind come back as they came, or are refused in words.
 """
 
 import importlib.util
@@ -30,6 +31,17 @@ def check(condition, message):
         FAILURES.append(message)
 
 
+def refuses(kind, words, call):
+    try:
+        call()
+    except kind as error:
+        check(words in str(error), f"{error} does not say {words}")
+    except Exception as error:
+        check(False, f"{type(error).__name__} instead of {kind.__name__} for {words}: {error}")
+    else:
+        check(False, f"nothing said about {words}")
+
+
 def load(name):
     spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}_{TARGET}.py")
     module = importlib.util.module_from_spec(spec)
@@ -44,19 +56,12 @@ class Torchvision:
         torch.set_num_threads(1)
         self.torch = torch
 
-    def rng(self, module):
-        return module.Random(self.torch.Generator().manual_seed(1)) if hasattr(module, "Random") else None
-
     def given(self, image):
         return self.torch.from_numpy(image).permute(2, 0, 1)
 
     def taken(self, image):
         assert image.dtype == self.torch.uint8
         return image.permute(1, 2, 0).numpy()
-
-    def draws(self, module, images):
-        rng = self.rng(module)
-        return [self.taken(module.apply(self.given(image), 0, rng)) for image in images]
 
     def augmented(self, module, images, **arguments):
         from torchvision.transforms import v2
@@ -67,30 +72,58 @@ class Torchvision:
 
     def extras(self, module, image):
         from PIL import Image
+        from torchvision import tv_tensors
 
-        for pixels in (image, image[..., 0]):
-            made = module.DeepaugPolicy(chance=1.0)(Image.fromarray(pixels))
-            check(isinstance(made, Image.Image) and np.array(made).shape == pixels.shape, "PIL images come back")
-        seeded = [
-            module.DeepaugPolicy(generator=self.torch.Generator().manual_seed(5))(self.given(image)) for _ in range(2)
-        ]
-        check((seeded[0] == seeded[1]).all(), "a generator makes it reproducible")
+        torch, policy = self.torch, module.DeepaugPolicy(chance=1.0)
+
+        def seeded(given):
+            torch.manual_seed(5)
+            return policy(given)
+
+        whole = self.given(image)
+        expected = seeded(whole)
+        for mode in ("L", "RGB"):
+            given = Image.fromarray(image).convert(mode)
+            made = policy(given)
+            check(isinstance(made, Image.Image) and (made.mode, made.size) == (mode, given.size), f"a PIL {mode} comes back")
+        for mode in ("1", "LA", "P", "RGBA", "CMYK", "F", "I"):
+            refuses(ValueError, mode, lambda: policy(Image.fromarray(image).convert(mode)))
+        for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+            made = seeded(whole.to(dtype) / 255)
+            check(made.dtype == dtype and ((made * 255).round() == expected).all(), f"{dtype} as uint8")
+        for dtype in (torch.bool, torch.int32, torch.int64):
+            refuses(TypeError, str(dtype), lambda: policy(whole.to(dtype)))
+        refuses(ValueError, "before v2.Normalize", lambda: policy((whole / 255 - 0.5) / 0.25))
+        refuses(ValueError, "before v2.Normalize", lambda: policy(whole * float("nan")))
+        refuses(ValueError, "before v2.Normalize", lambda: policy(whole.float()))
+        refuses(ValueError, "[32, 32, 3]" if image.shape[0] == 32 else "shape", lambda: policy(torch.from_numpy(image)))
+        refuses(ValueError, "shape", lambda: policy(whole[0]))
+        refuses(ValueError, "shape", lambda: policy(torch.cat([whole, whole[:1]])))
+        refuses(TypeError, "v2.ToImage()", lambda: policy(image))
+        mask = tv_tensors.Mask(whole[0])
+        refuses(TypeError, "Mask", lambda: policy(tv_tensors.Image(whole), mask))
+        batch = torch.stack([whole] * 24).to(memory_format=torch.channels_last)
+        made = policy(batch)
+        check(made.shape == batch.shape and len({each.numpy().tobytes() for each in made}) > 1, "a batch, each by itself")
+        check(policy(batch[None]).shape == batch[None].shape and policy(batch[:0]).shape == batch[:0].shape, "any batch")
+        video = policy(tv_tensors.Video(batch))
+        check(isinstance(video, tv_tensors.Video) and (video == video[0]).all(), "frames of a video alike")
+        made, label = seeded((tv_tensors.Image(whole), torch.tensor(7)))
+        check(isinstance(made, tv_tensors.Image) and (made == expected).all() and label == 7, "labels come back")
+        made = seeded({"image": whole, "label": 7})
+        check((made["image"] == expected).all() and made["label"] == 7, "dicts come back")
+        generators = [torch.Generator().manual_seed(5) for _ in range(2)]
+        twice = [module.DeepaugPolicy(generator=generator)(whole) for generator in generators]
+        check((twice[0] == twice[1]).all(), "a generator makes it reproducible")
 
 
 class Albumentations:
-    def rng(self, module):
-        return np.random.default_rng(1)
-
     def given(self, image):
         return image
 
     def taken(self, image):
         assert image.dtype == np.uint8
         return image
-
-    def draws(self, module, images):
-        rng = self.rng(module)
-        return [self.taken(module.apply(image, 0, rng)) for image in images]
 
     def augmented(self, module, images, **arguments):
         import albumentations as A
@@ -101,16 +134,28 @@ class Albumentations:
     def extras(self, module, image):
         import albumentations as A
 
-        made = A.Compose([module.DeepaugPolicy(chance=1.0)])(image=image[..., 0])["image"]
-        check(made.shape == image.shape[:2], "images without a channel axis come back")
-        twice = [A.Compose([module.DeepaugPolicy()], seed=5)(image=image)["image"] for _ in range(2)]
-        check((twice[0] == twice[1]).all(), "a seed makes it reproducible")
+        def seeded(image, **arguments):
+            return A.Compose([module.DeepaugPolicy(**arguments)], seed=5)(image=image)["image"]
+
+        expected = seeded(image, chance=1.0)
+        check((expected == seeded(image, chance=1.0)).all(), "a seed makes it reproducible")
+        for given in (image[..., 0], image[..., :1]):
+            check(seeded(given, chance=1.0).shape == given.shape, "images of one channel come back")
+        made = seeded(image.astype(np.float32) / 255, chance=1.0)
+        check(made.dtype == np.float32 and (np.rint(made * 255) == expected).all(), "float32 as uint8")
+        refuses(ValueError, "before A.Normalize", lambda: seeded((image / np.float32(255) - 0.5) / 0.25))
+        refuses(ValueError, "before A.Normalize", lambda: seeded(image.astype(np.float32)))
+        for dtype in (np.uint16, np.int32, np.float64, bool):
+            refuses(TypeError, np.dtype(dtype).name, lambda: module.DeepaugPolicy().apply(image.astype(dtype)))
+        rgba = np.concatenate([image, image[..., :1]], axis=-1)
+        for wrong in (rgba, image.transpose(2, 0, 1), image[None]):
+            refuses(ValueError, "shape", lambda: module.DeepaugPolicy().apply(wrong))
+        if hasattr(A, "ToTensor3D"):  # albumentations 2
+            made = A.Compose([module.DeepaugPolicy(chance=1.0)])(images=np.stack([image] * 3))["images"]
+            check(np.shape(made) == (3,) + image.shape, "batches come back")
 
 
 class Imgaug:
-    def rng(self, module):
-        return np.random.default_rng(1)
-
     def given(self, image):
         return image
 
@@ -118,20 +163,23 @@ class Imgaug:
         assert image.dtype == np.uint8
         return image
 
-    def draws(self, module, images):
-        (augmenter,) = [make() for _, functions in module.POLICIES for make in functions]
-        augmenter.seed_(1)
-        return [self.taken(image) for image in augmenter.augment_images(images)]
-
     def augmented(self, module, images, **arguments):
         return module.DeepaugPolicy(seed=2, **arguments)(images=images)
 
     def extras(self, module, image):
-        made = module.apply(image[..., 0], 0, seed=5)
-        check(made.shape == image.shape[:2], "images without a channel axis come back")
-        check((made == module.apply(image[..., 0], 0, seed=5)).all(), "a seed makes it reproducible")
-        made = module.DeepaugPolicy(chance=1.0)(images=np.stack([image] * 3))
+        twice = [module.DeepaugPolicy(seed=5)(image=image[..., 0]) for _ in range(2)]
+        check(twice[0].shape == image.shape[:2], "images without a channel axis come back")
+        check((twice[0] == twice[1]).all(), "a seed makes it reproducible")
+        policy = module.DeepaugPolicy(chance=1.0)
+        made = policy(images=np.stack([image] * 3))
         check(np.shape(made) == (3,) + image.shape, "batches come back")
+        made = policy(images=[image, image[:9]])
+        check([each.shape for each in made] == [image.shape, image[:9].shape], "images of several sizes come back")
+        for dtype in (np.uint16, np.int32, np.float32, bool):
+            refuses(TypeError, np.dtype(dtype).name, lambda: policy(image=image.astype(dtype)))
+        rgba = np.concatenate([image, image[..., :1]], axis=-1)
+        refuses(ValueError, "shape", lambda: policy(image=rgba))
+        refuses(ValueError, "shape", lambda: policy(image=image.transpose(2, 0, 1)))
 
 
 LIBRARY = {"torchvision": Torchvision, "albumentations": Albumentations, "imgaug": Imgaug}[TARGET]()
@@ -170,21 +218,27 @@ def spread(values):
     return sd, np.sqrt(max((deviations**4).mean() - sd**4, 0) / len(values)) / (2 * sd or 1)
 
 
+def draws(module, images):
+    """Each image with the module's only sub-policy."""
+    (steps,) = module.POLICIES[0]["sub_policies"]
+    rng = np.random.default_rng(1)
+    return [module.run(image, steps, rng) for image in images]
+
+
 MEASURES = ["change", "distortion", "sd", "zeros", "roughness", "colour"]
 
 
 def check_functions(cases, images):
     module, expected, count = load("every_function"), np.fromfile(FOLDER / "kernels.bin", np.uint8), 0
     for case in cases:
-        if not hasattr(module, case["call"].split("(")[0]):
-            continue
         image = images[case["images"]][case["index"]]
         ours = expected[case["at"] :][: image.size].reshape(image.shape)
         height, width, _ = image.shape
-        arguments = {"image": LIBRARY.given(image.copy()), "rng": LIBRARY.rng(module), "height": height, "width": width}
-        theirs = LIBRARY.taken(eval(case["call"], {**vars(module), **arguments}))
-        same = ours.shape == theirs.shape and np.abs(ours.astype(int) - theirs).max() <= tolerance(case["call"])
-        check(same, f"{case['call']} of {case['images']} images: {differs(ours, theirs)}")
+        call = f"OPS['{case['op']}'](image, rng, {case['numbers']})"
+        arguments = {"image": image.copy(), "rng": np.random.default_rng(1), "height": height, "width": width}
+        theirs = eval(call, {**vars(module), **arguments})
+        same = ours.shape == theirs.shape and np.abs(ours.astype(int) - theirs).max() <= tolerance(case["op"])
+        check(same, f"{call} of {case['images']} images: {differs(ours, theirs)}")
         count += 1
     return count
 
@@ -195,16 +249,16 @@ def check_draws(cases, images, grey):
         name, module = f"{case['op']} {case['magnitude']} ({case['ranges']})", load(case["module"])
         if "at" in case:
             ours = fixed[case["at"] :][: images.size].reshape(images.shape)
-            theirs = np.stack(LIBRARY.draws(module, list(images)))
+            theirs = np.stack(draws(module, list(images)))
             check(np.abs(ours.astype(int) - theirs).max() <= tolerance(case["op"]), f"{name}: {differs(ours, theirs)}")
             ours = fixed[case["grey_at"] :][: grey.size].reshape(grey.shape)
-            theirs = np.stack(LIBRARY.draws(module, list(grey)))
+            theirs = np.stack(draws(module, list(grey)))
             check((ours == theirs).all(), f"{name}, grey: {differs(ours, theirs)}")
             counts[0] += 1
             continue
-        check(np.shape(LIBRARY.draws(module, list(grey[:3]))) == grey[:3].shape, f"{name}: grey images come back")
+        check(np.shape(draws(module, list(grey[:3]))) == grey[:3].shape, f"{name}: grey images come back")
         befores = [image for _ in range(REPEATS) for image in images]
-        rows = np.array([measures(*pair) for pair in zip(befores, LIBRARY.draws(module, befores))])
+        rows = np.array([measures(*pair) for pair in zip(befores, draws(module, befores))])
         ours = np.array(case["measures"])
         for i, measure in enumerate(MEASURES):
             (a, b), zeros = (rows[:, i].mean(), ours[:, i].mean()), measure == "zeros"

@@ -1,8 +1,8 @@
 //! Compares the exported Python modules with our own pixels, using `tests/exported_policies.py` of the repository.
 //! It has no test harness, so that a machine without the libraries reports it as skipped rather than passed.
 //!
-//! `DEEPAUG_PYTHON_TORCH` names a Python with torch, torchvision and albumentations, `DEEPAUG_PYTHON_IMGAUG` one
-//! with imgaug; the default for both is `python3`.
+//! `DEEPAUG_PYTHON_TORCH` names Pythons with torch, torchvision and albumentations, separated by colons,
+//! `DEEPAUG_PYTHON_IMGAUG` those with imgaug; the default for both is `python3`. `tests/python.sh` installs them.
 #![expect(clippy::print_stdout, reason = "a test without a harness says how it ended")]
 
 mod common;
@@ -42,13 +42,17 @@ fn main() -> ExitCode {
         (Target::Imgaug, &imgaug, "imgaug.augmenters, cv2, numpy", "DEEPAUG_PYTHON_IMGAUG"),
     ];
     let (mut skipped, mut able) = (0, Vec::new());
-    for (target, python, packages, variable) in targets {
+    let every = targets.iter().flat_map(|&(target, pythons, packages, variable)| {
+        pythons.split(':').map(move |python| (target, python, packages, variable))
+    });
+    for (target, python, packages, variable) in every {
         let found = Command::new(python).args(["-c", &format!("import {packages}")]).output();
         if found.is_ok_and(|output| output.status.success()) {
             able.push((target, python));
         } else {
             println!(
-                "skipped: {NAME} ({target}): {python} cannot import {packages}; {variable} can name another Python"
+                "skipped: {NAME} ({target}): {python} cannot import {packages}; {variable} can name another Python, and \
+                 tests/python.sh installs some"
             );
             skipped += 1;
         }
@@ -70,7 +74,7 @@ fn run(target: Target, python: &str) -> bool {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/exported_policies.py");
     let output = Command::new(python).arg(script).arg(folder()).arg(target.name()).output().unwrap();
     let says = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    println!("{NAME} ({target}): {}", says.trim_end());
+    println!("{NAME} ({target}, {python}): {}", says.trim_end());
     output.status.success()
 }
 
@@ -119,7 +123,7 @@ fn write_modules(name: &str, policies: &[Policy]) {
 
 fn write_applied(name: &str, policies: &[Policy], application: Application) {
     for target in [Target::Torchvision, Target::Albumentations, Target::Imgaug] {
-        fs::write(folder().join(format!("{name}_{target}.py")), export(policies, application, target).unwrap())
+        fs::write(folder().join(format!("{name}_{target}.py")), export(policies, application, "", target).unwrap())
             .unwrap();
     }
 }
@@ -136,81 +140,81 @@ fn every_op() -> Vec<Policy> {
 
 type Kernel = fn(&mut Image<'_>);
 
-/// Calls of the modules' functions with given numbers, and our kernels with the same numbers.
-const KERNELS: [(&str, Kernel); 60] = [
-    ("crop(image, pixels=[1, 2, 3, 4])", |image| crop::crop(image, [1, 2, 3, 4])),
-    ("crop(image, pixels=[0, 0, 7, 0])", |image| crop::crop(image, [0, 0, 7, 0])),
-    ("crop(image, pixels=[20, 25, 30, 22])", |image| crop::crop(image, [20, 25, 30, 22])),
-    ("crop(image, pixels=[0, 0, 0, 0])", |image| crop::crop(image, [0, 0, 0, 0])),
-    ("gaussian_blur(image, 0.4)", |image| blur::gaussian(image, 0.4)),
-    ("gaussian_blur(image, 2.6)", |image| blur::gaussian(image, 2.6)),
-    ("gaussian_blur(image, 3.7)", |image| blur::gaussian(image, 3.7)),
-    ("gaussian_blur(image, 21.3)", |image| blur::gaussian(image, 21.3)),
-    ("gaussian_blur(image, 0.0)", |image| blur::gaussian(image, 0.0)),
-    ("rotate(image, 17.0)", |image| affine::rotate(image, 17.0)),
-    ("rotate(image, -90.0)", |image| affine::rotate(image, -90.0)),
-    ("rotate(image, 133.3)", |image| affine::rotate(image, 133.3)),
-    ("shear(image, 12.5)", |image| affine::shear(image, 12.5)),
-    ("shear(image, -71.0)", |image| affine::shear(image, -71.0)),
-    ("shear(image, 90.0)", |image| affine::shear(image, 90.0)),
-    ("translate(image, x=4.16 / width)", |image| affine::translate(image, 4.16, 0.0)),
-    ("translate(image, y=-11.3 / height)", |image| affine::translate(image, 0.0, -11.3)),
-    ("sharpen(image, 0.3, 1.0)", |image| convolution::sharpen(image, 0.3, 1.0)),
-    ("sharpen(image, 0.77, 4.2)", |image| convolution::sharpen(image, 0.77, 4.2)),
-    ("emboss(image, 0.25, 1.0)", |image| convolution::emboss(image, 0.25, 1.0)),
-    ("emboss(image, 0.6, 13.0)", |image| convolution::emboss(image, 0.6, 13.0)),
-    ("gamma_contrast(image, 0.4)", |image| colour::gamma(image, 0.4)),
-    ("gamma_contrast(image, 1.0)", |image| colour::gamma(image, 1.0)),
-    ("gamma_contrast(image, 1.75)", |image| colour::gamma(image, 1.75)),
-    ("gamma_contrast(image, 0.0)", |image| colour::gamma(image, 0.0)),
-    ("brighten(image, 37.0, 37.0, rng)", |image| colour::add(image, &[37])),
-    ("brighten(image, -40.4, -40.4, rng)", |image| colour::add(image, &[-40])),
-    ("invert(image)", colour::invert),
-    ("hue_and_saturation(image, both=45)", |image| colour::add_hue_saturation(image, 45, 45)),
-    ("hue_and_saturation(image, both=0)", |image| colour::add_hue_saturation(image, 0, 0)),
-    ("hue_and_saturation(image, 100.2, -20.0)", |image| colour::add_hue_saturation(image, 100, -20)),
-    ("hue_and_saturation(image, -17.0, 60.0)", |image| colour::add_hue_saturation(image, -17, 60)),
-    ("hue_and_saturation(image, 0.2, -0.3)", |_| ()),
-    ("horizontal_flip(image)", flip::horizontal),
-    ("vertical_flip(image)", flip::vertical),
-    ("shear_nearest(image, x=0.31)", |image| nearest::shear_x(image, 0.31)),
-    ("shear_nearest(image, x=-0.9)", |image| nearest::shear_x(image, -0.9)),
-    ("shear_nearest(image, y=0.27)", |image| nearest::shear_y(image, 0.27)),
-    ("translate_nearest(image, pixels_x=4.5)", |image| nearest::translate(image, 5, 0)),
-    ("translate_nearest(image, pixels_x=-99.0)", |image| nearest::translate(image, -99, 0)),
-    ("translate_nearest(image, pixels_y=-3.2)", |image| nearest::translate(image, 0, -3)),
-    ("rotate_nearest(image, 23.0)", |image| nearest::rotate(image, 23.0)),
-    ("rotate_nearest(image, -90.0)", |image| nearest::rotate(image, -90.0)),
-    ("rotate_nearest(image, -121.5)", |image| nearest::rotate(image, -121.5)),
-    ("auto_contrast(image)", histogram::auto_contrast),
-    ("equalize(image)", histogram::equalize),
-    ("solarize(image, 256.0)", |image| colour::solarize(image, 256)),
-    ("solarize(image, 127.2)", |image| colour::solarize(image, 128)),
-    ("solarize(image, 0.0)", |image| colour::solarize(image, 0)),
-    ("posterize(image, 4.5)", |image| colour::posterize(image, 5)),
-    ("posterize(image, 0.0)", |image| colour::posterize(image, 0)),
-    ("contrast(image, 0.19)", |image| enhance::contrast(image, 0.19)),
-    ("contrast(image, 1.7)", |image| enhance::contrast(image, 1.7)),
-    ("saturation(image, 0.3)", |image| enhance::saturation(image, 0.3)),
-    ("saturation(image, 1.81)", |image| enhance::saturation(image, 1.81)),
-    ("brightness(image, 0.64)", |image| enhance::brightness(image, 0.64)),
-    ("brightness(image, 1.72)", |image| enhance::brightness(image, 1.72)),
-    ("sharpness(image, -1.7)", |image| enhance::sharpness(image, -1.7)),
-    ("sharpness(image, 0.19)", |image| enhance::sharpness(image, 0.19)),
-    ("sharpness(image, 3.7)", |image| enhance::sharpness(image, 3.7)),
+/// The modules' ops with given numbers, and our kernels with the same numbers.
+const KERNELS: [(&str, &str, Kernel); 60] = [
+    ("crop", "pixels=[1, 2, 3, 4]", |image| crop::crop(image, [1, 2, 3, 4])),
+    ("crop", "pixels=[0, 0, 7, 0]", |image| crop::crop(image, [0, 0, 7, 0])),
+    ("crop", "pixels=[20, 25, 30, 22]", |image| crop::crop(image, [20, 25, 30, 22])),
+    ("crop", "pixels=[0, 0, 0, 0]", |image| crop::crop(image, [0, 0, 0, 0])),
+    ("gaussian_blur", "0.4", |image| blur::gaussian(image, 0.4)),
+    ("gaussian_blur", "2.6", |image| blur::gaussian(image, 2.6)),
+    ("gaussian_blur", "3.7", |image| blur::gaussian(image, 3.7)),
+    ("gaussian_blur", "21.3", |image| blur::gaussian(image, 21.3)),
+    ("gaussian_blur", "0.0", |image| blur::gaussian(image, 0.0)),
+    ("rotate", "17.0", |image| affine::rotate(image, 17.0)),
+    ("rotate", "-90.0", |image| affine::rotate(image, -90.0)),
+    ("rotate", "133.3", |image| affine::rotate(image, 133.3)),
+    ("shear", "12.5", |image| affine::shear(image, 12.5)),
+    ("shear", "-71.0", |image| affine::shear(image, -71.0)),
+    ("shear", "90.0", |image| affine::shear(image, 90.0)),
+    ("translate", "x=4.16 / width", |image| affine::translate(image, 4.16, 0.0)),
+    ("translate", "y=-11.3 / height", |image| affine::translate(image, 0.0, -11.3)),
+    ("sharpen", "0.3, 1.0", |image| convolution::sharpen(image, 0.3, 1.0)),
+    ("sharpen", "0.77, 4.2", |image| convolution::sharpen(image, 0.77, 4.2)),
+    ("emboss", "0.25, 1.0", |image| convolution::emboss(image, 0.25, 1.0)),
+    ("emboss", "0.6, 13.0", |image| convolution::emboss(image, 0.6, 13.0)),
+    ("gamma_contrast", "0.4", |image| colour::gamma(image, 0.4)),
+    ("gamma_contrast", "1.0", |image| colour::gamma(image, 1.0)),
+    ("gamma_contrast", "1.75", |image| colour::gamma(image, 1.75)),
+    ("gamma_contrast", "0.0", |image| colour::gamma(image, 0.0)),
+    ("brighten", "3 * [37.0]", |image| colour::add(image, &[37])),
+    ("brighten", "3 * [-40.4]", |image| colour::add(image, &[-40])),
+    ("invert", "", colour::invert),
+    ("hue_and_saturation", "both=45", |image| colour::add_hue_saturation(image, 45, 45)),
+    ("hue_and_saturation", "both=0", |image| colour::add_hue_saturation(image, 0, 0)),
+    ("hue_and_saturation", "[100.2, -20.0]", |image| colour::add_hue_saturation(image, 100, -20)),
+    ("hue_and_saturation", "[-17.0, 60.0]", |image| colour::add_hue_saturation(image, -17, 60)),
+    ("hue_and_saturation", "[0.2, -0.3]", |_| ()),
+    ("horizontal_flip", "", flip::horizontal),
+    ("vertical_flip", "", flip::vertical),
+    ("shear_nearest", "x=0.31", |image| nearest::shear_x(image, 0.31)),
+    ("shear_nearest", "x=-0.9", |image| nearest::shear_x(image, -0.9)),
+    ("shear_nearest", "y=0.27", |image| nearest::shear_y(image, 0.27)),
+    ("translate_nearest", "pixels_x=4.5", |image| nearest::translate(image, 5, 0)),
+    ("translate_nearest", "pixels_x=-99.0", |image| nearest::translate(image, -99, 0)),
+    ("translate_nearest", "pixels_y=-3.2", |image| nearest::translate(image, 0, -3)),
+    ("rotate_nearest", "23.0", |image| nearest::rotate(image, 23.0)),
+    ("rotate_nearest", "-90.0", |image| nearest::rotate(image, -90.0)),
+    ("rotate_nearest", "-121.5", |image| nearest::rotate(image, -121.5)),
+    ("auto_contrast", "", histogram::auto_contrast),
+    ("equalize", "", histogram::equalize),
+    ("solarize", "256.0", |image| colour::solarize(image, 256)),
+    ("solarize", "127.2", |image| colour::solarize(image, 128)),
+    ("solarize", "0.0", |image| colour::solarize(image, 0)),
+    ("posterize", "4.5", |image| colour::posterize(image, 5)),
+    ("posterize", "0.0", |image| colour::posterize(image, 0)),
+    ("contrast", "0.19", |image| enhance::contrast(image, 0.19)),
+    ("contrast", "1.7", |image| enhance::contrast(image, 1.7)),
+    ("saturation", "0.3", |image| enhance::saturation(image, 0.3)),
+    ("saturation", "1.81", |image| enhance::saturation(image, 1.81)),
+    ("brightness", "0.64", |image| enhance::brightness(image, 0.64)),
+    ("brightness", "1.72", |image| enhance::brightness(image, 1.72)),
+    ("sharpness", "-1.7", |image| enhance::sharpness(image, -1.7)),
+    ("sharpness", "0.19", |image| enhance::sharpness(image, 0.19)),
+    ("sharpness", "3.7", |image| enhance::sharpness(image, 3.7)),
 ];
 
 /// Runs every kernel on one image of each kind.
 fn kernels(images: &[(&str, Array4<u8>)]) -> Vec<Value> {
     let mut pixels = Vec::new();
     let mut cases = Vec::new();
-    for (i, (call, kernel)) in KERNELS.into_iter().enumerate() {
+    for (i, (op, numbers, kernel)) in KERNELS.into_iter().enumerate() {
         for (name, images) in images {
             let index = 7 * i % images.dim().0;
             let mut image = common::nth(images, index);
             let (height, width, channels) = image.dim();
             kernel(&mut Image::new(image.as_slice_mut().unwrap(), height, width, channels));
-            cases.push(json!({ "call": call, "images": name, "index": index, "at": pixels.len() }));
+            cases.push(json!({ "op": op, "numbers": numbers, "images": name, "index": index, "at": pixels.len() }));
             pixels.extend(image);
         }
     }

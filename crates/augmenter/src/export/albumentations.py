@@ -1,4 +1,4 @@
-"""Image augmentation for albumentations, written by `deepaug export`.
+"""Image augmentation for albumentations 1.4.21 to 2, written by `deepaug export`.
 
 <policy>
 
@@ -7,18 +7,12 @@
     transform = A.Compose([DeepaugPolicy(), A.Normalize()], seed=1)
     augmented = transform(image=image)["image"]
 
-Takes uint8 arrays of height x width x channels with 1 or 3 channels, or height x width.
+Takes arrays of height x width x channels with 1 or 3 channels, or height x width: uint8, or float32 from 0 to 1,
+which are rounded to 256 values. Anything else is a TypeError or a ValueError.<needs>
 """
 
 import albumentations as A
 import numpy as np
-
-
-def apply(image, sub_policy, rng):
-    """Applies one sub-policy, of those of all policies counted from 0, to a uint8 image."""
-    flat = [function for _, functions in POLICIES for function in functions]
-    pixels = image.reshape(image.shape[:2] + (-1,))
-    return np.ascontiguousarray(flat[sub_policy](pixels, rng)).reshape(image.shape)
 
 
 class DeepaugPolicy(A.ImageOnlyTransform):
@@ -29,21 +23,14 @@ class DeepaugPolicy(A.ImageOnlyTransform):
         self.chance = chance
 
     def get_params(self):
-        policy = self.py_random.randrange(len(POLICIES))
-        chance, functions = POLICIES[policy]
-        chosen = None
-        if self.py_random.random() < (chance if self.chance is None else self.chance):
-            before = sum(len(functions) for _, functions in POLICIES[:policy])
-            chosen = before + self.py_random.randrange(len(functions))
-        return {"sub_policy": chosen, "seed": int(self.random_generator.integers(2**63))}
+        return {"seed": int(self.random_generator.integers(2**63))}
 
-    def apply(self, img, sub_policy=None, seed=0, **params):
-        rng = np.random.default_rng(seed)
-        if sub_policy is not None:
-            img = apply(img, sub_policy, rng)
-        if not FINISH:
+    def apply(self, img, seed=0, **params):
+        pixels = pixels_of(img, (np.uint8, np.float32), "uint8 or float32")
+        made = augment(pixels, np.random.default_rng(seed), self.chance)
+        if made is pixels:
             return img
-        return np.ascontiguousarray(FINISH(img.reshape(img.shape[:2] + (-1,)), rng)).reshape(img.shape)
+        return (made if img.dtype == np.uint8 else made.astype(np.float32) / 255).reshape(img.shape)
 
     def get_transform_init_args_names(self):
         return ("chance",)

@@ -1,49 +1,77 @@
-"""Image augmentation for albumentations, written by `deepaug export`.
+"""Image augmentation for albumentations 1.4.21 to 2, written by `deepaug export`.
 
 Policy: solarize 0.50 on 80 %.
 
-An image stays unchanged with probability 1 - chance; otherwise it gets one of the sub-policies, all equally
-likely. Its ops are applied in order, with numbers drawn anew for each image. In the search, each of the S
-sub-policies copied a portion of the images, and training drew from originals and copies alike: that is a
-chance of S portion / (1 + S portion), listed with the sub-policies in POLICIES below. To change it:
+An image stays unchanged with probability 1 - chance; otherwise it gets one of the sub-policies, all equally likely. Its
+ops are applied in order, with numbers drawn anew for each image. The default chance is that of copies: if each of S
+sub-policies copies a portion of the images, S portion / (1 + S portion) of all images are copies. To change it:
 DeepaugPolicy(chance=0.9).
 
     transform = A.Compose([DeepaugPolicy(), A.Normalize()], seed=1)
     augmented = transform(image=image)["image"]
 
-Takes uint8 arrays of height x width x channels with 1 or 3 channels, or height x width.
+Takes arrays of height x width x channels with 1 or 3 channels, or height x width: uint8, or float32 from 0 to 1,
+which are rounded to 256 values. Anything else is a TypeError or a ValueError.
 """
 
 import albumentations as A
 import numpy as np
 
 
-def solarize(image, threshold):
-    """Inverts the values from the threshold on."""
-    return np.where(image < threshold, image, 255 - image)
+def pixels_of(image, types, names):
+    """The image as a uint8 array of height x width x channels."""
+    if image.dtype not in types:
+        raise TypeError(f"an image of {image.dtype}: expects {names}")
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
+        raise ValueError(f"an image of shape {image.shape}: expects height x width x 1 or 3 channels")
+    if image.dtype != np.uint8 and not (image.min() >= 0 and image.max() <= 1):
+        raise ValueError(f"values from {image.min():g} to {image.max():g}: expects 0 to 1, so before A.Normalize")
+    pixels = image if image.dtype == np.uint8 else np.rint(image * 255).astype(np.uint8)
+    return pixels.reshape(image.shape[:2] + (-1,))
 
 
-def sub_policy_1(image, rng):
-    # solarize 0.50
-    image = solarize(image, rng.uniform(128.0, 256.0))
+def drawn(value, rng):
+    """(low, high): a number between them; a list or range: one of its elements; a tuple of those: each by itself."""
+    if isinstance(value, tuple):
+        return rng.uniform(*value) if isinstance(value[0], float) else [drawn(each, rng) for each in value]
+    return value[rng.integers(len(value))] if isinstance(value, (list, range)) else value
+
+
+def run(image, steps, rng):
+    """Applies (op, probability, numbers) one after another to a uint8 array of height x width x channels."""
+    for op, probability, numbers in steps:
+        if rng.random() < probability:
+            image = OPS[op](image, rng, **{name: drawn(value, rng) for name, value in numbers.items()})
+            image = np.ascontiguousarray(image)
     return image
 
 
-# For each policy: the probability that it changes an image, and its sub-policies.
+def augment(image, rng, chance=None):
+    """Applies one of the policies with its own chance or another, then the finish."""
+    policy = POLICIES[rng.integers(len(POLICIES))]
+    if rng.random() < (policy["chance"] if chance is None else chance):
+        for _ in range(policy["draws"]):
+            image = run(image, policy["sub_policies"][rng.integers(len(policy["sub_policies"]))], rng)
+        image = run(image, policy["always"], rng)
+    return run(image, FINISH, rng)
+
+
+OPS = {
+    "solarize": lambda image, rng, threshold: np.where(image < threshold, image, 255 - image),
+}
+
+
+# Steps are (op, probability, numbers); how numbers are drawn says `drawn`. `chance`: the probability that an
+# image changes. It then gets `draws` of the sub-policies, each drawn at random, and `always`.
 POLICIES = [
-    (0.4444, [sub_policy_1]),
+    {"chance": 0.4444, "draws": 1, "sub_policies": [
+        [("solarize", 1.0, {"threshold": (128.0, 256.0)})],
+    ], "always": []},
 ]
 
 
 # Applied to every image at the end, augmented or not.
-FINISH = None
-
-
-def apply(image, sub_policy, rng):
-    """Applies one sub-policy, of those of all policies counted from 0, to a uint8 image."""
-    flat = [function for _, functions in POLICIES for function in functions]
-    pixels = image.reshape(image.shape[:2] + (-1,))
-    return np.ascontiguousarray(flat[sub_policy](pixels, rng)).reshape(image.shape)
+FINISH = []
 
 
 class DeepaugPolicy(A.ImageOnlyTransform):
@@ -54,21 +82,14 @@ class DeepaugPolicy(A.ImageOnlyTransform):
         self.chance = chance
 
     def get_params(self):
-        policy = self.py_random.randrange(len(POLICIES))
-        chance, functions = POLICIES[policy]
-        chosen = None
-        if self.py_random.random() < (chance if self.chance is None else self.chance):
-            before = sum(len(functions) for _, functions in POLICIES[:policy])
-            chosen = before + self.py_random.randrange(len(functions))
-        return {"sub_policy": chosen, "seed": int(self.random_generator.integers(2**63))}
+        return {"seed": int(self.random_generator.integers(2**63))}
 
-    def apply(self, img, sub_policy=None, seed=0, **params):
-        rng = np.random.default_rng(seed)
-        if sub_policy is not None:
-            img = apply(img, sub_policy, rng)
-        if not FINISH:
+    def apply(self, img, seed=0, **params):
+        pixels = pixels_of(img, (np.uint8, np.float32), "uint8 or float32")
+        made = augment(pixels, np.random.default_rng(seed), self.chance)
+        if made is pixels:
             return img
-        return np.ascontiguousarray(FINISH(img.reshape(img.shape[:2] + (-1,)), rng)).reshape(img.shape)
+        return (made if img.dtype == np.uint8 else made.astype(np.float32) / 255).reshape(img.shape)
 
     def get_transform_init_args_names(self):
         return ("chance",)

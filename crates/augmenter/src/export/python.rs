@@ -1,28 +1,10 @@
 //! Python modules assembled from parts of the files next to this one.
 
-use crate::{
-    application::Application,
-    distribution::Distribution,
-    online::Online,
-    policy::{Policy, Step, SubPolicy},
-    ranges::RangeTable,
-    transform::Transform,
-};
-
-/// How to write functions for a library.
-#[derive(Clone, Copy)]
-pub(super) struct Writer {
-    /// Writes a named function for the steps of a sub-policy.
-    pub(super) sub_policy: fn(&str, &[(Step, Transform)]) -> String,
-    /// Writes a named function that applies a number of the functions, drawn at random, and one that always
-    /// follows.
-    pub(super) drawn: fn(&str, &[String], usize, Option<&str>) -> String,
-    /// Writes a named function for what every image gets at the end.
-    pub(super) finish: fn(&str, &Online) -> String,
-}
+use super::data::{self, finish_of};
+use crate::{application::Application, distribution::Distribution, online::Online, policy::Policy};
 
 /// The longest line written.
-pub(super) const WIDTH: usize = 110;
+pub(super) const WIDTH: usize = 120;
 
 /// A top-level statement of a module.
 struct Block<'a> {
@@ -41,7 +23,9 @@ impl<'a> Block<'a> {
     }
 
     fn is_used_in(&self, text: &str) -> bool {
-        uses(text, self.name, if self.is_called { "(" } else { "" })
+        // The ops are also values of a dictionary.
+        let is_entry = || text.contains(&format!("\": {},", self.name));
+        uses(text, self.name, if self.is_called { "(" } else { "" }) || is_entry()
     }
 }
 
@@ -56,9 +40,9 @@ fn uses(text: &str, name: &str, end: &str) -> bool {
     })
 }
 
-/// Writes a module. The first of `sources` has the docstring to fill in and ends with `apply` and the class; these
-/// call what comes before them and what is in the other sources. `write` writes the functions.
-pub(super) fn module(policies: &[Policy], application: Application, sources: &[&str], write: Writer) -> String {
+/// Writes a module. The first of `sources` has the docstring to fill in and ends with the class, which calls what
+/// comes before it and what is in the other sources. `origin` says where the policies come from.
+pub(super) fn module(policies: &[Policy], application: Application, origin: &str, sources: &[&str]) -> String {
     let parts: Vec<(&str, Vec<Block<'_>>)> = sources
         .iter()
         .map(|source| {
@@ -67,10 +51,17 @@ pub(super) fn module(policies: &[Policy], application: Application, sources: &[&
         })
         .collect();
     let (heads, blocks): (Vec<&str>, Vec<Vec<Block<'_>>>) = parts.into_iter().unzip();
-    let is_root = |block: &Block<'_>| matches!(block.name, "apply" | "DeepaugPolicy");
-    let (roots, helpers): (Vec<_>, Vec<_>) = blocks.into_iter().flatten().partition(is_root);
+    let (roots, helpers): (Vec<_>, Vec<_>) =
+        blocks.into_iter().flatten().partition(|block| block.name == "DeepaugPolicy");
 
-    let mut data = policy_data(policies, application, write);
+    let (mut data, ops) = data::policies(policies, application);
+    let is_of = |line: &str| ops.iter().any(|op| line.starts_with(&format!("    \"{op}\":")));
+    let table = |text: &str| {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("    \"") || is_of(line)).collect();
+        lines.join("\n")
+    };
+    let (tables, helpers): (Vec<_>, Vec<_>) = helpers.into_iter().partition(|block| block.name == "OPS");
+    data.splice(0..0, tables.iter().map(|block| table(block.text)));
     data.extend(roots.iter().map(|block| block.text.to_owned()));
     let mut needed = vec![false; helpers.len()];
     let mut uses_of = data.join("\n");
@@ -82,8 +73,15 @@ pub(super) fn module(policies: &[Policy], application: Application, sources: &[&
 
     let (docstring, _) = heads[0].split_once("\n\nimport ").unwrap_or((heads[0], ""));
     let docstring =
-        docstring.replace("<policy>", &words(policies)).replace("<meaning>", &meaning(policies, application));
-    let mut all = vec![format!("{docstring}\n\n{}", imports(&heads, &uses_of))];
+        docstring.replace("<policy>", &words(policies, origin)).replace("<meaning>", &meaning(policies, application));
+    let imports = imports(&heads, &uses_of);
+    let needs = match (imports.contains("import cv2"), imports.contains("from PIL")) {
+        (true, true) => " Needs OpenCV and Pillow.",
+        (true, false) => " Needs OpenCV.",
+        (false, true) => " Needs Pillow.",
+        (false, false) => "",
+    };
+    let mut all = vec![format!("{}\n\n{imports}", docstring.replace("<needs>", needs))];
     all.extend(helpers);
     all.extend(data);
     all.join("\n\n\n") + "\n"
@@ -105,15 +103,17 @@ fn imports(heads: &[&str], text: &str) -> String {
     }
 }
 
-/// Returns the policies as printed by `Display`, in lines.
-fn words(policies: &[Policy]) -> String {
-    match policies {
-        [policy] => wrapped(&format!("Policy: {policy}.")),
+/// Returns the policies as printed by `Display`, and where they come from, in lines.
+fn words(policies: &[Policy], origin: &str) -> String {
+    let mut lines: Vec<String> = match policies {
+        [policy] => vec![wrapped(&format!("Policy: {policy}."))],
         several => {
             let line = |(i, policy)| wrapped(&format!("Policy {} of {}: {policy}.", i + 1, several.len()));
-            several.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+            several.iter().enumerate().map(line).collect()
         }
-    }
+    };
+    lines.extend((!origin.is_empty()).then(|| wrapped(origin)));
+    lines.join("\n")
 }
 
 fn meaning(policies: &[Policy], application: Application) -> String {
@@ -134,8 +134,7 @@ fn meaning(policies: &[Policy], application: Application) -> String {
         return wrapped(&format!(
             "{first}An image stays unchanged with probability 1 - chance; otherwise it gets as many of the \
              sub-policies in a row as the policy draws, all equally likely, and then the steps that always follow, \
-             with numbers drawn anew for each image. The default chance is listed with the functions in POLICIES \
-             below; to change it: DeepaugPolicy(chance=0.9).{}",
+             with numbers drawn anew for each image. The default chance is listed in POLICIES below; to change it: DeepaugPolicy(chance=0.9).{}",
             finish_of(application)
                 .map(|online| format!(" Every image is finished at the end: {online}."))
                 .unwrap_or_default()
@@ -143,10 +142,9 @@ fn meaning(policies: &[Policy], application: Application) -> String {
     }
     wrapped(&format!(
         "{first}An image stays unchanged with probability 1 - chance; otherwise it gets one of the sub-policies, \
-         all equally likely. Its ops are applied in order, with numbers drawn anew for each image. In the search, \
-         each of the S sub-policies copied a portion of the images, and training drew from originals and copies \
-         alike: that is a chance of S portion / (1 + S portion), listed with the sub-policies in POLICIES below. \
-         To change it: DeepaugPolicy(chance=0.9)."
+         all equally likely. Its ops are applied in order, with numbers drawn anew for each image. The default \
+         chance is that of copies: if each of S sub-policies copies a portion of the images, S portion / (1 + S \
+         portion) of all images are copies. To change it: DeepaugPolicy(chance=0.9)."
     ))
 }
 
@@ -165,53 +163,6 @@ fn wrapped(text: &str) -> String {
         }
     }
     lines.join("\n")
-}
-
-/// Returns the functions of the sub-policies, and the list of the policies.
-fn policy_data(policies: &[Policy], application: Application, write: Writer) -> Vec<String> {
-    let unchanged = [SubPolicy::default()];
-    let mut blocks = Vec::new();
-    let mut list = String::from(
-        "# For each policy: the probability that it changes an image, and its sub-policies.\nPOLICIES = [\n",
-    );
-    for policy in policies {
-        let sub_policies = if policy.sub_policies.is_empty() { &unchanged } else { policy.sub_policies.as_slice() };
-        let chance = number((application.chance(policy) * 1e4).round() / 1e4);
-        let always = Some(&policy.always).filter(|always| !always.ops.is_empty());
-        let mut names = Vec::new();
-        for (i, sub_policy) in sub_policies.iter().chain(always).enumerate() {
-            let ranges = if i < sub_policies.len() { policy.ranges } else { RangeTable::Monotone };
-            let name = format!("sub_policy_{}", blocks.len() + 1);
-            let transform = |&step: &Step| Some((step, ranges.transform(step.op, step.magnitude)?));
-            blocks.push((write.sub_policy)(&name, &sub_policy.ops.iter().filter_map(transform).collect::<Vec<_>>()));
-            names.push(name);
-        }
-        if policy.draws > 1 || always.is_some() {
-            let last = always.and_then(|_| names.pop());
-            let name = format!("drawn_{}", blocks.len() + 1);
-            blocks.push((write.drawn)(&name, &names, policy.draws, last.as_deref()));
-            names = vec![name];
-        }
-        let line = format!("    ({chance}, [{}]),\n", names.join(", "));
-        if line.len() <= WIDTH {
-            list.push_str(&line);
-        } else {
-            let names: String = names.iter().map(|name| format!("            {name},\n")).collect();
-            list.push_str(&format!("    (\n        {chance},\n        [\n{names}        ],\n    ),\n"));
-        }
-    }
-    blocks.push(list + "]");
-    let finish = finish_of(application).map(|online| (write.finish)("finished", &online));
-    let name = if finish.is_some() { "finished" } else { "None" };
-    blocks.extend(finish);
-    blocks.push(format!("# Applied to every image at the end, augmented or not.\nFINISH = {name}"));
-    blocks
-}
-
-/// Returns what every image gets at the end, if anything.
-fn finish_of(application: Application) -> Option<Online> {
-    let finish = Online { chance: 0.0, ..application.online()? };
-    (finish != Online::NOTHING).then_some(finish)
 }
 
 /// Formats a Python float with eight significant digits, which suffice for the kernels' 32-bit arithmetic.
@@ -250,22 +201,5 @@ mod tests {
         assert!(uses(text, "grid", "(") && uses(text, "FOG", "") && uses(text, "TF", "."));
         assert!(!uses(text, "invert", "(") && !uses(text, "crop", "("));
         assert!(!uses("FOG_2", "FOG", ""));
-    }
-
-    #[test]
-    fn long_lists_of_sub_policies_are_broken_into_lines() {
-        let policy =
-            Policy { portion: 0.1, sub_policies: vec![SubPolicy::default(); 12], ..Policy::none(Default::default()) };
-        let blocks = policy_data(
-            &[policy],
-            Application::Once,
-            Writer {
-                sub_policy: |name, _| name.to_owned(),
-                drawn: |name, _, _, _| name.to_owned(),
-                finish: |name, _| name.to_owned(),
-            },
-        );
-        assert_eq!(blocks.len(), 14);
-        assert!(blocks[12].contains("        0.5455,\n        [\n            sub_policy_1,\n"), "{}", blocks[12]);
     }
 }

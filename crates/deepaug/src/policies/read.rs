@@ -12,6 +12,7 @@ use crate::layout;
 use crate::remedy::Remedy;
 use crate::study::candidate::distinct;
 use crate::study::folder::read_ledger;
+use crate::study::journal::{Entry, Journal};
 use crate::study::result::SearchResult;
 
 /// Policies, and where they come from.
@@ -23,6 +24,8 @@ pub struct Policies {
     pub config: Option<ValidConfig>,
     /// How they are applied: as in the search, as the file says, or in place for a published policy.
     pub application: Application,
+    /// Where they come from and how they were judged, in sentences; empty if that is not known.
+    pub origin: String,
 }
 
 impl Policies {
@@ -41,7 +44,8 @@ impl Policies {
             && let Some(published) = path.to_str().and_then(|name| name.parse::<Published>().ok())
         {
             let application = Application::Online(Online { chance: 1.0, ..Online::NOTHING });
-            return Ok(Self { policies: vec![published.policy()], config: None, application });
+            let origin = format!("Published as {published}; each image is changed in place.");
+            return Ok(Self { policies: vec![published.policy()], config: None, application, origin });
         }
         let text = std::fs::read_to_string(path).map_err(|source| Error::file(path, source))?;
         let OneOrMore { mut all } = parse(path, &text)?;
@@ -54,7 +58,7 @@ impl Policies {
             return Err(wrong(path, None, why.into()));
         }
         let policies = all.into_iter().map(|one| one.policy).collect();
-        Ok(Self { policies, config: None, application })
+        Ok(Self { policies, config: None, application, origin: String::new() })
     }
 
     /// Returns the policies as code for another library.
@@ -62,7 +66,8 @@ impl Policies {
     /// # Errors
     /// [`Error::Config`] names the ops that the library cannot express.
     pub fn export(&self, target: Target) -> Result<String, Error> {
-        export(&self.policies, self.application, target).map_err(|error| ConfigError::new(error.to_string()).into())
+        export(&self.policies, self.application, &self.origin, target)
+            .map_err(|error| ConfigError::new(error.to_string()).into())
     }
 
     fn of_study(folder: &Path, top: usize) -> Result<Self, Error> {
@@ -85,8 +90,26 @@ impl Policies {
             policies.into_iter().map(|candidate| candidate.policy).collect()
         };
         let application = config.application();
-        Ok(Self { policies, config: Some(config), application })
+        let origin = origin(folder, &config, &found.answer)?;
+        Ok(Self { policies, config: Some(config), application, origin })
     }
+}
+
+/// Says what a study found, and how it judged.
+pub(crate) fn origin(folder: &Path, config: &ValidConfig, answer: &str) -> Result<String, Error> {
+    let applied = match config.space {
+        SearchSpace::Schemes => "with each image augmented in place, afresh every epoch".into(),
+        SearchSpace::Policies => format!("with {}", config.application()),
+    };
+    let judged = if Journal::<Entry>::is_outside(&folder.join(layout::JOURNAL))? {
+        "Another program judged the policies, and applied them in its own way.".into()
+    } else if config.child.command.is_empty() {
+        format!("Judged by training deepaug's {}, {applied}.", config.model)
+    } else {
+        format!("Judged by the program `{}`, {applied}.", config.child.command.join(" "))
+    };
+    let name = folder.canonicalize().unwrap_or_else(|_| folder.into());
+    Ok(format!("From the study {}: {answer} {judged}", name.file_name().unwrap_or_default().display()))
 }
 
 /// A policy, or a list of them.

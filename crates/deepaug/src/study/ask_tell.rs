@@ -83,8 +83,8 @@ impl AskTell {
     /// # Errors
     /// [`Error`]; nothing is left behind.
     pub fn create(config: Config, folder: &Path) -> Result<Self, Error> {
-        // The caller decides how many trials run at once.
-        let config = Config { workers: Auto::Given(1), ..config }.check()?;
+        // The caller decides how many trials run at once, and what else happens to images.
+        let config = Config { workers: Auto::Given(1), finish: false, ..config }.check()?;
         let folder = claim(folder)?;
         let found = || {
             let journal = Journal::create(

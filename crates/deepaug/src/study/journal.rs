@@ -272,12 +272,7 @@ impl<E: JournalLine> Journal<E> {
     }
 
     /// Parses lines after the first, of which `before` precede them.
-    fn parse_lines(
-        path: &Path,
-        text: &str,
-        before: usize,
-        is_wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<Vec<E>, Error> {
+    fn parse_lines(path: &Path, text: &str, before: usize, is_wanted: &dyn Fn(&str) -> bool) -> Result<Vec<E>, Error> {
         let entry = |(line, text): (usize, &str)| {
             read_line(text).map_err(|error| match event_of(text) {
                 Some((event, _)) if !E::EVENTS.contains(&event) => {

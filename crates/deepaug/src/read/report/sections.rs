@@ -10,7 +10,7 @@ use super::material::Material;
 use super::pictures;
 use super::words::{between, points, time_of};
 use crate::compare::SEARCHED;
-use crate::policies::read::Policies;
+use crate::policies::read::{Policies, origin};
 use crate::read::inspect::Sample;
 use crate::statistics::mean;
 use crate::study::candidate::{Candidate, Gain};
@@ -215,8 +215,9 @@ pub(super) fn usage(material: &Material) -> Markup {
     let Some(found) = &material.found else { return html! {} };
     let study = material.study.display();
     let policies: Vec<_> = found.top.iter().take(1).map(|candidate| candidate.policy.clone()).collect();
-    let code =
-        Policies { policies, config: None, application: material.config.application() }.export(Target::Torchvision);
+    let application = material.config.application();
+    let code = origin(&material.study, &material.config, &found.answer)
+        .and_then(|origin| Policies { policies, config: None, application, origin }.export(Target::Torchvision));
     html! {
         h2 { "How to use it" }
         pre {
