@@ -275,7 +275,7 @@ fn a_notebook_is_inspected_and_another_table_refused() {
 }
 
 #[test]
-fn a_model_is_trained_with_its_history_and_card() {
+fn a_model_is_trained_with_its_module_history_and_card() {
     let folder = tempfile::tempdir().unwrap();
     study(folder.path(), "iters = 1");
     let base = ["train", "study", "--test-size", "40", "--epochs", "2", "--out"];
@@ -293,7 +293,16 @@ fn a_model_is_trained_with_its_history_and_card() {
     let words = fs::read_to_string(card).unwrap();
     let accuracy = format!("{:.2} %", 100.0 * trained["accuracy"].as_f64().unwrap());
     assert!(words.contains("tinycnn") && words.contains(&accuracy) && words.contains("ankle-boot"), "{words}");
-    assert_eq!(fs::read_dir(folder.path().join("final")).unwrap().count(), 3, "nothing else is left");
+    let module = fs::read_to_string(folder.path().join("final/model.py")).unwrap();
+    assert!(module.contains("ankle-boot") && module.contains("with_name(\"model.safetensors\")"), "{module}");
+    assert_eq!(fs::read_dir(folder.path().join("final")).unwrap().count(), 4, "nothing else is left");
+    fs::write(folder.path().join("mine.py"), "import this\n").unwrap();
+    let run = deepaug(folder.path(), &[&base[..], &["mine.safetensors"]].concat());
+    assert!(
+        run.code == 3 && run.stderr.contains("mine.py exists and is not a net that deepaug wrote"),
+        "{}",
+        run.stderr
+    );
 
     let again = deepaug(folder.path(), &[&base[..], &["again.safetensors"]].concat());
     assert_eq!(again.code, 0, "{}", again.stderr);

@@ -19,8 +19,8 @@ environment() {
     fi
 }
 
-environment python-2026 torch torchvision albumentations==2.0.8 onnxruntime safetensors &
-environment python-2024 torch==2.5.1 torchvision==0.20.1 albumentations==1.4.21 &
+environment python-2026 torch torchvision albumentations==2.0.8 safetensors onnx onnxscript onnxruntime &
+environment python-2024 torch==2.5.1 torchvision==0.20.1 albumentations==1.4.21 safetensors &
 environment python-imgaug imgaug==0.4.0 "numpy<2" &
 for job in $(jobs -p); do
     wait "$job"

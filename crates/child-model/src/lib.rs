@@ -49,6 +49,7 @@ mod network;
 mod optimiser;
 mod parallel;
 mod program;
+mod pytorch;
 mod rng;
 mod sampler;
 #[cfg(feature = "gpu")]
@@ -70,5 +71,6 @@ pub use net::Net;
 pub use network::{KernelSize, Layer};
 pub use optimiser::{Optimiser, Rule, Schedule};
 pub use program::{Program, kill_programs};
+pub use pytorch::PyTorch;
 pub use session::{ParameterState, RowLoss, Session, State};
 pub use settings::Settings;

@@ -7,15 +7,16 @@ use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use deepaug_augmenter::{Application, Copies};
-use ndarray::Array4;
+use ndarray::{Array2, Array4, ArrayView4, CowArray};
 
 use crate::engine::Engine;
 use crate::engine::backend::Work;
-use crate::network::{self, Plan, Tensor, Weights, made_for};
-use crate::session::{Stack, run};
+use crate::input::Input;
+use crate::network::{self, Network, Plan, Tensor, Weights, made_for};
+use crate::session::{Evaluation, Stack, run};
 use crate::{
-    Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Session, Settings, State, TrainError,
-    Training, images_per_second, parallel,
+    Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Optimiser, Session, Settings, State,
+    TrainError, Training, images_per_second, parallel,
 };
 
 /// A net trained on a device.
@@ -151,6 +152,30 @@ impl Net {
         others.map(accuracy).collect()
     }
 
+    /// Computes the logits `[images, classes]` of images (NHWC) under weights that [`pretrain`](ChildModel::pretrain)
+    /// saved. `standard` is the mean and deviation of a net that was trained with
+    /// [`standardize`](Settings::standardize).
+    ///
+    /// # Errors
+    /// [`TrainError`]: weights that cannot be read or are of another net, or a device that fails.
+    pub fn logits(
+        &self,
+        weights: &Path,
+        images: ArrayView4<'_, u8>,
+        classes: usize,
+        standard: Option<[f64; 2]>,
+    ) -> Result<Array2<f32>, TrainError> {
+        let (count, height, width, channels) = images.dim();
+        let plan = Arc::new(self.model.plan([height, width, channels], classes)?);
+        let wrong = |why| TrainError::Weights { path: weights.into(), why };
+        let weights = plan.load(weights).map_err(wrong)?;
+        let input =
+            standard.map_or(Input::UNIT, |[mean, deviation]| Input { mean: mean as f32, deviation: deviation as f32 });
+        let work = Predict { plan, weights, images, input, optimiser: self.model.optimiser() };
+        let logits = self.device.backend.run(work).map_err(|why| TrainError::Device { why })?;
+        Ok(Array2::from_shape_vec((count, classes), logits).expect("as many logits as images and classes"))
+    }
+
     /// Returns how many of the training runs share a pass.
     fn children(&self, trainings: &[&Training<'_>]) -> Result<usize, TrainError> {
         // Runs with their own length, or that differ in more than policy and seed, cannot train side by side.
@@ -219,6 +244,27 @@ impl<'a> Work for Start<'_, 'a> {
 
     fn on<E: Engine>(self, engine: &E) -> Self::Output {
         Ok(Box::new(Stack::start(engine, self.plan, self.trainings, self.copies, self.weights)?))
+    }
+}
+
+/// Images to predict.
+struct Predict<'p> {
+    plan: Arc<Plan>,
+    weights: Weights,
+    images: ArrayView4<'p, u8>,
+    input: Input,
+    optimiser: Optimiser,
+}
+
+impl Work for Predict<'_> {
+    type Output = Result<Vec<f32>, String>;
+
+    fn on<E: Engine>(self, engine: &E) -> Self::Output {
+        let mut network = Network::new(&self.plan, engine, 1, self.weights, &self.optimiser);
+        let labels = vec![0; self.images.dim().0];
+        let set = (CowArray::from(self.images), labels.as_slice(), self.input);
+        let images = Evaluation::new(engine, vec![set], self.plan.classes);
+        images.map_or(Ok(Vec::new()), |images| images.outputs(&mut network, engine))
     }
 }
 

@@ -64,7 +64,7 @@ A request that fails is answered by {\"error\": {\"code\": 6, \"message\": ...}}
     /// images
     #[command(after_help = format!("{COMPARE_EXAMPLES}\n\n{}", exit_codes()))]
     Compare(Compare),
-    /// Train a final model with the policies found; save weights, history and a model card
+    /// Train a final model with the policies found; save it for PyTorch, with its history and a model card
     #[command(after_help = "Examples:
   deepaug train reports/experiments/my-images-001 --out model.safetensors
   deepaug train reports/experiments/my-images-001 --model wrn_28_10 --epochs 200 --train-size all --out model.safetensors
@@ -417,7 +417,8 @@ pub(crate) struct Train {
     /// Number of the training, which selects its seed; compare uses those from 0
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = in_range(0, 1_000_000))]
     pub(crate) sample: usize,
-    /// File for the weights (safetensors); history (.json) and model card (.md) share its name
+    /// File for the weights, a PyTorch state_dict in safetensors; the net as a PyTorch module (.py), history (.json)
+    /// and model card (.md) share its name
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Print epochs and the result as JSON, one object per line

@@ -10,5 +10,5 @@ mod weights;
 
 pub use layers::{KernelSize, Layer};
 pub(crate) use pass::{Network, ParameterState, TrainingStep};
-pub(crate) use plan::Plan;
+pub(crate) use plan::{LayerStep, Norm, Plan};
 pub(crate) use weights::{File, Tensor, Weights, made_for, save};

@@ -13,7 +13,7 @@ const EVALUATION_BATCH: usize = 100;
 
 /// Images on the device for measuring all children, or each of them: the same number for each, in batches of one
 /// size, the last one padded with rows that count for nothing.
-pub(super) struct Evaluation<'a, E: Engine> {
+pub(crate) struct Evaluation<'a, E: Engine> {
     data: E::Data<'a>,
     count: usize,
     classes: usize,
@@ -23,11 +23,11 @@ pub(super) struct Evaluation<'a, E: Engine> {
 }
 
 /// A set to measure on, and how its pixels are seen.
-pub(super) type Measured<'a, 'l> = (CowArray<'a, u8, Ix4>, &'l [usize], Input);
+pub(crate) type Measured<'a, 'l> = (CowArray<'a, u8, Ix4>, &'l [usize], Input);
 
 impl<'a, E: Engine> Evaluation<'a, E> {
     /// Creates a set for all children, or one for each. Returns nothing if there are no images.
-    pub(super) fn new(engine: &E, sets: Vec<Measured<'a, '_>>, classes: usize) -> Option<Self> {
+    pub(crate) fn new(engine: &E, sets: Vec<Measured<'a, '_>>, classes: usize) -> Option<Self> {
         let count = sets.first().map_or(0, |(_, labels, _)| labels.len());
         if count == 0 {
             return None;
@@ -46,6 +46,14 @@ impl<'a, E: Engine> Evaluation<'a, E> {
 
     /// Calls `each` with the loss of every batch.
     fn batches(&self, network: &mut Network<E>, engine: &E, mut each: impl FnMut(Loss<E::Array>)) {
+        let batch = Batch { children: network.children(), images: self.images };
+        self.logits(network, engine, |logits, targets| {
+            each(engine.cross_entropy(&logits, &targets, self.classes, batch));
+        });
+    }
+
+    /// Calls `each` with the logits and targets of every batch.
+    fn logits(&self, network: &mut Network<E>, engine: &E, mut each: impl FnMut(E::Array, E::Array)) {
         let children = network.children();
         let batch = Batch { children, images: self.images };
         let last = self.count as u32;
@@ -57,8 +65,20 @@ impl<'a, E: Engine> Evaluation<'a, E> {
         for step in 0..self.batches {
             let [x, targets] = engine.batch(&self.data, &draws, step, batch);
             let logits = network.evaluate(x, self.images);
-            each(engine.cross_entropy(&logits, &targets, self.classes, batch));
+            each(logits, targets);
         }
+    }
+
+    /// Returns the logits `[images, classes]` of a single child.
+    pub(crate) fn outputs(&self, network: &mut Network<E>, engine: &E) -> Result<Vec<f32>, String> {
+        let mut found = Vec::new();
+        self.logits(network, engine, |logits, _| found.push(logits));
+        let mut outputs = Vec::new();
+        for logits in found {
+            outputs.extend(engine.download(&logits)?);
+        }
+        outputs.truncate(self.count * self.classes);
+        Ok(outputs)
     }
 
     /// Returns the mean loss and accuracy of each child.

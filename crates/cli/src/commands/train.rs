@@ -38,8 +38,9 @@ pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
     } else {
         let (accuracy, test) = (100.0 * trained.accuracy, trained.test_images);
         output::line(format_args!("{} on {test} test images: {accuracy:.2} %", trained.model));
-        let (weights, history, card) = (trained.weights.display(), trained.history.display(), trained.card.display());
-        output::line(format_args!("wrote {weights}, {history} and {card}"));
+        let (weights, module) = (trained.weights.display(), trained.module.display());
+        let (history, card) = (trained.history.display(), trained.card.display());
+        output::line(format_args!("wrote {weights}, {module}, {history} and {card}"));
     }
     Ok(())
 }

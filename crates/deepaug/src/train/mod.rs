@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use deepaug_augmenter::Policy;
-use deepaug_child_model::{EpochRecord, History, Settings, TrainError};
+use deepaug_child_model::{EpochRecord, History, PyTorch, Settings, TrainError};
 use serde::Serialize;
 
 use crate::cancel::Cancel;
@@ -28,15 +28,17 @@ pub struct Train {
     pub instead: Option<Baseline>,
     /// Which of the study's seeds for final trainings to use; comparisons use those from 0.
     pub sample: usize,
-    /// The file for the weights; the history and the model card are saved beside it.
+    /// The file for the weights; a PyTorch module, the history and the model card are saved beside it.
     pub out: PathBuf,
 }
 
 /// The trained model, as written to `<name>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trained {
-    /// The file with the weights, as safetensors.
+    /// The file with the weights: safetensors, in the names and layout of PyTorch's `state_dict`.
     pub weights: PathBuf,
+    /// The file with the net as a PyTorch module, which loads them.
+    pub module: PathBuf,
     /// The file with this record.
     pub history: PathBuf,
     /// The file that describes it in words.
@@ -70,7 +72,7 @@ pub struct Trained {
 }
 
 impl Train {
-    /// Trains, and writes weights, history and model card; nothing if it is cancelled. `on_epoch` is called with
+    /// Trains, and writes weights, module, history and model card; nothing if it is cancelled. `on_epoch` is called with
     /// each epoch and the total.
     ///
     /// # Errors
@@ -82,17 +84,27 @@ impl Train {
             Some(baseline) => Scheme::baseline(baseline, self.top, &training)?,
             None => Scheme::searched(study, self.top, &training)?,
         };
-        if self.out.file_name().is_none() || self.out.extension().is_some_and(|end| end == "json" || end == "md") {
+        if self.out.file_name().is_none()
+            || self.out.extension().is_some_and(|end| RESERVED.iter().any(|name| end == *name))
+        {
             let out = self.out.display();
             let why = format!(
-                "{out}: the file for the weights must not end in .json or .md, which name the history and the card"
+                "{out}: the file for the weights must not end in .py, .json or .md, which name the module, the history and \
+                 the card"
             );
+            return Err(ConfigError::new(why).into());
+        }
+        let module = self.out.with_extension("py");
+        if std::fs::read_to_string(&module).is_ok_and(|code| !code.contains(PyTorch::MARK)) {
+            let module = module.display();
+            let why =
+                format!("{module} exists and is not a net that deepaug wrote; choose another name for the weights");
             return Err(ConfigError::new(why).into());
         }
         // Written elsewhere first: existing weights of the same training would be kept as they are, without a
         // history.
         let draft = draft(&self.out)?;
-        let unfinished = draft.path().join("model.safetensors");
+        let unfinished = draft.path().join("weights");
         let id = JobId { trial: 0, sample: self.sample };
         let job = Job { keep: Some(unfinished.clone()), ..training.job(id, &scheme.policy, scheme.settings) };
         let (start, mut result) = (Instant::now(), None);
@@ -111,14 +123,20 @@ impl Train {
             _ => return Err(Error::Stopped),
         };
         let [train_images, test_images] = training.sizes();
+        let standard = scheme.settings.standardize.then(|| training.standard_values());
+        let net =
+            PyTorch { model: &training.config.model, image: training.shape(), classes: &training.classes, standard };
+        let converted = draft.path().join(self.out.file_name().unwrap_or_default());
+        let code = net.write(&unfinished, &converted)?;
         let trained = Trained {
             weights: self.out.clone(),
+            module,
             history: self.out.with_extension("json"),
             card: self.out.with_extension("md"),
             model: training.child.name(),
             image: training.shape(),
             classes: training.classes.clone(),
-            standard: scheme.settings.standardize.then(|| training.standard_values()),
+            standard,
             scheme: scheme.what.clone(),
             settings: scheme.settings,
             seed: training.seed(self.sample),
@@ -129,12 +147,16 @@ impl Train {
             epochs,
             policy: scheme.policy,
         };
+        write_whole(&trained.module, code.as_bytes())?;
         write_json(&trained.history, &trained)?;
         write_whole(&trained.card, trained.card(study).as_bytes())?;
-        std::fs::rename(&unfinished, &self.out).map_err(|error| Error::file(&self.out, error))?;
+        std::fs::rename(&converted, &self.out).map_err(|error| Error::file(&self.out, error))?;
         Ok(trained)
     }
 }
+
+/// The endings of the files beside the weights.
+const RESERVED: [&str; 3] = ["py", "json", "md"];
 
 /// Makes a temporary folder beside a file.
 fn draft(out: &Path) -> Result<tempfile::TempDir, Error> {
@@ -157,7 +179,7 @@ impl Trained {
         ops.sort_unstable();
         ops.dedup();
         let ops: Vec<&str> = ops.into_iter().map(Op::name).collect();
-        let (weights, history) = (file_name(&self.weights), file_name(&self.history));
+        let [weights, module, history] = [&self.weights, &self.module, &self.history].map(|path| file_name(path));
         let standard = match self.standard {
             Some([mean, deviation]) => format!(", minus {mean:.6}, divided by {deviation:.6}"),
             None => String::new(),
@@ -186,8 +208,9 @@ impl Trained {
              | optimiser | {rule:?}, learning rate {rate}, schedule {schedule:?}, weight decay {decay}, batches of {batch} |\n\
              | seed | {seed} |\n\
              | time | {seconds:.0} s |\n\n\
-             `{weights}` holds the weights (safetensors; convolutions as rows, columns, input, output, dense layers as input, output), \
-             `{history}` holds every epoch, the policy and all settings.\n",
+             `{module}` is the net as a PyTorch module: `load()` in it takes the weights from `{weights}` (safetensors, a \
+             `state_dict`), and `python {module} --onnx model.onnx` writes it for ONNX. `{history}` holds every epoch, the \
+             policy and all settings.\n",
             version = env!("CARGO_PKG_VERSION"),
             accuracy = 100.0 * self.accuracy,
             epochs = settings.epochs,
