@@ -143,7 +143,7 @@ fn what_cannot_be_applied_is_said_and_nothing_is_left() {
         (["--policy", "full", "in", "out"], 6, "neither a policy nor the folder of a study"),
         (["--policy", &name, "in", "full"], 7, "full: the folder is not empty"),
         (["--policy", &name, "nowhere", "out"], 4, "nowhere: no such file or folder"),
-        (["--policy", &name, "empty", "out"], 4, "no images in it"),
+        (["--policy", &name, "empty", "out"], 4, "the folder is empty"),
     ] {
         let run = deepaug(folder.path(), &[&["apply"], &arguments[..]].concat());
         assert_eq!(run.code, code, "{arguments:?} {}", run.stderr);
@@ -155,7 +155,64 @@ fn what_cannot_be_applied_is_said_and_nothing_is_left() {
     assert_eq!((run.code, &json(&run.stdout)["error"]["code"]), (4, &serde_json::json!(4)));
     assert!(run.stdout.contains("broken.png"), "{}", run.stdout);
     assert!(!folder.path().join("out").exists());
-    assert!(fs::read_dir(folder.path()).unwrap().all(|entry| !entry.unwrap().path().starts_with(".deepaug-")));
+    assert!(!folder.path().join("out.unfinished").exists());
+}
+
+#[test]
+fn copies_that_were_stopped_are_continued() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_class_folders(&root.join("in"), &["a", "b"], 20);
+    let apply = |seed| deepaug::Apply {
+        policies: vec![policy(1.0, &[&[(Op::AdditiveGaussianNoise, 0.9), (Op::Rotate, 0.5)]])],
+        rounds: 3,
+        application: deepaug::Application::Once,
+        originals: true,
+        seed,
+    };
+    let run = |seed, to: &str, cancel: &deepaug::Cancel, after: usize| {
+        let stop = |done, _| {
+            if done == after {
+                cancel.cancel();
+            }
+        };
+        apply(seed).run(&root.join("in"), &root.join(to), cancel, &stop)
+    };
+    run(1, "whole", &deepaug::Cancel::new(), usize::MAX).unwrap();
+    assert!(matches!(run(1, "out", &deepaug::Cancel::new(), 7), Err(deepaug::Error::Stopped)));
+    assert!(!root.join("out").exists());
+    let before = tree(&root.join("out.unfinished"));
+    let count = before.iter().filter(|(path, _)| path.ends_with(".png")).count();
+    assert!((28..160).contains(&count), "{count}");
+    // A file that a kill left.
+    let (torn, _) = before.iter().find(|(path, _)| path.ends_with("-aug1a.png")).unwrap();
+    fs::rename(torn, format!("{torn}.part")).unwrap();
+    let other = run(2, "out", &deepaug::Cancel::new(), usize::MAX).unwrap_err().to_string();
+    assert!(other.contains("begun with other images or options"), "{other}");
+    assert_eq!(run(1, "out", &deepaug::Cancel::new(), usize::MAX).unwrap().copies, 120);
+    assert!(!root.join("out.unfinished").exists());
+    let of = |name: &str| -> Vec<_> {
+        let from = format!("/{name}/");
+        tree(&root.join(name)).into_iter().map(|(path, bytes)| (path.replace(&from, "/"), bytes)).collect()
+    };
+    assert_eq!(of("out"), of("whole"));
+}
+
+#[test]
+fn sets_that_are_no_folders_of_files_are_copied_without_their_test_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let name = write_policy(root, &policy(1.0, &[&[(Op::Invert, 1.0)]]));
+    let run = deepaug(root, &["apply", "--policy", &name, "omniglot-sample", "out", "--originals", "--json"]);
+    assert_eq!(json(&run.stdout), serde_json::json!({ "images": 560, "copies": 560 }), "{}", run.stderr);
+    let files = |folder: &str| tree(&root.join(folder)).iter().filter(|(path, _)| path.ends_with(".png")).count();
+    assert_eq!((files("out/train"), files("out/test")), (1120, 240));
+    write_class_folders(&root.join("in"), &["cat", "dog"], 3);
+    fs::write(root.join("list.csv"), "where,what\nin/cat/0.png,tom\nin/dog/1.png,rex\n").unwrap();
+    let columns = ["list.csv", "named", "--image-column", "where", "--label-column", "what"];
+    let run = deepaug(root, &[&["apply", "--policy", &name][..], &columns].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(pixels(&root.join("named/tom/000000-aug1a.png")), 255 - pixels(&root.join("in/cat/0.png")));
 }
 
 #[test]

@@ -184,7 +184,7 @@ pub(crate) struct Optimize {
 }
 
 /// How images are read; each argument overrides the configuration.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, PartialEq, Default, clap::Args)]
 pub(crate) struct Reading {
     /// folder, csv, parquet, numpy, webdataset, cifar or idx [default: detected]
     #[arg(long, value_name = "FORMAT")]
@@ -497,12 +497,15 @@ pub(crate) struct Found {
 pub(crate) struct Apply {
     #[command(flatten)]
     pub(crate) found: Found,
-    /// Folder of images, including subfolders
+    /// Folder of images, including subfolders, which are copied in their own sizes; or any images that optimize reads,
+    /// of which those for testing are not copied
     #[arg(value_name = "IN")]
     pub(crate) from: PathBuf,
     /// Folder for the copies, new or empty
     #[arg(value_name = "OUT")]
     pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
     /// Rounds of copies: in each round, every sub-policy copies each image of its portion once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range(1, 10_000))]
     pub(crate) copies: usize,

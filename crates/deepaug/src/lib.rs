@@ -65,6 +65,7 @@ pub use deepaug_child_model::{
 };
 pub use deepaug_controller as controller;
 pub use deepaug_controller::Method;
+pub use deepaug_dataset::files::image_files;
 pub use deepaug_dataset::{
     Amount, Channels, ClassCounts, DataError, Dataset, Fit, OnBadImage, ReadOptions, Split, SplitSizes, Summary,
 };

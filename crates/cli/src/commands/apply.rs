@@ -1,8 +1,9 @@
 //! `deepaug apply`.
 
-use deepaug::{Application, Apply, Cancel, Error, Online, Policies};
+use deepaug::{Application, Apply, Cancel, Error, Online, Policies, image_files, preview_config};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::data;
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
@@ -22,11 +23,22 @@ pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let applied = apply.run(&args.from, &args.to, &cancel, &|done, all| {
+    let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
-    });
+    };
+    let has_files = args.from.is_dir() && image_files(&args.from).is_ok();
+    let applied = if has_files && args.reading == args::Reading::default() {
+        apply.run(&args.from, &args.to, &cancel, &progress)
+    } else {
+        let mut config = preview_config(Some(&args.from), None);
+        data::ask(&mut config, &args.reading);
+        apply.run_on(&data::read(&config, args.json)?, &args.to, &cancel, &progress)
+    };
     bar.finish_and_clear();
+    if matches!(applied, Err(Error::Stopped)) {
+        output::note("stopped; the same command continues");
+    }
     let applied = applied?;
     if args.json {
         output::json(&applied);
