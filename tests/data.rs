@@ -56,6 +56,33 @@ fn data_shows_what_was_understood() {
 }
 
 #[test]
+fn data_shows_and_lists_the_split_of_a_search() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_class_folders(&root.join("set"), &["cat", "dog"], 40);
+    fs::create_dir(root.join("set-sheet.png")).unwrap();
+    let run = deepaug(root, &["data", "set", "--seed", "5", "--write-split", "split.csv"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("split.csv lists the part of each image"), "{}", run.stdout);
+    assert!(run.stderr.contains("no picture of the images: set-sheet.png"), "{}", run.stderr);
+    let search = ["optimize", "--data", "set", "--seed", "5", "--iters", "1", "--model", "tinycnn", "--epochs", "3"];
+    let run = deepaug(root, &[&search[..], &["--set", "opt_samples=1", "--out", "study", "--json"]].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let started = run.stdout.lines().map(json).find(|event| event["event"] == "started").unwrap();
+    let split = fs::read_to_string(root.join("split.csv")).unwrap();
+    let count = |part: &str| split.lines().filter(|line| line.ends_with(&format!(",{part}"))).count();
+    assert_eq!(started["images"], serde_json::json!([count("train"), count("validation"), count("test")]));
+    assert_eq!((count("test"), count("unused"), split.lines().count()), (16, 0, 81));
+    // The study's own configuration names the same images.
+    let run = deepaug(root, &["data", "--config", "study/study.toml", "--write-split", "again.csv", "--out", "s.png"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let names = |text: &str| text.replace(&format!("{}/", root.canonicalize().unwrap().display()), "");
+    assert_eq!(names(&fs::read_to_string(root.join("again.csv")).unwrap()), split);
+    let refused = deepaug(root, &["data", "set", "--out", "no/such/s.png"]);
+    assert!(refused.code == 7 && refused.stdout.contains("80 images of 2 classes"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_search_runs_on_a_table_with_groups_and_shares() {
     let folder = tempfile::tempdir().unwrap();
     write_class_folders(&folder.path().join("pictures"), &["cat", "dog"], 40);

@@ -219,6 +219,12 @@ pub(crate) struct Data {
     /// Configuration file that says how images are read and split
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Seed of the split, as for optimize
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+    /// CSV file for the part of each image, such as those for testing, which your own training must not see either
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_split: Option<PathBuf>,
     /// PNG file for a sheet of images of each class [default: NAME-sheet.png, where NAME is the data's name]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

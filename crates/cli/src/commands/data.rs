@@ -13,28 +13,44 @@ const LISTED: usize = 10;
 pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
     let mut config = match &args.config {
         Some(path) => Config::read(path)?,
-        None => Config::default(),
+        None => Config::quickstart(),
     };
     if let Some(data) = &args.data {
         config.data = data.to_string_lossy().into_owned();
     }
     ask(&mut config, &args.reading);
+    config.seed = args.seed.unwrap_or(config.seed);
     let config = config.check()?;
     let bar = bar(args.json);
     let report = DataReport::new(&config, &|done, all| show(&bar, done, all));
     bar.finish_and_clear();
     let (report, dataset) = report?;
     let out = args.out.clone().unwrap_or_else(|| sheet_name(&config.data));
-    write_sheet(data_sheet(&dataset), &out)?;
+    if let Some(path) = &args.write_split {
+        report.write_split(&dataset, path)?;
+    }
+    let written = write_sheet(data_sheet(&dataset), &out);
     if args.json {
         let mut value = serde_json::to_value(&report).unwrap_or_default();
-        value["out"] = out.display().to_string().into();
+        value["out"] = written.is_ok().then(|| out.display().to_string()).into();
         output::json(&value);
     } else {
         print(&report, &config);
-        output::line(format_args!("\n{} shows images of each class", out.display()));
+        if written.is_ok() {
+            output::line(format_args!("\n{} shows images of each class", out.display()));
+        }
+        if let Some(path) = &args.write_split {
+            output::line(format_args!("{} lists the part of each image", path.display()));
+        }
     }
-    Ok(())
+    match written {
+        // The report is what was asked for.
+        Err(error) if args.out.is_none() => {
+            output::note(format_args!("no picture of the images: {error}; --out FILE writes it elsewhere"));
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Applies the arguments to a configuration.
@@ -94,7 +110,7 @@ fn sheet_name(data: &str) -> PathBuf {
 }
 
 fn print(report: &DataReport, config: &Config) {
-    let DataReport { summary, refused } = report;
+    let DataReport { summary, refused, unused, .. } = report;
     let [height, width, channels] = summary.shape;
     let colour = if channels == 1 { "grey" } else { "RGB" };
     output::line(format_args!(
@@ -115,7 +131,7 @@ fn print(report: &DataReport, config: &Config) {
     let values = |values: &[f64]| values.iter().map(|value| format!("{value:.1}")).collect::<Vec<_>>().join(" ");
     output::line(format_args!("  mean      {} of 255", values(&summary.mean)));
     output::line(format_args!("  deviation {} of 255", values(&summary.standard_deviation)));
-    let whose = if summary.own_split { "the data's own" } else { "drawn as a search with this seed would" };
+    let whose = if summary.own_split { "the data's own" } else { "that of a search with this seed" };
     output::line(format_args!("  split     {whose}"));
     if let Some(groups) = summary.groups {
         output::line(format_args!("  groups    {groups}, kept together"));
@@ -127,6 +143,9 @@ fn print(report: &DataReport, config: &Config) {
             "{:<widest$}  {:>8}  {:>10}  {:>8}",
             class.name, class.train, class.validation, class.test
         ));
+    }
+    if *unused > 0 {
+        output::line(format_args!("{unused} more are outside the test set, and a search has no use for them"));
     }
     if summary.duplicates > 0 {
         output::line(format_args!("\nimages identical to an earlier one: {}", summary.duplicates));

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use deepaug_augmenter::sheet;
-use deepaug_dataset::{Dataset, ImageSize, OnBadImage, ReadOptions, Sample, Split, Summary};
+use deepaug_dataset::{DataError, Dataset, ImageSize, OnBadImage, ReadOptions, Sample, Split, Summary};
 use ndarray::Array3;
 use serde::Serialize;
 
-use crate::config::Config;
-use crate::config::ValidConfig;
+use crate::config::{Config, Sizes, ValidConfig};
 use crate::error::{ConfigError, Error};
+use crate::files::write_whole;
 use crate::rng::{Purpose, derive};
+use crate::study::sizing::{USUAL_TIME, choose_parts};
 
 /// Images per class in a contact sheet.
 const SHOWN: usize = 8;
@@ -60,11 +61,16 @@ fn check_sample(config: &Config) -> Result<(), ConfigError> {
 /// Description of a set of images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DataReport {
-    /// Its contents, split as a search would split it.
+    /// Its contents, split as a search with this configuration splits it.
     #[serde(flatten)]
     pub summary: Summary,
+    /// Images that such a search has no use for: training images beyond its sizes.
+    pub unused: usize,
     /// Why a search would refuse it, if it would.
     pub refused: Option<String>,
+    /// The split itself, unless the data is refused.
+    #[serde(skip)]
+    pub split: Option<Split>,
 }
 
 impl DataReport {
@@ -79,7 +85,11 @@ impl DataReport {
         let image_size = if asked.image_size == ImageSize::Own { ImageSize::Auto } else { asked.image_size };
         let options = ReadOptions { image_size, on_bad_image: OnBadImage::Skip, ..asked.clone() };
         let dataset = Dataset::read_with(Path::new(&config.data), &options, progress)?;
-        let split = Split::draw(&dataset, config.split_sizes(), derive(config.seed, Purpose::Split, 0));
+        let mut sized = (**config).clone();
+        // Epochs and policies take trainings to choose; the images do not.
+        let chosen = if sized.sizes == Sizes::Auto { choose_parts(&mut sized, &dataset, USUAL_TIME) } else { Ok(()) };
+        let seed = derive(config.seed, Purpose::Split, 0);
+        let split = chosen.and_then(|()| Ok(Split::draw(&dataset, sized.split_sizes(), seed)?));
         let summary = Summary::new(&dataset, split.as_ref().ok());
         let [height, width, _] = summary.shape;
         let refused = match (&split, &summary.skipped[..]) {
@@ -92,7 +102,35 @@ impl DataReport {
             }
             _ => None,
         };
-        Ok((Self { summary, refused }, dataset))
+        let split = split.ok();
+        let unused = split.as_ref().map_or(0, |split| split.rest.len());
+        Ok((Self { summary, unused, refused, split }, dataset))
+    }
+
+    /// Writes the part of each image as a table: `image,class,part`, where parts are train, validation, test and
+    /// unused. With repeated hold-out, the first sample's are written; others divide the same images outside the test
+    /// set anew.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if a search would refuse the data, [`Error::File`] if the table cannot be written.
+    pub fn write_split(&self, dataset: &Dataset, path: &Path) -> Result<(), Error> {
+        let Some(split) = &self.split else {
+            let why = self.refused.clone().unwrap_or_default();
+            return Err(DataError::Unusable { path: dataset.origin().into(), why }.into());
+        };
+        let mut parts = vec!["unused"; dataset.len()];
+        for (part, images) in [("train", &split.train), ("validation", &split.validation), ("test", &split.test)] {
+            images.iter().for_each(|&image| parts[image] = part);
+        }
+        let mut table = csv::Writer::from_writer(Vec::new());
+        let failed = |error: csv::Error| Error::file(path, std::io::Error::other(error));
+        table.write_record(["image", "class", "part"]).map_err(failed)?;
+        for (image, part) in parts.into_iter().enumerate() {
+            let class = &dataset.classes()[dataset.labels()[image]];
+            table.write_record([&dataset.name(image), class, part]).map_err(failed)?;
+        }
+        let bytes = table.into_inner().map_err(|error| Error::file(path, error.into_error()))?;
+        write_whole(path, &bytes)
     }
 }
 

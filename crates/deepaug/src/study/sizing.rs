@@ -43,7 +43,7 @@ const LONGER: usize = 2;
 const LEVEL_ACCURACY: f64 = 0.01;
 
 /// The default time of a search.
-const USUAL_TIME: Duration = Duration::from_secs(600);
+pub(crate) const USUAL_TIME: Duration = Duration::from_secs(600);
 
 /// The same for the built-in images, which show what a search does.
 const SAMPLE_TIME: Duration = Duration::from_secs(165);
@@ -220,8 +220,8 @@ pub(crate) fn choose(
     Ok(sizing)
 }
 
-/// Chooses the images that children are trained on and judged by, from those outside the test set.
-fn choose_parts(config: &mut Config, dataset: &Dataset, time: Duration) -> Result<(), Error> {
+/// Chooses how many images children are trained on and judged by, of those outside the test set.
+pub(crate) fn choose_parts(config: &mut Config, dataset: &Dataset, time: Duration) -> Result<(), Error> {
     let all = SplitSizes {
         train: Amount::Count(dataset.len()),
         validation: Amount::Count(dataset.len()),
