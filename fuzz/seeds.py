@@ -16,10 +16,12 @@ CORPORA = {
 
 
 def seed(corpus, name, content, cut=0):
-    """A byte for the kind, which DEEPAUG_FUZZ names, and one for where the second file begins; none for pictures."""
+    """A byte for the kind, which DEEPAUG_FUZZ names, and one for where the second file begins; none for pictures, and
+    options for layouts."""
     folder = HERE / "corpus" / corpus
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(content if corpus == "image" else bytes([0, cut]) + content)
+    head = {"image": b"", "layout": bytes([0])}.get(corpus, bytes([0, cut]))
+    (folder / name).write_bytes(head + content)
 
 
 for corpus, files in CORPORA.items():
@@ -31,3 +33,20 @@ seed("cifar", "three", b"one\ntwo\n" + (SETS / "cifar-10-batches-bin/data_batch_
 labels, images = (SETS / "arrays/y_train.npy").read_bytes(), (SETS / "arrays/x_train.npy").read_bytes()
 assert len(labels) % 2 == 0
 seed("npy", "four", labels + images, len(labels) // 2)
+
+# Layouts: see fuzz_targets/layout.rs for the words and kinds.
+WORDS = "train test val valid validation training_set Testing train_images test_images images labels".split()
+KINDS = "png PNG  jpg csv tsv txt jsonl json".split(" ")
+
+
+def file(path, kind, content=None):
+    """A file of a layout; words that are not in the list are left to the fuzzer."""
+    words = [WORDS.index(word) for word in path.split("/")]
+    entry = bytes([len(words) - 1, *words, KINDS.index(kind)])
+    return entry if content is None else entry + bytes([len(content)]) + content
+
+
+pictures = file("images/train", "png") + file("images/test", "png") + file("images/val", "png")
+seed("layout", "folders", file("train/images", "png") + file("test/images", "png") + file("test/labels", "png"))
+seed("layout", "table", pictures + file("labels", "csv", b"file,label,fold\nimages/train.png,a,0\nimages/test,b,1\n"))
+seed("layout", "lines", pictures + file("images/labels", "jsonl", b'{"file_name":"train.png","label":1}\n{"file_name":"val.png","label":0}\n'))

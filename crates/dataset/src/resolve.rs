@@ -1,7 +1,8 @@
 //! From the names that tables give images to the files that they mean.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use crate::dataset::Part;
@@ -20,6 +21,8 @@ pub(crate) struct Resolver<'t> {
     walked: OnceCell<Option<Tree>>,
     /// Images by the name of their file, and by that without its extension, in lower case; made when a name does not stand as it is.
     index: OnceCell<Index>,
+    /// All files that lie there.
+    known: OnceCell<HashSet<&'t OsStr>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +49,7 @@ impl<'t> Resolver<'t> {
     pub(crate) fn new(tree: &'t Tree, table: &Path) -> Self {
         let folder = table.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         let around = tree.is_folder().then_some(tree);
-        Self { folder: folder.into(), around, walked: OnceCell::new(), index: OnceCell::new() }
+        Self { folder: folder.into(), around, walked: OnceCell::new(), index: OnceCell::new(), known: OnceCell::new() }
     }
 
     /// What names are looked up in; none where it cannot be walked.
@@ -59,10 +62,16 @@ impl<'t> Resolver<'t> {
         &self.folder
     }
 
+    fn known(&self) -> &HashSet<&'t OsStr> {
+        self.known.get_or_init(|| self.around.into_iter().flat_map(Tree::files).map(Path::as_os_str).collect())
+    }
+
     /// Looks for an image of a part.
     pub(crate) fn find(&self, name: &str, part: Part) -> Found {
         let stands = self.folder.join(name);
-        if !name.is_empty() && has_image_name(&stands) && stands.is_file() {
+        // One that the tree lacks may be hidden, or outside.
+        let is_there = || self.known().contains(stands.as_os_str()) || stands.is_file();
+        if !name.is_empty() && has_image_name(&stands) && is_there() {
             return Found::Exact(stands);
         }
         let plain = name.replace('\\', "/");

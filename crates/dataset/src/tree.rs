@@ -1,11 +1,14 @@
 //! What lies at a path: one walk, before anything is opened.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::error::DataError;
+use crate::formats::table::Table;
 
 /// The files and folders at a path, in the order of their names: the same on every machine.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub(crate) struct Tree {
     folders: BTreeMap<PathBuf, Vec<PathBuf>>,
     /// What is neither file nor folder: pipes, sockets, devices. Nothing of these is opened.
     special: Vec<PathBuf>,
+    /// Tables that have been read.
+    tables: RefCell<HashMap<PathBuf, Rc<Table>>>,
 }
 
 /// Hidden or system folders that hold no images of the user's, though images may lie in them.
@@ -33,8 +38,13 @@ impl Tree {
             std::io::ErrorKind::NotFound => DataError::Missing { path: path.into() },
             _ => DataError::io(path, source),
         })?;
-        let mut tree =
-            Self { root: path.into(), is_folder: metadata.is_dir(), folders: BTreeMap::new(), special: Vec::new() };
+        let mut tree = Self {
+            root: path.into(),
+            is_folder: metadata.is_dir(),
+            folders: BTreeMap::new(),
+            special: Vec::new(),
+            tables: RefCell::default(),
+        };
         if !tree.is_folder {
             return match metadata.is_file() {
                 true => Ok(tree),
@@ -72,6 +82,16 @@ impl Tree {
             }
         }
         Ok(tree)
+    }
+
+    /// Reads a table, once.
+    pub(crate) fn table(&self, path: &Path) -> Result<Rc<Table>, DataError> {
+        if let Some(known) = self.tables.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        let table = Rc::new(Table::read(path)?);
+        self.tables.borrow_mut().insert(path.into(), table.clone());
+        Ok(table)
     }
 
     fn add(&mut self, file: PathBuf) {

@@ -1,7 +1,10 @@
 //! A table that names an image and its label in each row: CSV, TSV, or lines of JSON.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use csv::StringRecord;
 
@@ -90,7 +93,7 @@ impl Format for Manifest {
         if !tree.is_folder() {
             return is_table(tree.root());
         }
-        candidates(tree).into_iter().any(|path| of_images(tree, path, options).is_some())
+        candidates(tree).into_iter().any(|path| of_images(tree, &path, options).is_some())
     }
 
     fn files(&self, tree: &Tree, options: &ReadOptions) -> Result<Vec<PathBuf>, DataError> {
@@ -101,12 +104,12 @@ impl Format for Manifest {
     fn list(&self, tree: &Tree, options: &ReadOptions) -> Result<Listing, DataError> {
         let mut listing = Listing::default();
         if !tree.is_folder() {
-            let table = Table::read(tree.root())?;
-            add(tree, table, Part::Train, options, &mut listing)?;
+            let table = tree.table(tree.root())?;
+            add(tree, &table, Part::Train, options, &mut listing)?;
             return Ok(listing);
         }
         for (part, table) in chosen(tree, options)? {
-            add(tree, table, part, options, &mut listing)?;
+            add(tree, &table, part, options, &mut listing)?;
         }
         Ok(listing)
     }
@@ -130,19 +133,19 @@ fn candidates(tree: &Tree) -> Vec<PathBuf> {
 
 /// A table whose rows name images that lie there, and that has labels. Columns that were asked for and are not there are an error of
 /// one that would fit without them.
-fn of_images(tree: &Tree, path: PathBuf, options: &ReadOptions) -> Option<Table> {
-    let table = Table::read(&path).ok()?;
+fn of_images(tree: &Tree, path: &Path, options: &ReadOptions) -> Option<Rc<Table>> {
+    let table = tree.table(path).ok()?;
     let usual = ReadOptions { columns: Columns::default(), ..options.clone() };
     let fits = |options: &ReadOptions| Places::find(&table, tree, options).is_ok_and(|places| places.resolves);
     (fits(options) || (options.columns != usual.columns && fits(&usual))).then_some(table)
 }
 
 /// The tables that make the set: those of its parts, or the one that is left.
-fn chosen(tree: &Tree, options: &ReadOptions) -> Result<Vec<(Part, Table)>, DataError> {
-    let mut tables: Vec<Table> =
-        candidates(tree).into_iter().filter_map(|path| of_images(tree, path, options)).collect();
+fn chosen(tree: &Tree, options: &ReadOptions) -> Result<Vec<(Part, Rc<Table>)>, DataError> {
+    let mut tables: Vec<Rc<Table>> =
+        candidates(tree).iter().filter_map(|path| of_images(tree, path, options)).collect();
     let part = |table: &Table| part_in_name(&file_name(&table.path)).or_else(|| part_of_path(tree, &table.path));
-    let parts: Vec<Part> = tables.iter().filter_map(part).collect();
+    let parts: Vec<Part> = tables.iter().filter_map(|table| part(table)).collect();
     let is_each_once = (1..parts.len()).all(|i| !parts[..i].contains(&parts[i]));
     let stem = |table: &Table| table.path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
     let usual = NAMES.iter().find_map(|name| tables.iter().position(|table| stem(table) == *name));
@@ -169,22 +172,19 @@ fn chosen(tree: &Tree, options: &ReadOptions) -> Result<Vec<(Part, Table)>, Data
 }
 
 /// Adds the rows of a table of a part to a listing.
-fn add(
-    tree: &Tree,
-    mut table: Table,
-    part: Part,
-    options: &ReadOptions,
-    listing: &mut Listing,
-) -> Result<(), DataError> {
-    let places = Places::find(&table, tree, options)?;
+fn add(tree: &Tree, table: &Table, part: Part, options: &ReadOptions, listing: &mut Listing) -> Result<(), DataError> {
+    let places = Places::find(table, tree, options)?;
+    let mut table = Cow::Borrowed(table);
     if places.headless {
-        let head = std::mem::take(&mut table.head);
-        table.rows.insert(0, (1, head));
+        let head = table.head.clone();
+        table.to_mut().rows.insert(0, (1, head));
     }
     listing.notes.extend(places.notes.iter().cloned());
     let path = &table.path;
     let resolver = Resolver::new(tree, path);
-    let mut seen: HashMap<PathBuf, (String, u64)> = HashMap::new();
+    let first = listing.items.len();
+    // The rows of files: paths as words, for hashing their components takes long.
+    let mut seen: HashMap<OsString, usize> = HashMap::with_capacity(table.rows.len());
     let mut assumed: (usize, Option<(String, PathBuf)>) = (0, None);
     for row in 0..table.rows.len() {
         let line = table.rows[row].0;
@@ -205,19 +205,15 @@ fn add(
                 return Err(wrong(why));
             }
         };
-        match seen.get(&item.name) {
-            Some((label, before)) if *label != item.label => {
-                let why = format!(
-                    "{} is \"{}\" here, but \"{label}\" in line {before}; one image has one label",
-                    item.name.display(),
-                    item.label
-                );
-                return Err(wrong(why));
-            }
-            Some((_, before)) => {
-                return Err(wrong(format!("{} is in line {before} already; remove one", item.name.display())));
-            }
-            None => _ = seen.insert(item.name.clone(), (item.label.clone(), line)),
+        if let Some(before) = seen.insert(item.name.clone().into_os_string(), row) {
+            let (label, before) = (&listing.items[first + before].label, table.rows[before].0);
+            let name = item.name.display();
+            let why = if *label == item.label {
+                format!("{name} is in line {before} already; remove one")
+            } else {
+                format!("{name} is \"{}\" here, but \"{label}\" in line {before}; one image has one label", item.label)
+            };
+            return Err(wrong(why));
         }
         listing.items.push(item);
     }

@@ -6,7 +6,7 @@ pub(crate) mod idx;
 mod manifest;
 mod numpy;
 mod parquet;
-mod table;
+pub(crate) mod table;
 mod webdataset;
 
 use std::path::{Path, PathBuf};

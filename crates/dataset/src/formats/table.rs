@@ -9,7 +9,8 @@ use super::{extension, json_cell, read_file};
 use crate::error::DataError;
 
 /// A table as it stands in its file.
-pub(super) struct Table {
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
     pub(super) path: PathBuf,
     pub(super) head: StringRecord,
     /// With the lines they begin at.
@@ -18,7 +19,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Reads the file.
-    pub(super) fn read(path: &Path) -> Result<Self, DataError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, DataError> {
         let bytes = read_file(path)?;
         let bytes = utf8(path, &bytes)?;
         if extension(path) == "jsonl" { Self::json(path, &bytes) } else { Self::csv(path, &bytes) }
