@@ -124,6 +124,7 @@ const OPTIMIZE_EXAMPLES: &str = "Examples:
   deepaug optimize --config my.toml --iters 300       a full search (start from: deepaug config > my.toml)
   deepaug optimize --data my-images --for 30m         sizes chosen for half an hour
   deepaug optimize --config my.toml --time 2h         as much of it as fits into two hours
+  deepaug optimize --data my-images --model wrn_16_2 --set exclude=[\"vertical-flip\"]   any key of the configuration
   deepaug optimize --resume reports/experiments/my-images-001";
 
 const COMPARE_EXAMPLES: &str = "Examples:
