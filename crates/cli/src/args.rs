@@ -145,9 +145,6 @@ pub(crate) struct Optimize {
     /// Configuration file; without one, sizes are chosen from the data, for about ten minutes
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Any key of the configuration, as in --set portion=0.5 or --set ops=geometric; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
     /// Child model: simplecnn, basiccnn, tinycnn, wrn_D_W, mobilenetv2 or inceptionv3
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<Model>,
@@ -208,6 +205,9 @@ pub(crate) struct Reading {
     /// What to do with unreadable images: error or skip
     #[arg(long, value_name = "WHAT", value_parser = on_bad_image)]
     pub(crate) on_bad_image: Option<OnBadImage>,
+    /// Any key of the configuration, as in --set fit=pad or --set portion=0.5; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

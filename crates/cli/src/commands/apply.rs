@@ -32,7 +32,7 @@ pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
         apply.run(&args.from, &args.to, &cancel, &progress)
     } else {
         let mut config = preview_config(Some(&args.from), None);
-        data::ask(&mut config, &args.reading);
+        data::ask(&mut config, &args.reading)?;
         apply.run_on(&data::read(&config, args.json)?, &args.to, &cancel, &progress)
     };
     bar.finish_and_clear();

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
     if let Some(data) = &args.data {
         config.data = data.to_string_lossy().into_owned();
     }
-    ask(&mut config, &args.reading);
+    ask(&mut config, &args.reading)?;
     config.seed = args.seed.unwrap_or(config.seed);
     let config = config.check()?;
     let bar = bar(args.json);
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
 }
 
 /// Applies the arguments to a configuration.
-pub(crate) fn ask(config: &mut Config, typed: &args::Reading) {
+pub(crate) fn ask(config: &mut Config, typed: &args::Reading) -> Result<(), Error> {
     config.image_size = typed.image_size.unwrap_or(config.image_size);
     config.on_bad_image = typed.on_bad_image.unwrap_or(config.on_bad_image);
     if let Some(format) = &typed.data_format {
@@ -70,6 +70,10 @@ pub(crate) fn ask(config: &mut Config, typed: &args::Reading) {
             key.clone_from(value);
         }
     }
+    for pair in &typed.set {
+        *config = config.clone().with(pair)?;
+    }
+    Ok(())
 }
 
 /// Reads the images of a search, shows a bar meanwhile, and warns of anything that may spoil it.

@@ -64,10 +64,7 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
     if let Some(data) = &args.data {
         config.data = data.to_string_lossy().into_owned();
     }
-    data::ask(&mut config, &args.reading);
-    for pair in &args.set {
-        config = config.with(pair)?;
-    }
+    data::ask(&mut config, &args.reading)?;
     if let Some(epochs) = &args.epochs {
         config = config.with(&format!("child_epochs={epochs}"))?;
     }

@@ -12,7 +12,7 @@ pub(crate) fn run(args: &args::Preview) -> Result<(), Error> {
     let ops = select_ops(&args.ops)?;
     let study = policies.as_ref().and_then(|policies| policies.config.as_ref());
     let mut config = preview_config(args.data.as_deref(), study.map(|study| &**study));
-    data::ask(&mut config, &args.reading);
+    data::ask(&mut config, &args.reading)?;
     let dataset = data::read(&config, args.json)?;
     let (sheet, ranges, steps) = match &policies {
         Some(Policies { policies, .. }) => {
