@@ -299,7 +299,7 @@ fn a_model_is_trained_with_its_module_history_and_card() {
     fs::write(folder.path().join("mine.py"), "import this\n").unwrap();
     let run = deepaug(folder.path(), &[&base[..], &["mine.safetensors"]].concat());
     assert!(
-        run.code == 3 && run.stderr.contains("mine.py exists and is not a net that deepaug wrote"),
+        run.code == 3 && run.stderr.contains("mine.py exists and is not of a net that deepaug wrote"),
         "{}",
         run.stderr
     );

@@ -95,6 +95,7 @@ class Torchvision:
             refuses(TypeError, str(dtype), lambda: policy(whole.to(dtype)))
         refuses(ValueError, "before v2.Normalize", lambda: policy((whole / 255 - 0.5) / 0.25))
         refuses(ValueError, "before v2.Normalize", lambda: policy(whole * float("nan")))
+        check(policy((whole / 255 - 0.5) * 1.5 + 0.5).max() <= 1, "what a resize overshoots is cut")
         refuses(ValueError, "before v2.Normalize", lambda: policy(whole.float()))
         refuses(ValueError, "[32, 32, 3]" if image.shape[0] == 32 else "shape", lambda: policy(torch.from_numpy(image)))
         refuses(ValueError, "shape", lambda: policy(whole[0]))
@@ -143,6 +144,10 @@ class Albumentations:
             check(seeded(given, chance=1.0).shape == given.shape, "images of one channel come back")
         made = seeded(image.astype(np.float32) / 255, chance=1.0)
         check(made.dtype == np.float32 and (np.rint(made * 255) == expected).all(), "float32 as uint8")
+        over = (image.astype(np.float32) / 255 - 0.5) * 1.5 + 0.5
+        check(seeded(over, chance=1.0).dtype == np.float32, "what a resize overshoots is cut")
+        policy = A.Compose([module.DeepaugPolicy()])
+        refuses(TypeError, "would not follow", lambda: policy(image=image, mask=image[..., 0]))
         refuses(ValueError, "before A.Normalize", lambda: seeded((image / np.float32(255) - 0.5) / 0.25))
         refuses(ValueError, "before A.Normalize", lambda: seeded(image.astype(np.float32)))
         for dtype in (np.uint16, np.int32, np.float64, bool):
@@ -167,6 +172,10 @@ class Imgaug:
         return module.DeepaugPolicy(seed=2, **arguments)(images=images)
 
     def extras(self, module, image):
+        import pickle
+
+        from imgaug.augmentables import BoundingBox
+
         twice = [module.DeepaugPolicy(seed=5)(image=image[..., 0]) for _ in range(2)]
         check(twice[0].shape == image.shape[:2], "images without a channel axis come back")
         check((twice[0] == twice[1]).all(), "a seed makes it reproducible")
@@ -175,6 +184,11 @@ class Imgaug:
         check(np.shape(made) == (3,) + image.shape, "batches come back")
         made = policy(images=[image, image[:9]])
         check([each.shape for each in made] == [image.shape, image[:9].shape], "images of several sizes come back")
+        boxes = [BoundingBox(1, 1, 5, 5)]
+        refuses(TypeError, "would not follow", lambda: policy(image=image, bounding_boxes=boxes))
+        refuses(TypeError, "would not follow", lambda: policy(image=image, heatmaps=[np.zeros((8, 8, 1), np.float32)]))
+        sys.modules[module.__name__] = module
+        check(pickle.loads(pickle.dumps(policy))(image=image).shape == image.shape, "workers can be given it")
         for dtype in (np.uint16, np.int32, np.float32, bool):
             refuses(TypeError, np.dtype(dtype).name, lambda: policy(image=image.astype(dtype)))
         rgba = np.concatenate([image, image[..., :1]], axis=-1)

@@ -7,6 +7,7 @@ Takes floats from 0 to 1, as torchvision's ToTensor gives them, of shape [images
 gives logits of shape [images, classes]. Needs torch and safetensors.
 """
 
+import argparse
 import pathlib
 import sys
 
@@ -18,7 +19,7 @@ from torch import nn
 CLASSES = [
     <classes>
 ]
-MODE, HEIGHT, WIDTH = "<mode>", <height>, <width>
+MODE, HEIGHT, WIDTH, BACKGROUND = "<mode>", <height>, <width>, <background>
 
 
 <parts>
@@ -45,28 +46,40 @@ def load(weights=pathlib.Path(__file__).with_name(<weights>)):
 
 
 def read(picture):
-    """A picture as a batch of one, resized if need be."""
+    """A picture as a batch of one, brought to size as in training: upright, transparent parts over the background."""
     import numpy
-    from PIL import Image
+    from PIL import Image, ImageOps
 
-    image = Image.open(picture).convert(MODE)
-    if image.size != (WIDTH, HEIGHT):
-        image = image.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
-    pixels = numpy.atleast_3d(numpy.array(image))
+    image = ImageOps.exif_transpose(Image.open(picture))
+    if image.mode.startswith("I"):
+        # 16 bits.
+        image = Image.fromarray((numpy.array(image) / 257).round().clip(0, 255).astype(numpy.uint8))
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND + (255,)), image.convert("RGBA"))
+    image = ImageOps.<fit>(image.convert("RGB"), (WIDTH, HEIGHT), Image.Resampling.BILINEAR<beside>).convert(MODE)
+    pixels = numpy.array(image).reshape(HEIGHT, WIDTH, -1)
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
 
 
 def main():
+    parser = argparse.ArgumentParser(description="Classifies pictures, or writes the net for ONNX.")
+    parser.add_argument("pictures", nargs="*", help="picture files")
+    parser.add_argument("--onnx", metavar="FILE", help="write the net for ONNX; needs onnx and onnxscript")
+    arguments = parser.parse_args()
+    if not arguments.pictures and not arguments.onnx:
+        parser.error("name pictures, or --onnx FILE")
     net = load()
-    if len(sys.argv) == 3 and sys.argv[1] == "--onnx":
-        example = torch.rand(2, <channels>, HEIGHT, WIDTH)
-        batch = torch.export.Dim("images")
-        torch.onnx.export(net, (example,), sys.argv[2], input_names=["images"], output_names=["logits"],
-                          dynamic_shapes=({0: batch},), dynamo=True)
-        return
-    for picture in sys.argv[1:]:
+    if arguments.onnx:
+        example, shapes = torch.rand(2, <channels>, HEIGHT, WIDTH), ({0: torch.export.Dim("images")},)
+        torch.onnx.export(net, (example,), arguments.onnx, input_names=["images"], output_names=["logits"],
+                          dynamic_shapes=shapes, dynamo=True, external_data=False)
+    for picture in arguments.pictures:
+        try:
+            batch = read(picture)
+        except OSError as error:
+            sys.exit(f"{picture}: {error}")
         with torch.no_grad():
-            chances = net(read(picture)).softmax(1)[0]
+            chances = net(batch).softmax(1)[0]
         best = int(chances.argmax())
         print(f"{picture}: {CLASSES[best]} ({100 * chances[best]:.1f} %)")
 

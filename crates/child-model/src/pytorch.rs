@@ -17,6 +17,10 @@ pub struct PyTorch<'a> {
     pub classes: &'a [String],
     /// Mean and deviation that standardise values from 0 to 1, if it was trained so.
     pub standard: Option<[f64; 2]>,
+    /// Whether its images were padded to size, and not the central square of larger ones.
+    pub padded: bool,
+    /// The colour behind transparent images, and beside padded ones.
+    pub background: [u8; 3],
 }
 
 impl PyTorch<'_> {
@@ -58,6 +62,9 @@ impl PyTorch<'_> {
             .replace("<width>", &width.to_string())
             .replace("<channels>", &channels.to_string())
             .replace("<mode>", if channels == 1 { "L" } else { "RGB" })
+            .replace("<fit>", if self.padded { "pad" } else { "fit" })
+            .replace("<beside>", if self.padded { ", color=BACKGROUND" } else { "" })
+            .replace("<background>", &format!("{:?}", self.background).replace('[', "(").replace(']', ")"))
             .replace("<mean>", &format!("{mean:?}"))
             .replace("<deviation>", &format!("{deviation:?}"))
             .replace("    <classes>\n", &classes)

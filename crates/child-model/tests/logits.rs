@@ -151,7 +151,8 @@ fn case(name: &str, model: &Model, images: &Array4<u8>, labels: &[usize], standa
     let logits = net.logits(&weights, images.view(), 10, standard).unwrap();
     let classes: Vec<String> = (0..10).map(|class| format!("class \"{class}\"")).collect();
     let theirs = folder().join(format!("{name}.safetensors"));
-    let exported = PyTorch { model, image: [height, width, channels], classes: &classes, standard };
+    let image = [height, width, channels];
+    let exported = PyTorch { model, image, classes: &classes, standard, padded: false, background: [255; 3] };
     fs::write(folder().join(format!("{name}.py")), exported.write(&weights, &theirs).unwrap()).unwrap();
     fs::write(folder().join(format!("{name}.bin")), images.iter().copied().collect::<Vec<u8>>()).unwrap();
     json!({ "name": name, "images": [count, height, width, channels], "logits": logits.iter().collect::<Vec<_>>(),

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use image::DynamicImage;
 use ndarray::Array3;
 
+use crate::dataset::Part;
 use crate::error::DataError;
+use crate::formats::part_of_folder;
 use crate::raster::Raster;
-use crate::tree::{Tree, is_image};
+use crate::tree::{Tree, file_name, is_image};
 
 /// Returns the image files in a folder and all its subfolders, sorted by name, also those behind symbolic links. Hidden
 /// files are left out, and so is whatever is not a regular file.
@@ -22,6 +24,12 @@ pub fn image_files(root: &Path) -> Result<Vec<PathBuf>, DataError> {
         return Err(DataError::unusable(root, "there are no images in it"));
     }
     Ok(files)
+}
+
+/// Returns the part that the folders of an image, from a root on, speak of: `test/`, `training_set/` and the like.
+pub fn part_of_file(root: &Path, file: &Path) -> Option<Part> {
+    let inside = file.strip_prefix(root).unwrap_or(file);
+    inside.ancestors().skip(1).find_map(|folder| part_of_folder(&file_name(folder)))
 }
 
 /// Reads an image as height x width x channels: 1 if it is grey, else 3. See [`ReadOptions`](crate::ReadOptions)

@@ -22,6 +22,13 @@ class DeepaugPolicy(A.ImageOnlyTransform):
         super().__init__(p=p)
         self.chance = chance
 
+    @property
+    def targets(self):
+        return {**super().targets, **dict.fromkeys(("mask", "masks", "bboxes", "keypoints"), self.refuse)}
+
+    def refuse(self, *others, **more):
+        raise TypeError("masks, boxes and points would not follow the image")
+
     def get_params(self):
         return {"seed": int(self.random_generator.integers(2**63))}
 

@@ -20,11 +20,13 @@ class DeepaugPolicy(iaa.Lambda):
     """Applies the policy. `chance`: the probability of augmenting an image; by default each policy's own."""
 
     def __init__(self, chance=None, seed=None):
-        def one(image, rng):
-            return augment(pixels_of(image, (np.uint8,), "uint8"), rng, chance).reshape(image.shape)
+        self.chance = chance
+        super().__init__(self.augment_all, self.refuse, self.refuse, self.refuse, seed=seed)
 
-        def augment_all(images, random_state, parents, hooks):
-            made = [one(image, random_state.generator) for image in images]
-            return np.stack(made) if isinstance(images, np.ndarray) else made
+    def augment_all(self, images, random_state, parents, hooks):
+        rng, pixels = random_state.generator, [pixels_of(image, (np.uint8,), "uint8") for image in images]
+        made = [augment(each, rng, self.chance).reshape(image.shape) for each, image in zip(pixels, images)]
+        return np.stack(made) if isinstance(images, np.ndarray) else made
 
-        super().__init__(func_images=augment_all, seed=seed)
+    def refuse(self, *others):
+        raise TypeError("heatmaps, maps, boxes and points would not follow the image")

@@ -40,7 +40,10 @@ def pixels_of(image, types, names):
         raise TypeError(f"an image of {image.dtype}: expects {names}")
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
         raise ValueError(f"an image of shape {image.shape}: expects height x width x 1 or 3 channels")
-    if image.dtype != np.uint8 and not (image.min() >= 0 and image.max() <= 1):
+    if image.size == 0:
+        raise ValueError(f"an image of shape {image.shape}: it has no pixels")
+    # Resizing may overshoot; normalised values go further.
+    if image.dtype != np.uint8 and not (image.min() >= -0.5 and image.max() <= 1.5):
         raise ValueError(f"values from {image.min():g} to {image.max():g}: expects 0 to 1, so before A.Normalize")
-    pixels = image if image.dtype == np.uint8 else np.rint(image * 255).astype(np.uint8)
+    pixels = image if image.dtype == np.uint8 else np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
     return pixels.reshape(image.shape[:2] + (-1,))

@@ -112,7 +112,9 @@ fn words(policies: &[Policy], origin: &str) -> String {
             several.iter().enumerate().map(line).collect()
         }
     };
-    lines.extend((!origin.is_empty()).then(|| wrapped(origin)));
+    // Names of folders may hold anything.
+    let origin = origin.replace('\\', "\\\\").replace('"', "\\\"").replace(char::is_control, " ");
+    lines.extend((!origin.is_empty()).then(|| wrapped(&origin)));
     lines.join("\n")
 }
 

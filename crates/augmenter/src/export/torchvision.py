@@ -76,7 +76,14 @@ def taken(image, x, y):
 
 
 def filtered(image, kernel):
-    return np.clip(np.rint(correlated(image, kernel)), 0, 255).astype(np.uint8)
+    """The correlation with a 3 x 3 kernel, mirrored at the edges."""
+    rows, columns = image.shape[:2]
+    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="reflect").astype(np.float32)
+    # One product after another: the order of the sum decides how ties are rounded.
+    total = np.zeros(image.shape, np.float32)
+    for y, x in np.ndindex(3, 3):
+        total = total + kernel[y, x] * padded[y : y + rows, x : x + columns]
+    return np.clip(np.rint(total), 0, 255).astype(np.uint8)
 
 
 def hsv_shifted(image, hue, saturation):
@@ -105,7 +112,7 @@ def enlarged(values, rows, columns):
 class DeepaugPolicy(v2.Transform):
     """Applies the policy. `chance`: the probability of augmenting an image; by default each policy's own.
 
-    `generator`: a torch.Generator to draw from instead of torch's default one.
+    `generator`: a torch.Generator to draw from instead of torch's default one; each worker of a DataLoader has a copy.
     """
 
     def __init__(self, chance=None, generator=None):
@@ -138,9 +145,10 @@ class DeepaugPolicy(v2.Transform):
             return image
         if image.is_floating_point():
             low, high = plain.min().item(), plain.max().item()
-            if not (low >= 0 and high <= 1):
+            # Resizing may overshoot; normalised values go further.
+            if not (low >= -0.5 and high <= 1.5):
                 raise ValueError(f"a tensor of values from {low:g} to {high:g}: expects 0 to 1, so before v2.Normalize")
-            plain = (plain * 255).round()
+            plain = (plain * 255).round().clamp(0, 255)
         made = plain.to(torch.uint8).cpu().reshape(-1, *image.shape[-3:]).permute(0, 2, 3, 1).numpy()
         is_video = isinstance(image, tv_tensors.Video)
         seeds = [[params["seed"], 0 if is_video else i] for i in range(len(made))]

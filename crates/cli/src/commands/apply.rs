@@ -7,7 +7,7 @@ use super::data;
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Apply) -> Result<(), Error> {
-    let Policies { policies, application, .. } = Policies::read(&args.found.policy, args.found.top)?;
+    let Policies { policies, application, .. } = Policies::answer(&args.found.policy, args.found.top)?;
     let application = if args.one_each && application.online().is_none() {
         Application::Online(Online { chance: 1.0, ..Online::NOTHING })
     } else {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use deepaug::{Auto, Config, DataReport, Dataset, Error, Summary, data_sheet, read_data, write_sheet};
+use deepaug::{Auto, Config, DataReport, Dataset, Error, Holdout, Summary, data_sheet, read_data, write_sheet};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{args, output};
@@ -21,11 +21,15 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
     ask(&mut config, &args.reading)?;
     config.seed = args.seed.unwrap_or(config.seed);
     let config = config.check()?;
+    let out = args.out.clone().unwrap_or_else(|| sheet_name(&config.data));
+    keep(&out, b"\x89PNG", "a picture")?;
+    if let Some(path) = &args.write_split {
+        keep(path, DataReport::SPLIT_HEAD.as_bytes(), "such a list")?;
+    }
     let bar = bar(args.json);
     let report = DataReport::new(&config, &|done, all| show(&bar, done, all));
     bar.finish_and_clear();
     let (report, dataset) = report?;
-    let out = args.out.clone().unwrap_or_else(|| sheet_name(&config.data));
     if let Some(path) = &args.write_split {
         report.write_split(&dataset, path)?;
     }
@@ -50,6 +54,17 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
             Ok(())
         }
         other => other,
+    }
+}
+
+/// Refuses to replace a file that is not one of those that this command writes, such as the images themselves.
+fn keep(path: &Path, start: &[u8], what: &str) -> Result<(), Error> {
+    match std::fs::read(path) {
+        Ok(bytes) if !bytes.starts_with(start) => {
+            let why = format!("it is there already, and not {what}; choose another name");
+            Err(Error::File { path: path.into(), source: std::io::Error::other(why) })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -135,7 +150,13 @@ fn print(report: &DataReport, config: &Config) {
     let values = |values: &[f64]| values.iter().map(|value| format!("{value:.1}")).collect::<Vec<_>>().join(" ");
     output::line(format_args!("  mean      {} of 255", values(&summary.mean)));
     output::line(format_args!("  deviation {} of 255", values(&summary.standard_deviation)));
-    let whose = if summary.own_split { "the data's own" } else { "that of a search with this seed" };
+    let whose = match (summary.own_split, config.holdout) {
+        (true, _) => "the data's own",
+        (false, Holdout::Fixed) => "that of a search with this seed",
+        (false, Holdout::Repeated) => {
+            "that of a search with this seed; train and validation are divided anew for each training"
+        }
+    };
     output::line(format_args!("  split     {whose}"));
     if let Some(groups) = summary.groups {
         output::line(format_args!("  groups    {groups}, kept together"));

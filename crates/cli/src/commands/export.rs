@@ -5,7 +5,7 @@ use deepaug::{Error, Policies};
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Export) -> Result<(), Error> {
-    let policies = Policies::read(&args.found.policy, args.found.top)?;
+    let policies = Policies::answer(&args.found.policy, args.found.top)?;
     let code = policies.export(args.to)?;
     if let Some(path) = &args.out {
         std::fs::write(path, &code).map_err(|source| Error::File { path: path.clone(), source })?;

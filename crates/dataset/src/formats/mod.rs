@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dataset::Part;
 use crate::error::DataError;
+use crate::files::part_of_file;
 use crate::notes::Notes;
 use crate::options::ReadOptions;
 use crate::raster::Raster;
@@ -166,7 +167,7 @@ fn part_in_name(name: &str) -> Option<Part> {
 }
 
 /// The part that a whole name speaks of: `train`, `test_images`, `training_set`, but not `test tube`.
-fn part_of_folder(name: &str) -> Option<Part> {
+pub(crate) fn part_of_folder(name: &str) -> Option<Part> {
     let name = name.to_lowercase();
     let is_filler = |word: &str| {
         matches!(
@@ -191,8 +192,7 @@ fn part_of_folder(name: &str) -> Option<Part> {
 
 /// The part that the folders of a file are named by, the nearest first.
 pub(crate) fn part_of_path(tree: &Tree, file: &Path) -> Option<Part> {
-    let inside = file.strip_prefix(tree.root()).unwrap_or(file);
-    inside.ancestors().skip(1).find_map(|folder| part_of_folder(&file_name(folder)))
+    part_of_file(tree.root(), file)
 }
 
 /// Files of one kind and the part each belongs to: the file alone, which is the whole set, or those in the folder, whose own or whose

@@ -1,6 +1,6 @@
 //! Writes augmented copies of images, for trainers that read folders.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use deepaug_augmenter::{Application, CopySpec, Op, Policy};
-use deepaug_dataset::files::{image_files, png, read_image};
+use deepaug_dataset::files::{image_files, part_of_file, png, read_image};
 use deepaug_dataset::{DataError, Dataset, Part};
 use ndarray::{Array3, Array4, Axis};
 use rayon::prelude::*;
@@ -55,7 +55,7 @@ enum Source<'a> {
     /// The files of a folder, each in its own size.
     Files { from: &'a Path, files: Vec<PathBuf>, stems: Vec<OsString> },
     /// Those of a data set, some of which are for testing only.
-    Set { dataset: &'a Dataset, has_parts: bool },
+    Set { dataset: &'a Dataset, has_parts: bool, folders: Vec<String> },
 }
 
 impl<'a> Source<'a> {
@@ -66,7 +66,17 @@ impl<'a> Source<'a> {
     }
 
     fn set(dataset: &'a Dataset) -> Self {
-        Self::Set { dataset, has_parts: dataset.parts().iter().any(|&part| part != Part::Train) }
+        let mut folders: Vec<String> = Vec::new();
+        for class in dataset.classes() {
+            let name = file_name_of(class);
+            let is_free = |name: &String| {
+                name != COPIES && folders.iter().all(|folder| folder.to_lowercase() != name.to_lowercase())
+            };
+            let mut numbered = (2..).map(|number| format!("{name}-{number}"));
+            let free = Some(name.clone()).filter(is_free).or_else(|| numbered.find(is_free));
+            folders.push(free.unwrap_or(name));
+        }
+        Self::Set { dataset, has_parts: dataset.parts().iter().any(|&part| part != Part::Train), folders }
     }
 
     fn len(&self) -> usize {
@@ -79,7 +89,7 @@ impl<'a> Source<'a> {
     /// Returns the images that are copied.
     fn copied(&self) -> Vec<usize> {
         let is_copied = |&i: &usize| match self {
-            Self::Files { .. } => true,
+            Self::Files { from, files, .. } => part_of_file(from, &files[i]).is_none_or(|part| part == Part::Train),
             Self::Set { dataset, .. } => dataset.parts()[i] == Part::Train,
         };
         (0..self.len()).filter(is_copied).collect()
@@ -100,15 +110,14 @@ impl<'a> Source<'a> {
                 let folder = files[i].parent().and_then(|folder| folder.strip_prefix(from).ok());
                 (folder.unwrap_or(Path::new("")).into(), stems[i].clone())
             }
-            Self::Set { dataset, has_parts } => {
+            Self::Set { dataset, has_parts, folders } => {
                 let part = match (has_parts, dataset.parts()[i]) {
                     (false, _) => "",
                     (true, Part::Train) => "train",
                     (true, Part::Validation) => "validation",
                     (true, Part::Test) => "test",
                 };
-                let class = file_name_of(&dataset.classes()[dataset.labels()[i]]);
-                (Path::new(part).join(class), format!("{i:06}").into())
+                (Path::new(part).join(&folders[dataset.labels()[i]]), format!("{i:06}").into())
             }
         }
     }
@@ -137,6 +146,17 @@ impl<'a> Source<'a> {
                 let path = folder.join(name);
                 if path.exists() { Ok(()) } else { write_png(&path, self.read(i)?) }
             }
+        }
+    }
+
+    /// Whether a path is within the folder of the images.
+    fn contains(&self, path: &Path) -> bool {
+        let Self::Files { from, .. } = self else { return false };
+        let parent = path.ancestors().skip(1).find(|folder| folder.exists() || folder.as_os_str().is_empty());
+        let parent = parent.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        match (from.canonicalize(), parent.map(Path::canonicalize)) {
+            (Ok(from), Some(Ok(parent))) => parent.starts_with(from),
+            _ => false,
         }
     }
 
@@ -202,9 +222,20 @@ impl Apply {
         cancel: &Cancel,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Applied, Error> {
-        if std::fs::read_dir(to).is_ok_and(|mut inside| inside.next().is_some()) {
-            let why = std::io::Error::other("the folder is not empty; choose a new one, or empty it");
-            return Err(Error::file(to, why));
+        // Without a slash at the end.
+        let to = &to.components().collect::<PathBuf>();
+        let refuse = |why: &str| Err(Error::file(to, std::io::Error::other(why)));
+        let is_empty = std::fs::read_dir(to).map(|mut inside| inside.next().is_none());
+        match std::fs::symlink_metadata(to) {
+            _ if to.file_name().is_none() => return refuse("give the folder a name"),
+            Ok(about) if !about.is_dir() => return refuse("there is something else of this name; choose another"),
+            Ok(_) if !is_empty.is_ok_and(|is_empty| is_empty) => {
+                return refuse("the folder is not empty; choose a new one, or empty it");
+            }
+            _ => {}
+        }
+        if source.contains(to) {
+            return refuse("it lies in the images' own folder, which its copies would become part of");
         }
         let mut draft = to.as_os_str().to_owned();
         draft.push(".unfinished");
@@ -271,6 +302,9 @@ impl Apply {
                 copies[copied[copy.source]].push((round, copy));
             }
         }
+        if self.originals {
+            self.check_names(source, &copies)?;
+        }
         self.list(source, &copies, &draft.join(COPIES))?;
         let done = Mutex::new(0);
         (0..source.len()).into_par_iter().try_for_each(|i| {
@@ -307,6 +341,22 @@ impl Apply {
         let mut name = stem.clone();
         name.push(format!("-aug{}{letter}.png", round + 1));
         name
+    }
+
+    /// Refuses copies that would have the name of an original, as those of copies have.
+    fn check_names(&self, source: &Source<'_>, copies: &[Vec<(usize, CopySpec)>]) -> Result<(), Error> {
+        let Source::Files { files, from, .. } = source else { return Ok(()) };
+        let originals: HashSet<&Path> = files.iter().filter_map(|file| file.strip_prefix(from).ok()).collect();
+        for (i, copies) in copies.iter().enumerate() {
+            let (folder, stem) = source.place(i);
+            let taken = copies.iter().map(|&(round, copy)| folder.join(self.name(&stem, round, copy)));
+            if let Some(taken) = taken.into_iter().find(|path| originals.contains(path.as_path())) {
+                let why =
+                    format!("is called like the copy to be made of {}; write copies without originals", source.name(i));
+                return Err(DataError::Unusable { path: from.join(taken), why }.into());
+            }
+        }
+        Ok(())
     }
 
     /// Writes the table of all copies.

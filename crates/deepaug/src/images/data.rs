@@ -74,6 +74,9 @@ pub struct DataReport {
 }
 
 impl DataReport {
+    /// How the table of [`write_split`](Self::write_split) begins.
+    pub const SPLIT_HEAD: &'static str = "image,class,part\n";
+
     /// Reads and examines the images that a configuration names. Anything that would stop a search is reported
     /// instead: unreadable images are listed, and images of different sizes are resized to one.
     ///

@@ -61,6 +61,29 @@ impl Policies {
         Ok(Self { policies, config: None, application, origin: String::new() })
     }
 
+    /// Does the same, but returns a study's answer where only one policy is asked for, which is that of
+    /// `best_policy.json` and has no ops if the best policy came out no better than none; and the best of any study
+    /// where several are.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn answer(path: &Path, top: usize) -> Result<Self, Error> {
+        let mut found = Self::read(path, top)?;
+        if path.is_dir() {
+            let (_, ledger) = read_ledger(path)?;
+            if let Some(result) = SearchResult::new(path, &ledger, None) {
+                found.policies = match top {
+                    1 => vec![result.policy()],
+                    _ => {
+                        distinct(result.top, |candidate| &candidate.policy).into_iter().map(|one| one.policy).collect()
+                    }
+                };
+                found.policies.truncate(top);
+            }
+        }
+        Ok(found)
+    }
+
     /// Returns the policies as code for another library.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use deepaug_augmenter::Policy;
 use deepaug_child_model::{EpochRecord, History, PyTorch, Settings, TrainError};
+use deepaug_dataset::Fit;
 use serde::Serialize;
 
 use crate::cancel::Cancel;
@@ -14,6 +15,7 @@ use crate::compare::{Baseline, Scheme};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Job, JobId, Report, run_all};
 use crate::files::{write_json, write_whole};
+use crate::policies::read::Policies;
 use crate::train::final_training::{FinalOptions, FinalTraining};
 use deepaug_augmenter::Op;
 
@@ -82,6 +84,10 @@ impl Train {
         let training = FinalTraining::new(study, &self.training)?;
         let scheme = match self.instead {
             Some(baseline) => Scheme::baseline(baseline, self.top, &training)?,
+            // What a search found to be no better than none is not trained with.
+            None if Policies::answer(study, 1)?.policies.iter().all(|policy| policy.steps().next().is_none()) => {
+                Scheme::baseline(Baseline::None, self.top, &training)?
+            }
             None => Scheme::searched(study, self.top, &training)?,
         };
         if self.out.file_name().is_none()
@@ -95,10 +101,12 @@ impl Train {
             return Err(ConfigError::new(why).into());
         }
         let module = self.out.with_extension("py");
-        if std::fs::read_to_string(&module).is_ok_and(|code| !code.contains(PyTorch::MARK)) {
-            let module = module.display();
+        let is_ours = std::fs::read_to_string(&module).is_ok_and(|code| code.contains(PyTorch::MARK));
+        let beside = RESERVED.map(|end| self.out.with_extension(end));
+        if let Some(taken) = beside.iter().chain([&self.out]).find(|path| !is_ours && path.exists()) {
+            let taken = taken.display();
             let why =
-                format!("{module} exists and is not a net that deepaug wrote; choose another name for the weights");
+                format!("{taken} exists and is not of a net that deepaug wrote; choose another name for the weights");
             return Err(ConfigError::new(why).into());
         }
         // Written elsewhere first: existing weights of the same training would be kept as they are, without a
@@ -124,8 +132,15 @@ impl Train {
         };
         let [train_images, test_images] = training.sizes();
         let standard = scheme.settings.standardize.then(|| training.standard_values());
-        let net =
-            PyTorch { model: &training.config.model, image: training.shape(), classes: &training.classes, standard };
+        let options = training.config.read_options();
+        let net = PyTorch {
+            model: &training.config.model,
+            image: training.shape(),
+            classes: &training.classes,
+            standard,
+            padded: options.fit == Fit::Pad,
+            background: options.background,
+        };
         let converted = draft.path().join(self.out.file_name().unwrap_or_default());
         let code = net.write(&unfinished, &converted)?;
         let trained = Trained {
@@ -185,6 +200,7 @@ impl Trained {
             None => String::new(),
         };
         let augment = match settings.augment {
+            deepaug_augmenter::Application::Online(_) if self.policy.in_place => "in place, afresh every epoch".into(),
             deepaug_augmenter::Application::Online(online) => format!(
                 "afresh every epoch: one sub-policy for {:.0} % of the images, shifted by up to {:.1} % of the side{}, \
                  a square of {:.1} % of the side covered",
@@ -214,7 +230,8 @@ impl Trained {
             version = env!("CARGO_PKG_VERSION"),
             accuracy = 100.0 * self.accuracy,
             epochs = settings.epochs,
-            classes = self.classes.join(", "),
+            classes = cell(&self.classes.join(", ")),
+            scheme = cell(scheme),
             study = file_name(study),
             ops = if ops.is_empty() { "none".into() } else { ops.join(", ") },
             rule = optimiser.rule,
@@ -225,6 +242,11 @@ impl Trained {
             seconds = self.seconds,
         )
     }
+}
+
+/// Keeps text within a cell of a table in Markdown.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
 }
 
 fn file_name(path: &Path) -> String {
