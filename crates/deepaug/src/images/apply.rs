@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use deepaug_augmenter::{Application, CopySpec, Op, Policy};
+use deepaug_augmenter::{Application, CopySpec, Online, Op, Policy};
 use deepaug_dataset::files::{image_files, part_of_file, png, read_image};
 use deepaug_dataset::{DataError, Dataset, Part};
 use ndarray::{Array3, Array4, Axis};
@@ -373,6 +373,11 @@ impl Apply {
                 let of_copy = match policy.draws {
                     0 | 1 => policy.sub_policies[copy.sub_policy].to_string(),
                     _ => policy.to_string(),
+                };
+                let finish = self.application.online().map(|online| Online { chance: 0.0, ..online });
+                let of_copy = match finish.filter(|finish| *finish != Online::NOTHING) {
+                    Some(finish) => format!("{of_copy}; then {finish}"),
+                    None => of_copy,
                 };
                 let cells = [path.display().to_string(), name.clone(), (round + 1).to_string(), of_copy];
                 table.write_record(cells).map_err(failed)?;

@@ -47,7 +47,14 @@ impl Policies {
             let origin = format!("Published as {published}; each image is changed in place.");
             return Ok(Self { policies: vec![published.policy()], config: None, application, origin });
         }
-        let text = std::fs::read_to_string(path).map_err(|source| Error::file(path, source))?;
+        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => {
+                let names: Vec<String> = Published::ALL.iter().map(ToString::to_string).collect();
+                let why = format!("no such file or folder, and no published policy, which are {}", names.join(", "));
+                Error::file(path, std::io::Error::new(std::io::ErrorKind::NotFound, why))
+            }
+            _ => Error::file(path, source),
+        })?;
         let OneOrMore { mut all } = parse(path, &text)?;
         all.truncate(top);
         let Some(application) = all.first().map(|first| first.application) else {
