@@ -5,7 +5,7 @@ pub(crate) mod final_training;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::{Application, Policy};
 use deepaug_child_model::{EpochRecord, History, PyTorch, Settings, TrainError};
 use deepaug_dataset::Fit;
 use serde::Serialize;
@@ -200,16 +200,9 @@ impl Trained {
             None => String::new(),
         };
         let augment = match settings.augment {
-            deepaug_augmenter::Application::Online(_) if self.policy.in_place => "in place, afresh every epoch".into(),
-            deepaug_augmenter::Application::Online(online) => format!(
-                "afresh every epoch: one sub-policy for {:.0} % of the images, shifted by up to {:.1} % of the side{}, \
-                 a square of {:.1} % of the side covered",
-                100.0 * online.chance,
-                100.0 * online.pad,
-                if online.flip { ", half of them mirrored" } else { "" },
-                100.0 * online.cutout,
-            ),
-            _ => "as in the search".into(),
+            Application::Online(_) if self.policy.in_place => "in place, afresh every epoch".into(),
+            Application::Online(online) => online.to_string(),
+            Application::Once | Application::Epoch => "as in the search".into(),
         };
         format!(
             "# {model}, trained by deepaug {version}\n\n\
