@@ -327,6 +327,8 @@ fn exports_are_code_and_what_a_library_lacks_is_refused() {
         // Rotations within 18 degrees; an image is changed with probability 0.75 / 1.75.
         assert!(code.contains("18") && code.contains("0.4286"), "{code}");
     }
+    let run = deepaug(folder.path(), &["export", "--policy", &name, "--to", "torchvision", "--out", &name]);
+    assert!(run.code == 7 && run.stderr.contains("it is there already, and not such an export"), "{}", run.stderr);
     let name = write_policy(folder.path(), &policy(1.0, &[&[(Op::SamplePairing, 0.4)]]));
     let run = deepaug(folder.path(), &["export", "--policy", &name, "--to", "torchvision"]);
     assert_eq!(run.code, 3, "{}", run.stdout);

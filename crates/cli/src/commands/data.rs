@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use deepaug::{Auto, Config, DataReport, Dataset, Error, Holdout, Summary, data_sheet, read_data, write_sheet};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::keep;
 use crate::{args, output};
 
 /// Bad images and sets of duplicates to list; `--json` has them all.
@@ -22,9 +23,9 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
     config.seed = args.seed.unwrap_or(config.seed);
     let config = config.check()?;
     let out = args.out.clone().unwrap_or_else(|| sheet_name(&config.data));
-    keep(&out, b"\x89PNG", "a picture")?;
+    keep(&out, |bytes| bytes.starts_with(b"\x89PNG"), "a picture")?;
     if let Some(path) = &args.write_split {
-        keep(path, DataReport::SPLIT_HEAD.as_bytes(), "such a list")?;
+        keep(path, |bytes| bytes.starts_with(DataReport::SPLIT_HEAD.as_bytes()), "such a list")?;
     }
     let bar = bar(args.json);
     let report = DataReport::new(&config, &|done, all| show(&bar, done, all));
@@ -54,17 +55,6 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
             Ok(())
         }
         other => other,
-    }
-}
-
-/// Refuses to replace a file that is not one of those that this command writes, such as the images themselves.
-fn keep(path: &Path, start: &[u8], what: &str) -> Result<(), Error> {
-    match std::fs::read(path) {
-        Ok(bytes) if !bytes.starts_with(start) => {
-            let why = format!("it is there already, and not {what}; choose another name");
-            Err(Error::File { path: path.into(), source: std::io::Error::other(why) })
-        }
-        _ => Ok(()),
     }
 }
 

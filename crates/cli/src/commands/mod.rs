@@ -17,6 +17,7 @@ mod serve;
 mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -143,4 +144,15 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     }
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(ARGUMENTS) } else { ExitCode::SUCCESS }
+}
+
+/// Refuses to replace a file that is not one of those that a command writes, such as the images or the policy that it reads.
+pub(super) fn keep(path: &Path, is_ours: impl Fn(&[u8]) -> bool, what: &str) -> Result<(), Error> {
+    match std::fs::read(path) {
+        Ok(bytes) if !is_ours(&bytes) => {
+            let why = format!("it is there already, and not {what}; choose another name");
+            Err(Error::File { path: path.into(), source: std::io::Error::other(why) })
+        }
+        _ => Ok(()),
+    }
 }

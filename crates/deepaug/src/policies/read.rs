@@ -38,7 +38,11 @@ impl Policies {
     /// result.
     pub fn read(path: &Path, top: usize) -> Result<Self, Error> {
         if path.is_dir() {
-            return Self::of_study(path, top);
+            return Self::of_study(path, |found, config| match config.space {
+                // The policy to use is one of them, or none.
+                SearchSpace::Schemes => vec![found.policy()],
+                SearchSpace::Policies => best(found, top),
+            });
         }
         if !path.exists()
             && let Some(published) = path.to_str().and_then(|name| name.parse::<Published>().ok())
@@ -75,20 +79,13 @@ impl Policies {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn answer(path: &Path, top: usize) -> Result<Self, Error> {
-        let mut found = Self::read(path, top)?;
-        if path.is_dir() {
-            let (_, ledger) = read_ledger(path)?;
-            if let Some(result) = SearchResult::new(path, &ledger, None) {
-                found.policies = match top {
-                    1 => vec![result.policy()],
-                    _ => {
-                        distinct(result.top, |candidate| &candidate.policy).into_iter().map(|one| one.policy).collect()
-                    }
-                };
-                found.policies.truncate(top);
-            }
+        if !path.is_dir() {
+            return Self::read(path, top);
         }
-        Ok(found)
+        Self::of_study(path, |found, _| match top {
+            1 => vec![found.policy()],
+            _ => best(found, top),
+        })
     }
 
     /// Returns the policies as code for another library.
@@ -100,7 +97,7 @@ impl Policies {
             .map_err(|error| ConfigError::new(error.to_string()).into())
     }
 
-    fn of_study(folder: &Path, top: usize) -> Result<Self, Error> {
+    fn of_study(folder: &Path, choose: impl FnOnce(SearchResult, &ValidConfig) -> Vec<Policy>) -> Result<Self, Error> {
         if !folder.join(layout::CONFIG).exists() {
             return Err(Error::study(folder, "neither a policy nor the folder of a study"));
         }
@@ -111,18 +108,17 @@ impl Policies {
         let (config, ledger) = read_ledger(folder)?;
         let found =
             SearchResult::new(folder, &ledger, None).ok_or_else(|| Error::study(folder, "it found no policy"))?;
-        let policies = if config.space == SearchSpace::Schemes {
-            // The policy to use is one of them, or none.
-            vec![found.policy()]
-        } else {
-            let mut policies = distinct(found.top, |candidate| &candidate.policy);
-            policies.truncate(top);
-            policies.into_iter().map(|candidate| candidate.policy).collect()
-        };
         let application = config.application();
         let origin = origin(folder, &config, &found.answer)?;
+        let policies = choose(found, &config);
         Ok(Self { policies, config: Some(config), application, origin })
     }
+}
+
+/// Returns up to `top` policies, keeping the best of those with the same ops.
+fn best(found: SearchResult, top: usize) -> Vec<Policy> {
+    let policies = distinct(found.top, |candidate| &candidate.policy);
+    policies.into_iter().take(top).map(|candidate| candidate.policy).collect()
 }
 
 /// Says what a study found, and how it judged.

@@ -214,7 +214,7 @@ pub(super) fn time(material: &Material) -> Markup {
 pub(super) fn usage(material: &Material) -> Markup {
     let Some(found) = &material.found else { return html! {} };
     let study = material.study.display();
-    let policies: Vec<_> = found.top.iter().take(1).map(|candidate| candidate.policy.clone()).collect();
+    let policies = vec![found.policy()];
     let application = material.config.application();
     let code = origin(&material.study, &material.config, &found.answer)
         .and_then(|origin| Policies { policies, config: None, application, origin }.export(Target::Torchvision));
@@ -222,7 +222,7 @@ pub(super) fn usage(material: &Material) -> Markup {
         h2 { "How to use it" }
         pre {
             "# as code for torchvision, albumentations or imgaug\n"
-            "deepaug export --policy " (study) " --top 5 --to torchvision --out policy.py\n"
+            "deepaug export --policy " (study) " --to torchvision --out policy.py\n"
             "# as augmented files, for any trainer that reads folders\n"
             "deepaug apply --policy " (study) " --copies 4 my-images augmented\n"
             "# as a trained model\n"
@@ -230,7 +230,7 @@ pub(super) fn usage(material: &Material) -> Markup {
         }
         @match code {
             Ok(code) => details {
-                summary { "The best policy as a torchvision transform" }
+                summary { "The answer as a torchvision transform" }
                 pre { (code) }
             },
             Err(why) => p.soft { (why.to_string()) },
