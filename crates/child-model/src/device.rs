@@ -95,6 +95,15 @@ impl Device {
     }
 }
 
+/// Opens the GPU for tests of its kernels.
+#[cfg(all(test, feature = "gpu"))]
+pub(crate) fn gpu_engine() -> crate::engine::gpu::Gpu {
+    match Device::open(DeviceChoice::Wgpu).expect("an adapter").backend {
+        Backend::Wgpu(engine) => engine,
+        Backend::Cpu => unreachable!("a GPU was asked for"),
+    }
+}
+
 /// A graphics adapter of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Adapter {
@@ -116,16 +125,21 @@ pub fn adapters() -> Vec<Adapter> {
 mod gpu {
     use std::sync::OnceLock;
 
-    use burn::tensor::wgpu::wgpu;
+    use burn_wgpu::graphics::AutoGraphicsApi;
+    use burn_wgpu::{RuntimeOptions, WgpuDevice, WgpuRuntime, try_init_setup, wgpu};
+    use cubecl_runtime::runtime::Runtime;
 
     use super::{Adapter, Device};
     use crate::engine::backend::Backend;
-    use crate::engine::tensor::Tensors;
+    use crate::engine::gpu::Gpu;
     use crate::parallel::catch_panic;
     use crate::self_check::check;
     use crate::{DeviceError, TrainError};
 
-    /// burn registers a runtime once per process, so it is kept here.
+    /// A submit costs as much as a dozen launches (60 and 4 microseconds on an H100).
+    const LAUNCHES_A_SUBMIT: usize = 128;
+
+    /// A runtime is registered once per process, so it is kept here.
     static OPENED: OnceLock<Result<Device, DeviceError>> = OnceLock::new();
 
     pub(super) fn open() -> Result<Device, DeviceError> {
@@ -136,23 +150,24 @@ mod gpu {
         if adapters().is_empty() {
             return Err(DeviceError::NoGpu { why: "no adapter was found (is a Vulkan driver installed?)".into() });
         }
-        let (inner, setup) = burn::tensor::Device::wgpu_options()
-            .init_with_setup()
+        let device = WgpuDevice::default();
+        let setup = RuntimeOptions::with_tasks_max(Some(LAUNCHES_A_SUBMIT))
+            .and_then(|options| try_init_setup::<AutoGraphicsApi>(&device, options))
             .map_err(|error| DeviceError::NoGpu { why: error.to_string() })?;
         let info = setup.adapter.get_info();
         let name = describe(&info).name;
-        let engine = Tensors::new(inner.clone());
+        let engine = Gpu::new(<WgpuRuntime>::client(&device));
         // A driver may also end its own thread.
         catch_panic(|| {
             let exact = format!("{name} {} {}", info.driver_info, info.backend);
             check(&engine, &exact).map_err(|why| TrainError::Device { why })
         })
         .map_err(|error| DeviceError::Wrong { name: name.clone(), why: error.to_string() })?;
-        Ok(Device { backend: Backend::Wgpu(inner), name })
+        Ok(Device { backend: Backend::Wgpu(engine), name })
     }
 
     pub(super) fn adapters() -> Vec<Adapter> {
-        // OpenGL is left out: burn does not use it, and probing for it makes some drivers write to the terminal.
+        // OpenGL is left out: probing for it makes some drivers write to the terminal.
         let backends = wgpu::Backends::PRIMARY;
         let descriptor =
             wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };

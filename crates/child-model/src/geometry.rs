@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The activation applied to a layer's sums, element by element.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
     /// Nothing.
@@ -29,7 +29,7 @@ pub enum Padding {
 }
 
 /// A window that moves over images of `[height, width]`, surrounded by zeros, or by nothing for a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Window {
     pub(crate) image: [usize; 2],
     pub(crate) kernel: [usize; 2],
@@ -83,7 +83,7 @@ impl Window {
 }
 
 /// A convolution: weights `[taps * input, output]`, in the order row, column, input channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Conv {
     pub(crate) window: Window,
     pub(crate) input: usize,

@@ -1,7 +1,7 @@
 //! Child models: small image classifiers trained from scratch to judge an augmentation policy.
 //!
 //! Takes images and a policy and returns one [`EpochRecord`] per epoch. The same seed on the same kind of device
-//! gives the same history. This is the only crate that depends on burn directly.
+//! gives the same history. This is the only crate that depends on burn and CubeCL directly.
 //!
 //! ```
 //! use deepaug_augmenter::{Policy, RangeTable};

@@ -16,8 +16,7 @@ struct Silent;
 impl Observer for Silent {}
 
 /// Measures the training images per second of all children together, for a given number of children and threads.
-/// `training` says what to train on and how; its weights are discarded. Takes a few seconds on a CPU; on a GPU the
-/// first call also tunes kernels.
+/// `training` says what to train on and how; its weights are discarded. Takes a few seconds.
 ///
 /// # Errors
 /// [`TrainError`].

@@ -8,9 +8,9 @@ use super::cpu::Cpu;
 pub(crate) enum Backend {
     /// Our own kernels, one thread per child.
     Cpu,
-    /// burn's tensors on a GPU through wgpu, many children in each pass.
+    /// Our own kernels on a GPU through wgpu, many children in each pass.
     #[cfg(feature = "gpu")]
-    Wgpu(burn::tensor::Device),
+    Wgpu(super::gpu::Gpu),
 }
 
 /// Something to compute, on any engine.
@@ -25,7 +25,7 @@ impl Backend {
         match self {
             Self::Cpu => work.on(&Cpu),
             #[cfg(feature = "gpu")]
-            Self::Wgpu(device) => work.on(&super::tensor::Tensors::new(device.clone())),
+            Self::Wgpu(engine) => work.on(engine),
         }
     }
 

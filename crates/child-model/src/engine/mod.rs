@@ -1,5 +1,5 @@
-//! The engines that compute a net. Two of them do the same: `cpu`, our own kernels on the calling thread, and
-//! `tensor`, burn's tensors on any device burn supports.
+//! The engines that compute a net: `cpu`, our own kernels on the calling thread, and `gpu`, our own kernels on any
+//! graphics API that wgpu supports.
 //!
 //! Everything is computed for K children at once, which share only their shapes: activations are `[K, B, height,
 //! width, channels]`, parameters `[K, ...]`, and every launch on a GPU serves all of them.
@@ -7,7 +7,7 @@
 pub(crate) mod backend;
 pub(crate) mod cpu;
 #[cfg(feature = "gpu")]
-pub(crate) mod tensor;
+pub(crate) mod gpu;
 #[cfg(test)]
 mod tests;
 

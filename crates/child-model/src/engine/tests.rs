@@ -1,4 +1,4 @@
-//! Compares our own kernels with plain loops in f64, and with burn's tensors on burn's own CPU device.
+//! Compares our own kernels with plain loops in f64, and those for GPUs with those for the CPU.
 
 use super::cpu::Cpu;
 use super::{Batch, Choices, DropoutKey, Engine, NormShape, hash};
@@ -271,16 +271,16 @@ fn optimisers_follow_their_formulas() {
     }
 }
 
-/// Checks every operation, with two children, on burn's CPU device.
+/// Checks every operation, with two children, on a GPU or a software adapter.
 #[cfg(feature = "gpu")]
-mod against_burn {
+mod on_a_gpu {
     use super::*;
     use crate::engine::Rows;
-    use crate::engine::tensor::Tensors;
+    use crate::engine::gpu::Gpu;
     use crate::input::Input;
 
-    fn burn() -> Tensors {
-        Tensors::new(burn::tensor::Device::flex())
+    fn gpu() -> Gpu {
+        crate::device::gpu_engine()
     }
 
     /// Runs the same on both and compares everything it returns.
@@ -291,7 +291,7 @@ mod against_burn {
                 $run
             };
             let theirs = {
-                let $engine = &burn();
+                let $engine = &gpu();
                 $run
             };
             for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
@@ -311,6 +311,7 @@ mod against_burn {
     }
 
     #[test]
+    #[cfg_attr(no_adapter, ignore = "no Vulkan driver on this machine (Debian: apt-get install mesa-vulkan-drivers)")]
     fn convolutions() {
         for case in ConvCase::all() {
             // A value within rounding error of a bound may be masked on one side and not on the other.
@@ -321,6 +322,7 @@ mod against_burn {
     }
 
     #[test]
+    #[cfg_attr(no_adapter, ignore = "no Vulkan driver on this machine (Debian: apt-get install mesa-vulkan-drivers)")]
     fn depthwise_convolutions_and_pools() {
         for window in windows() {
             let (channels, count) = (5, BATCH.children * BATCH.images);
@@ -349,6 +351,7 @@ mod against_burn {
     }
 
     #[test]
+    #[cfg_attr(no_adapter, ignore = "no Vulkan driver on this machine (Debian: apt-get install mesa-vulkan-drivers)")]
     fn normalisations() {
         for gamma in [true, false] {
             let shape = NormShape { pixels: 20, channels: 6, epsilon: 1e-3 };
@@ -370,6 +373,7 @@ mod against_burn {
     }
 
     #[test]
+    #[cfg_attr(no_adapter, ignore = "no Vulkan driver on this machine (Debian: apt-get install mesa-vulkan-drivers)")]
     fn what_is_done_to_each_number() {
         let choices = || Choices { dropout: vec![9, 0xdead_beef, 0x8000_0001, 3], ..Choices::default() };
         let key = DropoutKey { step: 1, layer: 0, layers: 1 };
@@ -407,6 +411,7 @@ mod against_burn {
     }
 
     #[test]
+    #[cfg_attr(no_adapter, ignore = "no Vulkan driver on this machine (Debian: apt-get install mesa-vulkan-drivers)")]
     fn batches() {
         let image = |n: usize, salt: usize| {
             ndarray::Array4::from_shape_fn((n, 2, 3, 1), |(n, r, c, _)| (salt + 31 * n + 7 * r + 3 * c) as u8)
