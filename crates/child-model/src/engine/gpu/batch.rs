@@ -5,14 +5,14 @@ use std::rc::Rc;
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
-use super::array::{Array, place, threads};
+use super::buffer::{Buffer, place, threads};
 use super::elementwise::{Strip, copy};
 use crate::engine::{Batch, Choices, Rows};
 
 /// Images, four bytes a number, because graphics APIs have no smaller numbers.
 pub(crate) struct Packed {
     /// `[N, values / 4]`, rounded up.
-    words: Array,
+    words: Buffer,
     count: usize,
     /// Height, width and channels of an image.
     shape: [usize; 3],
@@ -22,7 +22,7 @@ impl Packed {
     pub(super) fn new(client: &Client, bytes: &[u8], count: usize, shape: [usize; 3]) -> Self {
         let values: usize = shape.iter().product();
         let words = if values.is_multiple_of(4) {
-            Array::of(client, bytes)
+            Buffer::of(client, bytes)
         } else {
             let length = 4 * values.div_ceil(4);
             let mut padded = vec![0; count * length];
@@ -30,7 +30,7 @@ impl Packed {
                 .chunks_exact_mut(length)
                 .zip(bytes.chunks_exact(values))
                 .for_each(|(to, from)| to[..values].copy_from_slice(from));
-            Array::of(client, &padded)
+            Buffer::of(client, &padded)
         };
         Self { words, count, shape }
     }
@@ -39,13 +39,13 @@ impl Packed {
 /// Images and targets of all children, and where each child's are.
 pub(crate) struct Data {
     /// As in [`Packed`].
-    words: Array,
+    words: Buffer,
     /// `[rows, classes]`.
-    targets: Array,
+    targets: Buffer,
     /// One for each child, or one for all.
     places: Vec<Places>,
     /// Factor and offset of pixels, for each of the places.
-    lines: Array,
+    lines: Buffer,
     shape: [usize; 3],
     classes: usize,
 }
@@ -75,11 +75,12 @@ impl Places {
 }
 
 impl Data {
-    pub(super) fn new(client: &Client, rows: &[Rows<'_, super::Gpu>]) -> Self {
+    pub(super) fn new(gpu: &super::Gpu, rows: &[Rows<'_, super::Gpu>]) -> Self {
+        let client = &gpu.client;
         let shape = rows[0].parts[0].shape;
         // What children share is stored once.
         let (mut distinct, mut count): (Vec<(Rc<Packed>, usize)>, usize) = (Vec::new(), 0);
-        let (mut places, mut targets) = (Vec::new(), 0);
+        let (mut places, mut target_rows) = (Vec::new(), 0);
         for rows in rows {
             let parts = rows.parts.iter().map(|part| {
                 let known = distinct.iter().find(|(other, _)| Rc::ptr_eq(other, part)).map(|(_, first)| *first);
@@ -90,16 +91,16 @@ impl Data {
                 });
                 [part.count, first]
             });
-            let of_child = Places { parts: parts.collect(), first_target: targets };
-            targets += of_child.rows();
+            let of_child = Places { parts: parts.collect(), first_target: target_rows };
+            target_rows += of_child.rows();
             places.push(of_child);
         }
-        let classes = rows[0].targets.length / places[0].rows();
-        let joined = |parts: &[(&Array, usize)]| {
+        let classes = rows[0].targets.length() / places[0].rows();
+        let joined = |parts: &[(&Buffer, usize)]| {
             if let [(only, _)] = parts {
                 return (*only).clone();
             }
-            let whole = Array::new(client, parts.iter().map(|(part, _)| part.length).sum());
+            let whole = Buffer::new(client, parts.iter().map(|(part, _)| part.length).sum());
             for (part, first) in parts {
                 let to = Strip { row: part.length, first: *first };
                 copy(client, (part, Strip { row: part.length, first: 0 }), (&whole, to), [1, part.length]);
@@ -108,13 +109,14 @@ impl Data {
         };
         let words = shape.iter().product::<usize>().div_ceil(4);
         let parts: Vec<_> = distinct.iter().map(|(part, first)| (&part.words, first * words)).collect();
+        let targets: Vec<_> = rows.iter().map(|rows| rows.targets.buffer(gpu)).collect();
         let of_rows: Vec<_> =
-            rows.iter().zip(&places).map(|(rows, places)| (&rows.targets, places.first_target * classes)).collect();
+            targets.iter().zip(&places).map(|(targets, places)| (targets, places.first_target * classes)).collect();
         let lines: Vec<f32> = rows.iter().flat_map(|rows| rows.input.line(1.0)).collect();
         Self {
             words: joined(&parts),
             targets: joined(&of_rows),
-            lines: Array::of(client, bytemuck::cast_slice(&lines)),
+            lines: Buffer::of(client, bytemuck::cast_slice(&lines)),
             places,
             shape,
             classes,
@@ -124,21 +126,21 @@ impl Data {
 
 /// Rows of an epoch's steps, `[steps, K, B]`.
 struct Drawn {
-    images: Array,
-    targets: Array,
+    images: Buffer,
+    targets: Buffer,
 }
 
 /// An epoch's choices.
 pub(crate) struct Draws {
     rows: Drawn,
     /// Rows to mix with, and the share of the first.
-    partners: Option<(Drawn, Array)>,
-    pub(super) dropout: Array,
+    partners: Option<(Drawn, Buffer)>,
+    pub(super) dropout: Buffer,
 }
 
 impl Draws {
     pub(super) fn new(client: &Client, data: &Data, choices: &Choices, batch: Batch) -> Self {
-        let upload = |values: Vec<u32>| Array::of(client, bytemuck::cast_slice(&values));
+        let upload = |values: Vec<u32>| Buffer::of(client, bytemuck::cast_slice(&values));
         let drawn = |rows: &mut dyn Iterator<Item = u32>| {
             let (mut images, mut targets) = (Vec::new(), Vec::new());
             for (place, row) in rows.enumerate() {
@@ -151,7 +153,7 @@ impl Draws {
         let partners = (!choices.partners.is_empty()).then(|| {
             let shares: Vec<f32> = choices.partners.iter().map(|(_, share)| *share).collect();
             let partners = drawn(&mut choices.partners.iter().map(|(row, _)| *row));
-            (partners, Array::of(client, bytemuck::cast_slice(&shares)))
+            (partners, Buffer::of(client, bytemuck::cast_slice(&shares)))
         });
         Self { rows: drawn(&mut choices.rows.iter().copied()), partners, dropout: upload(choices.dropout.clone()) }
     }
@@ -169,10 +171,10 @@ struct Gather {
 }
 
 /// Returns the images, as their [`Input`](crate::input::Input) says, and the targets `[K, B, classes]` of a step.
-pub(super) fn gather(client: &Client, data: &Data, draws: &Draws, step: usize, batch: Batch) -> [Array; 2] {
+pub(super) fn gather(client: &Client, data: &Data, draws: &Draws, step: usize, batch: Batch) -> [Buffer; 2] {
     let Batch { children, images } = batch;
     let values: usize = data.shape.iter().product();
-    let [x, targets] = [values, data.classes].map(|values| Array::new(client, children * images * values));
+    let [x, targets] = [values, data.classes].map(|values| Buffer::new(client, children * images * values));
     let first = (step * children * images) as u32;
     let sizes = Gather { images, values, mixed: draws.partners.is_some(), own_line: data.places.len() > 1 };
     // Where nothing is mixed, the kernels do not read these.

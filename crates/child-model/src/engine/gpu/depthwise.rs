@@ -3,7 +3,7 @@
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
-use super::array::{Array, group, groups, place, threads, width};
+use super::buffer::{Buffer, group, groups, place, threads, width};
 use super::pool::{seen, seen_by};
 use super::product::join;
 use crate::engine::Batch;
@@ -33,15 +33,15 @@ fn sizes(window: &Window, channels: usize, batch: Batch) -> (Depthwise, usize) {
 
 pub(super) fn forward(
     client: &Client,
-    x: &Array,
-    weights: &Array,
+    x: &Buffer,
+    weights: &Buffer,
     window: &Window,
     channels: usize,
     batch: Batch,
-) -> Array {
+) -> Buffer {
     let (sizes, width) = sizes(window, channels, batch);
     let of_child = batch.images * window.out_pixels() * channels;
-    let y = Array::new(client, batch.children * of_child);
+    let y = Buffer::new(client, batch.children * of_child);
     let (count, dim) = threads(of_child / width, batch.children);
     // SAFETY: x and y have the images of the window, and there are weights for each tap.
     unsafe { forward_kernel::launch_unchecked(client, count, dim, width, x.arg(), weights.arg(), y.arg(), sizes) };
@@ -81,15 +81,15 @@ fn forward_kernel<N: Size>(
 /// Returns the gradient of the input.
 pub(super) fn backward_input(
     client: &Client,
-    weights: &Array,
-    dy: &Array,
+    weights: &Buffer,
+    dy: &Buffer,
     window: &Window,
     channels: usize,
     batch: Batch,
-) -> Array {
+) -> Buffer {
     let (sizes, width) = sizes(window, channels, batch);
     let of_child = batch.images * window.in_pixels() * channels;
-    let dx = Array::new(client, batch.children * of_child);
+    let dx = Buffer::new(client, batch.children * of_child);
     let (count, dim) = threads(of_child / width, batch.children);
     // SAFETY: dx and dy have the images of the window, and there are weights for each tap.
     unsafe { input_kernel::launch_unchecked(client, count, dim, width, weights.arg(), dy.arg(), dx.arg(), sizes) };
@@ -129,16 +129,16 @@ fn input_kernel<N: Size>(
 /// Returns the gradient of the weights.
 pub(super) fn backward_weights(
     client: &Client,
-    x: &Array,
-    dy: &Array,
+    x: &Buffer,
+    dy: &Buffer,
     window: &Window,
     channels: usize,
     batch: Batch,
-) -> Array {
+) -> Buffer {
     let (sizes, width) = sizes(window, channels, batch);
     let splits = (batch.images * window.out_pixels() / PIXELS_A_SPLIT).clamp(1, MAX_SPLITS);
     let of_child = window.taps() * channels;
-    let parts = Array::new(client, batch.children * splits * of_child);
+    let parts = Buffer::new(client, batch.children * splits * of_child);
     let columns = sizes.channels.div_ceil(COLUMNS);
     let (count, dim) =
         (groups(columns * window.taps() * splits, batch.children), CubeDim::new_1d((LANES * COLUMNS) as u32));

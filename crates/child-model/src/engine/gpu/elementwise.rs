@@ -3,13 +3,14 @@
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
-use super::array::{Array, place, threads, width};
+use super::buffer::{Buffer, place, threads, width};
+use super::direct::Dropout;
 use crate::engine::dropout_threshold;
 use crate::geometry::Activation;
 
 /// Computes `a + b`.
-pub(super) fn add(client: &Client, a: &Array, b: &Array) -> Array {
-    let y = Array::new(client, a.length);
+pub(super) fn add(client: &Client, a: &Buffer, b: &Buffer) -> Buffer {
+    let y = Buffer::new(client, a.length);
     let width = width(&[a.length]);
     let (count, dim) = threads(a.length / width, 1);
     // SAFETY: all three have this many vectors.
@@ -28,8 +29,8 @@ fn add_kernel<N: Size>(a: &[Vector<f32, N>], b: &[Vector<f32, N>], y: &mut [Vect
 }
 
 /// Computes `old * keep + new * (1 - keep)`.
-pub(super) fn blend(client: &Client, old: &Array, new: &Array, keep: f32) -> Array {
-    let y = Array::new(client, old.length);
+pub(super) fn blend(client: &Client, old: &Buffer, new: &Buffer, keep: f32) -> Buffer {
+    let y = Buffer::new(client, old.length);
     let (count, dim) = threads(old.length, 1);
     // SAFETY: all three have this many values.
     unsafe {
@@ -47,11 +48,8 @@ fn blend_kernel(old: &[f32], new: &[f32], y: &mut [f32], keep: f32, count: u32) 
 }
 
 /// Returns the gradient before an activation whose result was `y`.
-pub(super) fn masked(client: &Client, y: &Array, dy: Array, activation: Activation) -> Array {
-    if activation == Activation::None {
-        return dy;
-    }
-    let out = Array::new(client, dy.length);
+pub(super) fn masked(client: &Client, y: &Buffer, dy: &Buffer, activation: Activation) -> Buffer {
+    let out = Buffer::new(client, dy.length);
     let width = width(&[dy.length]);
     let (count, dim) = threads(dy.length / width, 1);
     // SAFETY: all three have this many vectors.
@@ -119,9 +117,9 @@ pub(super) fn activated<N: Size>(x: Vector<f32, N>, #[comptime] activation: Acti
     y
 }
 
-/// Drops a share of the values and scales the others up; the key of the first child is at a place among the keys.
-pub(super) fn dropout(client: &Client, x: &Array, (keys, first): (&Array, usize), rate: f32, children: usize) -> Array {
-    let y = Array::new(client, x.length);
+/// Drops a share of the values and scales the others up.
+pub(super) fn dropout(client: &Client, x: &Buffer, dropout: &Dropout, children: usize) -> Buffer {
+    let y = Buffer::new(client, x.length);
     let length = x.length / children;
     let width = width(&[length]);
     let (count, dim) = threads(length / width, children);
@@ -133,12 +131,12 @@ pub(super) fn dropout(client: &Client, x: &Array, (keys, first): (&Array, usize)
             dim,
             width,
             x.arg(),
-            keys.arg(),
+            dropout.keys.arg(),
             y.arg(),
             (length / width) as u32,
-            first as u32,
-            dropout_threshold(rate),
-            1.0 / (1.0 - rate),
+            dropout.first as u32,
+            dropout_threshold(dropout.rate),
+            dropout.scale(),
         );
     }
     y
@@ -163,11 +161,17 @@ fn dropout_kernel<N: Size>(
         let mut kept = value;
         #[unroll]
         for j in 0..N::value() {
-            let hash = lowbias(lowbias((i * N::value() + j) as u32) ^ key);
-            kept.insert(j, select((hash >> 8u32) < threshold, 0.0f32, value.extract(j) * scale));
+            let dropped = is_dropped((i * N::value() + j) as u32, key, threshold);
+            kept.insert(j, select(dropped, 0.0f32, value.extract(j) * scale));
         }
         y[at] = kept;
     }
+}
+
+/// Whether a child's value at a place is dropped.
+#[cube]
+pub(super) fn is_dropped(place: u32, key: u32, threshold: u32) -> bool {
+    (lowbias(lowbias(place) ^ key) >> 8u32) < threshold
 }
 
 /// As in [`crate::engine::lowbias32`].
@@ -188,7 +192,7 @@ pub(super) struct Strip {
 }
 
 /// Copies `[rows, columns]` numbers, bit for bit.
-pub(super) fn copy(client: &Client, from: (&Array, Strip), to: (&Array, Strip), [rows, columns]: [usize; 2]) {
+pub(super) fn copy(client: &Client, from: (&Buffer, Strip), to: (&Buffer, Strip), [rows, columns]: [usize; 2]) {
     let ((from, source), (to, target)) = (from, to);
     let width = width(&[columns, source.row, source.first, target.row, target.first]);
     let vectors = |count: usize| (count / width) as u32;

@@ -3,21 +3,21 @@
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
-use super::array::{Array, THREADS, groups, place, threads};
+use super::buffer::{Buffer, THREADS, groups, place, threads};
 use crate::engine::{Batch, Loss};
 
 /// Computes the cross-entropy of the softmax against class weights.
 pub(super) fn cross_entropy(
     client: &Client,
-    logits: &Array,
-    targets: &Array,
+    logits: &Buffer,
+    targets: &Buffer,
     classes: usize,
     batch: Batch,
-) -> Loss<Array> {
+) -> Loss<Buffer> {
     let Batch { children, images } = batch;
-    let gradient = Array::new(client, logits.length);
-    let [rows, losses] = [2, 1].map(|values| Array::new(client, values * children * images));
-    let sums = Array::new(client, 2 * children);
+    let gradient = Buffer::new(client, logits.length);
+    let [rows, losses] = [2, 1].map(|values| Buffer::new(client, values * children * images));
+    let sums = Buffer::new(client, 2 * children);
     let (count, dim) = threads(children * images, 1);
     // SAFETY: all have the images of all children, and logits, targets and gradient the classes of each.
     unsafe {

@@ -1,25 +1,31 @@
 //! Our own kernels for a GPU, in CubeCL on the wgpu client of burn. Every launch serves all children.
 #![expect(clippy::manual_is_multiple_of, reason = "the language of kernels has no such function")]
 
-mod array;
 mod batch;
+mod buffer;
 mod depthwise;
+mod direct;
 mod elementwise;
+mod lazy;
 mod loss;
 mod norm;
 mod pool;
 mod product;
 mod update;
+mod weight_gradient;
 
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use cubecl::client::Client;
 use ndarray::{CowArray, Ix4};
 
-pub(crate) use self::array::Array;
 use self::batch::{Data, Draws, Packed};
+use self::buffer::Buffer;
+use self::direct::{Dropout, Place, Tiles};
 use self::elementwise::Strip;
+pub(crate) use self::lazy::Array;
 use super::{Batch, Choices, DropoutKey, Engine, Gradients, Loss, NormGradients, NormShape, Rows};
 use crate::geometry::{Activation, Conv, Window};
 use crate::optimiser::Update;
@@ -28,6 +34,7 @@ use crate::optimiser::Update;
 #[derive(Clone)]
 pub(crate) struct Gpu {
     client: Client,
+    tiles: Arc<Tiles>,
 }
 
 impl fmt::Debug for Gpu {
@@ -38,7 +45,15 @@ impl fmt::Debug for Gpu {
 
 impl Gpu {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, tiles: Arc::default() }
+    }
+
+    fn buffers<const N: usize>(&self, arrays: [&Array; N]) -> [Buffer; N] {
+        arrays.map(|array| array.buffer(self))
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { client: &self.client, tiles: &self.tiles }
     }
 }
 
@@ -49,13 +64,13 @@ impl Engine for Gpu {
     type Draws = Draws;
 
     fn upload(&self, values: Vec<f32>) -> Array {
-        Array { length: values.len(), ..Array::of(&self.client, bytemuck::cast_slice(&values)) }
+        Array::ready(Buffer { length: values.len(), ..Buffer::of(&self.client, bytemuck::cast_slice(&values)) })
     }
 
     fn download(&self, array: &Array) -> Result<Vec<f32>, String> {
-        let bytes = self.client.read_one(array.handle.clone()).map_err(|error| format!("{error:?}"))?;
+        let bytes = self.client.read_one(array.buffer(self).handle).map_err(|error| format!("{error:?}"))?;
         let mut values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
-        values.truncate(array.length);
+        values.truncate(array.length());
         Ok(values)
     }
 
@@ -67,7 +82,7 @@ impl Engine for Gpu {
     }
 
     fn data<'a>(&self, rows: Vec<Rows<'a, Self>>) -> Data {
-        Data::new(&self.client, &rows)
+        Data::new(self, &rows)
     }
 
     fn draws(&self, data: &Data, choices: Choices, batch: Batch) -> Draws {
@@ -75,7 +90,7 @@ impl Engine for Gpu {
     }
 
     fn batch(&self, data: &Data, draws: &Draws, step: usize, batch: Batch) -> [Array; 2] {
-        batch::gather(&self.client, data, draws, step, batch)
+        batch::gather(&self.client, data, draws, step, batch).map(Array::ready)
     }
 
     fn conv(
@@ -87,7 +102,7 @@ impl Engine for Gpu {
         activation: Activation,
         batch: Batch,
     ) -> Array {
-        product::forward(&self.client, x, weights, bias, conv, activation, batch)
+        lazy::convolution(self, [x, weights], bias, conv, activation, batch)
     }
 
     fn conv_backward(
@@ -101,12 +116,12 @@ impl Engine for Gpu {
         wants_x: bool,
         batch: Batch,
     ) -> Gradients<Array> {
-        let dy = elementwise::masked(&self.client, y, dy, activation);
-        product::backward(&self.client, x, weights, &dy, conv, wants_x, batch)
+        lazy::convolution_backward(self, [x, weights, y], dy, conv, activation, wants_x, batch)
     }
 
     fn depthwise(&self, x: &Array, weights: &Array, window: &Window, channels: usize, batch: Batch) -> Array {
-        depthwise::forward(&self.client, x, weights, window, channels, batch)
+        let [x, weights] = self.buffers([x, weights]);
+        Array::ready(depthwise::forward(&self.client, &x, &weights, window, channels, batch))
     }
 
     fn depthwise_backward(
@@ -119,13 +134,14 @@ impl Engine for Gpu {
         wants_x: bool,
         batch: Batch,
     ) -> Gradients<Array> {
-        let dx = wants_x.then(|| depthwise::backward_input(&self.client, weights, &dy, window, channels, batch));
-        let dw = depthwise::backward_weights(&self.client, x, &dy, window, channels, batch);
-        Gradients { x: dx, weights: dw, bias: None }
+        let [x, weights, dy] = self.buffers([x, weights, &dy]);
+        let dx = wants_x.then(|| depthwise::backward_input(&self.client, &weights, &dy, window, channels, batch));
+        let dw = depthwise::backward_weights(&self.client, &x, &dy, window, channels, batch);
+        Gradients { x: dx.map(Array::ready), weights: Array::ready(dw), bias: None }
     }
 
     fn moments(&self, x: &Array, shape: &NormShape, batch: Batch) -> [Array; 2] {
-        norm::moments(&self.client, x, shape, batch)
+        norm::moments(&self.client, &x.buffer(self), shape, batch).map(Array::ready)
     }
 
     fn normalise(
@@ -138,7 +154,9 @@ impl Engine for Gpu {
         activation: Activation,
         batch: Batch,
     ) -> Array {
-        norm::normalise(&self.client, [x, mean, variance, beta], gamma, shape, activation, batch)
+        let arrays = self.buffers([x, mean, variance, beta]);
+        let gamma = gamma.map(|gamma| gamma.buffer(self));
+        Array::ready(norm::normalise(&self.client, arrays.each_ref(), gamma.as_ref(), shape, activation, batch))
     }
 
     fn normalise_backward(
@@ -152,81 +170,92 @@ impl Engine for Gpu {
         activation: Activation,
         batch: Batch,
     ) -> NormGradients<Array> {
-        norm::normalise_backward(&self.client, [x, mean, variance, y, &dy], gamma, shape, activation, batch)
+        let arrays = self.buffers([x, mean, variance, y, &dy]);
+        let gamma = gamma.map(|gamma| gamma.buffer(self));
+        let arrays = arrays.each_ref();
+        let found = norm::normalise_backward(&self.client, arrays, gamma.as_ref(), shape, activation, batch);
+        let [x, gamma, beta] = [found.x, found.gamma, found.beta].map(Array::ready);
+        NormGradients { x, gamma, beta }
     }
 
     fn blend(&self, old: &Array, new: &Array, keep: f32) -> Array {
-        elementwise::blend(&self.client, old, new, keep)
+        let [old, new] = self.buffers([old, new]);
+        Array::ready(elementwise::blend(&self.client, &old, &new, keep))
     }
 
     fn max_pool(&self, x: &Array, window: &Window, channels: usize, batch: Batch) -> Array {
-        pool::max_pool(&self.client, x, window, channels, batch)
+        lazy::max_pool(x, window, channels, batch)
     }
 
     fn max_pool_backward(
         &self,
-        _: &Array,
+        x: &Array,
         y: &Array,
         dy: Array,
         window: &Window,
         channels: usize,
         batch: Batch,
     ) -> Array {
-        pool::max_pool_backward(&self.client, y, &dy, window, channels, batch)
+        lazy::max_pool_backward([x, y], dy, window, channels, batch)
     }
 
     fn average_pool(&self, x: &Array, window: &Window, channels: usize, batch: Batch) -> Array {
-        pool::average_pool(&self.client, x, window, channels, batch)
+        Array::ready(pool::average_pool(&self.client, &x.buffer(self), window, channels, batch))
     }
 
     fn average_pool_backward(&self, dy: Array, window: &Window, channels: usize, batch: Batch) -> Array {
-        pool::average_pool_backward(&self.client, &dy, window, channels, batch)
+        Array::ready(pool::average_pool_backward(&self.client, &dy.buffer(self), window, channels, batch))
     }
 
     fn global_average(&self, x: &Array, pixels: usize, channels: usize, batch: Batch) -> Array {
-        pool::global_average(&self.client, x, pixels, channels, batch)
+        Array::ready(pool::global_average(&self.client, &x.buffer(self), pixels, channels, batch))
     }
 
     fn global_average_backward(&self, dy: Array, pixels: usize, channels: usize, batch: Batch) -> Array {
-        pool::global_average_backward(&self.client, &dy, pixels, channels, batch)
+        Array::ready(pool::global_average_backward(&self.client, &dy.buffer(self), pixels, channels, batch))
     }
 
     fn dropout(&self, x: Array, rate: f32, draws: &Draws, key: DropoutKey, batch: Batch) -> Array {
-        let first = key.first(batch.children);
-        elementwise::dropout(&self.client, &x, (&draws.dropout, first), rate, batch.children)
+        let dropout = Dropout { keys: draws.dropout.clone(), first: key.first(batch.children), rate };
+        lazy::dropout(x, dropout, batch.children)
     }
 
     fn add(&self, a: Array, b: &Array) -> Array {
-        elementwise::add(&self.client, &a, b)
+        let [a, b] = self.buffers([&a, b]);
+        Array::ready(elementwise::add(&self.client, &a, &b))
     }
 
     fn concat(&self, parts: &[Array], pixels: usize, channels: &[usize], batch: Batch) -> Array {
         let (rows, total) = (batch.children * batch.images * pixels, channels.iter().sum());
-        let whole = Array::new(&self.client, rows * total);
+        let whole = Buffer::new(&self.client, rows * total);
         let mut first = 0;
         for (part, &columns) in parts.iter().zip(channels) {
-            let from = Strip { row: columns, first: 0 };
-            elementwise::copy(&self.client, (part, from), (&whole, Strip { row: total, first }), [rows, columns]);
+            let (part, from) = (part.buffer(self), Strip { row: columns, first: 0 });
+            elementwise::copy(&self.client, (&part, from), (&whole, Strip { row: total, first }), [rows, columns]);
             first += columns;
         }
-        whole
+        Array::ready(whole)
     }
 
     fn split(&self, whole: &Array, pixels: usize, channels: &[usize], batch: Batch) -> Vec<Array> {
         let (rows, total) = (batch.children * batch.images * pixels, channels.iter().sum());
+        let whole = whole.buffer(self);
         let mut first = 0;
         let cut = channels.iter().map(|&columns| {
-            let part = Array::new(&self.client, rows * columns);
+            let part = Buffer::new(&self.client, rows * columns);
             let to = Strip { row: columns, first: 0 };
-            elementwise::copy(&self.client, (whole, Strip { row: total, first }), (&part, to), [rows, columns]);
+            elementwise::copy(&self.client, (&whole, Strip { row: total, first }), (&part, to), [rows, columns]);
             first += columns;
-            part
+            Array::ready(part)
         });
         cut.collect()
     }
 
     fn cross_entropy(&self, logits: &Array, targets: &Array, classes: usize, batch: Batch) -> Loss<Array> {
-        loss::cross_entropy(&self.client, logits, targets, classes, batch)
+        let [logits, targets] = self.buffers([logits, targets]);
+        let found = loss::cross_entropy(&self.client, &logits, &targets, classes, batch);
+        let [gradient, sums, rows] = [found.gradient, found.sums, found.rows].map(Array::ready);
+        Loss { gradient, sums, rows }
     }
 
     fn update(
@@ -237,7 +266,10 @@ impl Engine for Gpu {
         update: &Update,
         children: usize,
     ) -> Array {
-        update::update(&self.client, &parameter, &gradient, slots, update, children);
+        debug_assert!(parameter.is_last(), "what is still to be computed would see the changed parameter");
+        let slots: Vec<Buffer> = slots.iter().map(|slot| slot.buffer(self)).collect();
+        let gradient = gradient.buffer(self);
+        update::update(&self.client, &parameter.buffer(self), &gradient, &slots, update, children);
         parameter
     }
 }

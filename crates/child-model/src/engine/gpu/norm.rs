@@ -3,7 +3,7 @@
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
-use super::array::{Array, group, place, threads, width};
+use super::buffer::{Buffer, group, place, threads, width};
 use super::elementwise::{activated, passed};
 use crate::engine::{Batch, NormGradients, NormShape};
 use crate::geometry::Activation;
@@ -159,15 +159,15 @@ fn join_kernel<N: Size>(
 fn two_sums(
     client: &Client,
     terms: Terms,
-    [x, mean, variance, y, dy]: [&Array; 5],
+    [x, mean, variance, y, dy]: [&Buffer; 5],
     shape: &NormShape,
     batch: Batch,
-) -> [Array; 2] {
+) -> [Buffer; 2] {
     let width = width(&[shape.channels]);
     let sums = Sums::new(terms, shape, width, batch);
     let of_channels = batch.children * shape.channels;
-    let parts = Array::new(client, 2 * sums.splits * of_channels);
-    let count = super::array::groups(sums.columns() * sums.splits, batch.children);
+    let parts = Buffer::new(client, 2 * sums.splits * of_channels);
+    let count = super::buffer::groups(sums.columns() * sums.splits, batch.children);
     let dim = CubeDim::new_1d((LANES * COLUMNS) as u32);
     // SAFETY: all have the rows and channels of the shape, as far as the terms read them.
     unsafe {
@@ -186,7 +186,7 @@ fn two_sums(
             sums,
         );
     }
-    let [first, second] = [0, 1].map(|_| Array::new(client, of_channels));
+    let [first, second] = [0, 1].map(|_| Buffer::new(client, of_channels));
     let (count, dim) = threads(sums.channels, batch.children);
     // SAFETY: as above.
     unsafe {
@@ -196,7 +196,7 @@ fn two_sums(
 }
 
 /// Returns the mean and biased variance of each channel.
-pub(super) fn moments(client: &Client, x: &Array, shape: &NormShape, batch: Batch) -> [Array; 2] {
+pub(super) fn moments(client: &Client, x: &Buffer, shape: &NormShape, batch: Batch) -> [Buffer; 2] {
     two_sums(client, Terms::Moments, [x; 5], shape, batch)
 }
 
@@ -213,13 +213,13 @@ struct Each {
 /// Computes `activation((x - mean) / sqrt(variance + epsilon) * gamma + beta)`.
 pub(super) fn normalise(
     client: &Client,
-    [x, mean, variance, beta]: [&Array; 4],
-    gamma: Option<&Array>,
+    [x, mean, variance, beta]: [&Buffer; 4],
+    gamma: Option<&Buffer>,
     shape: &NormShape,
     activation: Activation,
     batch: Batch,
-) -> Array {
-    let y = Array::new(client, x.length);
+) -> Buffer {
+    let y = Buffer::new(client, x.length);
     let width = width(&[shape.channels]);
     let rows = batch.images * shape.pixels;
     let each = Each { rows, channels: shape.channels / width, scaled: gamma.is_some(), activation };
@@ -272,14 +272,14 @@ fn normalise_kernel<N: Size>(
 /// Returns the gradients of [`normalise`] after [`moments`]; the result was `y`.
 pub(super) fn normalise_backward(
     client: &Client,
-    [x, mean, variance, y, dy]: [&Array; 5],
-    gamma: Option<&Array>,
+    [x, mean, variance, y, dy]: [&Buffer; 5],
+    gamma: Option<&Buffer>,
     shape: &NormShape,
     activation: Activation,
     batch: Batch,
-) -> NormGradients<Array> {
+) -> NormGradients<Buffer> {
     let [dbeta, dgamma] = two_sums(client, Terms::Gradients(activation), [x, mean, variance, y, dy], shape, batch);
-    let dx = Array::new(client, x.length);
+    let dx = Buffer::new(client, x.length);
     let width = width(&[shape.channels]);
     let rows = batch.images * shape.pixels;
     let each = Each { rows, channels: shape.channels / width, scaled: gamma.is_some(), activation };

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
-use super::array::{Array, place, threads, width};
+use super::buffer::{Buffer, place, threads, width};
 use crate::engine::Batch;
 use crate::geometry::Window;
 
@@ -24,10 +24,10 @@ fn sizes(window: &Window, channels: usize, batch: Batch) -> (Pool, usize) {
 }
 
 /// Returns the largest value of each window, and where it came from.
-pub(super) fn max_pool(client: &Client, x: &Array, window: &Window, channels: usize, batch: Batch) -> Array {
+pub(super) fn max_pool(client: &Client, x: &Buffer, window: &Window, channels: usize, batch: Batch) -> Buffer {
     let (pool, width) = sizes(window, channels, batch);
     let length = pool.images * window.out_pixels() * channels;
-    let (mut y, origins) = (Array::new(client, length), Array::new(client, length));
+    let (mut y, origins) = (Buffer::new(client, length), Buffer::new(client, length));
     let (count, dim) = threads(length / width, 1);
     // SAFETY: x has the images of the window, y and its origins a value for each output pixel.
     unsafe { max_kernel::launch_unchecked(client, count, dim, width, x.arg(), y.arg(), origins.arg(), pool) };
@@ -119,14 +119,14 @@ fn input_place(i: usize, #[comptime] pool: Pool) -> (usize, u32, u32, usize) {
 /// The gradient goes where the largest value came from; `y` is the result of [`max_pool`].
 pub(super) fn max_pool_backward(
     client: &Client,
-    y: &Array,
-    dy: &Array,
+    y: &Buffer,
+    dy: &Buffer,
     window: &Window,
     channels: usize,
     batch: Batch,
-) -> Array {
+) -> Buffer {
     let (pool, width) = sizes(window, channels, batch);
-    let dx = Array::new(client, pool.images * window.in_pixels() * channels);
+    let dx = Buffer::new(client, pool.images * window.in_pixels() * channels);
     let (count, dim) = threads(dx.length / width, 1);
     let origins = y.origins.as_ref().expect("a max pool says where its values came from");
     // SAFETY: dx has the images of the window, the others a value for each output pixel.
@@ -164,9 +164,9 @@ fn max_backward_kernel<N: Size>(
 }
 
 /// Returns the mean of each window, over the pixels inside the image.
-pub(super) fn average_pool(client: &Client, x: &Array, window: &Window, channels: usize, batch: Batch) -> Array {
+pub(super) fn average_pool(client: &Client, x: &Buffer, window: &Window, channels: usize, batch: Batch) -> Buffer {
     let (pool, width) = sizes(window, channels, batch);
-    let y = Array::new(client, pool.images * window.out_pixels() * channels);
+    let y = Buffer::new(client, pool.images * window.out_pixels() * channels);
     let (count, dim) = threads(y.length / width, 1);
     // SAFETY: x has the images of the window, y a value for each output pixel.
     unsafe { average_kernel::launch_unchecked(client, count, dim, width, x.arg(), y.arg(), pool) };
@@ -193,13 +193,13 @@ fn average_kernel<N: Size>(x: &[Vector<f32, N>], y: &mut [Vector<f32, N>], #[com
 
 pub(super) fn average_pool_backward(
     client: &Client,
-    dy: &Array,
+    dy: &Buffer,
     window: &Window,
     channels: usize,
     batch: Batch,
-) -> Array {
+) -> Buffer {
     let (pool, width) = sizes(window, channels, batch);
-    let dx = Array::new(client, pool.images * window.in_pixels() * channels);
+    let dx = Buffer::new(client, pool.images * window.in_pixels() * channels);
     let (count, dim) = threads(dx.length / width, 1);
     // SAFETY: dx has the images of the window, dy a value for each output pixel.
     unsafe { average_backward_kernel::launch_unchecked(client, count, dim, width, dy.arg(), dx.arg(), pool) };
@@ -238,9 +238,9 @@ fn average_backward_kernel<N: Size>(dy: &[Vector<f32, N>], dx: &mut [Vector<f32,
 }
 
 /// Returns the mean of each channel over the whole image.
-pub(super) fn global_average(client: &Client, x: &Array, pixels: usize, channels: usize, batch: Batch) -> Array {
+pub(super) fn global_average(client: &Client, x: &Buffer, pixels: usize, channels: usize, batch: Batch) -> Buffer {
     let width = width(&[channels]);
-    let y = Array::new(client, batch.children * batch.images * channels);
+    let y = Buffer::new(client, batch.children * batch.images * channels);
     let (count, dim) = threads(y.length / width, 1);
     let (total, of_image) = ((y.length / width) as u32, (channels / width) as u32);
     // SAFETY: x has so many pixels for each vector of y.
@@ -266,13 +266,13 @@ fn global_kernel<N: Size>(x: &[Vector<f32, N>], y: &mut [Vector<f32, N>], count:
 
 pub(super) fn global_average_backward(
     client: &Client,
-    dy: &Array,
+    dy: &Buffer,
     pixels: usize,
     channels: usize,
     batch: Batch,
-) -> Array {
+) -> Buffer {
     let width = width(&[channels]);
-    let dx = Array::new(client, batch.children * batch.images * pixels * channels);
+    let dx = Buffer::new(client, batch.children * batch.images * pixels * channels);
     let (count, dim) = threads(dx.length / width, 1);
     let (total, of_image) = ((dx.length / width) as u32, (channels / width) as u32);
     // SAFETY: dx has so many pixels for each vector of dy.

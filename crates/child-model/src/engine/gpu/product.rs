@@ -7,7 +7,7 @@
 use cubecl::client::Client;
 use cubecl::prelude::{Array as Registers, *};
 
-use super::array::{Array, group, groups, place, threads, width};
+use super::buffer::{Buffer, group, groups, place, threads, width};
 use super::elementwise::activated;
 use crate::engine::{Batch, Gradients};
 use crate::geometry::{Activation, Conv};
@@ -146,14 +146,14 @@ impl Product {
     fn run(
         &self,
         client: &Client,
-        [left, right]: [&Array; 2],
-        bias: Option<&Array>,
+        [left, right]: [&Buffer; 2],
+        bias: Option<&Buffer>,
         children: usize,
-    ) -> (Array, Option<Array>) {
+    ) -> (Buffer, Option<Buffer>) {
         let (rows, columns) = (self.rows(), self.columns());
         let parts = children * self.splits;
-        let out = Array::new(client, parts * rows * columns);
-        let column_sums = (self.of == Of::Weights && self.bias).then(|| Array::new(client, parts * columns));
+        let out = Buffer::new(client, parts * rows * columns);
+        let column_sums = (self.of == Of::Weights && self.bias).then(|| Buffer::new(client, parts * columns));
         // Whatever is not needed is not read.
         let bias_arg = column_sums.as_ref().or(bias).unwrap_or(&out).arg();
         let left_width = width(&[self.left_channels()]);
@@ -188,13 +188,12 @@ impl Product {
 
 pub(super) fn forward(
     client: &Client,
-    x: &Array,
-    weights: &Array,
-    bias: Option<&Array>,
+    [x, weights]: [&Buffer; 2],
+    bias: Option<&Buffer>,
     conv: &Conv,
     activation: Activation,
     batch: Batch,
-) -> Array {
+) -> Buffer {
     let product = Product::new(Of::Output, conv, activation, bias.is_some(), batch);
     product.run(client, [x, weights], bias, batch.children).0
 }
@@ -202,13 +201,11 @@ pub(super) fn forward(
 /// Returns the gradients; `dy` is that of the sums before the activation.
 pub(super) fn backward(
     client: &Client,
-    x: &Array,
-    weights: &Array,
-    dy: &Array,
+    [x, weights, dy]: [&Buffer; 3],
     conv: &Conv,
     wants_x: bool,
     batch: Batch,
-) -> Gradients<Array> {
+) -> Gradients<Buffer> {
     let dx = wants_x.then(|| {
         let product = Product::new(Of::Input, conv, Activation::None, false, batch);
         product.run(client, [dy, weights], None, batch.children).0
@@ -497,15 +494,15 @@ fn product_kernel<L: Size, R: Size, W: Size>(
 /// Sums up the parts `[K, splits, length]` of a result whose rows have so many columns.
 pub(super) fn join(
     client: &Client,
-    parts: Array,
-    bias: Option<&Array>,
+    parts: Buffer,
+    bias: Option<&Buffer>,
     activation: Activation,
     [children, splits, length, columns]: [usize; 4],
-) -> Array {
+) -> Buffer {
     if splits == 1 {
         return parts;
     }
-    let out = Array::new(client, children * length);
+    let out = Buffer::new(client, children * length);
     let width = width(&[columns]);
     let (count, dim) = threads(length / width, children);
     // SAFETY: the caller's sizes are those of the parts; the bias has a value for each column of each child.

@@ -3,7 +3,7 @@
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
-use super::array::{Array, THREADS, groups, place, threads};
+use super::buffer::{Buffer, THREADS, groups, place, threads};
 use crate::optimiser::{BETA1, BETA2, EPSILON, RHO, Update, UpdateRule};
 
 /// The rule, without its numbers.
@@ -21,9 +21,9 @@ const MAX_PARTS: usize = 16;
 /// Changes a parameter and what is remembered about it, in place.
 pub(super) fn update(
     client: &Client,
-    parameter: &Array,
-    gradient: &Array,
-    slots: &[Array],
+    parameter: &Buffer,
+    gradient: &Buffer,
+    slots: &[Buffer],
     update: &Update,
     children: usize,
 ) {
@@ -36,7 +36,7 @@ pub(super) fn update(
     };
     let clips = update.clip_norm > 0.0;
     let parts = length.div_ceil(16 * THREADS as usize).clamp(1, MAX_PARTS);
-    let squares = Array::new(client, if clips { parts * children } else { 1 });
+    let squares = Buffer::new(client, if clips { parts * children } else { 1 });
     if clips {
         let (count, dim) = (groups(parts, children), CubeDim::new_1d(THREADS));
         // SAFETY: each child has so many values, and a sum for each part.

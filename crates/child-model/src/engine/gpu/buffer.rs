@@ -6,16 +6,16 @@ use cubecl::client::Client;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-/// Numbers of four bytes each. Clones share them.
+/// Numbers of four bytes each, in the device's memory. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Array {
+pub(super) struct Buffer {
     pub(super) handle: Handle,
     pub(super) length: usize,
     /// Of the result of a max pool: which pixel of its window each value came from.
-    pub(super) origins: Option<Rc<Array>>,
+    pub(super) origins: Option<Rc<Buffer>>,
 }
 
-impl Array {
+impl Buffer {
     pub(super) fn new(client: &Client, length: usize) -> Self {
         Self { handle: client.empty(4 * length.max(1)), length, origins: None }
     }
@@ -25,7 +25,7 @@ impl Array {
         Self { handle: client.create_from_slice(bytes), length: bytes.len() / 4, origins: None }
     }
 
-    /// Returns the array as an argument of a kernel.
+    /// Returns the buffer as an argument of a kernel.
     pub(super) fn arg(&self) -> BufferArg {
         // SAFETY: the buffer has this many numbers of four bytes.
         unsafe { BufferArg::from_raw_parts(self.handle.clone(), self.length) }
