@@ -25,11 +25,11 @@ struct Node {
 #[derive(Debug)]
 enum State {
     Ready(Buffer),
-    Convolution(Convolution),
+    Convolution(Rc<Convolution>),
     /// A convolution that was computed together with the pool and dropout that follow it. It can still be computed
     /// by itself.
     Joined {
-        convolution: Convolution,
+        convolution: Rc<Convolution>,
         codes: Buffer,
         dropout: Option<Dropout>,
     },
@@ -54,7 +54,7 @@ enum State {
     },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Convolution {
     x: Buffer,
     weights: Buffer,
@@ -153,7 +153,7 @@ impl MaxPool {
             );
         };
         let dropout = dropout.map(|(dropout, _)| dropout);
-        let Convolution { x, weights, bias, conv, activation, batch } = &convolution;
+        let Convolution { x, weights, bias, conv, activation, batch } = &*convolution;
         let [y, codes] =
             direct::forward_pooled(gpu.place(), [x, weights], bias.as_ref(), conv, *activation, dropout, *batch);
         let dropout = dropout.cloned();
@@ -181,7 +181,7 @@ pub(super) fn convolution(
         return Array::ready(product::forward(&gpu.client, [&x, &weights], bias, conv, activation, batch));
     }
     let length = batch.children * batch.images * conv.window.out_pixels() * conv.output;
-    Array::later(length, State::Convolution(Convolution { x, weights, bias, conv: *conv, activation, batch }))
+    Array::later(length, State::Convolution(Rc::new(Convolution { x, weights, bias, conv: *conv, activation, batch })))
 }
 
 pub(super) fn convolution_backward(

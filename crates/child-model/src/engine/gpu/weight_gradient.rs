@@ -163,7 +163,6 @@ pub(super) fn weight_gradient(
 }
 
 #[cube(launch_unchecked)]
-#[expect(clippy::too_many_arguments, reason = "the arguments of a kernel")]
 fn weight_gradient_kernel(
     x: &[Quad],
     dy: &[Quad],
