@@ -102,6 +102,14 @@ impl Array {
         Rc::strong_count(&self.0) == 1
     }
 
+    /// Returns the pool that it is the result of, if that is still to be computed.
+    fn pool(&self) -> Option<MaxPool> {
+        match &*self.0.state.borrow() {
+            State::MaxPool(pool) => Some(pool.clone()),
+            _ => None,
+        }
+    }
+
     /// Returns its numbers, computed now if they were not before.
     pub(super) fn buffer(&self, gpu: &Gpu) -> Buffer {
         let buffer = match &*self.0.state.borrow() {
@@ -110,9 +118,9 @@ impl Array {
             State::Joined { convolution, .. } => return convolution.alone(gpu),
             State::Convolution(convolution) => convolution.alone(gpu),
             State::MaxPool(pool) => pool.compute(gpu, None),
-            State::Dropout { x, dropout, children } => match &*x.0.state.borrow() {
-                State::MaxPool(pool) => pool.compute(gpu, Some((dropout, *children))),
-                _ => elementwise::dropout(&gpu.client, &x.buffer(gpu), dropout, *children),
+            State::Dropout { x, dropout, children } => match x.pool() {
+                Some(pool) => pool.compute(gpu, Some((dropout, *children))),
+                None => elementwise::dropout(&gpu.client, &x.buffer(gpu), dropout, *children),
             },
             State::Unpool { pool, y, dy } => {
                 let mut y = y.buffer(gpu);
