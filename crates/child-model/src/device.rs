@@ -99,7 +99,7 @@ impl Device {
 #[cfg(all(test, feature = "gpu"))]
 pub(crate) fn gpu_engine() -> crate::engine::gpu::Gpu {
     match Device::open(DeviceChoice::Wgpu).expect("an adapter").backend {
-        Backend::Wgpu(engine) => engine,
+        Backend::Wgpu(opened) => opened.engine(),
         Backend::Cpu => unreachable!("a GPU was asked for"),
     }
 }
@@ -125,21 +125,15 @@ pub fn adapters() -> Vec<Adapter> {
 mod gpu {
     use std::sync::OnceLock;
 
-    use burn_wgpu::graphics::AutoGraphicsApi;
-    use burn_wgpu::{RuntimeOptions, WgpuDevice, WgpuRuntime, try_init_setup, wgpu};
-    use cubecl_runtime::runtime::Runtime;
-
-    use super::{Adapter, Device};
+    use super::Device;
     use crate::engine::backend::Backend;
-    use crate::engine::gpu::Gpu;
+    use crate::engine::gpu::client::Opened;
+    pub(super) use crate::engine::gpu::client::adapters;
     use crate::parallel::catch_panic;
     use crate::self_check::check;
     use crate::{DeviceError, TrainError};
 
-    /// A submit costs as much as a dozen launches (60 and 4 microseconds on an H100).
-    const LAUNCHES_A_SUBMIT: usize = 128;
-
-    /// A runtime is registered once per process, so it is kept here.
+    /// Opened and checked once per process.
     static OPENED: OnceLock<Result<Device, DeviceError>> = OnceLock::new();
 
     pub(super) fn open() -> Result<Device, DeviceError> {
@@ -147,41 +141,12 @@ mod gpu {
     }
 
     fn init() -> Result<Device, DeviceError> {
-        if adapters().is_empty() {
-            return Err(DeviceError::NoGpu { why: "no adapter was found (is a Vulkan driver installed?)".into() });
-        }
-        let device = WgpuDevice::default();
-        let setup = RuntimeOptions::with_tasks_max(Some(LAUNCHES_A_SUBMIT))
-            .and_then(|options| try_init_setup::<AutoGraphicsApi>(&device, options))
-            .map_err(|error| DeviceError::NoGpu { why: error.to_string() })?;
-        let info = setup.adapter.get_info();
-        let name = describe(&info).name;
-        let engine = Gpu::new(<WgpuRuntime>::client(&device));
+        let opened = Opened::new().map_err(|why| DeviceError::NoGpu { why })?;
+        let name = opened.name().to_string();
         // A driver may also end its own thread.
-        catch_panic(|| {
-            let exact = format!("{name} {} {}", info.driver_info, info.backend);
-            check(&engine, &exact).map_err(|why| TrainError::Device { why })
-        })
-        .map_err(|error| DeviceError::Wrong { name: name.clone(), why: error.to_string() })?;
-        Ok(Device { backend: Backend::Wgpu(engine), name })
-    }
-
-    pub(super) fn adapters() -> Vec<Adapter> {
-        // OpenGL is left out: probing for it makes some drivers write to the terminal.
-        let backends = wgpu::Backends::PRIMARY;
-        let descriptor =
-            wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
-        let instance = wgpu::Instance::new(descriptor);
-        let found = pollster::block_on(instance.enumerate_adapters(backends));
-        found.iter().map(|adapter| describe(&adapter.get_info())).collect()
-    }
-
-    fn describe(info: &wgpu::AdapterInfo) -> Adapter {
-        Adapter {
-            name: format!("{} ({})", info.name, info.driver),
-            api: info.backend.to_string(),
-            software: info.device_type == wgpu::DeviceType::Cpu,
-        }
+        catch_panic(|| check(&opened.engine(), opened.exact()).map_err(|why| TrainError::Device { why }))
+            .map_err(|error| DeviceError::Wrong { name: name.clone(), why: error.to_string() })?;
+        Ok(Device { backend: Backend::Wgpu(opened), name })
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) enum Backend {
     Cpu,
     /// Our own kernels on a GPU through wgpu, many children in each pass.
     #[cfg(feature = "gpu")]
-    Wgpu(super::gpu::Gpu),
+    Wgpu(super::gpu::client::Opened),
 }
 
 /// Something to compute, on any engine.
@@ -25,7 +25,7 @@ impl Backend {
         match self {
             Self::Cpu => work.on(&Cpu),
             #[cfg(feature = "gpu")]
-            Self::Wgpu(engine) => work.on(engine),
+            Self::Wgpu(opened) => work.on(&opened.engine()),
         }
     }
 

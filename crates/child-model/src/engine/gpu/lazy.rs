@@ -272,3 +272,28 @@ pub(super) fn max_pool_backward(
 pub(super) fn dropout(x: Array, dropout: Dropout, children: usize) -> Array {
     Array::later(x.length(), State::Dropout { x, dropout, children })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use crate::geometry::Padding;
+
+    #[test]
+    #[cfg_attr(no_adapter, ignore = "no Vulkan driver on this machine (Debian: apt-get install mesa-vulkan-drivers)")]
+    fn a_pool_joins_the_convolution_before_it() {
+        let gpu = crate::device::gpu_engine();
+        let batch = Batch { children: 1, images: 1 };
+        let window = Window::new([8; 2], [3; 2], 1, Padding::Same).unwrap();
+        let conv = Conv { window, input: 4, output: 4 };
+        let array = |length: usize| gpu.upload(vec![0.5; length]);
+        let (x, weights) = (array(64 * 4), array(9 * 16));
+        let pool = Window::new([8; 2], [2; 2], 2, Padding::Valid).unwrap();
+        let y = gpu.conv(&x, &weights, None, &conv, Activation::Relu, batch);
+        let p = gpu.max_pool(&y, &pool, 4, batch);
+        p.buffer(&gpu);
+        assert!(matches!(&*y.0.state.borrow(), State::Joined { .. }));
+        let dy = gpu.max_pool_backward(&y, &p, array(16 * 4), &pool, 4, batch);
+        assert!(matches!(joined_gradient(&gpu, &y, &dy), Some(Gradient::Pooled { .. })));
+    }
+}

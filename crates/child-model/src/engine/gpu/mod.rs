@@ -3,6 +3,7 @@
 
 mod batch;
 mod buffer;
+pub(crate) mod client;
 mod depthwise;
 mod direct;
 mod elementwise;
@@ -14,9 +15,9 @@ mod product;
 mod update;
 mod weight_gradient;
 
-use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cubecl::client::Client;
 use ndarray::{CowArray, Ix4};
@@ -35,21 +36,28 @@ use crate::optimiser::Update;
 pub(crate) struct Gpu {
     client: Client,
     tiles: Arc<Tiles>,
-}
-
-impl fmt::Debug for Gpu {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Gpu")
-    }
+    /// Whether something could not be computed or read.
+    failed: Arc<AtomicBool>,
 }
 
 impl Gpu {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, tiles: Arc::default() }
+        Self { client, tiles: Arc::default(), failed: Arc::default() }
     }
 
     fn buffers<const N: usize>(&self, arrays: [&Array; N]) -> [Buffer; N] {
         arrays.map(|array| array.buffer(self))
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the device still works; if it does, failures are forgotten.
+    fn answers(&self) -> bool {
+        let answer = self.download(&self.upload(vec![1.0])).is_ok_and(|values| values == [1.0]);
+        self.failed.store(!answer, Ordering::Relaxed);
+        answer
     }
 
     fn place(&self) -> Place<'_> {
@@ -68,7 +76,10 @@ impl Engine for Gpu {
     }
 
     fn download(&self, array: &Array) -> Result<Vec<f32>, String> {
-        let bytes = self.client.read_one(array.buffer(self).handle).map_err(|error| format!("{error:?}"))?;
+        let bytes = self.client.read_one(array.buffer(self).handle).map_err(|error| {
+            self.failed.store(true, Ordering::Relaxed);
+            format!("{error:?}")
+        })?;
         let mut values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
         values.truncate(array.length());
         Ok(values)
