@@ -1,29 +1,47 @@
-//! One real, tiny training run through wgpu; a software Vulkan adapter is enough. There is only one check, because
-//! the first steps tune every kernel, which takes a minute or more on such an adapter. It has no test harness, so
-//! that a machine without an adapter reports it as skipped rather than passed.
+//! Real training runs through wgpu; a software Vulkan adapter is enough. They have no test harness, so that a machine
+//! without an adapter reports them as skipped rather than passed.
 #![expect(clippy::print_stdout, reason = "a test without a harness says how it ended")]
 
 use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_child_model::{
-    ChildModel, Device, DeviceChoice, Model, Net, Observer, Settings, Training, TrainingSet, adapters,
+    ChildModel, Device, DeviceChoice, History, Model, Net, Observer, Settings, Training, TrainingSet, adapters,
 };
 use deepaug_dataset::{Dataset, Split, SplitSizes};
 use ndarray::s;
 
-const NAME: &str = "a_training_on_the_gpu_agrees_with_the_cpu";
+const TESTS: [(&str, fn()); 2] = [
+    ("a_training_on_the_gpu_agrees_with_the_cpu", a_training_on_the_gpu_agrees_with_the_cpu),
+    ("eight_children_become_as_good_on_the_gpu_as_on_the_cpu", eight_children_become_as_good_on_the_gpu_as_on_the_cpu),
+];
+
+struct Silent;
+
+impl Observer for Silent {}
 
 fn main() {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    if filter.is_some_and(|filter| !NAME.contains(&filter)) {
-        return;
+    let chosen = TESTS.iter().filter(|(name, _)| filter.as_ref().is_none_or(|filter| name.contains(filter)));
+    let none = adapters().is_empty();
+    let mut count = 0;
+    for (name, test) in chosen {
+        count += 1;
+        if none {
+            println!(
+                "{name}: skipped, no Vulkan, Metal or DirectX adapter (Debian: apt-get install mesa-vulkan-drivers)"
+            );
+        } else {
+            test();
+            println!("{name}: ok");
+        }
     }
-    if adapters().is_empty() {
-        println!("{NAME}: no Vulkan, Metal or DirectX adapter here (Debian: apt-get install mesa-vulkan-drivers)");
-        println!("0 passed, 0 failed, 1 skipped");
-        return;
-    }
-    a_training_on_the_gpu_agrees_with_the_cpu();
-    println!("1 passed, 0 failed, 0 skipped");
+    let (passed, skipped) = if none { (0, count) } else { (count, 0) };
+    println!("{passed} passed, 0 failed, {skipped} skipped");
+}
+
+fn net(choice: DeviceChoice, model: Model) -> Net {
+    let device = Device::open(choice).unwrap();
+    println!("{} on {}", device.kind(), device.name());
+    Net::new(model, device)
 }
 
 fn a_training_on_the_gpu_agrees_with_the_cpu() {
@@ -47,14 +65,13 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
     let plain = Settings::plain(2, Model::TinyCnn.optimiser());
     let settings = Settings { batch_size: 8, images_per_epoch: Some(16), measured: 10, ..plain };
     let training = |set, policy, seed| Training { set, policy, settings: &settings, seed, initial_weights: None };
-    struct Silent;
-    impl Observer for Silent {}
     let on = |choice| {
-        let device = Device::open(choice).unwrap();
-        println!("{} on {}", device.kind(), device.name());
         // Two children with their own images: on the GPU they share every kernel.
-        let net = Net::new(Model::TinyCnn, device);
-        net.train_all(&[training(set.view(), &policy, 3), training(other_set.view(), &none, 4)], 2, &Silent)
+        net(choice, Model::TinyCnn).train_all(
+            &[training(set.view(), &policy, 3), training(other_set.view(), &none, 4)],
+            2,
+            &Silent,
+        )
     };
     let (cpu, gpu) = (on(DeviceChoice::Cpu), on(DeviceChoice::Wgpu));
     for (cpu, gpu) in cpu.into_iter().zip(gpu) {
@@ -67,4 +84,35 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
             assert!((cpu - gpu).abs() < 0.11, "{cpu} {gpu}");
         }
     }
+}
+
+/// Whole training runs with dropout, pools and an augmented copy of every image: rounding differs from the first step
+/// on, what is learnt must not.
+fn eight_children_become_as_good_on_the_gpu_as_on_the_cpu() {
+    let sample = Dataset::sample();
+    let split = Split::draw(&sample, SplitSizes::counts(160, 200), 1).unwrap();
+    let [train, validation] = [&split.train, &split.validation].map(|part| sample.gather(part));
+    let [labels, validation_labels] = [&split.train, &split.validation].map(|part| sample.gather_labels(part));
+    let set = TrainingSet {
+        images: train.slice(s![.., 6..22, 6..22, ..]),
+        labels: &labels,
+        validation_images: validation.slice(s![.., 6..22, 6..22, ..]),
+        validation_labels: &validation_labels,
+        classes: 10,
+    };
+    let model: Model = "simplecnn".parse().unwrap();
+    let policy = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops: vec![Step::new(Op::Rotate, 0.3)] }]);
+    let settings = Settings { batch_size: 32, images_per_epoch: Some(320), ..Settings::plain(12, model.optimiser()) };
+    let trainings: Vec<_> = (0..8)
+        .map(|seed| Training { set: set.view(), policy: &policy, settings: &settings, seed, initial_weights: None })
+        .collect();
+    let accuracy = |choice| {
+        let histories = net(choice, model.clone()).with_stack(8).train_all(&trainings, 2, &Silent);
+        // The last epochs together, so that a single image does not decide.
+        let last = |history: &History| history.epochs[8..].iter().map(|epoch| epoch.val_acc).sum::<f64>() / 4.0;
+        histories.iter().map(|history| last(history.as_ref().unwrap())).sum::<f64>() / 8.0
+    };
+    let (cpu, gpu) = (accuracy(DeviceChoice::Cpu), accuracy(DeviceChoice::Wgpu));
+    println!("mean accuracy on the CPU {cpu:.4}, on the GPU {gpu:.4}");
+    assert!(cpu > 0.4 && (cpu - gpu).abs() < 0.005, "{cpu} {gpu}");
 }
