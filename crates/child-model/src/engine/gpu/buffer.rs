@@ -35,6 +35,10 @@ impl Buffer {
 /// Threads of a workgroup of the kernels that compute one value, or vector of values, a thread.
 pub(super) const THREADS: u32 = 256;
 
+/// Workgroups of each child with which a launch for a few children keeps a large GPU busy. Sums that have fewer are
+/// split. That depends on nothing but one child's sizes, so that its results do not depend on how many train with it.
+pub(super) const ENOUGH_GROUPS: usize = 64;
+
 /// The largest number of workgroups along one axis, of 65,535 that every graphics API allows.
 const MAX_GROUPS: usize = 1 << 15;
 

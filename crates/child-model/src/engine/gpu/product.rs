@@ -7,7 +7,7 @@
 use cubecl::client::Client;
 use cubecl::prelude::{Array as Registers, *};
 
-use super::buffer::{Buffer, group, groups, place, threads, width};
+use super::buffer::{Buffer, ENOUGH_GROUPS, group, groups, place, threads, width};
 use super::elementwise::activated;
 use crate::engine::{Batch, Gradients};
 use crate::geometry::{Activation, Conv};
@@ -36,9 +36,6 @@ struct Tile {
 
 /// How deep a slab of the factors is.
 const DEPTH: usize = 16;
-
-/// Tiles that keep a large GPU busy; a product with fewer is split along its depth.
-const ENOUGH_TILES: usize = 1024;
 
 /// The least depth of a part of a split product.
 const MIN_DEPTH: usize = 256;
@@ -84,8 +81,7 @@ impl Product {
         let tile = Tile { rows: 0, columns: 0, block_rows: 0, block_columns: 0 };
         let mut product = Self { of, conv: *conv, images: batch.images, tile, splits: 1, activation, bias };
         product.tile = Tile::new(product.rows(), product.columns());
-        let tiles = product.tiles() * batch.children;
-        product.splits = ENOUGH_TILES.div_ceil(tiles).min(product.depth() / MIN_DEPTH).max(1);
+        product.splits = ENOUGH_GROUPS.div_ceil(product.tiles()).min(product.depth() / MIN_DEPTH).max(1);
         product
     }
 

@@ -7,16 +7,13 @@
 use cubecl::client::Client;
 use cubecl::prelude::{Array as Registers, *};
 
-use super::buffer::{Buffer, group, groups};
+use super::buffer::{Buffer, ENOUGH_GROUPS, group, groups};
 use super::direct::{Gradient, even, unpooled};
 use super::product::join;
 use crate::engine::Batch;
 use crate::geometry::{Activation, Conv};
 
 type Quad = Vector<f32, Const<4>>;
-
-/// Workgroups that keep a large GPU busy.
-const ENOUGH_GROUPS: usize = 1024;
 
 /// Threads that a workgroup should have at least, and the most that every graphics API allows.
 const MIN_THREADS: usize = 96;
@@ -77,8 +74,7 @@ impl Sizes {
                 };
                 let most = memory.min(if rows > 1 { SHARED_BYTES } else { memory });
                 if sizes.threads() <= MAX_THREADS && sizes.bytes() <= most {
-                    let bands = sizes.bands() * batch.children;
-                    sizes.splits = ENOUGH_GROUPS.div_ceil(bands).min(batch.images);
+                    sizes.splits = ENOUGH_GROUPS.div_ceil(sizes.bands()).min(batch.images);
                     return Some(sizes);
                 }
             }
