@@ -73,15 +73,19 @@ class WideBlock(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """WRN-16-2 (Zagoruyko and Komodakis)."""
+    """WRN-16-2 unless depth and width say otherwise (Zagoruyko and Komodakis)."""
 
-    def __init__(self, side, channels, classes):
+    def __init__(self, side, channels, classes, depth=16, width=2):
         super().__init__()
         self.conv = conv3x3(channels, 16)
-        self.blocks = nn.Sequential(WideBlock(16, 32, 1), WideBlock(32, 32, 1), WideBlock(32, 64, 2),
-                                    WideBlock(64, 64, 1), WideBlock(64, 128, 2), WideBlock(128, 128, 1))
-        self.bn = nn.BatchNorm2d(128, 1e-3, 0.01)
-        self.output = nn.Linear(128, classes)
+        blocks, inputs = [], 16
+        for outputs, stride in ((16 * width, 1), (32 * width, 2), (64 * width, 2)):
+            for number in range((depth - 4) // 6):
+                blocks.append(WideBlock(inputs, outputs, stride if number == 0 else 1))
+                inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.bn = nn.BatchNorm2d(inputs, 1e-3, 0.01)
+        self.output = nn.Linear(inputs, classes)
 
     def forward(self, x):
         return self.output(F.relu(self.bn(self.blocks(self.conv(x)))).mean((2, 3)))
@@ -126,7 +130,7 @@ NETS = {"basiccnn": BasicCnn, "simplecnn": SimpleCnn, "wrn_16_2": WideResNet, "m
 
 def make(name, side=32, channels=3, classes=10):
     """The net with Keras's first weights: glorot uniform kernels, no biases."""
-    model = NETS[name](side, channels, classes)
+    model = WideResNet(side, channels, classes, 28, 10) if name == "wrn_28_10" else NETS[name](side, channels, classes)
     for layer in model.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.xavier_uniform_(layer.weight)

@@ -65,7 +65,7 @@ pub use history::{EpochRecord, History};
 pub use input::standard_values;
 #[doc(hidden)]
 pub use measure::LayerBench;
-pub use measure::images_per_second;
+pub use measure::{augmented_images_per_second, images_per_second};
 pub use models::Model;
 pub use net::Net;
 pub use network::{KernelSize, Layer};

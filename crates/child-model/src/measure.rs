@@ -16,46 +16,73 @@ struct Silent;
 impl Observer for Silent {}
 
 /// Measures the training images per second of all children together, for a given number of children and threads.
-/// `training` says what to train on and how; its weights are discarded. Takes a few seconds.
+/// `training` says what to train on and how, without a policy; its weights are discarded. Takes a few seconds.
 ///
 /// # Errors
 /// [`TrainError`].
 pub fn images_per_second(
     child: &dyn ChildModel,
     training: &Training<'_>,
-    [children, threads]: [usize; 2],
+    sides: [usize; 2],
     enough: Duration,
 ) -> Result<f64, TrainError> {
-    let policy = Policy::none(RangeTable::Monotone);
-    let batch = training.settings.batch_size;
-    let run = |steps: usize| {
-        let settings = Settings { epochs: 1, images_per_epoch: Some(batch * steps), ..*training.settings };
+    measured(child, training, sides, enough, false)
+}
+
+/// The same with the training's policy, for whole epochs: where it is applied again for every epoch, the time that
+/// takes counts as far as training has to wait for it.
+///
+/// # Errors
+/// [`TrainError`].
+pub fn augmented_images_per_second(
+    child: &dyn ChildModel,
+    training: &Training<'_>,
+    sides: [usize; 2],
+    enough: Duration,
+) -> Result<f64, TrainError> {
+    measured(child, training, sides, enough, true)
+}
+
+fn measured(
+    child: &dyn ChildModel,
+    training: &Training<'_>,
+    [children, threads]: [usize; 2],
+    enough: Duration,
+    augmented: bool,
+) -> Result<f64, TrainError> {
+    let none = Policy::none(RangeTable::Monotone);
+    let pool = training.settings.images_per_epoch.unwrap_or(training.set.labels.len());
+    // What time is measured for: a step, or an epoch.
+    let (policy, images) = if augmented { (training.policy, pool) } else { (&none, training.settings.batch_size) };
+    let run = |count: usize| {
+        let (epochs, drawn) = if augmented { (count, pool) } else { (1, images * count) };
+        let settings = Settings { epochs, images_per_epoch: Some(drawn), ..*training.settings };
         let set = TrainingSet {
             validation_images: training.set.validation_images.slice(s![..1, .., .., ..]),
             validation_labels: &training.set.validation_labels[..1],
             ..training.set.view()
         };
-        let training = Training { set, policy: &policy, settings: &settings, seed: 0, initial_weights: None };
+        let training = Training { set, policy, settings: &settings, seed: 0, initial_weights: None };
         let start = Instant::now();
         child.train_all(&vec![training; children], threads, &Silent).into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(start.elapsed())
     };
     let first = run(2)?;
-    // For a net this slow one more step is enough, without tuning or warm-up.
+    // For a net this slow one more is enough, without warm-up.
     if first > 4 * enough {
-        return Ok((children * batch) as f64 / run(1)?.as_secs_f64());
+        return Ok((children * images) as f64 / run(1)?.as_secs_f64());
     }
-    let mut steps = 4;
+    let mut count = 4;
     loop {
-        let taken = run(steps)?;
-        if taken >= enough || steps >= 4096 {
-            // Time that does not grow with the steps is not part of their speed.
+        let taken = run(count)?;
+        if taken >= enough || count >= 4096 {
+            // Time that does not grow with them is not part of their speed.
             let one = run(1)?;
-            let images = children * batch * (steps - 1);
+            let images = children * images * (count - 1);
             return Ok(images as f64 / taken.saturating_sub(one).as_secs_f64().max(1e-9));
         }
         let factor = (enough.as_secs_f64() / taken.as_secs_f64().max(1e-3) * 1.2).clamp(2.0, 16.0);
-        steps = (steps as f64 * factor) as usize;
+        count = (count as f64 * factor) as usize;
     }
 }
 

@@ -105,6 +105,7 @@ A request that fails is answered by {\"error\": {\"code\": 6, \"message\": ...}}
     #[command(after_help = "Examples:
   deepaug bench --child
   deepaug bench --child --model wrn_16_2 --model simplecnn --json
+  deepaug bench --child --online trivialaugment       does augmentation keep up with the training?
   deepaug bench --ops --size 32,224 --threads 1,2")]
     Bench(Bench),
     /// Show how a set of images is read, and what in it may spoil a search
@@ -612,6 +613,9 @@ pub(crate) struct Bench {
     /// Children trained at once [default: one, then more while that pays off]
     #[arg(long, value_name = "K", value_parser = in_range(1, 1024))]
     pub(crate) children: Option<usize>,
+    /// Also train whole epochs in which this policy, a file, a study or a published one, changes every image
+    #[arg(long, value_name = "POLICY", conflicts_with = "ops")]
+    pub(crate) online: Option<PathBuf>,
     /// Minimum seconds per measurement
     #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
     pub(crate) seconds: f64,

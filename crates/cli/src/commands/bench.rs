@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deepaug::{ChildBench, Device, DeviceChoice, Error, Model, OpBench, select_ops};
+use deepaug::{ChildBench, Device, DeviceChoice, Error, Model, OpBench, Policies, select_ops};
 
 use crate::{args, output};
 
@@ -36,6 +36,8 @@ fn ops(args: &args::Bench) -> Result<(), Error> {
 fn children(args: &args::Bench) -> Result<(), Error> {
     let device = Device::open(args.device.unwrap_or(DeviceChoice::Auto))?;
     let models = if args.model.is_empty() { vec![Model::BasicCnn] } else { args.model.clone() };
+    let online = args.online.as_deref().map(|path| Policies::read(path, 1)).transpose()?;
+    let online = online.and_then(|found| found.policies.into_iter().next());
     let mut child = Vec::new();
     if !args.json {
         output::line(format_args!(
@@ -50,13 +52,16 @@ fn children(args: &args::Bench) -> Result<(), Error> {
             channels: args.channels,
             batch: args.batch,
             children: args.children,
+            online: online.clone(),
             time: Duration::from_secs_f64(args.seconds),
         };
         for speed in bench.run(&device)? {
             if !args.json {
                 let minutes = 3.0 * 50.0 * 12_000.0 / speed.images_per_second / 60.0;
                 let (model, children, images) = (&speed.model, speed.children, speed.images_per_second);
-                output::line(format_args!("{model:<14}  {children:>8}  {images:>8.0}  {minutes:>8.1}"));
+                let online = speed.augmented_images_per_second;
+                let online = online.map(|images| format!("  {images:>8.0} augmented")).unwrap_or_default();
+                output::line(format_args!("{model:<14}  {children:>8}  {images:>8.0}  {minutes:>8.1}{online}"));
             }
             child.push(speed);
         }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use deepaug_augmenter::{Policy, RangeTable};
-use deepaug_child_model::{Device, Model, Net, Settings, Training, TrainingSet, images_per_second};
+use deepaug_augmenter::{Application, Online, Policy, RangeTable};
+use deepaug_child_model::{
+    Device, Model, Net, Settings, Training, TrainingSet, augmented_images_per_second, images_per_second,
+};
 use ndarray::Array4;
 use serde::Serialize;
 
@@ -22,6 +24,8 @@ pub struct ChildBench {
     pub batch: usize,
     /// Children at once; `None` tries one, and then more for as long as that pays off.
     pub children: Option<usize>,
+    /// A policy that is applied to every image in its place, again for every epoch.
+    pub online: Option<Policy>,
     /// Minimum time of each measurement.
     pub time: Duration,
 }
@@ -47,12 +51,18 @@ pub struct ChildSpeed {
     pub threads: usize,
     /// Training images per second of all children together: forward pass, backward pass and optimiser.
     pub images_per_second: f64,
+    /// The same for whole epochs under a policy, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augmented_images_per_second: Option<f64>,
     /// Peak memory of the children.
     pub mebibytes: u64,
 }
 
 /// More children are tried while each doubling gives at least this speed-up.
 const WORTHWHILE: f64 = 1.05;
+
+/// Images of an epoch, as in a small study.
+const EPOCH: usize = 2_000;
 
 /// The largest number of children tried on a GPU.
 const MAX_CHILDREN: usize = 64;
@@ -90,7 +100,8 @@ impl ChildBench {
 
     fn measure(&self, device: &Device, children: usize) -> Result<ChildSpeed, Error> {
         let classes = 10;
-        let shape = (4 * self.batch, self.size, self.size, self.channels);
+        let count = if self.online.is_some() { EPOCH } else { 4 * self.batch };
+        let shape = (count, self.size, self.size, self.channels);
         // Any images will do: the time does not depend on their content.
         let images = Array4::from_shape_fn(shape, |(n, r, c, _)| (n * 31 + r * 7 + c * 3) as u8);
         let labels: Vec<usize> = (0..images.dim().0).map(|n| n % classes).collect();
@@ -106,7 +117,15 @@ impl ChildBench {
         let training = Training { set, policy: &policy, settings: &settings, seed: 0, initial_weights: None };
         // Unlimited memory, to find how many children fit.
         let net = Net::new(self.model.clone(), device.clone()).with_memory(u64::MAX).with_stack(children);
-        let speed = images_per_second(&net, &training, [children, children], self.time)?;
+        let sides = [children, children];
+        let speed = images_per_second(&net, &training, sides, self.time)?;
+        let augmented = self.online.as_ref().map(|policy| {
+            let augment = Application::Online(Online { chance: 1.0, ..Online::NOTHING });
+            let settings = Settings { augment, images_per_epoch: Some(EPOCH), ..settings };
+            let set = training.set.view();
+            let training = Training { set, policy, settings: &settings, seed: 0, initial_weights: None };
+            augmented_images_per_second(&net, &training, sides, self.time)
+        });
         Ok(ChildSpeed {
             device: device.kind(),
             model: self.model.name(),
@@ -117,6 +136,7 @@ impl ChildBench {
             children,
             threads: if device.is_cpu() { children } else { 1 },
             images_per_second: speed,
+            augmented_images_per_second: augmented.transpose()?,
             mebibytes: (children as u64 * net.bytes_per_child(&training)?).div_ceil(1 << 20),
         })
     }
