@@ -211,7 +211,7 @@ pub enum SearchError {
     #[error("no point of the space is left to propose")]
     Exhausted,
     /// The name of a search method is not known.
-    #[error("unknown search method `{0}`; known are `bayesian_optimization`, `lfbo` and `random`")]
+    #[error("unknown search method `{0}`; known are `bayesian_optimization`, `lfbo`, `random`, `ppo` and `reinforce`")]
     UnknownMethod(String),
     /// The point does not belong to the space.
     #[error(transparent)]

@@ -46,6 +46,7 @@ mod maximiser;
 mod model;
 mod neighbours;
 mod point;
+mod policy_gradient;
 mod random;
 mod registry;
 mod rng;
@@ -63,6 +64,7 @@ pub use self::{
     explanation::{Effect, Explanation, Level, LevelValue},
     history::{History, Outcome, Trial},
     point::{Point, Value},
+    policy_gradient::PolicyGradientSettings,
     random::RandomSearch,
     registry::{Method, Snapshot, searcher},
     searcher::Searcher,

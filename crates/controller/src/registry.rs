@@ -5,8 +5,15 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bayesian::BayesianOptimization, error::SearchError, history::History, random::RandomSearch, searcher::Searcher,
-    settings::Settings, space::Space, surrogate::Engine,
+    bayesian::BayesianOptimization,
+    error::SearchError,
+    history::History,
+    policy_gradient::{PolicyGradient, Rule},
+    random::RandomSearch,
+    searcher::Searcher,
+    settings::Settings,
+    space::Space,
+    surrogate::Engine,
 };
 
 /// The search methods.
@@ -30,11 +37,16 @@ pub enum Method {
     Lfbo,
     /// Independent random points; see [`RandomSearch`].
     Random,
+    /// A recurrent network that writes points and learns by proximal policy optimisation (AutoAugment's controller);
+    /// see [`PolicyGradientSettings`](crate::PolicyGradientSettings).
+    Ppo,
+    /// The same with plain policy gradients.
+    Reinforce,
 }
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 3] = [Self::BayesianOptimization, Self::Lfbo, Self::Random];
+    pub const ALL: [Self; 5] = [Self::BayesianOptimization, Self::Lfbo, Self::Random, Self::Ppo, Self::Reinforce];
 
     /// Returns the name used in configuration files and on the command line.
     pub fn name(self) -> &'static str {
@@ -42,6 +54,8 @@ impl Method {
             Self::BayesianOptimization => "bayesian_optimization",
             Self::Lfbo => "lfbo",
             Self::Random => "random",
+            Self::Ppo => "ppo",
+            Self::Reinforce => "reinforce",
         }
     }
 }
@@ -117,6 +131,8 @@ impl Snapshot {
             }
             Method::Lfbo => Box::new(BayesianOptimization::new(Engine::Lfbo, space, settings, seed, history)),
             Method::Random => Box::new(RandomSearch::new(space, settings, seed, history)),
+            Method::Ppo => Box::new(PolicyGradient::new(Rule::Proximal, space, settings, seed, history)),
+            Method::Reinforce => Box::new(PolicyGradient::new(Rule::Reinforce, space, settings, seed, history)),
         })
     }
 }

@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Tree = 6,
     Classifier = 7,
     Explanation = 8,
+    Network = 9,
+    PolicyGradient = 10,
 }
 
 /// Returns the stream of a purpose for an index (a trial's or a tree's number).

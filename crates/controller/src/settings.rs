@@ -3,7 +3,10 @@
 use linfa::ParamGuard;
 use serde::{Deserialize, Serialize};
 
-use crate::{acquisition::Acquisition, error::SettingError, forest::ForestParams, target::Target};
+use crate::{
+    acquisition::Acquisition, error::SettingError, forest::ForestParams, policy_gradient::PolicyGradientSettings,
+    target::Target,
+};
 
 /// Settings of the searchers; the random searcher ignores them.
 ///
@@ -32,6 +35,8 @@ pub struct Settings {
     pub acquisition: Acquisition,
     /// How the acquisition function is maximised.
     pub maximiser: MaximiserSettings,
+    /// The searchers that learn by policy gradients; they use nothing else here.
+    pub policy_gradient: PolicyGradientSettings,
 }
 
 /// How the acquisition function is maximised: random candidates, simulated annealing from the best of them, then
@@ -61,6 +66,7 @@ impl Default for Settings {
             forest: ForestParams::default(),
             acquisition: Acquisition::default(),
             maximiser: MaximiserSettings::default(),
+            policy_gradient: PolicyGradientSettings::default(),
         }
     }
 }
@@ -105,6 +111,7 @@ impl Settings {
             )?;
         }
         self.forest.check_ref()?;
+        self.policy_gradient.check()?;
         Ok(ValidSettings(self))
     }
 }

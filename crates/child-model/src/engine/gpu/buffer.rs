@@ -16,7 +16,16 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
+    /// Panics if the device has no buffers of this size; trainings that fail so are repeated with fewer children.
     pub(super) fn new(client: &Client, length: usize) -> Self {
+        let [bytes, most] = [4 * length as u64, client.properties().memory.max_page_size];
+        assert!(
+            bytes <= most,
+            "a layer needs a buffer of {} MiB, and the device has none of more than {} MiB; smaller batches or images \
+             need less",
+            bytes >> 20,
+            most >> 20
+        );
         Self { handle: client.empty(4 * length.max(1)), length, origins: None }
     }
 

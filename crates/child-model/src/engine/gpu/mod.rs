@@ -65,6 +65,18 @@ impl Gpu {
     }
 }
 
+/// Returns what to tell of a failure; that of a shader that does not compile is too long for a line, and goes to a file.
+fn described(error: &str) -> String {
+    if !error.to_lowercase().contains("compilation") {
+        return error.replace("\nBacktrace:\nNo backtrace available", "").replace('\n', " ");
+    }
+    let path = std::env::temp_dir().join(format!("deepaug-shader-{}.txt", std::process::id()));
+    match std::fs::write(&path, error) {
+        Ok(()) => format!("the driver could not compile a kernel; {} says why, for a report", path.display()),
+        Err(_) => format!("the driver could not compile a kernel: {error}"),
+    }
+}
+
 impl Engine for Gpu {
     type Array = Array;
     type Pixels<'a> = Rc<Packed>;
@@ -78,7 +90,7 @@ impl Engine for Gpu {
     fn download(&self, array: &Array) -> Result<Vec<f32>, String> {
         let bytes = self.client.read_one(array.buffer(self).handle).map_err(|error| {
             self.failed.store(true, Ordering::Relaxed);
-            format!("{error:?}")
+            described(&format!("{error:?}"))
         })?;
         let mut values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
         values.truncate(array.length());
