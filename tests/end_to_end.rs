@@ -91,6 +91,27 @@ fn the_same_seed_gives_the_same_notebook_and_another_seed_another() {
 }
 
 #[test]
+fn a_network_that_learns_to_write_policies_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let search =
+        "method = \"ppo\"\ncontroller_batch = 2\ncontroller_units = 10\nop_probability = \"search\"\nworkers = 1\n";
+    let config = small_config(folder.path(), &format!("{search}iters = 6"));
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "whole"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let trained = rows(&folder.path().join("whole/notebook.csv"));
+    let policy = |row: &BTreeMap<String, String>| serde_json::from_str::<deepaug::Policy>(&row["policy"]).unwrap();
+    let steps: Vec<_> = trained.iter().flat_map(|row| policy(row).sub_policies).flat_map(|s| s.ops).collect();
+    assert!(steps.iter().any(|step| step.probability < 1.0), "{steps:?}");
+
+    let config = small_config(folder.path(), &format!("{search}iters = 3"));
+    assert_eq!(deepaug(folder.path(), &["optimize", "--config", &config, "--out", "cut"]).code, 0);
+    let more = deepaug(folder.path(), &["optimize", "--resume", "cut", "--iters", "6"]);
+    assert_eq!(more.code, 0, "{}", more.stderr);
+    let notebook = |study: &str| without_times(&folder.path().join(study).join("notebook.csv"));
+    assert_eq!(notebook("cut"), notebook("whole"));
+}
+
+#[test]
 fn a_killed_search_goes_on_as_if_it_had_never_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let config = small_config(folder.path(), "iters = 5\nopt_samples = 2\nconfirm_policies = 1\nconfirm_samples = 1");

@@ -84,6 +84,9 @@ impl Config {
             ("child_batch_size", self.child_batch_size, 1, 100_000),
             ("child_first_train_epochs", self.child_first_train_epochs, 0, 100_000),
             ("workers", self.workers.unwrap_or(1), 1, 4096),
+            ("controller_units", self.controller_units, 1, 10_000),
+            ("controller_batch", self.controller_batch, 1, 100_000),
+            ("controller_passes", self.controller_passes, 1, 1000),
             ("threads", self.threads, 0, 4096),
         ];
         for (key, value, least, most) in counts {
@@ -141,6 +144,21 @@ impl Config {
             && !(share > 0.0 && share <= 1.0)
         {
             return Err(("portion", "must be above 0 and at most 1, or \"search\"".into()));
+        }
+        if let Portion::Fixed(probability) = self.op_probability
+            && !(probability > 0.0 && probability <= 1.0)
+        {
+            return Err(("op_probability", "must be above 0 and at most 1, or \"search\"".into()));
+        }
+        let (rate, entropy) = (self.controller_learning_rate, self.controller_entropy);
+        if !(rate > 0.0 && rate.is_finite()) {
+            return Err(("controller_learning_rate", format!("must be above 0, not {rate}")));
+        }
+        if !(entropy >= 0.0 && entropy.is_finite()) {
+            return Err(("controller_entropy", format!("must be at least 0, not {entropy}")));
+        }
+        if !(0.0..1.0).contains(&self.controller_baseline) {
+            return Err(("controller_baseline", "must be at least 0 and below 1".into()));
         }
         if self.space == SearchSpace::Schemes {
             if self.augment != AugmentMode::Online {

@@ -58,7 +58,12 @@ const KEYS: &[(&str, &str)] = &[
          validation set, drawn anew from all images outside the test set, and the same for every policy.",
     ),
     ("# Search", ""),
-    ("method", "\"bayesian_optimization\", \"lfbo\" (the same with a classifier of good policies) or \"random\"."),
+    (
+        "method",
+        "\"bayesian_optimization\", \"lfbo\" (the same with a classifier of good policies), \"random\", or AutoAugment's \
+         controller, a network that writes policies and learns by \"ppo\" or \"reinforce\" from thousands of trials; with \
+         some hundred it does no better than \"random\".",
+    ),
     ("iters", "Policies to try, besides trial 0, which has none."),
     ("seed", "Seed of all randomness: the same seed, data and kind of device give the same notebook."),
     (
@@ -100,6 +105,12 @@ const KEYS: &[(&str, &str)] = &[
         "workers",
         "Trials that run at once, so that proposals need not wait; \"auto\" for as many as keep the machine busy.",
     ),
+    ("controller_units", "Of \"ppo\" and \"reinforce\": units of the network's recurrent layer."),
+    ("controller_batch", "Trials after which it learns."),
+    ("controller_passes", "Passes over them, of \"ppo\"."),
+    ("controller_learning_rate", "Of Adam; the paper's 0.00035 has learnt nothing after 300 trials."),
+    ("controller_entropy", "Weight of the entropy of a policy's decisions beside its reward."),
+    ("controller_baseline", "Share of its old value that the moving average of rewards keeps at each trial."),
     ("# Policies", ""),
     (
         "space",
@@ -119,6 +130,7 @@ const KEYS: &[(&str, &str)] = &[
     ("exclude", "Ops or groups of ops to remove from those."),
     ("sub_policies", "Sub-policies (sequences of ops) in a policy; each adds its own augmented copies."),
     ("ops_per_sub_policy", "Ops in a sub-policy, applied in order."),
+    ("op_probability", "Probability with which each op is applied: a number, or \"search\" (0 to 1)."),
     ("portion", "Share of the training images that each sub-policy copies: a number, or \"search\" (0.1 to 1)."),
     (
         "augment",

@@ -64,6 +64,15 @@ fn the_file_of_defaults_holds_the_defaults() {
 }
 
 #[test]
+fn the_other_files_are_valid() {
+    let paper = Config::parse(include_str!("../../../../configs/autoaugment.toml")).unwrap().check().unwrap();
+    let space = crate::PolicySpace::new(&paper).space().unwrap();
+    // 16 ops, 11 probabilities and 10 magnitudes for each of ten places.
+    assert_eq!(space.parameters().len(), 30);
+    assert_eq!(paper.ops.len(), 16);
+}
+
+#[test]
 fn wrong_values_are_refused_by_line_and_key() {
     let error = |text: &str| Config::parse(text).unwrap_err().to_string();
     assert_eq!(error("seed = 2\niters = 0"), "line 2: iters: must be at least 1");

@@ -27,6 +27,7 @@ pub struct PolicySpace {
     ranges: RangeTable,
     sub_policies: usize,
     ops_per_sub_policy: usize,
+    op_probability: Portion,
     portion: Portion,
     /// Replaces all of these.
     schemes: Option<Schemes>,
@@ -59,6 +60,7 @@ impl PolicySpace {
             ranges: config.ranges,
             sub_policies: config.sub_policies,
             ops_per_sub_policy: config.ops_per_sub_policy,
+            op_probability: config.op_probability,
             portion: config.portion,
             schemes,
         }
@@ -101,8 +103,8 @@ impl PolicySpace {
         Ok(proposal)
     }
 
-    /// Returns the search space: an op and a magnitude in [0, 1] for each place, and the portion if it is
-    /// searched. The order of sub-policies does not matter: each adds its own copies.
+    /// Returns the search space: an op, its probability if that is searched, and a magnitude in [0, 1] for each
+    /// place, and the portion if it is searched. The order of sub-policies does not matter: each adds its own copies.
     ///
     /// # Errors
     /// None for a checked configuration.
@@ -113,24 +115,25 @@ impl PolicySpace {
         let mut space = Space::new();
         for prefix in self.places() {
             let (kind, magnitude) = (format!("{prefix}_type"), format!("{prefix}_magnitude"));
-            let ops = self.ops.iter().map(|op| op.name());
-            space = space.categorical(&kind, ops)?.real(&magnitude, 0.0, 1.0)?;
+            space = space.categorical(&kind, self.ops.iter().map(|op| op.name()))?;
+            if self.op_probability == Portion::Searched {
+                space = space.real(format!("{prefix}_probability"), 0.0, 1.0)?;
+            }
+            space = space.real(&magnitude, 0.0, 1.0)?;
             // Always declared: it tells the searcher which magnitude belongs to which op.
             let used = self.ops.iter().filter(|&&op| self.ranges.uses_magnitude(op)).map(|op| op.name());
             space = space.active_when(&magnitude, &kind, used)?;
         }
         // The same op twice in a row is one op, or none.
         if self.ops_per_sub_policy > 1 {
-            let places: Vec<[String; 2]> =
-                self.places().map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
+            let places: Vec<Vec<String>> = self.places().map(|prefix| self.parameters(&prefix)).collect();
             for sub_policy in places.chunks(self.ops_per_sub_policy) {
                 space = space.distinct(sub_policy)?;
             }
         }
         if self.sub_policies > 1 {
-            let names: Vec<String> =
-                self.places().flat_map(|prefix| [format!("{prefix}_type"), format!("{prefix}_magnitude")]).collect();
-            space = space.exchangeable(names.chunks(2 * self.ops_per_sub_policy))?;
+            let places: Vec<Vec<String>> = self.places().map(|prefix| self.parameters(&prefix)).collect();
+            space = space.exchangeable(places.chunks(self.ops_per_sub_policy).map(<[_]>::concat))?;
         }
         match self.portion {
             Portion::Searched => space.real("portion", MIN_PORTION, 1.0),
@@ -150,10 +153,14 @@ impl PolicySpace {
                 let mut ops: Vec<Step> = Vec::new();
                 for _ in 0..self.ops_per_sub_policy {
                     let op = self.ops[next().and_then(Value::category).unwrap_or(0)];
+                    let probability = match self.op_probability {
+                        Portion::Fixed(probability) => probability,
+                        Portion::Searched => next().and_then(Value::real).unwrap_or(1.0),
+                    };
                     let unit = next().and_then(Value::real).unwrap_or(0.0);
                     // The space skips magnitudes with no visible effect.
                     let least = self.ranges.least_magnitude(op);
-                    let step = Step::new(op, least + (1.0 - least) * unit);
+                    let step = Step { probability, ..Step::new(op, least + (1.0 - least) * unit) };
                     // A repeated op does not count in the space.
                     if ops.iter().all(|other| other.op != op) {
                         ops.push(step);
@@ -167,6 +174,13 @@ impl PolicySpace {
             Portion::Searched => next().and_then(Value::real).unwrap_or(MIN_PORTION),
         };
         Policy::new(self.ranges, portion, sub_policies)
+    }
+
+    /// Returns the names of a place's parameters.
+    fn parameters(&self, prefix: &str) -> Vec<String> {
+        let probability = (self.op_probability == Portion::Searched).then_some("probability");
+        let names = std::iter::once("type").chain(probability).chain(["magnitude"]);
+        names.map(|name| format!("{prefix}_{name}")).collect()
     }
 
     /// Returns the names of the places: `aug1`, `aug2` for one sub-policy; `A_aug1` … `E_aug2` for more.
@@ -190,10 +204,12 @@ mod tests {
     use crate::config::Config;
 
     fn configs() -> impl Strategy<Value = ValidConfig> {
-        (1usize..4, 1usize..4, prop_oneof![Just(Portion::Searched), Just(Portion::Fixed(0.5))], any::<bool>()).prop_map(
-            |(sub_policies, ops_per_sub_policy, portion, old)| {
+        let portion = || prop_oneof![Just(Portion::Searched), Just(Portion::Fixed(0.5))];
+        (1usize..4, 1usize..4, portion(), portion(), any::<bool>()).prop_map(
+            |(sub_policies, ops_per_sub_policy, portion, op_probability, old)| {
                 let ranges = if old { RangeTable::DeepAugment112 } else { RangeTable::Monotone };
-                let config = Config { sub_policies, ops_per_sub_policy, portion, ranges, ..Config::default() };
+                let shape = Config { sub_policies, ops_per_sub_policy, ..Config::default() };
+                let config = Config { portion, op_probability, ranges, ..shape };
                 config.check().unwrap()
             },
         )
@@ -208,7 +224,8 @@ mod tests {
             let policy = policy_space.decode(&point);
             prop_assert_eq!(policy.sub_policies.len(), config.sub_policies);
             for SubPolicy { ops } in &policy.sub_policies {
-                prop_assert!((1..=config.ops_per_sub_policy).contains(&ops.len()));
+                let least = usize::from(config.op_probability != Portion::Searched);
+                prop_assert!((least..=config.ops_per_sub_policy).contains(&ops.len()));
                 prop_assert!((1..ops.len()).all(|i| ops[..i].iter().all(|earlier| earlier.op != ops[i].op)), "{}", policy);
             }
             let text = serde_json::to_string(&policy).unwrap();

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use deepaug_controller::forest::ForestParams;
-use deepaug_controller::{MaximiserSettings, SearchError, Searcher, Settings, Space};
+use deepaug_controller::{MaximiserSettings, PolicyGradientSettings, SearchError, Searcher, Settings, Space};
 
 use crate::config::{Config, SearchSpace, ValidConfig};
 use crate::error::{ConfigError, Error};
@@ -59,9 +59,21 @@ impl Methods {
         if let Some((_, make)) = &self.searcher {
             return Ok(make(space, seed)?);
         }
+        let policy_gradient = PolicyGradientSettings {
+            units: config.controller_units,
+            batch: config.controller_batch,
+            passes: config.controller_passes,
+            learning_rate: config.controller_learning_rate,
+            entropy: config.controller_entropy,
+            baseline: config.controller_baseline,
+            ..PolicyGradientSettings::default()
+        };
         let settings = match config.space {
-            SearchSpace::Policies => Settings { initial_points: config.opt_initial_points, ..Settings::default() },
+            SearchSpace::Policies => {
+                Settings { initial_points: config.opt_initial_points, policy_gradient, ..Settings::default() }
+            }
             SearchSpace::Schemes => Settings {
+                policy_gradient,
                 // The schemes that need no search take their place.
                 initial_points: 0,
                 random_interleave: 0.0,
