@@ -79,9 +79,10 @@ impl Net {
     }
 
     /// Returns an upper bound on the bytes that a child takes on the device: weights, gradients and optimiser
-    /// state; what a step keeps for its backward pass, times four to cover gradients, unrolled patches and
-    /// transformed tiles (the basic CNN's process grows by 1.1 times what a factor of three would give); and its
-    /// images.
+    /// state; what a step keeps for its backward pass, times a factor for gradients and what kernels need; and its
+    /// images. On the CPU the factor is 4, for unrolled patches and transformed tiles (the basic CNN's process grows by
+    /// 1.1 times what 3 would give). On a GPU it is 2.5: on a software adapter, a process grows by 0.9 times that for a
+    /// third basic CNN, and by 0.6 times for a wide residual network.
     ///
     /// # Errors
     /// [`TrainError::TooSmall`] and [`TrainError::Layers`].
@@ -94,7 +95,8 @@ impl Net {
             _ => training.policy.sub_policies.len() as f64 * training.policy.portion,
         };
         let images = training.set.images.len() as f64 * (1.0 + copies) + training.set.validation_images.len() as f64;
-        let floats = values * (2 + settings.optimiser.slots()) + 4 * settings.batch_size * plan.activations;
+        let kept = if self.device.is_cpu() { 8 } else { 5 } * settings.batch_size * plan.activations / 2;
+        let floats = values * (2 + settings.optimiser.slots()) + kept;
         Ok(4 * floats as u64 + images as u64)
     }
 
@@ -118,8 +120,19 @@ impl Net {
     ) -> Result<Stacked<'a>, TrainError> {
         let since = Instant::now();
         let mut session = self.start(trainings, copies)?;
-        let histories = run(session.as_mut(), trainings, self.device.backend.stacks(), since, on_epoch)?;
-        Ok((session, histories))
+        let histories = run(session.as_mut(), trainings, self.device.backend.stacks(), since, on_epoch);
+        Ok((session, histories.map_err(|error| self.with_needs(error, trainings[0]))?))
+    }
+
+    /// Adds to a device's failure what a child needs, which is what most of them are about.
+    fn with_needs(&self, error: TrainError, training: &Training<'_>) -> TrainError {
+        match (error, self.bytes_per_child(training)) {
+            (TrainError::Device { why }, Ok(bytes)) => {
+                let why = format!("{why} (a child of this net needs about {} MiB)", bytes >> 20);
+                TrainError::Device { why }
+            }
+            (error, _) => error,
+        }
     }
 
     fn one<'a>(
