@@ -109,6 +109,11 @@ fn a_network_that_learns_to_write_policies_goes_on_where_it_was() {
     assert_eq!(more.code, 0, "{}", more.stderr);
     let notebook = |study: &str| without_times(&folder.path().join(study).join("notebook.csv"));
     assert_eq!(notebook("cut"), notebook("whole"));
+
+    let report = deepaug(folder.path(), &["report", "whole", "--out", "page.html"]);
+    assert_eq!(report.code, 0, "{}", report.stderr);
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("What the controller has learnt") && page.contains("entropy of a decision"));
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub use self::{
     explanation::{Effect, Explanation, Level, LevelValue},
     history::{History, Outcome, Trial},
     point::{Point, Value},
-    policy_gradient::PolicyGradientSettings,
+    policy_gradient::{Learnt, LearntDecision, PolicyGradientSettings},
     random::RandomSearch,
     registry::{Method, Snapshot, searcher},
     searcher::Searcher,

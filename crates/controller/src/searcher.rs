@@ -4,6 +4,7 @@ use crate::{
     error::SearchError,
     history::{self, History, Outcome},
     point::Point,
+    policy_gradient::Learnt,
     space::Space,
 };
 
@@ -119,6 +120,12 @@ pub trait Searcher: Send {
     /// If the surrogate cannot be fitted.
     fn prospect(&self, _trial: u64) -> Result<Option<f64>, SearchError> {
         Ok(None)
+    }
+
+    /// Returns how the searcher's own model stood as trials came, for methods whose model decides by itself what to
+    /// propose; empty for others.
+    fn course(&self) -> Vec<Learnt> {
+        Vec::new()
     }
 
     /// Records the outcome of a point that this searcher did not propose, such as a baseline or prior knowledge.

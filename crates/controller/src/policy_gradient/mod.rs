@@ -10,7 +10,7 @@ use self::network::{Decision, Network, Shape};
 use crate::{
     design,
     error::{SearchError, SettingError},
-    history::{History, Outcome},
+    history::{History, Outcome, Trial},
     point::{Point, Value},
     rng::{Purpose, stream},
     searcher::Searcher,
@@ -113,6 +113,38 @@ struct Learner {
     /// The trials learnt from.
     seen: Vec<u64>,
 }
+
+/// A complete batch of trials: their numbers, and the decisions and rewards of those that did not fail.
+struct Batch {
+    numbers: Vec<u64>,
+    sequences: Vec<Vec<Decision>>,
+    rewards: Vec<f64>,
+}
+
+/// How a network that learns to write points stood after a batch of trials.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learnt {
+    /// The last trial of the batch.
+    pub trial: u64,
+    /// The moving average of the costs.
+    pub average: f64,
+    /// What it would decide, for each kind of parameter.
+    pub decisions: Vec<LearntDecision>,
+}
+
+/// What a network would decide about parameters of one kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LearntDecision {
+    /// The position of the first such parameter in the space.
+    pub parameter: usize,
+    /// The mean entropy of a decision, in nats.
+    pub entropy: f64,
+    /// The mean probability of each choice, or of each of a number's levels.
+    pub probabilities: Vec<f64>,
+}
+
+/// Points drawn to see where a network stands.
+const DRAWN: usize = 50;
 
 /// Adam (D. Kingma, J. Ba, 2015) with its usual numbers.
 #[derive(Debug, Clone)]
@@ -290,29 +322,66 @@ impl PolicyGradient {
 
     /// Learns from every batch that is complete; from the start if trials have come between those it has learnt from.
     fn learn(&mut self) {
-        let settings = &self.settings.policy_gradient;
-        let trials: Vec<_> = self.history.trials().collect();
         let seen = self.learner.seen.len();
-        if !trials.iter().map(|(number, _)| number).take(seen).eq(&self.learner.seen) {
-            let choices = self.learner.network.choices().to_vec();
-            self.learner = Learner::new(choices, settings, self.seed);
+        let numbers = self.history.trials().map(|(number, _)| number);
+        if !numbers.take(seen).eq(self.learner.seen.iter().copied()) {
+            self.learner = self.untaught();
         }
-        let rest = &trials[self.learner.seen.len()..];
-        let mut batches = Vec::new();
-        for batch in rest.chunks_exact(settings.batch) {
-            if batch.iter().any(|(_, trial)| trial.outcome.is_none()) {
-                break;
-            }
+        for batch in self.batches(self.learner.seen.len()) {
+            self.learn_from(batch);
+        }
+    }
+
+    fn untaught(&self) -> Learner {
+        Learner::new(self.learner.network.choices().to_vec(), &self.settings.policy_gradient, self.seed)
+    }
+
+    fn learn_from(&mut self, batch: Batch) {
+        let settings = &self.settings.policy_gradient;
+        self.learner.learn(&batch.sequences, &batch.rewards, self.rule, settings);
+        self.learner.seen.extend(batch.numbers);
+    }
+
+    /// Returns the batches that are complete after so many trials.
+    fn batches(&self, seen: usize) -> Vec<Batch> {
+        let trials: Vec<_> = self.history.trials().skip(seen).collect();
+        let complete = trials.chunks_exact(self.settings.policy_gradient.batch);
+        let complete = complete.take_while(|batch| batch.iter().all(|(_, trial)| trial.outcome.is_some()));
+        let batch = |batch: &[(u64, &Trial)]| {
             let costs = batch.iter().filter_map(|(_, trial)| match trial.outcome {
                 Some(Outcome::Cost(cost)) => Some((self.decisions(&trial.point), -cost)),
                 _ => None,
             });
-            let (sequences, rewards): (Vec<_>, Vec<_>) = costs.unzip();
-            batches.push((batch.iter().map(|(number, _)| *number).collect::<Vec<_>>(), sequences, rewards));
+            let (sequences, rewards) = costs.unzip();
+            Batch { numbers: batch.iter().map(|(number, _)| *number).collect(), sequences, rewards }
+        };
+        complete.map(batch).collect()
+    }
+
+    /// Draws points to see what the network would decide.
+    fn standing(&self, trial: u64) -> Learnt {
+        let kinds = self.learner.network.choices();
+        let mut rng = stream(self.seed, Purpose::Network, 1 + trial);
+        let mut sums: Vec<(f64, Vec<f64>, f64)> = kinds.iter().map(|&count| (0.0, vec![0.0; count], 0.0)).collect();
+        for _ in 0..DRAWN {
+            let pass = self.learner.network.pass(&self.decisions(&self.sample(&mut rng)));
+            for (kind, probabilities) in pass.distributions() {
+                let (entropy, of_choices, count) = &mut sums[kind];
+                *entropy += network::entropy(probabilities);
+                of_choices.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += p);
+                *count += 1.0;
+            }
         }
-        for (numbers, sequences, rewards) in batches {
-            self.learner.learn(&sequences, &rewards, self.rule, settings);
-            self.learner.seen.extend(numbers);
+        let decisions = sums.into_iter().enumerate().filter(|(_, (_, _, count))| *count > 0.0);
+        let decision = |(kind, (entropy, probabilities, count)): (usize, (f64, Vec<f64>, f64))| LearntDecision {
+            parameter: self.kinds.iter().position(|of| *of == kind).unwrap_or(0),
+            entropy: entropy / count,
+            probabilities: probabilities.into_iter().map(|sum| sum / count).collect(),
+        };
+        Learnt {
+            trial,
+            average: -self.learner.baseline.unwrap_or(f64::NAN),
+            decisions: decisions.map(decision).collect(),
         }
     }
 }
@@ -340,6 +409,24 @@ impl Searcher for PolicyGradient {
 
     fn history_mut(&mut self) -> (&Space, &mut History) {
         (&self.space, &mut self.history)
+    }
+
+    fn course(&self) -> Vec<Learnt> {
+        let mut again = Self {
+            space: self.space.clone(),
+            settings: self.settings.clone(),
+            history: self.history.clone(),
+            kinds: self.kinds.clone(),
+            learner: self.untaught(),
+            ..*self
+        };
+        let mut course = Vec::new();
+        for batch in self.batches(0) {
+            let last = batch.numbers.last().copied().unwrap_or(0);
+            again.learn_from(batch);
+            course.push(again.standing(last));
+        }
+        course
     }
 }
 
@@ -461,6 +548,24 @@ mod tests {
             let [share, entropy] = learnt(Rule::Proximal, 0.0, 320, seed);
             assert!(entropy > 2.3 && share < 0.3, "seed {seed}: {entropy} {share}");
         }
+    }
+
+    #[test]
+    fn the_course_shows_what_it_has_learnt() {
+        let settings = Settings::default().check().unwrap();
+        let mut searcher = PolicyGradient::new(Rule::Proximal, policies(), settings, 1, History::default());
+        for trial in 0..45 {
+            let point = searcher.ask(trial).unwrap();
+            let threes = point.iter().step_by(3).filter(|op| op.category() == Some(3)).count();
+            searcher.tell(trial, Outcome::Cost(-(threes as f64))).unwrap();
+        }
+        let course = searcher.course();
+        assert_eq!(course.iter().map(|learnt| learnt.trial).collect::<Vec<_>>(), [19, 39]);
+        let of_ops = |learnt: &Learnt| learnt.decisions[0].clone();
+        assert_eq!(course[0].decisions.iter().map(|decision| decision.parameter).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!((of_ops(&course[0]).probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        assert!(of_ops(&course[1]).probabilities[3] > of_ops(&course[0]).probabilities[3]);
+        assert!(of_ops(&course[1]).entropy < 16f64.ln());
     }
 
     #[test]

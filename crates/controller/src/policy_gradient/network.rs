@@ -66,6 +66,13 @@ struct Step {
     decision: Decision,
 }
 
+impl Pass {
+    /// Returns the kind of each decision, and the probabilities of its choices.
+    pub(super) fn distributions(&self) -> impl Iterator<Item = (usize, &[f64])> {
+        self.steps.iter().map(|step| (step.decision.kind, step.probabilities.as_slice()))
+    }
+}
+
 /// A sequence of decisions as the network sees it.
 pub(super) struct Pass {
     steps: Vec<Step>,
@@ -85,7 +92,7 @@ fn softmax(logits: &[f64]) -> Vec<f64> {
     powers.into_iter().map(|power| power / total).collect()
 }
 
-fn entropy(probabilities: &[f64]) -> f64 {
+pub(super) fn entropy(probabilities: &[f64]) -> f64 {
     -probabilities.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>()
 }
 

@@ -76,6 +76,8 @@ impl Opened {
                 *current = again;
             }
         }
+        // What trainings of other sizes left behind.
+        let _ = current.engine.client.memory_cleanup();
         current.engine.clone()
     }
 }

@@ -654,6 +654,10 @@ fn direct_kernel<W: Size>(
     let start = tile % tiles_across * comptime!(sizes.tile.width()) + thread_column * columns;
     let (height, width) = comptime!((sizes.out[0], sizes.out[1]));
     let all_quads = comptime!(sizes.outputs / 4);
+    let mut key = 0u32;
+    if comptime!(sizes.dropout) {
+        key = keys[first_key as usize + child];
+    }
     if image < comptime!(sizes.images) {
         #[unroll]
         for q in 0..quads {
@@ -700,7 +704,6 @@ fn direct_kernel<W: Size>(
                                     let mut of_value = select(passes.extract(j) > 0.0f32, taps[j], NO_GRADIENT);
                                     if comptime!(sizes.dropout) {
                                         let place = ((of_child * all_quads + quad) * 4 + j) as u32;
-                                        let key = keys[first_key as usize + child];
                                         let dropped = is_dropped(place, key, threshold);
                                         best.insert(j, select(dropped, 0.0f32, best.extract(j) * scale));
                                         of_value = select(dropped, NO_GRADIENT, of_value);

@@ -99,8 +99,8 @@ pub(super) fn intervals(rows: &[Row], unit: &str, zero: Option<&str>) -> Markup 
 }
 
 /// A line of [`lines`].
-pub(super) struct Line {
-    pub(super) name: &'static str,
+pub(super) struct Line<'a> {
+    pub(super) name: &'a str,
     /// Its class in the style sheet.
     pub(super) class: &'static str,
     pub(super) points: Vec<(f64, f64)>,
@@ -112,14 +112,14 @@ pub(super) struct Line {
     pub(super) is_steps: bool,
 }
 
-impl Line {
-    pub(super) fn new(name: &'static str, class: &'static str, points: Vec<(f64, f64)>) -> Self {
+impl<'a> Line<'a> {
+    pub(super) fn new(name: &'a str, class: &'static str, points: Vec<(f64, f64)>) -> Self {
         Self { name, class, points, band: Vec::new(), is_dots: false, is_steps: false }
     }
 }
 
 /// Draws lines over a common axis, with their names above.
-pub(super) fn lines(lines: &[Line], across: &str, up: &str) -> Markup {
+pub(super) fn lines(lines: &[Line<'_>], across: &str, up: &str) -> Markup {
     const HEIGHT: f64 = 280.0;
     let (left, top, bottom) = (56.0, 34.0, 44.0);
     let x = Scale::around(lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)), left, WIDTH - 12.0);

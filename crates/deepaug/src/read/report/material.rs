@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use deepaug_controller::{Learnt, Method, Outcome};
 use ndarray::Array4;
 use serde::Deserialize;
 
@@ -10,8 +11,11 @@ use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::images::preview::of_each_class;
 use crate::layout;
+use crate::policies::space::PolicySpace;
 use crate::read::inspect::Inspection;
 use crate::study::folder::{read_images, read_ledger};
+use crate::study::ledger::Ledger;
+use crate::study::methods::Methods;
 use crate::study::result::SearchResult;
 
 /// The material.
@@ -27,6 +31,8 @@ pub(super) struct Material {
     /// An image of each class, or why there is none.
     pub(super) images: Result<Array4<u8>, String>,
     pub(super) sizes: Option<(usize, usize)>,
+    /// How the network stood that writes policies; empty for other methods.
+    pub(super) course: Vec<Learnt>,
 }
 
 impl Material {
@@ -39,7 +45,9 @@ impl Material {
         let dataset = read_images(study, &config);
         let sizes = dataset.as_ref().ok().map(|dataset| (dataset.len(), dataset.classes().len()));
         let result = study.join(layout::RESULT);
+        let course = course(&config, &ledger)?;
         Ok(Self {
+            course,
             notebook: Inspection::read(study)?,
             found: SearchResult::new(study, &ledger, None).filter(|_| result.is_file()),
             comparisons: comparisons(study)?,
@@ -49,6 +57,23 @@ impl Material {
             config,
         })
     }
+}
+
+/// Returns how a network that writes policies stood after each batch of trials.
+fn course(config: &ValidConfig, ledger: &Ledger) -> Result<Vec<Learnt>, Error> {
+    if !matches!(config.method, Method::Ppo | Method::Reinforce) {
+        return Ok(Vec::new());
+    }
+    let space = PolicySpace::new(config);
+    let mut searcher = Methods::default().searcher(config)?;
+    for (trial, proposal) in ledger.proposals().filter(|(trial, _)| space.is_of_space(*trial)) {
+        searcher.register(trial, proposal.point.clone())?;
+        if ledger.ended(trial, 0).is_some() {
+            let cost = ledger.reward(trial).map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward));
+            searcher.tell(trial, cost)?;
+        }
+    }
+    Ok(searcher.course())
 }
 
 fn comparisons(study: &Path) -> Result<Vec<ComparisonResult>, Error> {

@@ -5,6 +5,7 @@ mod answer;
 mod chart;
 mod comparisons;
 mod material;
+mod network;
 mod ops;
 mod pictures;
 mod sections;
@@ -50,6 +51,7 @@ fn page(material: &Material) -> Markup {
                     (comparisons::all(material))
                     (sections::policies(material))
                     (sections::course(material))
+                    (network::course(material))
                     (ops::effects(material))
                     (sections::learning(material))
                     (sections::time(material))
