@@ -117,6 +117,41 @@ fn a_network_that_learns_to_write_policies_goes_on_where_it_was() {
 }
 
 #[test]
+fn policies_are_judged_without_training_and_confirmed_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let search = "objective = \"density\"\nopt_samples = 2\nholdout = \"repeated\"\naugment = \"online\"\nportion = 1.0\n\
+                  finish = false\nchance = 1.0\nconfirm_policies = 1\nconfirm_samples = 2\niters = 6\nchild_epochs = 4\n";
+    let mut notebooks = Vec::new();
+    for count in ["any", "mean"] {
+        let config = small_config(folder.path(), &format!("{search}density_count = \"{count}\""));
+        let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", count]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        notebooks.push(rows(&folder.path().join(count).join("notebook.csv")));
+    }
+    let accuracy = |row: &BTreeMap<String, String>| row["val_acc"].parse::<f64>().unwrap();
+    let search = |rows: &[BTreeMap<String, String>]| -> Vec<BTreeMap<String, String>> {
+        rows.iter().filter(|row| row["phase"] == "search").cloned().collect()
+    };
+    let [any, mean] = [&notebooks[0], &notebooks[1]].map(|rows| search(rows));
+    // A row for each policy and sample; what is confirmed has a row for each epoch of a training.
+    assert_eq!(any.len(), 7 * 2);
+    assert!(notebooks[0].len() > any.len() && (notebooks[0].len() - any.len()) % 4 == 0);
+    // Without a policy all copies are the image itself, which the judge reads as it read it while it was trained.
+    let none = |rows: &[BTreeMap<String, String>]| -> Vec<f64> {
+        rows.iter().filter(|row| row["trial_no"] == "0").map(accuracy).collect()
+    };
+    assert_eq!(none(&any), none(&mean));
+    assert!(any[0]["policy"] == mean[0]["policy"] && accuracy(&any[0]) >= accuracy(&mean[0]));
+    let judge = folder.path().join("any/judge-0.safetensors");
+    assert!(judge.is_file() && folder.path().join("any/judge-1.safetensors").is_file());
+
+    let refused = small_config(folder.path(), "objective = \"density\"");
+    let refused = deepaug(folder.path(), &["optimize", "--config", &refused, "--out", "refused"]);
+    assert_eq!(refused.code, 3);
+    assert!(refused.stderr.contains("only training shows"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_killed_search_goes_on_as_if_it_had_never_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let config = small_config(folder.path(), "iters = 5\nopt_samples = 2\nconfirm_policies = 1\nconfirm_samples = 1");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use deepaug_augmenter::{Copies, Policy};
-use ndarray::ArrayView4;
+use ndarray::{Array2, ArrayView4};
 use rand::RngCore;
 
 use crate::rng::{Stream, generator};
@@ -141,6 +141,20 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         _on_epoch: &dyn Fn(&EpochRecord) -> bool,
     ) -> Result<(), TrainError> {
         Err(TrainError::Program { why: "this child model keeps no weights; set child_first_train_epochs to 0".into() })
+    }
+
+    /// Computes the logits `[images, classes]` of images (NHWC) under weights that [`pretrain`](Self::pretrain) saved for
+    /// a training, which says how they are seen.
+    ///
+    /// # Errors
+    /// [`TrainError`]; by default, that this model does not support it.
+    fn predict(
+        &self,
+        _weights: &Path,
+        _training: &Training<'_>,
+        _images: ArrayView4<'_, u8>,
+    ) -> Result<Array2<f32>, TrainError> {
+        Err(TrainError::Program { why: "this child model keeps no weights, so it cannot judge other images".into() })
     }
 
     /// Starts training children side by side, one epoch at a time, for callers that inspect training runs. Each

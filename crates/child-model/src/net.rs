@@ -403,6 +403,16 @@ impl ChildModel for Net {
             .map_err(|why| TrainError::Weights { path: path.into(), why })
     }
 
+    fn predict(
+        &self,
+        weights: &Path,
+        training: &Training<'_>,
+        images: ArrayView4<'_, u8>,
+    ) -> Result<Array2<f32>, TrainError> {
+        let Input { mean, deviation } = Input::of(&training.set, training.settings);
+        self.logits(weights, images, training.set.classes, Some([mean, deviation].map(f64::from)))
+    }
+
     fn session<'a>(
         &self,
         trainings: &[Training<'a>],

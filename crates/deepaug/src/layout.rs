@@ -20,6 +20,11 @@ pub(crate) const RESULT: &str = "result.json";
 /// Names that the user may not choose for the notebook and the first weights.
 pub(crate) const RESERVED: [&str; 8] = [CONFIG, JOURNAL, LOCK, COMPARE_LOCK, LOG, BEST_POLICY, TOP_POLICIES, RESULT];
 
+/// Returns the name of the weights of a child without a policy, which judges policies of a sample.
+pub(crate) fn judge(sample: usize) -> String {
+    format!("judge-{sample}.safetensors")
+}
+
 const COMPARISON: &str = "compare-";
 
 /// Returns the name of a comparison's journal.

@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     Pretraining = 3,
     /// The images that a sample learns from and is judged by, if they differ from sample to sample.
     Holdout = 4,
+    /// How held-out images are changed by a policy that is judged without training.
+    Density = 5,
     /// Final trainings, for comparisons and for use: seeds that no search has used.
     Final = 16,
     /// The images that final trainings use.
@@ -36,7 +38,7 @@ mod tests {
     #[test]
     fn purposes_and_numbers_do_not_share_seeds() {
         let purposes = [Purpose::Split, Purpose::Searcher, Purpose::Sample, Purpose::Pretraining];
-        let later = [Purpose::Final, Purpose::FinalImages, Purpose::RandomPolicies];
+        let later = [Purpose::Final, Purpose::FinalImages, Purpose::RandomPolicies, Purpose::Density];
         let mut all: Vec<u64> = purposes
             .into_iter()
             .chain(later)
@@ -44,7 +46,7 @@ mod tests {
             .collect();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 350);
+        assert_eq!(all.len(), 400);
         assert_eq!(derive(7, Purpose::Sample, 3), derive(7, Purpose::Sample, 3));
         assert_ne!(derive(7, Purpose::Sample, 3), derive(8, Purpose::Sample, 3));
     }

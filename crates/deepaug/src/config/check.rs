@@ -6,7 +6,7 @@ use std::path::Path;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
-use super::{AugmentMode, Config, EarlyStopping, Holdout, Portion, SearchSpace, Sizes};
+use super::{AugmentMode, Config, EarlyStopping, Holdout, ObjectiveKind, Portion, SearchSpace, Sizes};
 use crate::config::auto::Auto;
 use crate::error::ConfigError;
 use crate::layout;
@@ -67,6 +67,23 @@ impl Config {
                 "must be \"given\" if a program of your own trains, or if early_stopping is \"median\" or \"halving\"";
             return Err(("sizes", why.into()));
         }
+        if self.objective == ObjectiveKind::Density {
+            let taken = [
+                (!self.child.command.is_empty(), "a program of your own trains"),
+                (self.sizes == Sizes::Auto, "sizes is \"auto\""),
+                (ends_early, "early_stopping is \"median\" or \"halving\""),
+                (self.child_first_train_epochs > 0, "child_first_train_epochs is set"),
+            ];
+            if let Some((_, when)) = taken.into_iter().find(|(is, _)| *is) {
+                return Err(("objective", format!("must be \"training\" when {when}")));
+            }
+            if self.confirm_policies == 0 || self.confirm_samples == 0 {
+                let why =
+                    "must be at least 1 when objective is \"density\": only training shows whether a policy helps";
+                let key = if self.confirm_policies == 0 { "confirm_policies" } else { "confirm_samples" };
+                return Err((key, why.into()));
+            }
+        }
         // The upper limits are far beyond any use; they keep a typo from exhausting memory.
         let counts = [
             ("image_size", self.image_size.unwrap_or(0) as usize, 0, 1024),
@@ -74,6 +91,7 @@ impl Config {
             ("opt_initial_points", self.opt_initial_points, 1, 10_000),
             ("opt_samples", self.opt_samples, 1, 1000),
             ("patience", self.patience, 0, 1_000_000),
+            ("density_copies", self.density_copies, 1, 1000),
             ("opt_last_n_epochs", self.opt_last_n_epochs, 1, 100_000),
             ("confirm_policies", self.confirm_policies, 0, 1000),
             ("confirm_samples", self.confirm_samples, 0, 1000),

@@ -89,6 +89,29 @@ pub enum OverfitMeasure {
     Off,
 }
 
+/// What a trial's reward comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectiveKind {
+    /// The validation accuracy of children trained with the policy.
+    #[default]
+    Training,
+    /// The accuracy of children trained without it on validation images that it has changed (Lim et al. 2019, Fast
+    /// AutoAugment).
+    Density,
+}
+
+/// Which images count as right when a policy is judged without training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DensityCount {
+    /// Those of which one copy or more is right, as in the method's published code.
+    #[default]
+    Any,
+    /// Each by the share of its copies that are right.
+    Mean,
+}
+
 /// What a search chooses from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

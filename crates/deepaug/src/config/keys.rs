@@ -72,6 +72,18 @@ const KEYS: &[(&str, &str)] = &[
          \"loss\", where less is better.",
     ),
     (
+        "objective",
+        "What a policy is judged by: \"training\" with it, or \"density\", as in Fast AutoAugment: children trained without \
+         a policy, one a sample, read validation images that the policy has changed, which takes a second instead of a \
+         training. The best are confirmed by training either way.",
+    ),
+    ("density_copies", "How often each validation image is changed, for \"density\"."),
+    (
+        "density_count",
+        "An image counts if \"any\" of its copies is read right, or by the \"mean\" of them, which is highest for \
+         policies that do nothing.",
+    ),
+    (
         "opt_initial_points",
         "Policies tried before the first proposal that uses earlier results; for schemes, the number that need no \
          search.",

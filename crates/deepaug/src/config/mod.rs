@@ -21,7 +21,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::check::ValidConfig;
 pub use self::choices::{
-    AugmentMode, EarlyStopping, EpochSize, Holdout, OverfitMeasure, Portion, RewardKind, SearchSpace, Sizes,
+    AugmentMode, DensityCount, EarlyStopping, EpochSize, Holdout, ObjectiveKind, OverfitMeasure, Portion, RewardKind,
+    SearchSpace, Sizes,
 };
 use self::keys::{line_of, line_of_key, names, unknown};
 use crate::config::auto::Auto;
@@ -71,6 +72,9 @@ pub struct Config {
     pub iters: u64,
     pub seed: u64,
     pub reward: RewardKind,
+    pub objective: ObjectiveKind,
+    pub density_copies: usize,
+    pub density_count: DensityCount,
     pub opt_initial_points: usize,
     pub opt_samples: usize,
     pub opt_last_n_epochs: usize,
@@ -170,6 +174,9 @@ impl Default for Config {
             iters: 300,
             seed: 0,
             reward: RewardKind::Accuracy,
+            objective: ObjectiveKind::Training,
+            density_copies: 5,
+            density_count: DensityCount::Any,
             opt_initial_points: 10,
             opt_samples: 3,
             opt_last_n_epochs: 3,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::execute::density::Density;
 use crate::train::final_training::TrainSize;
 
 /// Identifies a training within one study, or within one comparison, whose schemes count as trials.
@@ -39,6 +40,9 @@ pub struct Job {
     /// Where to save the final weights, if they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<PathBuf>,
+    /// How the policy is judged if no child is trained with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub density: Option<Density>,
 }
 
 /// Images by name, never by pixel.

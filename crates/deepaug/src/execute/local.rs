@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, TrainError, Training};
 
-use super::{Executor, Job, JobId, Report};
+use super::{Density, Executor, Job, JobId, Report};
 use crate::error::Error;
 use crate::study::objective::Fold;
 
@@ -154,8 +154,9 @@ impl Shared {
                     jobs.push(pending);
                 }
             }
-            // A training that keeps its weights has a pass to itself.
-            if let Some(alone) = jobs.iter().position(|pending| pending.job.keep.is_some()) {
+            // A training that keeps its weights has a pass to itself, and so has what is not a training.
+            let is_alone = |pending: &Pending| pending.job.keep.is_some() || pending.job.density.is_some();
+            if let Some(alone) = jobs.iter().position(is_alone) {
                 let others = jobs.split_off((alone + usize::from(alone == 0)).min(jobs.len()));
                 queue.waiting.extend(others.into_iter().map(|pending| (pending.job.id, pending)));
             }
@@ -181,9 +182,10 @@ impl Shared {
             .collect();
         let runs = jobs.iter().map(|_| Mutex::new(Run::default())).collect();
         let watch = Watch { shared: self, jobs, runs, reports };
-        let train = || match &jobs[0].job.keep {
-            None => self.child.train_all(&trainings, 1, &watch),
-            Some(path) => vec![self.keep(path, &trainings[0], &watch)],
+        let train = || match &jobs[0].job {
+            Job { density: Some(density), .. } => vec![self.judge(density, &trainings[0], &watch)],
+            Job { keep: Some(path), .. } => vec![self.keep(path, &trainings[0], &watch)],
+            _ => self.child.train_all(&trainings, 1, &watch),
         };
         let results = catch_unwind(AssertUnwindSafe(train)).unwrap_or_default();
         // A custom child may not have said how each of its trainings ended, or may have panicked.
@@ -193,6 +195,16 @@ impl Shared {
                 watch.finished(index, &results.get(index).cloned().unwrap_or_else(panicked));
             }
         }
+    }
+
+    /// Judges a policy without training with it.
+    fn judge(&self, density: &Density, training: &Training<'_>, watch: &Watch<'_>) -> Result<History, TrainError> {
+        if !watch.begins(0) {
+            return Err(TrainError::Stopped);
+        }
+        let history = density.judge(self.child.as_ref(), training)?;
+        history.epochs.iter().for_each(|record| _ = watch.epoch(0, record));
+        Ok(history)
     }
 
     /// Runs a training whose final weights are kept.

@@ -20,12 +20,14 @@
 //! # }
 //! ```
 
+mod density;
 mod job;
 mod local;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use density::Density;
 pub use job::{ImagesPart, ImagesRef, Job, JobId, Report};
 pub(crate) use local::Folds;
 pub use local::Local;

@@ -31,7 +31,7 @@ use deepaug_dataset::{Dataset, Sample, Split};
 use crate::cancel::Cancel;
 use crate::config::EarlyStopping;
 use crate::config::auto::Auto;
-use crate::config::{Config, RewardKind, Sizes, ValidConfig};
+use crate::config::{Config, ObjectiveKind, RewardKind, Sizes, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Executor, Local, Report, run_all};
 use crate::files::write_whole;
@@ -262,6 +262,9 @@ impl Study {
             emit(&Event::Estimated { images_per_second, left: Some(left) });
         }
         self.pretrain(executor, &emit)?;
+        if self.config.objective == ObjectiveKind::Density {
+            self.objective.judge_in(self.folder.clone());
+        }
         let Self { folder, core, objective, cancel, budget, .. } = &mut self;
         let ended_by = Search::new(folder, core, objective, executor, cancel, *budget, &emit).run();
         if let Err(error) = &ended_by {

@@ -10,11 +10,11 @@ use deepaug_child_model::{Capacity, ChildModel, Settings, TrainError, Training, 
 use deepaug_dataset::{Dataset, Split};
 use ndarray::{Array4, Axis};
 
-use crate::config::OverfitMeasure;
-use crate::config::{Config, EpochSize, Holdout, ValidConfig};
+use crate::config::{Config, EpochSize, Holdout, ObjectiveKind, OverfitMeasure, ValidConfig};
 use crate::error::Error;
-use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local};
+use crate::execute::{Density, Folds, ImagesPart, ImagesRef, Job, JobId, Local};
 use crate::images::data::fingerprint;
+use crate::layout;
 use crate::rng::{Purpose, derive};
 
 /// How long a child's speed is measured before a study.
@@ -34,6 +34,8 @@ pub struct Objective {
     settings: Settings,
     child: Arc<dyn ChildModel>,
     initial_weights: Option<PathBuf>,
+    /// Where the weights of children without a policy are kept, which judge policies that no child is trained with.
+    judges: Option<PathBuf>,
 }
 
 impl Objective {
@@ -67,6 +69,7 @@ impl Objective {
             },
             child,
             initial_weights: None,
+            judges: None,
             config: Arc::new(config.clone().into_inner()),
         })
     }
@@ -90,7 +93,23 @@ impl Objective {
             },
             start: self.initial_weights.clone(),
             keep: None,
+            density: self.density(id.sample),
         }
+    }
+
+    /// Returns how a sample is judged without training; fresh samples are trained.
+    fn density(&self, sample: usize) -> Option<Density> {
+        let folder = self.judges.as_ref().filter(|_| sample < self.config.opt_samples)?;
+        Some(Density {
+            weights: folder.join(layout::judge(sample)),
+            copies: self.config.density_copies,
+            count: self.config.density_count,
+        })
+    }
+
+    /// Makes the search judge policies without training, by children whose weights are kept in a folder.
+    pub(crate) fn judge_in(&mut self, folder: PathBuf) {
+        self.judges = Some(folder);
     }
 
     /// Makes an executor that trains in this process.
@@ -128,7 +147,14 @@ impl Objective {
         let learnt = self.images_per_epoch() as f64;
         // An evaluation is a forward pass: a third of a training step.
         let measured = (fold.validation_labels.len() + self.settings.measured) as f64 / 3.0;
-        let images = trainings as f64 * self.settings.epochs as f64 * (learnt + measured);
+        // What is judged without training is only read.
+        let judged = match self.config.objective {
+            ObjectiveKind::Training => 0,
+            ObjectiveKind::Density => trainings.min((self.config.iters as usize + 1) * self.config.opt_samples),
+        };
+        let trained = trainings - judged + judged.min(self.config.opt_samples);
+        let read = judged * self.config.density_copies * fold.validation_labels.len();
+        let images = trained as f64 * self.settings.epochs as f64 * (learnt + measured) + read as f64 / 3.0;
         Ok(Some((speed, Duration::try_from_secs_f64(images / speed).unwrap_or(Duration::MAX))))
     }
 
@@ -158,7 +184,8 @@ impl Objective {
     pub(crate) fn pretraining(&self, policy: &Policy, epochs: usize, path: PathBuf) -> Job {
         let job = self.job(JobId { trial: 0, sample: 0 }, policy);
         let settings = Settings { epochs, ..self.settings };
-        Job { settings, seed: derive(self.config.seed, Purpose::Pretraining, 0), start: None, keep: Some(path), ..job }
+        let seed = derive(self.config.seed, Purpose::Pretraining, 0);
+        Job { settings, seed, start: None, keep: Some(path), density: None, ..job }
     }
 
     /// Makes every later training start from the weights at a path.

@@ -220,6 +220,7 @@ impl FinalTraining {
             images: ImagesRef { config: self.shared.clone(), fingerprint: self.data.clone(), part: self.part },
             start: None,
             keep: None,
+            density: None,
         }
     }
 

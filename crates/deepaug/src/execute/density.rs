@@ -1,0 +1,86 @@
+//! Judges a policy without training with it (density matching: S. Lim, I. Kim, T. Kim, C. Kim, S. Kim, Fast
+//! AutoAugment, NeurIPS 2019): a child trained without a policy is measured on held-out images that the policy has
+//! changed. A policy that such a child still reads right keeps images among those it could have been trained on.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use deepaug_augmenter::{Online, Policy};
+use deepaug_child_model::{ChildModel, EpochRecord, History, TrainError, Training};
+use ndarray::{Array2, ArrayView1};
+use serde::{Deserialize, Serialize};
+
+use crate::config::DensityCount;
+use crate::rng::{Purpose, derive};
+
+/// How a policy is judged without training.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Density {
+    /// The weights of the child without a policy; it is trained if the file is not there.
+    pub weights: PathBuf,
+    /// How often each held-out image is changed.
+    pub copies: usize,
+    /// Which images count as right.
+    pub count: DensityCount,
+}
+
+/// Lets only one thread at a time train a child that others wait for.
+static TRAINING: Mutex<()> = Mutex::new(());
+
+impl Density {
+    /// Judges the policy of a training by the child that this training would be without a policy. The history has
+    /// one epoch, whose validation accuracy is the share of images that count as right.
+    pub(super) fn judge(&self, child: &dyn ChildModel, training: &Training<'_>) -> Result<History, TrainError> {
+        let begun = std::time::Instant::now();
+        let set = &training.set;
+        let none = Policy::none(training.policy.ranges);
+        let without = Training { set: set.view(), policy: &none, ..*training };
+        {
+            let _alone = TRAINING.lock().unwrap_or_else(PoisonError::into_inner);
+            child.pretrain(&without, &self.weights, &|_| true)?;
+        }
+        // Whatever follows a policy is not part of it.
+        let chance = training.settings.augment.online().map_or(1.0, |online| online.chance);
+        let online = Online { chance, ..Online::NOTHING };
+        let labels = set.validation_labels;
+        let (mut right, mut loss) = (vec![0.0; labels.len()], 0.0);
+        for copy in 0..self.copies {
+            let seed = derive(training.seed, Purpose::Density, copy as u64);
+            let images = online.images(training.policy, set.validation_images, seed);
+            let logits = child.predict(&self.weights, &without, images.view())?;
+            loss += mean_loss(&logits, labels) / self.copies as f64;
+            for ((right, logits), &label) in right.iter_mut().zip(logits.outer_iter()).zip(labels) {
+                let hit = f64::from(u8::from(greatest(logits) == label));
+                *right = match self.count {
+                    DensityCount::Any => hit.max(*right),
+                    DensityCount::Mean => *right + hit / self.copies as f64,
+                };
+            }
+        }
+        let accuracy = right.iter().sum::<f64>() / labels.len() as f64;
+        let epoch = EpochRecord {
+            epoch: 1,
+            acc: accuracy,
+            loss,
+            val_acc: accuracy,
+            val_loss: loss,
+            // Nothing here can overfit.
+            train_acc: Some(accuracy),
+        };
+        Ok(History { epochs: vec![epoch], seconds: begun.elapsed().as_secs_f64() })
+    }
+}
+
+fn greatest(logits: ArrayView1<'_, f32>) -> usize {
+    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
+}
+
+/// Returns the mean cross-entropy of the softmax.
+fn mean_loss(logits: &Array2<f32>, labels: &[usize]) -> f64 {
+    let of_image = |(logits, &label): (ArrayView1<'_, f32>, &usize)| {
+        let most = f64::from(logits[greatest(logits)]);
+        let total: f64 = logits.iter().map(|&logit| (f64::from(logit) - most).exp()).sum();
+        total.ln() + most - f64::from(logits[label])
+    };
+    logits.outer_iter().zip(labels).map(of_image).sum::<f64>() / labels.len().max(1) as f64
+}
