@@ -16,13 +16,16 @@ use crate::{Optimiser, Rule};
 /// by far more.
 const TOLERANCE: f64 = 0.02;
 
+/// To be raised when kernels change, so that they are checked anew.
+const KERNELS: u32 = 2;
+
 /// Runs one step of a small net with every common layer on both, once per device and driver; the outcome is
 /// cached. `name` identifies the device and driver.
 ///
 /// # Errors
 /// What differs.
 pub(crate) fn check<E: Engine>(engine: &E, name: &str) -> Result<(), String> {
-    let key = format!("{name}, deepaug {}", env!("CARGO_PKG_VERSION"));
+    let key = format!("{name}, deepaug {}, kernels {KERNELS}", env!("CARGO_PKG_VERSION"));
     let path = cache();
     let mut known = path.as_ref().map(read).unwrap_or_default();
     if let Some(outcome) = known.get(&key) {
@@ -81,6 +84,7 @@ fn layers() -> Vec<Layer> {
         Layer::bare_conv(8, [3, 3], 2),
         Layer::batch_norm(Activation::Relu),
         Layer::Residual { layers: vec![Layer::conv(8, 3)], shortcut: Vec::new() },
+        Layer::conv_relu(12, Padding::Same),
         Layer::MaxPool { size: 2, stride: 2 },
         Layer::Dropout { rate: 0.3 },
         Layer::dense_relu(16),

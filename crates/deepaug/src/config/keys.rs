@@ -61,8 +61,8 @@ const KEYS: &[(&str, &str)] = &[
     (
         "method",
         "\"bayesian_optimization\", \"lfbo\" (the same with a classifier of good policies), \"random\", or AutoAugment's \
-         controller, a network that writes policies and learns by \"ppo\" or \"reinforce\" from thousands of trials; with \
-         some hundred it does no better than \"random\".",
+         controller, a network that writes policies and learns by \"ppo\" or \"reinforce\": for 1,000 trials and more; after \
+         100 it is no better than \"random\".",
     ),
     ("iters", "Policies to try, besides trial 0, which has none."),
     ("seed", "Seed of all randomness: the same seed, data and kind of device give the same notebook."),
