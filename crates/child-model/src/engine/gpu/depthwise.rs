@@ -39,43 +39,7 @@ pub(super) fn forward(
     channels: usize,
     batch: Batch,
 ) -> Buffer {
-    let (sizes, width) = sizes(window, channels, batch);
-    let of_child = batch.images * window.out_pixels() * channels;
-    let y = Buffer::new(client, batch.children * of_child);
-    let (count, dim) = threads(of_child / width, batch.children);
-    // SAFETY: x and y have the images of the window, and there are weights for each tap.
-    unsafe { forward_kernel::launch_unchecked(client, count, dim, width, x.arg(), weights.arg(), y.arg(), sizes) };
-    y
-}
-
-#[cube(launch_unchecked)]
-fn forward_kernel<N: Size>(
-    x: &[Vector<f32, N>],
-    weights: &[Vector<f32, N>],
-    y: &mut [Vector<f32, N>],
-    #[comptime] sizes: Depthwise,
-) {
-    let i = place();
-    let of_child = comptime!(sizes.images * sizes.window.out_pixels() * sizes.channels);
-    if i < of_child {
-        let child = CUBE_POS_Z as usize;
-        let channels = comptime!(sizes.channels);
-        let channel = i % channels;
-        let pixel = i / channels;
-        let image = child * comptime!(sizes.images) + pixel / comptime!(sizes.window.out_pixels());
-        let out = (pixel % comptime!(sizes.window.out_pixels())) as u32;
-        let row = out / comptime!(sizes.window.out[1] as u32);
-        let column = out % comptime!(sizes.window.out[1] as u32);
-        let mut sum = Vector::<f32, N>::new(0.0f32);
-        for tap in 0..comptime!(sizes.window.taps()) {
-            let (inside, at) = seen(row, column, tap, comptime!(sizes.window));
-            if inside {
-                let weight = weights[(child * comptime!(sizes.window.taps()) + tap) * channels + channel];
-                sum += x[(image * comptime!(sizes.window.in_pixels()) + at) * channels + channel] * weight;
-            }
-        }
-        y[child * of_child + i] = sum;
-    }
+    through_window(client, x, weights, (window, window.out_pixels()), channels, false, batch)
 }
 
 /// Returns the gradient of the input.
@@ -87,42 +51,66 @@ pub(super) fn backward_input(
     channels: usize,
     batch: Batch,
 ) -> Buffer {
+    through_window(client, dy, weights, (window, window.in_pixels()), channels, true, batch)
+}
+
+/// Computes so many pixels of each image from those that a window joins them with, from input to output or back.
+fn through_window(
+    client: &Client,
+    from: &Buffer,
+    weights: &Buffer,
+    (window, pixels): (&Window, usize),
+    channels: usize,
+    back: bool,
+    batch: Batch,
+) -> Buffer {
     let (sizes, width) = sizes(window, channels, batch);
-    let of_child = batch.images * window.in_pixels() * channels;
-    let dx = Buffer::new(client, batch.children * of_child);
+    let of_child = batch.images * pixels * channels;
+    let to = Buffer::new(client, batch.children * of_child);
     let (count, dim) = threads(of_child / width, batch.children);
-    // SAFETY: dx and dy have the images of the window, and there are weights for each tap.
-    unsafe { input_kernel::launch_unchecked(client, count, dim, width, weights.arg(), dy.arg(), dx.arg(), sizes) };
-    dx
+    // SAFETY: both have the images of the window, and there are weights for each tap.
+    unsafe {
+        window_kernel::launch_unchecked(client, count, dim, width, from.arg(), weights.arg(), to.arg(), sizes, back);
+    }
+    to
+}
+
+/// Whether a tap joins a pixel with one on the other side, and with which.
+#[cube]
+fn joined(row: u32, column: u32, tap: usize, #[comptime] window: Window, #[comptime] back: bool) -> (bool, usize) {
+    if back { seen_by(row, column, tap, window) } else { seen(row, column, tap, window) }
 }
 
 #[cube(launch_unchecked)]
-fn input_kernel<N: Size>(
+fn window_kernel<N: Size>(
+    from: &[Vector<f32, N>],
     weights: &[Vector<f32, N>],
-    dy: &[Vector<f32, N>],
-    dx: &mut [Vector<f32, N>],
+    to: &mut [Vector<f32, N>],
     #[comptime] sizes: Depthwise,
+    #[comptime] back: bool,
 ) {
     let i = place();
-    let of_child = comptime!(sizes.images * sizes.window.in_pixels() * sizes.channels);
+    let window = comptime!(sizes.window);
+    let (columns, pixels) =
+        comptime!(if back { (window.image[1], window.in_pixels()) } else { (window.out[1], window.out_pixels()) });
+    let other_pixels = comptime!(if back { window.out_pixels() } else { window.in_pixels() });
+    let channels = comptime!(sizes.channels);
+    let of_child = comptime!(sizes.images) * pixels * channels;
     if i < of_child {
         let child = CUBE_POS_Z as usize;
-        let channels = comptime!(sizes.channels);
         let channel = i % channels;
-        let pixel = i / channels;
-        let image = child * comptime!(sizes.images) + pixel / comptime!(sizes.window.in_pixels());
-        let of_image = (pixel % comptime!(sizes.window.in_pixels())) as u32;
-        let row = of_image / comptime!(sizes.window.image[1] as u32);
-        let column = of_image % comptime!(sizes.window.image[1] as u32);
+        let image = child * comptime!(sizes.images) + i / channels / pixels;
+        let pixel = (i / channels % pixels) as u32;
+        let (row, column) = (pixel / comptime!(columns as u32), pixel % comptime!(columns as u32));
         let mut sum = Vector::<f32, N>::new(0.0f32);
         for tap in 0..comptime!(sizes.window.taps()) {
-            let (inside, at) = seen_by(row, column, tap, comptime!(sizes.window));
+            let (inside, at) = joined(row, column, tap, window, back);
             if inside {
                 let weight = weights[(child * comptime!(sizes.window.taps()) + tap) * channels + channel];
-                sum += dy[(image * comptime!(sizes.window.out_pixels()) + at) * channels + channel] * weight;
+                sum += from[(image * other_pixels + at) * channels + channel] * weight;
             }
         }
-        dx[child * of_child + i] = sum;
+        to[child * of_child + i] = sum;
     }
 }
 
