@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
@@ -29,8 +30,8 @@ pub struct Net {
     device: Device,
     /// Bytes that all children may take together; for `None`, see [`Net::with_memory`].
     memory: Option<u64>,
-    /// The most children per pass on a GPU.
-    stack: usize,
+    /// The most children per pass on a GPU: fewer once a pass with more has failed.
+    stack: Arc<AtomicUsize>,
 }
 
 /// The memory that children may take on a GPU by default: what cards of ten years ago have, because no graphics
@@ -45,7 +46,7 @@ const MAX_STACK: usize = 32;
 impl Net {
     /// Creates a net on a device.
     pub fn new(model: Model, device: Device) -> Self {
-        Self { model, device, memory: None, stack: MAX_STACK }
+        Self { model, device, memory: None, stack: Arc::new(MAX_STACK.into()) }
     }
 
     /// Limits the memory of all children together, in bytes. Fewer may then train at once, but always at least
@@ -58,7 +59,7 @@ impl Net {
     /// Sets the number of children in each pass on a GPU, if memory allows; the default is 32. What they become does
     /// not depend on it.
     pub fn with_stack(self, children: usize) -> Self {
-        Self { stack: children, ..self }
+        Self { stack: Arc::new(children.into()), ..self }
     }
 
     /// Returns how many of these children fit into memory.
@@ -192,19 +193,20 @@ impl Net {
         if first.settings.images_per_epoch.is_none() || !together {
             return Ok(1);
         }
-        Ok(self.fitting(trainings)?.min(trainings.len()).min(self.stack))
+        Ok(self.fitting(trainings)?.min(trainings.len()).min(self.stack.load(Ordering::Relaxed)))
     }
 
     /// Trains on a GPU, stack after stack; the copies of the next stack are made meanwhile.
     fn train_stacks(&self, trainings: &[&Training<'_>], observer: &dyn Observer) -> Vec<Result<History, TrainError>> {
-        let size = match self.children(trainings) {
+        let wanted = match self.children(trainings) {
             Ok(size) => size,
             Err(error) => return vec![Err(error); trainings.len()],
         };
+        let mut size = wanted;
         let make = |range: Range<usize>| trainings[range].iter().map(|training| training.augmented(0)).collect();
         std::thread::scope(|scope| {
             let mut ahead = None;
-            in_stacks(trainings.len(), size, observer, |range, next| {
+            let histories = in_stacks(trainings.len(), &mut size, observer, |range, next| {
                 let made: Option<Vec<Copies>> = match ahead.take() {
                     Some((made, handle)) if made == range => ScopedJoinHandle::join(handle).ok(),
                     _ => None,
@@ -213,7 +215,11 @@ impl Net {
                 ahead = (!next.is_empty()).then(|| (next.clone(), scope.spawn(move || make(next))));
                 let on_epoch = |child: usize, record: &EpochRecord| observer.epoch(range.start + child, record);
                 Ok(self.stack(&trainings[range.clone()], made, &on_epoch)?.1)
-            })
+            });
+            if size < wanted {
+                self.stack.fetch_min(size, Ordering::Relaxed);
+            }
+            histories
         })
     }
 }
@@ -272,10 +278,11 @@ fn free_memory() -> u64 {
 }
 
 /// Runs `count` training runs in stacks of `size`; `run` gets the range of a stack and of the next one. If a stack
-/// fails, for example because memory is short, its two halves are tried; a single run is tried twice.
+/// fails, for example because memory is short, its two halves are tried, and `size` stays at theirs; a single run is
+/// tried twice.
 fn in_stacks(
     count: usize,
-    mut size: usize,
+    size: &mut usize,
     observer: &dyn Observer,
     mut run: impl FnMut(Range<usize>, Range<usize>) -> Result<Vec<Result<History, TrainError>>, TrainError>,
 ) -> Vec<Result<History, TrainError>> {
@@ -283,7 +290,7 @@ fn in_stacks(
     let mut begun = 0;
     let mut failures = 0;
     while results.len() < count {
-        let range = results.len()..count.min(results.len() + size);
+        let range = results.len()..count.min(results.len() + *size);
         // A stack that is retried has begun already.
         while begun < range.end && observer.begins(begun) {
             begun += 1;
@@ -293,12 +300,12 @@ fn in_stacks(
             begun = results.len();
             continue;
         }
-        let next = range.end..count.min(range.end + size);
+        let next = range.end..count.min(range.end + *size);
         match parallel::catch_panic(|| run(range.clone(), next)) {
             Ok(histories) => results.extend(histories),
             Err(error @ TrainError::Weights { .. }) => results.extend(vec![Err(error); range.len()]),
             Err(_) if range.len() > 1 => {
-                size = range.len().div_ceil(2);
+                *size = range.len().div_ceil(2);
                 continue;
             }
             Err(_) if failures == 0 => {
@@ -535,7 +542,7 @@ mod tests {
     fn a_stack_that_does_not_fit_is_halved_and_every_training_is_told_of_once() {
         let log = Log::default();
         let mut ran = Vec::new();
-        let results = in_stacks(5, 4, &log, |range, next| {
+        let results = in_stacks(5, &mut 4, &log, |range, next| {
             ran.push((range.clone(), next));
             if range.len() > 2 {
                 panic!("out of memory")
@@ -552,7 +559,7 @@ mod tests {
     #[test]
     fn a_device_that_fails_is_tried_again_once() {
         let mut tries = 0;
-        let results = in_stacks(2, 1, &Log::default(), |range, _| {
+        let results = in_stacks(2, &mut 1, &Log::default(), |range, _| {
             tries += 1;
             if tries == 1 || range.start == 1 {
                 Err(TrainError::Device { why: "lost".into() })
