@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::engine::backend::Work;
 use crate::input::Input;
 use crate::network::{self, Network, Plan, Tensor, Weights, made_for};
-use crate::session::{Evaluation, Stack, run};
+use crate::session::{EVALUATION_BATCH, Evaluation, Stack, run};
 use crate::{
     Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Optimiser, Session, Settings, State,
     TrainError, Training, parallel,
@@ -71,7 +71,15 @@ impl Net {
             (None, true) => free_memory() / 4 * 3,
         };
         let most = bytes.into_iter().max().unwrap_or(1).max(1);
-        Ok(usize::try_from(memory / most).unwrap_or(usize::MAX).max(1))
+        let fit = (memory / most).min(self.in_an_array(trainings[0])?).max(1);
+        Ok(usize::try_from(fit).unwrap_or(usize::MAX))
+    }
+
+    /// Returns for how many children the device has arrays large enough for a layer's images.
+    fn in_an_array(&self, training: &Training<'_>) -> Result<u64, TrainError> {
+        let images = training.settings.batch_size.max(EVALUATION_BATCH);
+        let bytes = 4 * images as u64 * self.plan(training)?.largest as u64;
+        Ok(self.device.backend.largest_array() / bytes.max(1))
     }
 
     /// Returns an upper bound on the bytes that a child takes on the device: weights, gradients and optimiser

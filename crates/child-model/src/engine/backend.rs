@@ -38,6 +38,15 @@ impl Backend {
         }
     }
 
+    /// Returns the largest number of bytes that an array of all children may have.
+    pub(crate) fn largest_array(&self) -> u64 {
+        match self {
+            Self::Cpu => u64::MAX,
+            #[cfg(feature = "gpu")]
+            Self::Wgpu(opened) => opened.engine().largest_buffer(),
+        }
+    }
+
     /// Whether children train in one pass, while the images of the next epoch are made at the same time; otherwise
     /// each has its own thread.
     pub(crate) fn stacks(&self) -> bool {

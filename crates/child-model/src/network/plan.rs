@@ -123,6 +123,8 @@ pub(crate) struct Plan {
     pub(crate) dropouts: usize,
     /// Maximum number of floats that one image leaves behind for the backward pass.
     pub(crate) activations: usize,
+    /// Number of floats of the largest map of an image.
+    pub(crate) largest: usize,
 }
 
 impl Plan {
@@ -132,20 +134,20 @@ impl Plan {
     /// A sentence that names the layer and what is wrong with it.
     pub(crate) fn new(layers: &[Layer], image: [usize; 3], classes: usize) -> Result<Self, String> {
         let mut planner =
-            Planner { parameters: Vec::new(), layers: 0, dropouts: 0, activations: image.iter().product() };
+            Planner { activations: image.iter().product(), largest: image.iter().product(), ..Planner::default() };
         let (mut steps, shape) = planner.sequence(layers, image)?;
         steps.extend(planner.layer(&Layer::Dense { units: classes, activation: Activation::None }, shape)?.0);
-        let Planner { parameters, dropouts, activations, .. } = planner;
-        Ok(Self { steps, parameters, image, classes, dropouts, activations })
+        let Planner { parameters, dropouts, activations, largest, .. } = planner;
+        Ok(Self { steps, parameters, image, classes, dropouts, activations, largest })
     }
 
     /// Plans a single layer, and returns the shape of its output.
     pub(crate) fn of_layer(layer: &Layer, image: [usize; 3]) -> Result<(Self, [usize; 3]), String> {
-        let mut planner = Planner { parameters: Vec::new(), layers: 0, dropouts: 0, activations: 0 };
+        let mut planner = Planner::default();
         let (step, out) = planner.layer(layer, image)?;
-        let Planner { parameters, dropouts, activations, .. } = planner;
+        let Planner { parameters, dropouts, activations, largest, .. } = planner;
         let steps = step.into_iter().collect();
-        Ok((Self { steps, parameters, image, classes: out[2], dropouts, activations }, out))
+        Ok((Self { steps, parameters, image, classes: out[2], dropouts, activations, largest }, out))
     }
 
     /// Returns the number of learnt values.
@@ -154,11 +156,13 @@ impl Plan {
     }
 }
 
+#[derive(Default)]
 struct Planner {
     parameters: Vec<Parameter>,
     layers: usize,
     dropouts: usize,
     activations: usize,
+    largest: usize,
 }
 
 impl Planner {
@@ -289,7 +293,9 @@ impl Planner {
                 (LayerStep::Branches { branches, pixels: rows * columns, channels }, [rows, columns, total], 1)
             }
         };
-        self.activations += kept * after.iter().product::<usize>();
+        let map = after.iter().product::<usize>();
+        self.activations += kept * map;
+        self.largest = self.largest.max(map);
         let values = self.parameters.iter().map(Parameter::len).sum::<usize>().saturating_add(self.activations);
         if values > MAX_VALUES {
             return wrong(format!("with it the net has {values} values, too many for memory"));

@@ -9,7 +9,7 @@ use crate::network::Network;
 
 /// Maximum number of images evaluated at once; about 100 keeps a batch's activations in cache (measured on two
 /// AVX-512 cores).
-const EVALUATION_BATCH: usize = 100;
+pub(crate) const EVALUATION_BATCH: usize = 100;
 
 /// Images on the device for measuring all children, or each of them: the same number for each, in batches of one
 /// size, the last one padded with rows that count for nothing.

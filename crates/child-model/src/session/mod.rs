@@ -9,7 +9,7 @@ mod state;
 use deepaug_augmenter::Copies;
 use ndarray::ArrayView4;
 
-pub(crate) use self::evaluation::Evaluation;
+pub(crate) use self::evaluation::{EVALUATION_BATCH, Evaluation};
 pub(crate) use self::run::run;
 pub(crate) use self::stack::Stack;
 pub use self::state::{ParameterState, State};

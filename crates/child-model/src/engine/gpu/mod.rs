@@ -45,6 +45,11 @@ impl Gpu {
         Self { client, tiles: Arc::default(), failed: Arc::default() }
     }
 
+    /// Returns the largest number of bytes that a buffer may have.
+    pub(crate) fn largest_buffer(&self) -> u64 {
+        self.client.properties().memory.max_page_size
+    }
+
     fn buffers<const N: usize>(&self, arrays: [&Array; N]) -> [Buffer; N] {
         arrays.map(|array| array.buffer(self))
     }
