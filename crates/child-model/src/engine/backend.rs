@@ -43,7 +43,7 @@ impl Backend {
         match self {
             Self::Cpu => u64::MAX,
             #[cfg(feature = "gpu")]
-            Self::Wgpu(opened) => opened.engine().largest_buffer(),
+            Self::Wgpu(opened) => opened.largest_buffer(),
         }
     }
 

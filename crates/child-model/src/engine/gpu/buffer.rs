@@ -18,18 +18,13 @@ pub(super) struct Buffer {
 impl Buffer {
     /// Panics if the device has no buffers of this size; trainings that fail so are repeated with fewer children.
     pub(super) fn new(client: &Client, length: usize) -> Self {
-        let [bytes, most] = [4 * length as u64, client.properties().memory.max_page_size];
-        assert!(
-            bytes <= most,
-            "a layer needs a buffer of {} MiB, and the device has none of more than {} MiB; smaller batches or images \
-             need less",
-            bytes >> 20,
-            most >> 20
-        );
+        check_size(client, 4 * length);
         Self { handle: client.empty(4 * length.max(1)), length, origins: None }
     }
 
+    /// Panics as [`new`](Self::new) does.
     pub(super) fn of(client: &Client, bytes: &[u8]) -> Self {
+        check_size(client, bytes.len());
         let bytes = if bytes.is_empty() { &[0; 4] } else { bytes };
         Self { handle: client.create_from_slice(bytes), length: bytes.len() / 4, origins: None }
     }
@@ -39,6 +34,17 @@ impl Buffer {
         // SAFETY: the buffer has this many numbers of four bytes.
         unsafe { BufferArg::from_raw_parts(self.handle.clone(), self.length) }
     }
+}
+
+fn check_size(client: &Client, bytes: usize) {
+    let most = client.properties().memory.max_page_size;
+    assert!(
+        bytes as u64 <= most,
+        "a buffer of {} MiB is needed, and the device has none of more than {} MiB; fewer or smaller images, or smaller \
+         batches, need less",
+        bytes >> 20,
+        most >> 20
+    );
 }
 
 /// Threads of a workgroup of the kernels that compute one value, or vector of values, a thread.

@@ -28,6 +28,8 @@ pub(crate) struct Opened {
     exact: String,
     adapter: wgpu::Adapter,
     instance: wgpu::Instance,
+    /// Bytes of the largest buffer.
+    largest_buffer: u64,
     current: Arc<Mutex<Current>>,
 }
 
@@ -54,8 +56,10 @@ impl Opened {
         let info = adapter.get_info();
         let name = describe(&info).name;
         let exact = format!("{name} {} {}", info.driver_info, info.backend);
+        let limits = adapter.limits();
+        let largest_buffer = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         let current = Arc::new(Mutex::new(open(&instance, &adapter)?));
-        Ok(Self { name, exact, adapter, instance, current })
+        Ok(Self { name, exact, adapter, instance, largest_buffer, current })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -64,6 +68,10 @@ impl Opened {
 
     pub(crate) fn exact(&self) -> &str {
         &self.exact
+    }
+
+    pub(crate) fn largest_buffer(&self) -> u64 {
+        self.largest_buffer
     }
 
     /// Returns the engine on the device, which is opened again if it was lost.

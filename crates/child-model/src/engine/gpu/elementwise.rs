@@ -4,7 +4,6 @@ use cubecl::client::Client;
 use cubecl::prelude::*;
 
 use super::buffer::{Buffer, place, threads, width};
-use super::direct::Dropout;
 use crate::engine::dropout_threshold;
 use crate::geometry::Activation;
 
@@ -115,6 +114,20 @@ pub(super) fn activated<N: Size>(x: Vector<f32, N>, #[comptime] activation: Acti
         y = min(y, Vector::new(6.0f32));
     }
     y
+}
+
+/// A dropout layer: its keys, where the first child's is, and the share that it drops.
+#[derive(Debug, Clone)]
+pub(super) struct Dropout {
+    pub(super) keys: Buffer,
+    pub(super) first: usize,
+    pub(super) rate: f32,
+}
+
+impl Dropout {
+    pub(super) fn scale(&self) -> f32 {
+        1.0 / (1.0 - self.rate)
+    }
 }
 
 /// Drops a share of the values and scales the others up.

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use super::Gpu;
 use super::buffer::Buffer;
-use super::direct::{self, Dropout, Gradient};
+use super::direct::{self, Gradient};
+use super::elementwise::Dropout;
 use super::{elementwise, pool, product, weight_gradient};
 use crate::engine::{Batch, Gradients};
 use crate::geometry::{Activation, Conv, Window};

@@ -12,6 +12,7 @@ mod loss;
 mod norm;
 mod pool;
 mod product;
+mod tiles;
 mod update;
 mod weight_gradient;
 
@@ -24,9 +25,10 @@ use ndarray::{CowArray, Ix4};
 
 use self::batch::{Data, Draws, Packed};
 use self::buffer::Buffer;
-use self::direct::{Dropout, Place, Tiles};
-use self::elementwise::Strip;
+use self::direct::Place;
+use self::elementwise::{Dropout, Strip};
 pub(crate) use self::lazy::Array;
+use self::tiles::Tiles;
 use super::{Batch, Choices, DropoutKey, Engine, Gradients, Loss, NormGradients, NormShape, Rows};
 use crate::geometry::{Activation, Conv, Window};
 use crate::optimiser::Update;
@@ -43,11 +45,6 @@ pub(crate) struct Gpu {
 impl Gpu {
     pub(crate) fn new(client: Client) -> Self {
         Self { client, tiles: Arc::default(), failed: Arc::default() }
-    }
-
-    /// Returns the largest number of bytes that a buffer may have.
-    pub(crate) fn largest_buffer(&self) -> u64 {
-        self.client.properties().memory.max_page_size
     }
 
     fn buffers<const N: usize>(&self, arrays: [&Array; N]) -> [Buffer; N] {
