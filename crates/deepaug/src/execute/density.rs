@@ -2,14 +2,16 @@
 //! AutoAugment, NeurIPS 2019): a child trained without a policy is measured on held-out images that the policy has
 //! changed. A policy that such a child still reads right keeps images among those it could have been trained on.
 
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use deepaug_augmenter::{Online, Policy};
 use deepaug_child_model::{ChildModel, EpochRecord, History, TrainError, Training};
 use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
+use super::local::locked;
 use crate::config::DensityCount;
 use crate::rng::{Purpose, derive};
 
@@ -24,20 +26,35 @@ pub struct Density {
     pub count: DensityCount,
 }
 
-/// Lets only one thread at a time train a child that others wait for.
-static TRAINING: Mutex<()> = Mutex::new(());
+/// Which children are being trained, by their weights' paths: other threads wait for one instead of training it too.
+#[derive(Debug, Default)]
+pub(super) struct Judges(Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>);
+
+impl Judges {
+    fn of(&self, weights: &Path) -> Arc<Mutex<()>> {
+        locked(&self.0).entry(weights.into()).or_default().clone()
+    }
+}
 
 impl Density {
     /// Judges the policy of a training by the child that this training would be without a policy. The history has
-    /// one epoch, whose validation accuracy is the share of images that count as right.
-    pub(super) fn judge(&self, child: &dyn ChildModel, training: &Training<'_>) -> Result<History, TrainError> {
+    /// one epoch, whose validation accuracy is the share of images that count as right. Ends with
+    /// [`TrainError::Stopped`] after an epoch of that child if it `goes_on` no longer.
+    pub(super) fn judge(
+        &self,
+        child: &dyn ChildModel,
+        training: &Training<'_>,
+        judges: &Judges,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<History, TrainError> {
         let begun = std::time::Instant::now();
         let set = &training.set;
         let none = Policy::none(training.policy.ranges);
         let without = Training { set: set.view(), policy: &none, ..*training };
         {
-            let _alone = TRAINING.lock().unwrap_or_else(PoisonError::into_inner);
-            child.pretrain(&without, &self.weights, &|_| true)?;
+            let judge = judges.of(&self.weights);
+            let _alone = locked(&judge);
+            child.pretrain(&without, &self.weights, &|_| goes_on())?;
         }
         // Whatever follows a policy is not part of it.
         let chance = training.settings.augment.online().map_or(1.0, |online| online.chance);

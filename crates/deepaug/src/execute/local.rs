@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, TrainError, Training};
 
-use super::{Density, Executor, Job, JobId, Report};
+use super::density::{Density, Judges};
+use super::{Executor, Job, JobId, Report};
 use crate::error::Error;
 use crate::study::objective::Fold;
 
@@ -41,6 +42,7 @@ struct Shared {
     folds: Arc<dyn Folds>,
     queue: Mutex<Queue>,
     wake: Condvar,
+    judges: Judges,
     /// Set once no further job can succeed.
     broken: AtomicBool,
 }
@@ -64,8 +66,8 @@ struct Pending {
 
 impl Local {
     pub(crate) fn new(child: Arc<dyn ChildModel>, folds: Arc<dyn Folds>, capacity: Capacity) -> Self {
-        let (queue, wake, broken) = Default::default();
-        let shared = Arc::new(Shared { child, folds, queue, wake, broken });
+        let (queue, wake, judges, broken) = Default::default();
+        let shared = Arc::new(Shared { child, folds, queue, wake, judges, broken });
         let (sender, reports) = channel();
         let work = |_| {
             let (shared, sender) = (shared.clone(), sender.clone());
@@ -202,7 +204,8 @@ impl Shared {
         if !watch.begins(0) {
             return Err(TrainError::Stopped);
         }
-        let history = density.judge(self.child.as_ref(), training)?;
+        let goes_on = || !self.is_cancelled(watch.jobs[0].job.id);
+        let history = density.judge(self.child.as_ref(), training, &self.judges, &goes_on)?;
         history.epochs.iter().for_each(|record| _ = watch.epoch(0, record));
         Ok(history)
     }
@@ -229,7 +232,7 @@ impl Shared {
 }
 
 /// Locks, ignoring a panic elsewhere: everything behind a lock is changed in one step.
-fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

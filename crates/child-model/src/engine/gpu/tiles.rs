@@ -1,5 +1,5 @@
-//! How directly computed convolutions are divided among workgroups and threads: a rule from shapes, whose best choices
-//! are those that proved fast on an H100.
+//! How directly computed convolutions are divided among workgroups and threads: a rule from shapes, among whose best
+//! three choices for the basic CNN are those that a prototype found fast on an H100.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
