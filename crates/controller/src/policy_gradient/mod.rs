@@ -127,8 +127,6 @@ struct Batch {
 pub struct Learnt {
     /// The last trial of the batch.
     pub trial: u64,
-    /// The moving average of the costs.
-    pub average: f64,
     /// What it would decide, for each kind of parameter.
     pub decisions: Vec<LearntDecision>,
 }
@@ -379,11 +377,7 @@ impl PolicyGradient {
             entropy: entropy / count,
             probabilities: probabilities.into_iter().map(|sum| sum / count).collect(),
         };
-        Learnt {
-            trial,
-            average: -self.learner.baseline.unwrap_or(f64::NAN),
-            decisions: decisions.map(decision).collect(),
-        }
+        Learnt { trial, decisions: decisions.map(decision).collect() }
     }
 }
 

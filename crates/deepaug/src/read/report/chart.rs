@@ -121,7 +121,7 @@ impl<'a> Line<'a> {
 /// Draws lines over a common axis, with their names above.
 pub(super) fn lines(lines: &[Line<'_>], across: &str, up: &str) -> Markup {
     const HEIGHT: f64 = 280.0;
-    let (left, top, bottom) = (56.0, 34.0, 44.0);
+    let (left, top, bottom) = (68.0, 34.0, 44.0);
     let x = Scale::around(lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)), left, WIDTH - 12.0);
     let heights = lines.iter().flat_map(|line| {
         line.points.iter().map(|point| point.1).chain(line.band.iter().flat_map(|&(low, high)| [low, high]))

@@ -10,7 +10,7 @@ use crate::policies::space::PolicySpace;
 /// The classes of the lines of ops; so many are drawn.
 const OPS: [&str; 5] = ["op-1", "op-2", "op-3", "op-4", "op-5"];
 
-/// Shows the entropy of its decisions, and the ops that it has come to prefer.
+/// Shows among how many ops it still chooses, and the ops that it has come to prefer.
 pub(super) fn course(material: &Material) -> Markup {
     let course = &material.course;
     let Some(last) = course.last() else { return html! {} };
@@ -24,10 +24,11 @@ pub(super) fn course(material: &Material) -> Markup {
     let points = |value: &dyn Fn(&Learnt) -> Option<f64>| -> Vec<(f64, f64)> {
         course.iter().filter_map(|learnt| Some((learnt.trial as f64, value(learnt)?))).collect()
     };
-    let most = (choices.len() as f64).ln();
-    let entropy = [
-        Line::new("undecided", "none", vec![(0.0, most), (last.trial as f64, most)]),
-        Line::new("which op", "best", points(&|learnt| Some(of_ops(learnt)?.entropy))),
+    let level = |count: f64| vec![(0.0, count), (last.trial as f64, count)];
+    let perplexity = [
+        Line::new("undecided: all ops alike", "none", level(choices.len() as f64)),
+        Line::new("decided: one op", OPS[2], level(1.0)),
+        Line::new("the controller", "best", points(&|learnt| Some(of_ops(learnt)?.entropy.exp()))),
     ];
     let mut order: Vec<usize> = (0..choices.len()).collect();
     order.sort_by(|&a, &b| now.probabilities[b].total_cmp(&now.probabilities[a]));
@@ -41,11 +42,12 @@ pub(super) fn course(material: &Material) -> Markup {
     html! {
         h2 { "What the controller has learnt" }
         figure {
-            (chart::lines(&entropy, "trial", "entropy of a decision"))
+            (chart::lines(&perplexity, "trial", "ops it chooses among"))
             figcaption {
                 "The controller is a network that writes policies; after every " (material.config.controller_batch)
-                " trials it learns. Where it stays at the upper line it has found nothing to prefer, and its policies are "
-                "random ones."
+                " trials it learns. The number of ops that it in effect chooses among is its perplexity, the exponential of "
+                "a decision's entropy. Where it stays at the upper line it has found nothing to prefer, and its policies "
+                "are random ones."
             }
         }
         figure {
