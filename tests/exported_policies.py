@@ -8,6 +8,7 @@
 - all other ops, at two magnitudes under every table: the means of six measures over some hundred draws agree within five
   standard errors of their difference, the standard deviations within 15 %;
 - that the class augments the share of the images that `chance` says, and steps the share of their probability;
+- that counts are budgets, and that a schedule has the policy of its epoch;
 - that what finishes every image shifts, mirrors and covers as evenly as it says;
 - that images of every kind come back as they came, or are refused in words.
 """
@@ -49,6 +50,13 @@ def load(name):
     return module
 
 
+def policy_of(module, epoch=None, **arguments):
+    policy = module.DeepaugPolicy(**arguments)
+    if epoch:
+        policy.set_epoch(*epoch)
+    return policy
+
+
 class Torchvision:
     def __init__(self):
         import torch
@@ -67,7 +75,7 @@ class Torchvision:
         from torchvision.transforms import v2
 
         self.torch.manual_seed(2)
-        transform = v2.Compose([module.DeepaugPolicy(**arguments)])
+        transform = v2.Compose([policy_of(module, **arguments)])
         return [self.taken(transform(self.given(image))) for image in images]
 
     def extras(self, module, image):
@@ -129,7 +137,7 @@ class Albumentations:
     def augmented(self, module, images, **arguments):
         import albumentations as A
 
-        transform = A.Compose([module.DeepaugPolicy(**arguments)], seed=2)
+        transform = A.Compose([policy_of(module, **arguments)], seed=2)
         return [self.taken(transform(image=image)["image"]) for image in images]
 
     def extras(self, module, image):
@@ -169,7 +177,7 @@ class Imgaug:
         return image
 
     def augmented(self, module, images, **arguments):
-        return module.DeepaugPolicy(seed=2, **arguments)(images=images)
+        return policy_of(module, seed=2, **arguments)(images=images)
 
     def extras(self, module, image):
         import pickle
@@ -309,6 +317,11 @@ def check_chances(image):
     expect(module, augmented, chance=1.0)
     expect(module, {"unchanged": 1.0}, n=100, chance=0.0)
     expect(load("several"), {"unchanged": 1 - 0.7 / 3, "inverted": 0.5 / 3, "mirrored": 0.2 / 3})
+    counted = {"unchanged": 0.5, "upside down": 0.31875, "mirrored": 0.11875, "turned": 0.0625}
+    expect(load("counted"), counted)
+    schedule = load("scheduled")
+    for epoch, expected in [(None, {"unchanged": 1.0}), ((1,), counted), ((1, 4), {"unchanged": 1.0}), ((2, 4), counted)]:
+        expect(schedule, expected, n=1000, epoch=epoch)
     LIBRARY.extras(module, image)
 
 

@@ -60,7 +60,7 @@ impl Application {
             Self::Online(_) if policy.sub_policies.is_empty() => 0.0,
             Self::Online(online) => online.chance_of(policy),
             Self::Once | Self::Epoch => {
-                let copies = policy.sub_policies.len() as f64 * policy.portion;
+                let copies = policy.copies_per_image();
                 copies / (1.0 + copies)
             }
         }

@@ -29,7 +29,7 @@ fn subset(sub_policy: usize) -> CopySpec {
 /// A copy that a policy makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopySpec {
-    /// The index of the sub-policy that makes it.
+    /// The index of the sub-policy that makes it; 0 where a number of them is drawn.
     pub sub_policy: usize,
     /// The index of the image that it is made from.
     pub source: usize,
@@ -40,7 +40,7 @@ impl Policy {
     /// images, then those of the second, and so on.
     pub fn plan(&self, n: usize, seed: u64) -> Vec<CopySpec> {
         let per_sub_policy = ((self.portion * n as f64).round() as usize).min(n);
-        (0..self.sub_policies.len())
+        (0..self.outcomes())
             .flat_map(|sub_policy| {
                 let mut chosen = index::sample(&mut generator(seed, subset(sub_policy)), n, per_sub_policy).into_vec();
                 chosen.sort_unstable();
@@ -101,6 +101,17 @@ impl Policy {
     }
 }
 
+/// Draws a number with the given probabilities of 0, 1, 2 ...
+fn drawn_count(probabilities: &[f64], rng: &mut Xoshiro256PlusPlus) -> usize {
+    let mut left = rng.random::<f64>();
+    let reached = probabilities.iter().position(|probability| {
+        left -= probability;
+        left < 0.0
+    });
+    // What rounding leaves over belongs to the last that can come up.
+    reached.unwrap_or_else(|| probabilities.iter().rposition(|&probability| probability > 0.0).unwrap_or(0))
+}
+
 /// Returns what each step of a sub-policy does, and with which probability.
 fn transforms(ranges: RangeTable, sub_policy: &SubPolicy) -> Vec<(f64, Transform)> {
     let transform = |step: &Step| Some((step.probability, ranges.transform(step.op, step.magnitude)?));
@@ -112,6 +123,7 @@ pub(crate) struct Transforms {
     sub_policies: Vec<Vec<(f64, Transform)>>,
     always: Vec<(f64, Transform)>,
     draws: usize,
+    counts: Vec<f64>,
 }
 
 impl Transforms {
@@ -120,19 +132,44 @@ impl Transforms {
             sub_policies: policy.sub_policies.iter().map(|sub_policy| transforms(policy.ranges, sub_policy)).collect(),
             always: transforms(RangeTable::Monotone, &policy.always),
             draws: policy.draws,
+            counts: policy.counts.clone(),
         }
     }
 
-    /// Turns an image into a copy in place: first the copy's own sub-policy, then further ones drawn at random,
-    /// then what always follows.
+    /// Turns an image into a copy in place: first the copy's own sub-policy, then further ones drawn at random, or
+    /// as many as are drawn; then what always follows.
     pub(crate) fn apply(&self, copy: CopySpec, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, seed: u64) {
         let mut rng = generator(seed, copy);
-        apply(&self.sub_policies[copy.sub_policy], image, batch, &mut rng);
-        for _ in 1..self.draws {
-            let next = rng.random_range(0..self.sub_policies.len());
-            apply(&self.sub_policies[next], image, batch, &mut rng);
+        if self.counts.is_empty() {
+            apply(&self.sub_policies[copy.sub_policy], image, batch, &mut rng);
+            for _ in 1..self.draws {
+                let next = rng.random_range(0..self.sub_policies.len());
+                apply(&self.sub_policies[next], image, batch, &mut rng);
+            }
+        } else {
+            self.apply_some(image, batch, &mut rng);
         }
         apply(&self.always, image, batch, &mut rng);
+    }
+
+    /// Draws how many sub-policies to apply, and tries them in random order until so many have been.
+    fn apply_some(&self, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, rng: &mut Xoshiro256PlusPlus) {
+        let mut left = drawn_count(&self.counts, rng);
+        let mut slots: Vec<&(f64, Transform)> = Vec::new();
+        if left > 0 {
+            slots.extend(self.sub_policies.iter().filter_map(|steps| steps.first()));
+        }
+        let mut untried = slots.len();
+        while left > 0 && untried > 0 {
+            let next = rng.random_range(0..untried);
+            untried -= 1;
+            slots.swap(next, untried);
+            let (probability, transform) = slots[untried];
+            if rng.random::<f64>() < *probability {
+                transform.apply(image, batch, rng);
+                left -= 1;
+            }
+        }
     }
 }
 
@@ -178,6 +215,53 @@ pub(crate) fn generator(seed: u64, copy: CopySpec) -> Xoshiro256PlusPlus {
 mod tests {
     use super::*;
     use crate::{Op, measure::example_images};
+
+    /// Shares worked out by hand for 30 slots and the counts of population-based augmentation: 0, 1 and 2 ops applied
+    /// when every slot has one probability.
+    #[test]
+    fn counts_are_budgets_that_slots_use_up_with_their_own_probabilities() {
+        const IMAGES: usize = 20_000;
+        let shares = [
+            (1.0, [0.2, 0.3, 0.5]),
+            (0.0, [1.0, 0.0, 0.0]),
+            (0.1, [0.2339129266, 0.3579345830, 0.4081524904]),
+            (0.01, [0.7917602987, 0.1901657021, 0.0180739992]),
+        ];
+        // Brightness counts: each application makes an image brighter.
+        let images = Array4::from_elem((IMAGES, 1, 1, 1), 10_u8);
+        for (probability, expected) in shares {
+            let slot = SubPolicy { ops: vec![Step { probability, ..Step::new(Op::Brightness, 1.0) }] };
+            let always_brighter =
+                Policy { counts: vec![0.2, 0.3, 0.5], ..Policy::new(RangeTable::AutoAugment, 1.0, vec![slot; 30]) };
+            always_brighter.validate().unwrap();
+            let copies = always_brighter.copies(images.view(), 3);
+            assert_eq!(copies.sources.len(), IMAGES);
+            let mut found = [0.0; 3];
+            for value in &copies.images {
+                found[match value {
+                    10 => 0,
+                    11..=25 => 1,
+                    _ => 2,
+                }] += 1.0 / IMAGES as f64;
+            }
+            for (found, expected) in found.iter().zip(expected) {
+                let deviation = (expected * (1.0 - expected) / IMAGES as f64).sqrt();
+                assert!((found - expected).abs() <= 5.0 * deviation + 1e-9, "{probability}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn slots_are_tried_in_random_order() {
+        // Two certain slots and a budget of one: each comes first half the time.
+        let slot = |op| SubPolicy { ops: vec![Step::new(op, 1.0)] };
+        let sub_policies = vec![slot(Op::Invert), slot(Op::Brightness)];
+        let one = Policy { counts: vec![0.0, 1.0], ..Policy::new(RangeTable::AutoAugment, 1.0, sub_policies) };
+        let copies = one.copies(Array4::from_elem((2000, 1, 1, 1), 10_u8).view(), 8);
+        let share = |value: u8| copies.images.iter().filter(|&&v| v == value).count() as f64 / 2000.0;
+        assert_eq!(share(245) + share(19), 1.0);
+        assert!((share(19) - 0.5).abs() < 0.06, "{}", share(19));
+    }
 
     /// Checks images above and below the size from which they are composed.
     #[test]

@@ -58,6 +58,6 @@ pub use application::{Application, Augmentation};
 pub use copies::{Copies, CopySpec};
 pub use online::Online;
 pub use op::{Category, Op, UnknownOp};
-pub use policy::{Policy, PolicyError, Step, SubPolicy};
+pub use policy::{Piece, Policy, PolicyError, Step, SubPolicy};
 pub use published::Published;
 pub use ranges::RangeTable;

@@ -154,7 +154,7 @@ impl Policy {
         }
         let mut rng = generator(seed, CopySpec { sub_policy: CHOICE, source });
         let is_augmented = rng.random::<f64>() < chance;
-        let sub_policy = rng.random_range(0..self.sub_policies.len());
+        let sub_policy = rng.random_range(0..self.outcomes());
         is_augmented.then_some(CopySpec { sub_policy, source })
     }
 }

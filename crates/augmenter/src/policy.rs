@@ -12,8 +12,12 @@ use crate::{op::Op, ranges::RangeTable};
 /// it.
 const FORMAT: u64 = 1;
 
-/// The version of the JSON form of all others; the newest one supported.
+/// The version of the JSON form of others, if they draw a fixed number and stay the same.
 const FORMAT_2: u64 = 2;
+
+/// The version of the JSON form of policies with counts, and of those that change during training; the newest one
+/// supported.
+const FORMAT_3: u64 = 3;
 
 /// Maximum number of sub-policies that an image gets in a row.
 pub const MAX_DRAWS: usize = 10;
@@ -82,7 +86,10 @@ impl SubPolicy {
 /// An augmentation policy: each sub-policy makes one augmented copy of a random portion of the images.
 ///
 /// With `draws` above 1, `draws - 1` further sub-policies, drawn at random with replacement, follow each copy's
-/// own (as in RandAugment, where a sub-policy is one op); the ops of `always` come last.
+/// own (as in RandAugment, where a sub-policy is one op); the ops of `always` come last. With `counts`, how many
+/// are applied is drawn for each image.
+///
+/// A policy may change during training: it is then the last one of a schedule, after those in `earlier`.
 ///
 /// The JSON form is versioned, and reading it checks [`Policy::validate`]:
 ///
@@ -109,6 +116,24 @@ pub struct Policy {
     /// Whether augmented images replace the originals during training, as with published policies, so that the
     /// portion is the probability that an image is augmented; otherwise they are copies beside the originals.
     pub in_place: bool,
+    /// If not empty, replaces `draws`: the probabilities that an image gets 0, 1, 2 ... sub-policies, of one op
+    /// each. They are tried in random order, each with its own probability, until so many have been applied; fewer
+    /// are if too few come up (D. Ho et al. 2019, Population Based Augmentation).
+    pub counts: Vec<f64>,
+    /// The policies of earlier epochs, in order; this policy then follows for `epochs` epochs.
+    pub earlier: Vec<Piece>,
+    /// Its epochs as the last of a schedule, and otherwise 1. A training of another length stretches all of them.
+    pub epochs: usize,
+}
+
+/// A policy for a part of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Piece {
+    /// Number of epochs, at least 1.
+    pub epochs: usize,
+    /// The policy, which does not change itself.
+    pub policy: Policy,
 }
 
 /// A number of a policy is out of range.
@@ -129,6 +154,17 @@ pub enum PolicyError {
     /// The number of draws is out of range.
     #[error("draws {0} is not between 1 and {MAX_DRAWS}")]
     Draws(usize),
+    /// The probabilities of counts are not a distribution, or cannot be used with these sub-policies.
+    #[error("counts: {0}")]
+    Counts(String),
+    /// The parts of a schedule do not fit together.
+    #[error("earlier policy {piece}: {why}")]
+    Schedule {
+        /// The position of the part, from 1.
+        piece: usize,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A magnitude or a probability is not in 0..=1.
     #[error("{what} {value} of {op} (op {step} of sub-policy {sub_policy}) is not between 0 and 1")]
     Step {
@@ -161,8 +197,10 @@ impl Policy {
     /// Returns a checksum of the whole policy: the same for equal policies, in every process.
     pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let Self { ranges, portion, sub_policies, draws, always, in_place } = self;
-        (ranges, portion.to_bits(), draws, in_place, sub_policies.len()).hash(&mut hasher);
+        let Self { ranges, portion, sub_policies, draws, always, in_place, counts, earlier, epochs } = self;
+        (ranges, portion.to_bits(), draws, in_place, sub_policies.len(), epochs).hash(&mut hasher);
+        counts.iter().for_each(|probability| probability.to_bits().hash(&mut hasher));
+        earlier.iter().for_each(|piece| (piece.epochs, piece.policy.digest()).hash(&mut hasher));
         for SubPolicy { ops } in sub_policies.iter().chain([always]) {
             ops.len().hash(&mut hasher);
             for Step { op, magnitude, probability } in ops {
@@ -179,7 +217,64 @@ impl Policy {
 
     /// Returns a policy of independent sub-policies, of which an image gets one.
     pub fn new(ranges: RangeTable, portion: f64, sub_policies: Vec<SubPolicy>) -> Self {
-        Self { ranges, portion, sub_policies, draws: 1, always: SubPolicy::default(), in_place: false }
+        let (always, counts, earlier) = Default::default();
+        Self { ranges, portion, sub_policies, draws: 1, always, in_place: false, counts, earlier, epochs: 1 }
+    }
+
+    /// Joins policies that follow one another during training. Neighbours that are equal become one part.
+    ///
+    /// ```
+    /// use deepaug_augmenter::{Op, Piece, Policy, RangeTable, Step, SubPolicy};
+    ///
+    /// let rotate = |magnitude| {
+    ///     Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops: vec![Step::new(Op::Rotate, magnitude)] }])
+    /// };
+    /// let pieces = [(3, rotate(0.1)), (1, rotate(0.2))].map(|(epochs, policy)| Piece { epochs, policy });
+    /// let schedule = Policy::schedule(pieces.to_vec()).expect("there is a part");
+    /// // A training of eight epochs stretches them to six and two.
+    /// assert_eq!(*schedule.at(5, 8), rotate(0.1));
+    /// assert_eq!(schedule.at(6, 8).sub_policies, rotate(0.2).sub_policies);
+    /// ```
+    pub fn schedule(pieces: Vec<Piece>) -> Option<Self> {
+        let mut joined: Vec<Piece> = Vec::new();
+        for piece in pieces {
+            match joined.last_mut().filter(|last| last.policy == piece.policy) {
+                Some(last) => last.epochs += piece.epochs,
+                None => joined.push(piece),
+            }
+        }
+        let Piece { epochs, policy } = joined.pop()?;
+        Some(if joined.is_empty() { policy } else { Self { earlier: joined, epochs, ..policy } })
+    }
+
+    /// Returns the policies of a training in order, each with its number of epochs; one that does not change is
+    /// its only part. The last is this one itself, with those before it.
+    pub fn pieces(&self) -> impl Iterator<Item = (usize, &Policy)> {
+        self.earlier.iter().map(|piece| (piece.epochs, &piece.policy)).chain([(self.epochs, self)])
+    }
+
+    /// Returns the policy of an epoch, counted from 0, in a training of `epochs` epochs: that of epoch `floor(epoch * E
+    /// / epochs)` of the schedule, which has E.
+    pub fn at(&self, epoch: usize, epochs: usize) -> &Policy {
+        let whole: usize = self.pieces().map(|(epochs, _)| epochs).sum();
+        let mut left = (epoch as u128 * whole as u128 / epochs.max(1) as u128) as usize;
+        for (epochs, policy) in self.pieces() {
+            if left < epochs {
+                return policy;
+            }
+            left -= epochs;
+        }
+        self
+    }
+
+    /// Returns the number of augmented copies per image, for a policy that makes copies.
+    pub fn copies_per_image(&self) -> f64 {
+        self.outcomes() as f64 * self.portion
+    }
+
+    /// Returns how many augmentations are chosen from: the sub-policies, or one where counts are drawn.
+    pub(crate) fn outcomes(&self) -> usize {
+        if self.counts.is_empty() { self.sub_policies.len() } else { self.sub_policies.len().min(1) }
     }
 
     /// Returns every step that an image may get.
@@ -212,6 +307,48 @@ impl Policy {
                     return Err(PolicyError::Undefined { ranges: self.ranges, op, step, sub_policy });
                 }
             }
+        }
+        self.validate_counts()?;
+        self.validate_schedule()
+    }
+
+    fn validate_counts(&self) -> Result<(), PolicyError> {
+        let wrong = |why: String| Err(PolicyError::Counts(why));
+        let total: f64 = self.counts.iter().sum();
+        let of_one_op = || self.sub_policies.iter().all(|sub_policy| sub_policy.ops.len() == 1);
+        match self.counts.as_slice() {
+            [] => Ok(()),
+            counts if counts.len() > MAX_DRAWS + 1 => {
+                wrong(format!("{} of them, more than {MAX_DRAWS} + 1", counts.len()))
+            }
+            counts if counts.iter().any(|count| !(0.0..=1.0).contains(count)) || (total - 1.0).abs() > 1e-6 => {
+                wrong(format!("must be probabilities that add up to 1, not {counts:?}"))
+            }
+            _ if !of_one_op() => wrong("need sub-policies of one op each".into()),
+            _ if self.draws != 1 => wrong("cannot be used together with draws".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_schedule(&self) -> Result<(), PolicyError> {
+        /// Far beyond any training.
+        const MAX_EPOCHS: usize = 100_000_000;
+        for (piece, Piece { epochs, policy }) in (1..).zip(&self.earlier) {
+            let wrong = |why: String| Err(PolicyError::Schedule { piece, why });
+            if !policy.earlier.is_empty() {
+                return wrong("it has earlier policies itself".into());
+            }
+            if policy.in_place != self.in_place {
+                return wrong("it must be in place if the last one is, and only then".into());
+            }
+            if !(1..=MAX_EPOCHS).contains(epochs) {
+                return wrong(format!("epochs must be between 1 and {MAX_EPOCHS}, not {epochs}"));
+            }
+            policy.validate().or_else(|error| wrong(error.to_string()))?;
+        }
+        if !(1..=MAX_EPOCHS).contains(&self.epochs) {
+            let why = format!("epochs of the last policy must be between 1 and {MAX_EPOCHS}, not {}", self.epochs);
+            return Err(PolicyError::Schedule { piece: self.earlier.len() + 1, why });
         }
         Ok(())
     }
@@ -270,6 +407,24 @@ impl Policy {
         }
         if self.always.ops.is_empty() { Ok(()) } else { write!(f, "; then {}", self.always) }
     }
+
+    /// Lists the likeliest ops of which a drawn number is tried, and how many others can be applied.
+    fn list_slots(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LISTED: usize = 4;
+        let most = self.counts.iter().rposition(|&count| count > 0.0).unwrap_or(0);
+        let slots = self.sub_policies.iter().flat_map(|sub_policy| &sub_policy.ops);
+        let mut slots: Vec<&Step> = slots.filter(|step| step.probability > 0.0).collect();
+        slots.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        let listed: Vec<String> = slots.iter().take(LISTED).map(|step| step.to_string()).collect();
+        match slots.len() {
+            0 => f.write_str("unchanged")?,
+            _ => write!(f, "up to {most} of {}", listed.join(" | "))?,
+        }
+        if slots.len() > LISTED {
+            write!(f, " and {} more", slots.len() - LISTED)?;
+        }
+        if self.always.ops.is_empty() { Ok(()) } else { write!(f, "; then {}", self.always) }
+    }
 }
 
 impl fmt::Display for Policy {
@@ -277,10 +432,16 @@ impl fmt::Display for Policy {
     /// horizontal-flip 0.50` for one that draws; ` | ` separates sequences, where a list of ops with one magnitude
     /// is not enough.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.earlier.is_empty() {
+            let epochs: usize = self.pieces().map(|(epochs, _)| epochs).sum();
+            write!(f, "{} policies over {epochs} epochs, the last: ", self.earlier.len() + 1)?;
+        }
         if self.sub_policies.is_empty() {
             return f.write_str("no policy");
         }
-        if self.in_place && self.sub_policies.iter().all(|sub_policy| sub_policy.ops.len() <= 1) {
+        if !self.counts.is_empty() {
+            self.list_slots(f)?;
+        } else if self.in_place && self.sub_policies.iter().all(|sub_policy| sub_policy.ops.len() <= 1) {
             self.list_ops(f)?;
         } else {
             if self.draws > 1 {
@@ -316,6 +477,12 @@ pub(crate) struct Json {
     always: SubPolicy,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     in_place: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    counts: Vec<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<Piece>,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    epochs: usize,
     #[serde(default, skip_serializing_if = "Application::is_once")]
     application: Application,
 }
@@ -336,9 +503,9 @@ impl TryFrom<Json> for Policy {
     type Error = PolicyError;
 
     fn try_from(
-        Json { ranges, portion, sub_policies, draws, always, in_place, .. }: Json,
+        Json { ranges, portion, sub_policies, draws, always, in_place, counts, earlier, epochs, .. }: Json,
     ) -> Result<Self, PolicyError> {
-        let policy = Self { ranges, portion, sub_policies, draws, always, in_place };
+        let policy = Self { ranges, portion, sub_policies, draws, always, in_place, counts, earlier, epochs };
         policy.validate()?;
         Ok(policy)
     }
@@ -362,10 +529,14 @@ impl TryFrom<Json> for Augmentation {
 
 impl From<Augmentation> for Json {
     fn from(Augmentation { policy, application }: Augmentation) -> Self {
-        let Policy { ranges, portion, sub_policies, draws, always, in_place } = policy;
+        let Policy { ranges, portion, sub_policies, draws, always, in_place, counts, earlier, epochs } = policy;
         let is_first = is_one(&draws) && is_unchanged(&always) && !in_place && application.is_once();
-        let format = Format(if is_first { FORMAT } else { FORMAT_2 });
-        Self { format, ranges, portion, sub_policies, draws, always, in_place, application }
+        let format = Format(match (counts.is_empty() && earlier.is_empty(), is_first) {
+            (false, _) => FORMAT_3,
+            (true, false) => FORMAT_2,
+            (true, true) => FORMAT,
+        });
+        Self { format, ranges, portion, sub_policies, draws, always, in_place, counts, earlier, epochs, application }
     }
 }
 
@@ -381,10 +552,10 @@ impl Serialize for Format {
 impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u64::deserialize(deserializer)? {
-            format @ (FORMAT | FORMAT_2) => Ok(Self(format)),
+            format @ FORMAT..=FORMAT_3 => Ok(Self(format)),
             0 => Err(de::Error::custom("format 0 does not exist; the first is 1")),
             newer => {
-                Err(de::Error::custom(format_args!("format {newer} is newer than this program reads ({FORMAT_2})")))
+                Err(de::Error::custom(format_args!("format {newer} is newer than this program reads ({FORMAT_3})")))
             }
         }
     }

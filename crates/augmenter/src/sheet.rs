@@ -23,14 +23,14 @@ const INK: u8 = 30;
 pub fn policy(policy: &Policy, images: ArrayView4<'_, u8>, draws: usize, seed: u64) -> Array3<u8> {
     let mut rows = vec![("original".to_owned(), images.to_owned())];
     let mut seen: Vec<Step> = Vec::new();
-    for step in policy.steps() {
+    for step in policy.steps().filter(|step| step.probability > 0.0) {
         if !seen.contains(step) {
             seen.push(*step);
             let alone = SubPolicy { ops: vec![Step { probability: 1.0, ..*step }] };
             rows.push((step.to_string(), applied(&alone, policy.ranges, images, seed)));
         }
     }
-    if policy.draws > 1 || !policy.always.ops.is_empty() {
+    if policy.draws > 1 || !policy.counts.is_empty() || !policy.always.ops.is_empty() {
         for draw in 0..draws as u64 {
             let words = if draw == 0 { format!("all together: {policy}") } else { String::new() };
             let whole = Policy { portion: 1.0, in_place: true, ..policy.clone() };

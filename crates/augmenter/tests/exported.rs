@@ -15,7 +15,7 @@ use std::{
 };
 
 use deepaug_augmenter::{
-    Application, Online, Op, Policy, RangeTable, Step, SubPolicy,
+    Application, Online, Op, Piece, Policy, RangeTable, Step, SubPolicy,
     export::{Target, export},
     ops::{Image, affine, blur, colour, convolution, crop, enhance, flip, histogram, nearest},
 };
@@ -108,6 +108,15 @@ fn our_side() {
         Policy::none(RangeTable::Monotone),
     ];
     write_modules("several", &several);
+    let slots = [(Op::VerticalFlip, 0.5), (Op::HorizontalFlip, 0.25)];
+    let slots = slots.map(|(op, probability)| vec![Step { probability, ..Step::new(op, 1.0) }]);
+    let slots: Vec<&[Step]> = slots.iter().map(Vec::as_slice).collect();
+    let in_place = Policy { in_place: true, ..policy(RangeTable::Monotone, 1.0, &slots) };
+    let counted = Policy { counts: vec![0.2, 0.3, 0.5], ..in_place };
+    let nothing = Policy { in_place: true, ..Policy::none(RangeTable::Monotone) };
+    let pieces = [nothing, counted.clone()].map(|policy| Piece { epochs: 1, policy });
+    write_modules("counted", &[counted]);
+    write_modules("scheduled", &[Policy::schedule(pieces.to_vec()).unwrap()]);
     let invert = policy(RangeTable::Monotone, 0.5, &[&[Step::new(Op::Invert, 1.0)]]);
     let finish = Online { chance: 0.25, pad: 0.1, flip: true, cutout: 0.0 };
     write_applied("finished", std::slice::from_ref(&invert), Application::Online(finish));

@@ -1,6 +1,6 @@
 //! The JSON form of a policy: stable when written, strict when read.
 
-use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::{Op, Piece, Policy, RangeTable, Step, SubPolicy};
 use proptest::prelude::*;
 
 const EXAMPLE: &str = r#"{"format":1,"ranges":"monotone","portion":0.8,"sub_policies":[{"ops":[{"op":"rotate","magnitude":0.31},{"op":"gaussian-blur","magnitude":0.1}]}]}"#;
@@ -36,9 +36,75 @@ fn the_second_form_has_draws_what_always_follows_and_the_images_place() {
 }
 
 #[test]
+fn the_third_form_has_counts_and_policies_of_earlier_epochs() {
+    let policy = r#"{"format":3,"ranges":"autoaugment","portion":1.0,"sub_policies":[{"ops":[{"op":"solarize","magnitude":0.3,"probability":0.1}]},{"ops":[{"op":"invert","magnitude":0.0,"probability":0.0}]}],"in_place":true,"counts":[0.2,0.3,0.5]"#;
+    let alone = format!("{policy}}}");
+    let parsed: Policy = serde_json::from_str(&alone).unwrap();
+    assert_eq!(serde_json::to_string(&parsed).unwrap(), alone);
+    assert_eq!(parsed.to_string(), "up to 2 of solarize 0.30 (p 0.10) (autoaugment ranges)");
+    let earlier = alone.replace("0.1}", "0.2}");
+    let whole = format!(r#"{policy},"earlier":[{{"epochs":4,"policy":{earlier}}}],"epochs":2}}"#);
+    let schedule: Policy = serde_json::from_str(&whole).unwrap();
+    assert_eq!(serde_json::to_string(&schedule).unwrap(), whole);
+    let words = "2 policies over 6 epochs, the last: up to 2 of solarize 0.30 (p 0.10) (autoaugment ranges)";
+    assert_eq!(schedule.to_string(), words);
+    for (from, to, message) in [
+        ("\"counts\":[0.2,0.3,0.5]", "\"counts\":[0.2,0.3,0.4]", "counts: must be probabilities that add up to 1"),
+        ("\"counts\":[0.2,0.3,0.5]", "\"counts\":[0.5,-0.5,1.0]", "counts: must be probabilities that add up to 1"),
+        ("\"counts\":[0.2", "\"draws\":2,\"counts\":[0.2", "counts: cannot be used together with draws"),
+        (
+            "{\"ops\":[{\"op\":\"invert\",\"magnitude\":0.0,\"probability\":0.0}]}",
+            "{\"ops\":[]}",
+            "counts: need sub-policies of one op",
+        ),
+        ("\"epochs\":4", "\"epochs\":0", "earlier policy 1: epochs must be between 1"),
+        ("\"epochs\":2", "\"epochs\":0", "epochs of the last policy must be between 1"),
+        ("0.2}", "1.2}", "probability 1.2 of solarize"),
+    ] {
+        let json = whole.replacen(from, to, 1);
+        assert_ne!(json, whole, "{from}");
+        assert!(refusal(&json).contains(message), "{json}\n{}", refusal(&json));
+    }
+    let nested = whole.replace(&earlier, &whole);
+    assert!(refusal(&nested).contains("it has earlier policies itself"), "{}", refusal(&nested));
+}
+
+/// The pieces of an example worked out by hand: 3, 3 and 6 epochs, stretched by the floor rule.
+#[test]
+fn a_schedule_stretches_to_any_length() {
+    let policy = |magnitude| {
+        let ops = vec![Step::new(Op::Rotate, magnitude)];
+        Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops }])
+    };
+    let piece = |(epochs, magnitude)| Piece { epochs, policy: policy(magnitude) };
+    let schedule = Policy::schedule([(3, 0.1), (3, 0.2), (4, 0.3), (2, 0.3)].map(piece).to_vec()).unwrap();
+    assert_eq!(schedule.pieces().map(|(epochs, _)| epochs).collect::<Vec<_>>(), [3, 3, 6]);
+    for (length, expected) in [
+        (12, [3, 3, 6]),
+        (6, [2, 1, 3]),
+        (10, [3, 2, 5]),
+        (16, [4, 4, 8]),
+        (20, [5, 5, 10]),
+        (25, [7, 6, 12]),
+        (1, [1, 0, 0]),
+    ] {
+        let of = |magnitude: f64| {
+            let steps = (0..length).map(|epoch| schedule.at(epoch, length).steps().next().unwrap().magnitude);
+            steps.filter(|&found| found == magnitude).count()
+        };
+        assert_eq!([of(0.1), of(0.2), of(0.3)], expected, "{length}");
+    }
+    // Epochs beyond the last have its policy, and one that does not change is every epoch's.
+    assert_eq!(*schedule.at(99, 12), schedule);
+    assert_eq!(*policy(0.5).at(7, 3), policy(0.5));
+    assert_eq!(Policy::schedule(Vec::new()), None);
+    assert_eq!(Policy::schedule(vec![piece((5, 0.1)), piece((2, 0.1))]).unwrap(), policy(0.1));
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     for (from, to, message) in [
-        ("\"format\":1", "\"format\":3", "format 3 is newer than this program reads (2)"),
+        ("\"format\":1", "\"format\":4", "format 4 is newer than this program reads (3)"),
         ("\"format\":1", "\"format\":0", "format 0 does not exist"),
         ("\"format\":1", "\"format\":\"1\"", "invalid type: string \"1\""),
         ("\"format\":1,", "", "missing field `format`"),
@@ -69,8 +135,8 @@ fn what_is_wrong_is_said() {
 
 #[test]
 fn a_newer_format_is_named_before_its_unknown_fields() {
-    let json = EXAMPLE.replace("\"format\":1", "\"format\":3,\"novelty\":true");
-    assert!(refusal(&json).contains("format 3 is newer"), "{}", refusal(&json));
+    let json = EXAMPLE.replace("\"format\":1", "\"format\":4,\"novelty\":true");
+    assert!(refusal(&json).contains("format 4 is newer"), "{}", refusal(&json));
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
@@ -81,14 +147,19 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         let sub_policy = prop::collection::vec(step, 0..4).prop_map(|ops| SubPolicy { ops });
         let sub_policies = prop::collection::vec(sub_policy.clone(), 0..4);
         let always = prop_oneof![Just(SubPolicy::default()), sub_policy];
-        (0.0..=1.0, sub_policies, 1usize..4, always, any::<bool>()).prop_map(
-            move |(portion, sub_policies, draws, always, in_place)| Policy {
-                ranges,
-                portion,
-                sub_policies,
-                draws,
-                always,
-                in_place,
+        let earlier = prop::collection::vec((1usize..5, 0.0..=1.0), 0..3);
+        (0.0..=1.0, sub_policies, 1usize..4, always, any::<bool>(), any::<bool>(), earlier).prop_map(
+            move |(portion, mut sub_policies, mut draws, always, in_place, counted, earlier)| {
+                let counts = if counted { vec![0.25, 0.75] } else { Vec::new() };
+                if counted {
+                    sub_policies.retain(|sub_policy| sub_policy.ops.len() == 1);
+                    draws = 1;
+                }
+                let plain = Policy { draws, always, in_place, counts, ..Policy::new(ranges, portion, sub_policies) };
+                let piece = |(epochs, portion)| Piece { epochs, policy: Policy { portion, ..plain.clone() } };
+                let earlier: Vec<Piece> = earlier.into_iter().map(piece).collect();
+                let epochs = if earlier.is_empty() { 1 } else { 3 };
+                Policy { earlier, epochs, ..plain }
             },
         )
     })

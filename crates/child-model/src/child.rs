@@ -1,6 +1,7 @@
 //! What a child model is: anything that can be trained on images under a policy and reports how well it did.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 use deepaug_augmenter::{Copies, Policy};
@@ -51,7 +52,7 @@ pub struct Training<'a> {
 impl Training<'_> {
     /// Makes the policy's images for an epoch, counted from 0. They are learnt from beside the originals or
     /// instead of them, as [`Application::keeps_originals`] of the settings says. If copies are made only once,
-    /// they are the same in every epoch.
+    /// they are the same in every epoch that has the same policy: one may [change](Policy::at) during training.
     ///
     /// [`Application::keeps_originals`]: deepaug_augmenter::Application::keeps_originals
     pub fn augmented(&self, epoch: usize) -> Copies {
@@ -62,8 +63,24 @@ impl Training<'_> {
             seeds.next_u64()
         };
         let seed = if application.is_once() { self.seed } else { seed_of_epoch() };
-        application.copies(self.policy, self.set.images, seed)
+        application.copies(self.policy.at(epoch, self.settings.epochs), self.set.images, seed)
     }
+
+    /// Whether the images of an epoch are others than those of the epoch before.
+    pub(crate) fn changes_at(&self, epoch: usize) -> bool {
+        let policy = |epoch| self.policy.at(epoch, self.settings.epochs);
+        !self.settings.augment.is_once() || !std::ptr::eq(policy(epoch), policy(epoch - 1))
+    }
+}
+
+/// Where the state of a training run is before and after some of its epochs, as [`State::save`](crate::State::save)
+/// writes it.
+#[derive(Debug, Clone, Copy)]
+pub struct StateFiles<'a> {
+    /// The state to start from; absent to start from fresh weights.
+    pub start: Option<&'a Path>,
+    /// Where to save the state that is reached.
+    pub keep: &'a Path,
 }
 
 /// How many training runs a child model takes at once.
@@ -141,6 +158,23 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         _on_epoch: &dyn Fn(&EpochRecord) -> bool,
     ) -> Result<(), TrainError> {
         Err(TrainError::Program { why: "this child model keeps no weights; set child_first_train_epochs to 0".into() })
+    }
+
+    /// Trains children for some of their epochs, each from one saved state to another, and returns the histories of
+    /// those epochs. Training runs that share their settings train side by side where that is faster. What they
+    /// become does not depend on it, nor on how their epochs are divided.
+    ///
+    /// # Errors
+    /// For each, [`TrainError`]; by default, that this model does not support it.
+    fn train_part(
+        &self,
+        trainings: &[Training<'_>],
+        _epochs: Range<usize>,
+        _states: &[StateFiles<'_>],
+        _observer: &dyn Observer,
+    ) -> Vec<Result<History, TrainError>> {
+        let why = "this child model cannot be stopped and continued between epochs";
+        trainings.iter().map(|_| Err(TrainError::Session { why: why.into() })).collect()
     }
 
     /// Computes the logits `[images, classes]` of images (NHWC) under weights that [`pretrain`](Self::pretrain) saved for

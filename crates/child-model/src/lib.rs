@@ -57,7 +57,7 @@ mod self_check;
 mod session;
 mod settings;
 
-pub use child::{Capacity, ChildModel, Observer, Training, TrainingSet};
+pub use child::{Capacity, ChildModel, Observer, StateFiles, Training, TrainingSet};
 pub use device::{Adapter, Device, DeviceChoice, adapters};
 pub use error::{DeviceError, TrainError};
 pub use geometry::{Activation, Padding};

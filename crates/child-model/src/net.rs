@@ -17,7 +17,7 @@ use crate::network::{self, Network, Plan, Tensor, Weights, made_for};
 use crate::session::{EVALUATION_BATCH, Evaluation, Stack, run};
 use crate::{
     Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Optimiser, Session, Settings, State,
-    TrainError, Training, parallel,
+    StateFiles, TrainError, Training, parallel,
 };
 
 /// A net trained on a device.
@@ -96,7 +96,7 @@ impl Net {
         let values: usize = plan.parameters.iter().map(|parameter| parameter.len()).sum();
         let copies = match settings.augment {
             Application::Online(_) => 1.0,
-            _ => training.policy.sub_policies.len() as f64 * training.policy.portion,
+            _ => training.policy.pieces().map(|(_, policy)| policy.copies_per_image()).fold(0.0, f64::max),
         };
         let images = training.set.images.len() as f64 * (1.0 + copies) + training.set.validation_images.len() as f64;
         let kept = if self.device.is_cpu() { 8 } else { 5 } * settings.batch_size * plan.activations / 2;
@@ -124,7 +124,8 @@ impl Net {
     ) -> Result<Stacked<'a>, TrainError> {
         let since = Instant::now();
         let mut session = self.start(trainings, copies)?;
-        let histories = run(session.as_mut(), trainings, self.device.backend.stacks(), since, on_epoch);
+        let all = 0..trainings[0].settings.epochs;
+        let histories = run(session.as_mut(), trainings, all, self.device.backend.stacks(), since, on_epoch);
         Ok((session, histories.map_err(|error| self.with_needs(error, trainings[0]))?))
     }
 
@@ -191,6 +192,36 @@ impl Net {
         let work = Predict { plan, weights, images, input, optimiser: self.model.optimiser() };
         let logits = self.device.backend.run(work).map_err(|why| TrainError::Device { why })?;
         Ok(Array2::from_shape_vec((count, classes), logits).expect("as many logits as images and classes"))
+    }
+
+    /// Trains for some epochs in one pass, from states to states.
+    fn stack_part(
+        &self,
+        trainings: &[&Training<'_>],
+        epochs: Range<usize>,
+        states: &[StateFiles<'_>],
+        on_epoch: &dyn Fn(usize, &EpochRecord) -> bool,
+    ) -> Result<Vec<Result<History, TrainError>>, TrainError> {
+        let since = Instant::now();
+        let copies = trainings.iter().map(|training| training.augmented(epochs.start)).collect();
+        let mut session = self.start(trainings, copies)?;
+        session.skip(epochs.start);
+        for (child, files) in states.iter().enumerate() {
+            if let Some(path) = files.start {
+                let fits = |error: TrainError| TrainError::Weights { path: path.into(), why: error.to_string() };
+                State::read(path).and_then(|state| session.load(child, &state).map_err(fits))?;
+            }
+        }
+        let ahead = self.device.backend.stacks();
+        let mut histories = run(session.as_mut(), trainings, epochs, ahead, since, on_epoch)?;
+        for (child, (history, files)) in histories.iter_mut().zip(states).enumerate() {
+            if history.is_ok()
+                && let Err(error) = session.state(child).and_then(|state| state.save(files.keep))
+            {
+                *history = Err(error);
+            }
+        }
+        Ok(histories)
     }
 
     /// Returns how many of the training runs share a pass.
@@ -395,6 +426,34 @@ impl ChildModel for Net {
             .map_err(|why| TrainError::Weights { path: path.into(), why })
     }
 
+    fn train_part(
+        &self,
+        trainings: &[Training<'_>],
+        epochs: Range<usize>,
+        states: &[StateFiles<'_>],
+        observer: &dyn Observer,
+    ) -> Vec<Result<History, TrainError>> {
+        let all: Vec<&Training<'_>> = trainings.iter().collect();
+        let (Some(first), true) = (all.first(), all.len() == states.len()) else {
+            let why = "each training needs the files of its states";
+            return all.iter().map(|_| Err(TrainError::Session { why: why.into() })).collect();
+        };
+        let mut size = match (self.device.is_cpu(), self.children(&all)) {
+            (true, _) => 1,
+            (false, Ok(size)) => size,
+            (false, Err(error)) => return vec![Err(error); trainings.len()],
+        };
+        if epochs.is_empty() || epochs.end > first.settings.epochs {
+            let why = format!("there are no epochs {epochs:?} of {}", first.settings.epochs);
+            return vec![Err(TrainError::Session { why }); trainings.len()];
+        }
+        in_stacks(trainings.len(), &mut size, observer, |range, _| {
+            let on_epoch = |child: usize, record: &EpochRecord| observer.epoch(range.start + child, record);
+            self.stack_part(&all[range.clone()], epochs.clone(), &states[range.clone()], &on_epoch)
+                .map_err(|error| self.with_needs(error, first))
+        })
+    }
+
     fn predict(
         &self,
         weights: &Path,
@@ -517,7 +576,9 @@ mod tests {
             let weights = trainings.iter().map(|t| plan.first_weights(t.seed)).collect();
             let copies = trainings.iter().map(|t| t.augmented(0)).collect();
             let mut session = Stack::start(engine, &plan, trainings, copies, weights).unwrap();
-            let histories = run(&mut session, trainings, false, Instant::now(), &|_, _| true).unwrap();
+            let histories =
+                run(&mut session, trainings, 0..trainings[0].settings.epochs, false, Instant::now(), &|_, _| true)
+                    .unwrap();
             histories.into_iter().map(Result::unwrap).collect::<Vec<_>>()
         };
         [fit(&[&trainings[0], &trainings[1]]), [fit(&[&trainings[0]]), fit(&[&trainings[1]])].concat()]

@@ -1,9 +1,11 @@
 //! Inspecting training runs between their epochs, and changing them.
 
-use deepaug_augmenter::{Application, Online, Op, Policy, RangeTable, Step, SubPolicy};
+use std::path::PathBuf;
+
+use deepaug_augmenter::{Application, Online, Op, Piece, Policy, RangeTable, Step, SubPolicy};
 use deepaug_child_model::{
-    ChildModel, Device, DeviceChoice, EpochRecord, Model, Net, Optimiser, Rule, Session, Settings, State, TrainError,
-    Training, TrainingSet,
+    ChildModel, Device, DeviceChoice, EpochRecord, History, Model, Net, Observer, Optimiser, Rule, Session, Settings,
+    State, StateFiles, TrainError, Training, TrainingSet,
 };
 use ndarray::{Array4, Axis};
 
@@ -287,4 +289,75 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     let copies = unlike.iter().map(|training| training.augmented(0)).collect();
     refused(case.net.session(&unlike, copies).map(drop), "share their settings");
     refused(case.net.session(&[], Vec::new()).map(drop), "share their settings");
+}
+
+struct Nobody;
+
+impl Observer for Nobody {}
+
+/// Trains some epochs, from the states of files that were kept before.
+fn part(
+    net: &Net,
+    trainings: &[Training<'_>],
+    epochs: std::ops::Range<usize>,
+    state: &dyn Fn(usize, usize) -> PathBuf,
+) -> Vec<Result<History, TrainError>> {
+    let paths: Vec<[PathBuf; 2]> =
+        (0..trainings.len()).map(|child| [state(child, epochs.start), state(child, epochs.end)]).collect();
+    let files = |[start, keep]: &'_ [PathBuf; 2]| (start.clone(), keep.clone());
+    let owned: Vec<(PathBuf, PathBuf)> = paths.iter().map(files).collect();
+    let states: Vec<StateFiles<'_>> = owned
+        .iter()
+        .map(|(start, keep)| StateFiles { start: (epochs.start > 0).then_some(start.as_path()), keep })
+        .collect();
+    net.train_part(trainings, epochs, &states, &Nobody)
+}
+
+#[test]
+fn a_training_in_parts_is_the_whole_training() {
+    let folder = tempfile::tempdir().unwrap();
+    for augment in [Application::Once, Application::Epoch, Application::Online(Online::STANDARD)] {
+        let case = Case::new(augment, Rule::Adam);
+        let trainings = [case.training(0, 5), case.training(1, 9)];
+        let whole = trainings.map(|training| case.net.train(&training, &|_| true).unwrap().epochs);
+        let state = |child: usize, epoch: usize| folder.path().join(format!("{child}-{epoch}"));
+        let mut epochs = [Vec::new(), Vec::new()];
+        for range in [0..2, 2..3, 3..6] {
+            for (epochs, history) in epochs.iter_mut().zip(part(&case.net, &trainings, range, &state)) {
+                epochs.extend(history.unwrap().epochs);
+            }
+        }
+        assert_eq!(epochs, whole, "{augment}");
+        // Who takes over another's net with the same policy and seed does as the other does.
+        let heir = part(&case.net, &trainings[..1], 3..6, &|_, epoch| match epoch {
+            3 => state(0, 3),
+            _ => folder.path().join("heir"),
+        });
+        assert_eq!(heir[0].as_ref().unwrap().epochs, whole[0][3..]);
+    }
+    let case = Case::new(Application::Once, Rule::Adam);
+    let training = [case.training(0, 5)];
+    let missing = part(&case.net, &training, 1..2, &|_, epoch| folder.path().join(format!("missing-{epoch}")));
+    assert!(matches!(missing[0], Err(TrainError::Weights { .. })), "{missing:?}");
+    let beyond = part(&case.net, &training, 5..7, &|_, epoch| folder.path().join(format!("0-{epoch}")));
+    assert!(matches!(beyond[0], Err(TrainError::Session { .. })), "{beyond:?}");
+}
+
+#[test]
+fn a_policy_that_changes_is_each_of_its_parts_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    for augment in [Application::Once, Application::Epoch, Application::Online(Online::STANDARD)] {
+        let case = Case::new(augment, Rule::Adam);
+        let state = |_: usize, epoch: usize| folder.path().join(epoch.to_string());
+        let mut expected = Vec::new();
+        for (policy, epochs) in [(0, 0..2), (1, 2..6)] {
+            let history = part(&case.net, &[case.training(policy, 5)], epochs, &state).remove(0);
+            expected.extend(history.unwrap().epochs);
+        }
+        // One epoch and two, stretched to two and four.
+        let pieces = [(1, 0), (2, 1)].map(|(epochs, policy)| Piece { epochs, policy: case.policies[policy].clone() });
+        let schedule = Policy::schedule(pieces.to_vec()).unwrap();
+        let training = Training { policy: &schedule, ..case.training(0, 5) };
+        assert_eq!(case.net.train(&training, &|_| true).unwrap().epochs, expected, "{augment}");
+    }
 }

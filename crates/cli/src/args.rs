@@ -422,6 +422,9 @@ pub(crate) struct Train {
     /// A baseline of compare to use instead of the searched policies
     #[arg(long, value_name = "NAME")]
     pub(crate) scheme: Option<Baseline>,
+    /// A policy or schedule in a file, or another study, to use instead; a schedule is stretched to the epochs
+    #[arg(long, visible_alias = "schedule", value_name = "FILE|STUDY", conflicts_with = "scheme")]
+    pub(crate) policy: Option<PathBuf>,
     /// Number of the training, which selects its seed; compare uses those from 0
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = in_range(0, 1_000_000))]
     pub(crate) sample: usize,

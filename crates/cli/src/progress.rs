@@ -35,7 +35,10 @@ impl View {
                 output::json(event);
             }
             Self::Lines => match event {
-                Event::Epoch { .. } | Event::TrialStarted { .. } | Event::Trained { phase: "search", .. } => {}
+                Event::Epoch { .. }
+                | Event::PopulationEpoch { .. }
+                | Event::TrialStarted { .. }
+                | Event::Trained { phase: "search", .. } => {}
                 event => output::note(event),
             },
             Self::Live(live) => live.lock().unwrap_or_else(PoisonError::into_inner).show(event),
@@ -99,6 +102,7 @@ impl Live {
                 self.whole.set_prefix(standing(progress));
                 self.say(event);
             }
+            Event::PopulationEpoch { .. } => self.whole.set_prefix(event.to_string()),
             Event::Pretraining { .. } => self.whole.set_prefix(event.to_string()),
             event => self.say(event),
         }

@@ -29,12 +29,14 @@
 //! # Modules
 //! - [`forest`]: the surrogate, a regression forest that also works on its own as a linfa algorithm.
 //! - [`acquisition`]: how promising a point is.
+//! - [`population`]: who takes over from whom in population-based training, and what changes.
 //!
 //! Everything else is at the root: [`Space`] and [`Point`]; [`Searcher`], [`Outcome`] and [`searcher()`];
 //! [`Settings`].
 
 pub mod acquisition;
 pub mod forest;
+pub mod population;
 
 mod bayesian;
 mod design;

@@ -10,6 +10,12 @@ pub(crate) const LOCK: &str = "lock";
 pub(crate) const COMPARE_LOCK: &str = "compare-lock";
 /// The command's log.
 pub(crate) const LOG: &str = "deepaug.log";
+/// The policies of a training by epoch, from a population.
+pub(crate) const SCHEDULE: &str = "schedule.json";
+/// A population's children by epoch, as a table.
+pub(crate) const POPULATION: &str = "population.csv";
+/// The folder of their states, while they train.
+pub(crate) const POPULATION_STATES: &str = "population";
 /// The policy to use.
 pub(crate) const BEST_POLICY: &str = "best_policy.json";
 /// The best policies as a table.
@@ -18,7 +24,19 @@ pub(crate) const TOP_POLICIES: &str = "top_policies.csv";
 pub(crate) const RESULT: &str = "result.json";
 
 /// Names that the user may not choose for the notebook and the first weights.
-pub(crate) const RESERVED: [&str; 8] = [CONFIG, JOURNAL, LOCK, COMPARE_LOCK, LOG, BEST_POLICY, TOP_POLICIES, RESULT];
+pub(crate) const RESERVED: [&str; 11] = [
+    CONFIG,
+    JOURNAL,
+    LOCK,
+    COMPARE_LOCK,
+    LOG,
+    BEST_POLICY,
+    TOP_POLICIES,
+    RESULT,
+    SCHEDULE,
+    POPULATION,
+    POPULATION_STATES,
+];
 
 /// Returns the name of the weights of a child without a policy, which judges policies of a sample.
 pub(crate) fn judge(sample: usize) -> String {

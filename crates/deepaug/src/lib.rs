@@ -52,19 +52,18 @@ pub use config::auto::Auto;
 pub use config::colour::Colour;
 pub use config::{
     AugmentMode, Child, Config, DensityCount, EarlyStopping, EpochSize, Holdout, ObjectiveKind, OverfitMeasure,
-    Portion, RewardKind, SearchSpace, Sizes, ValidConfig,
+    Portion, RewardKind, SearchMethod, SearchSpace, Sizes, ValidConfig,
 };
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{
-    Application, Augmentation, Copies, Online, Op, Policy, Published, RangeTable, Step, SubPolicy,
+    Application, Augmentation, Copies, Online, Op, Piece, Policy, Published, RangeTable, Step, SubPolicy,
 };
 pub use deepaug_child_model::{
     Activation, Adapter, Capacity, ChildModel, Device, DeviceChoice, EpochRecord, History, KernelSize, Layer, Model,
-    Net, Observer, Optimiser, Padding, Program, RowLoss, Rule, Schedule, Session, Settings, State, TrainError,
-    Training, TrainingSet, adapters, kill_programs,
+    Net, Observer, Optimiser, Padding, Program, RowLoss, Rule, Schedule, Session, Settings, State, StateFiles,
+    TrainError, Training, TrainingSet, adapters, kill_programs,
 };
 pub use deepaug_controller as controller;
-pub use deepaug_controller::Method;
 pub use deepaug_dataset::files::image_files;
 pub use deepaug_dataset::{
     Amount, Channels, ClassCounts, DataError, Dataset, Fit, OnBadImage, ReadOptions, Split, SplitSizes, Summary,
@@ -86,7 +85,6 @@ pub use study::folder::Changes;
 pub use study::journal::ReportedOutcome;
 pub use study::objective::{Fold, Objective};
 pub use study::result::{Advice, SearchResult, Termination, Verdict};
-pub use study::scheduler::population::{Member, Population};
 pub use study::scheduler::{Decision, Finished, Scheduler, TrialProgress};
 pub use study::serve::{Server, Tell};
 pub use study::sizing::{Sizing, Wanted};

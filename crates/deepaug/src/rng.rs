@@ -16,6 +16,10 @@ pub(crate) enum Purpose {
     Holdout = 4,
     /// How held-out images are changed by a policy that is judged without training.
     Density = 5,
+    /// The members of a population.
+    Member = 6,
+    /// Who takes over from whom in a population, and how policies change.
+    Exploration = 7,
     /// Final trainings, for comparisons and for use: seeds that no search has used.
     Final = 16,
     /// The images that final trainings use.

@@ -17,29 +17,59 @@ struct Call {
     arguments: Vec<(&'static str, String)>,
 }
 
-/// Returns the statements that hold the policies and what every image gets at the end, and the names of the ops.
+/// Returns the statements that hold the policies and what every image gets at the end, and the names of the ops. The
+/// parts of a schedule are its policies.
 pub(super) fn policies(policies: &[Policy], application: Application) -> (Vec<String>, Vec<&'static str>) {
     let mut ops = Vec::new();
     let mut list = String::from(
         "# Steps are (op, probability, numbers); how numbers are drawn says `drawn`. `chance`: the probability that an\n\
-         # image changes. It then gets `draws` of the sub-policies, each drawn at random, and `always`.\nPOLICIES = [\n",
+         # image changes. It then gets `draws` of the sub-policies, each drawn at random, and `always`.\n",
     );
-    for policy in policies {
+    if has_counts(policies) {
+        list.push_str("# `counts`: the probabilities of 0, 1, 2 ... sub-policies, which are tried in random order.\n");
+    }
+    list.push_str("POLICIES = [\n");
+    for (_, policy) in policies.iter().flat_map(Policy::pieces) {
         let unchanged = [SubPolicy::default()];
         let sub_policies = if policy.sub_policies.is_empty() { &unchanged } else { policy.sub_policies.as_slice() };
         let calls: Vec<Vec<Call>> = sub_policies.iter().map(|sub_policy| calls(sub_policy, policy.ranges)).collect();
         let always = calls_of_always(policy);
-        ops.extend(calls.iter().flatten().chain(&always).map(|call| call.op));
+        let is_used = |call: &&Call| policy.counts.is_empty() || call.probability > 0.0;
+        ops.extend(calls.iter().flatten().filter(is_used).chain(&always).map(|call| call.op));
         let chance = number((application.chance(policy) * 1e4).round() / 1e4);
-        list.push_str(&format!("    {{\"chance\": {chance}, \"draws\": {}, \"sub_policies\": [\n", policy.draws));
-        list.extend(groups(calls).iter().map(|calls| group(calls)));
+        if policy.counts.is_empty() {
+            list.push_str(&format!("    {{\"chance\": {chance}, \"draws\": {}, \"sub_policies\": [\n", policy.draws));
+            list.extend(groups(calls).iter().map(|calls| group(calls)));
+        } else {
+            let counts = policy.counts.iter().map(|&count| number(count)).collect::<Vec<_>>().join(", ");
+            list.push_str(&format!(
+                "    {{\"chance\": {chance}, \"draws\": 0, \"counts\": [{counts}], \"sub_policies\": [\n"
+            ));
+            // What is never applied makes no difference to the others.
+            let tried = calls.iter().filter(|calls| calls.iter().any(|call| call.probability > 0.0));
+            let tried: Vec<String> = tried.map(|calls| steps(&texts(calls), 8)).collect();
+            list.push_str(&if tried.is_empty() { String::new() } else { filled(&tried, 8) });
+        }
         list.push_str(&format!("    ], \"always\": {}}},\n", steps(&texts(&always), 4)));
     }
     list.push(']');
+    let mut statements = vec![list];
+    if let [policy] = policies
+        && !policy.earlier.is_empty()
+    {
+        let epochs: Vec<String> = policy.pieces().map(|(epochs, _)| epochs.to_string()).collect();
+        statements.push(format!("# For how many epochs each policy is in force.\nEPOCHS = [\n{}]", filled(&epochs, 4)));
+    }
     let finish: Vec<String> = finish_of(application).iter().map(finish).collect();
     ops.extend(finish.first().map(|_| "finish"));
     let finish = format!("# Applied to every image at the end, augmented or not.\nFINISH = {}", steps(&finish, 0));
-    (vec![list, finish], ops)
+    statements.push(finish);
+    (statements, ops)
+}
+
+/// Whether one of the policies draws how many sub-policies to apply.
+pub(super) fn has_counts(policies: &[Policy]) -> bool {
+    policies.iter().flat_map(Policy::pieces).any(|(_, policy)| !policy.counts.is_empty())
 }
 
 /// Returns what every image gets at the end, if anything.

@@ -25,7 +25,8 @@ class DeepaugPolicy(iaa.Lambda):
 
     def augment_all(self, images, random_state, parents, hooks):
         rng, pixels = random_state.generator, [pixels_of(image, (np.uint8,), "uint8") for image in images]
-        made = [augment(each, rng, self.chance).reshape(image.shape) for each, image in zip(pixels, images)]
+        made = [augment(each, rng, self.chance) for each in pixels]
+        made = [each.reshape(image.shape) for each, image in zip(made, images)]
         return np.stack(made) if isinstance(images, np.ndarray) else made
 
     def refuse(self, *others):

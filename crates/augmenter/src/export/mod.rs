@@ -101,6 +101,9 @@ pub enum ExportError {
     /// There are no policies.
     #[error("there is no policy to export")]
     NoPolicy,
+    /// Several policies cannot be used together if one changes during training.
+    #[error("a policy that changes during training cannot be used together with others; export one")]
+    Schedules,
     /// A number of a policy is out of range.
     #[error(transparent)]
     Invalid(#[from] PolicyError),
@@ -140,7 +143,10 @@ pub fn export(
     }
     policies.iter().try_for_each(Policy::validate)?;
     let mut ops = Vec::new();
-    for step in policies.iter().flat_map(Policy::steps) {
+    if policies.len() > 1 && policies.iter().any(|policy| !policy.earlier.is_empty()) && target != Target::Json {
+        return Err(ExportError::Schedules);
+    }
+    for step in policies.iter().flat_map(Policy::pieces).flat_map(|(_, policy)| policy.steps()) {
         if !target.has(step.op) && !ops.contains(&step.op) {
             ops.push(step.op);
         }
@@ -307,6 +313,43 @@ mod tests {
             assert!(code.contains(r#"{"chance": 1.0, "draws": 2,"#), "{code}");
             assert!(code.contains(r#""always": [("horizontal_flip", 0.5, {})]}"#), "{code}");
             assert!(code.contains("as many of the sub-policies"), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_of_slots_is_a_module_with_set_epoch() {
+        let slots = |probability: f64| -> Vec<SubPolicy> {
+            let ops = Op::AUTOAUGMENT.into_iter().filter(|&op| op != Op::SamplePairing);
+            let slot = |op| SubPolicy { ops: vec![Step { probability, ..Step::new(op, 0.4) }] };
+            ops.clone().chain(ops).map(slot).collect()
+        };
+        let of = |probability| Policy {
+            counts: vec![0.2, 0.3, 0.5],
+            in_place: true,
+            ..Policy::new(RangeTable::AutoAugment, 1.0, slots(probability))
+        };
+        let piece = |(epochs, probability)| crate::Piece { epochs, policy: of(probability) };
+        let schedule = Policy::schedule([(3, 0.0), (1, 0.3), (2, 0.5)].map(piece).to_vec()).unwrap();
+        for target in LIBRARIES {
+            let code =
+                export(std::slice::from_ref(&schedule), Application::Online(Online::STANDARD), "", target).unwrap();
+            for part in [
+                "\"draws\": 0, \"counts\": [0.2, 0.3, 0.5]",
+                "EPOCHS = [\n    3, 1, 2,\n]",
+                "def some(",
+                "set_epoch(self, epoch",
+                "class DeepaugPolicy(Scheduled, ",
+                "self.chance, self.policies)",
+            ] {
+                assert!(code.contains(part), "{target}: {part}\n{code}");
+            }
+            assert!(code.replace('\n', " ").contains("call set_epoch(epoch, epochs) before each epoch"), "{code}");
+            assert!(code.lines().count() <= 300, "{target}: {} lines", code.lines().count());
+            assert_eq!(code.lines().find(|line| line.chars().count() > 120), None);
+            let alone = export(&[of(0.5)], Application::Online(Online::STANDARD), "", target).unwrap();
+            assert!(alone.contains("def some(") && !alone.contains("EPOCHS"), "{alone}");
+            let two = [schedule.clone(), of(0.5)];
+            assert_eq!(export(&two, Application::Once, "", target), Err(ExportError::Schedules));
         }
     }
 

@@ -274,6 +274,16 @@ def run(image, steps, rng):
     return image
 
 
+def some(image, policy, rng):
+    """Tries the sub-policies in random order, each with its probability, until a drawn number has been applied."""
+    left = rng.choice(len(policy["counts"]), p=policy["counts"])
+    for i in rng.permutation(len(policy["sub_policies"])):
+        [(op, probability, numbers)] = policy["sub_policies"][i]
+        if left > 0 and rng.random() < probability:
+            image, left = run(image, [(op, 1.0, numbers)], rng), left - 1
+    return image
+
+
 def augment(image, rng, chance=None):
     """Applies one of the policies with its own chance or another, then the finish."""
     policy = POLICIES[rng.integers(len(POLICIES))]
@@ -282,3 +292,17 @@ def augment(image, rng, chance=None):
             image = run(image, policy["sub_policies"][rng.integers(len(policy["sub_policies"]))], rng)
         image = run(image, policy["always"], rng)
     return run(image, FINISH, rng)
+
+
+class Scheduled:
+    """The policy changes during training: call set_epoch before each epoch, before a DataLoader starts its workers.
+
+    Workers that persist keep the policy that they started with.
+    """
+
+    policies = POLICIES[:1]
+
+    def set_epoch(self, epoch, epochs=sum(EPOCHS)):
+        """Takes the policy of an epoch, counted from 0, in a training of so many epochs."""
+        at, ends = epoch * sum(EPOCHS) // epochs, np.cumsum(EPOCHS)
+        self.policies = [POLICIES[min(int(np.searchsorted(ends, at, side="right")), len(EPOCHS) - 1)]]

@@ -40,6 +40,27 @@ fn uses(text: &str, name: &str, end: &str) -> bool {
     })
 }
 
+/// Returns a block of code for policies that draw how many sub-policies to apply, or that change during training.
+fn adapted(text: &str, has_counts: bool, is_scheduled: bool) -> String {
+    const DRAWS: &str = "        for _ in range(policy[\"draws\"]):\n";
+    let mut text = text.to_owned();
+    if has_counts {
+        let first = format!("        if \"counts\" in policy:\n            image = some(image, policy, rng)\n{DRAWS}");
+        text = text.replace(DRAWS, &first);
+    }
+    if is_scheduled {
+        for (of_one, of_several) in [
+            ("def augment(image, rng, chance=None):", "def augment(image, rng, chance, policies):"),
+            ("policy = POLICIES[rng.integers(len(POLICIES))]", "policy = policies[rng.integers(len(policies))]"),
+            (", self.chance)", ", self.chance, self.policies)"),
+            ("class DeepaugPolicy(", "class DeepaugPolicy(Scheduled, "),
+        ] {
+            text = text.replace(of_one, of_several);
+        }
+    }
+    text
+}
+
 /// Writes a module. The first of `sources` has the docstring to fill in and ends with the class, which calls what
 /// comes before it and what is in the other sources. `origin` says where the policies come from.
 pub(super) fn module(policies: &[Policy], application: Application, origin: &str, sources: &[&str]) -> String {
@@ -51,8 +72,14 @@ pub(super) fn module(policies: &[Policy], application: Application, origin: &str
         })
         .collect();
     let (heads, blocks): (Vec<&str>, Vec<Vec<Block<'_>>>) = parts.into_iter().unzip();
-    let (roots, helpers): (Vec<_>, Vec<_>) =
-        blocks.into_iter().flatten().partition(|block| block.name == "DeepaugPolicy");
+    let (mut roots, helpers): (Vec<_>, Vec<_>) =
+        blocks.into_iter().flatten().partition(|block| ["DeepaugPolicy", "Scheduled"].contains(&block.name));
+    let (has_counts, is_scheduled) =
+        (data::has_counts(policies), policies.iter().any(|policy| !policy.earlier.is_empty()));
+    let adapted = |block: &Block<'_>| adapted(block.text, has_counts, is_scheduled);
+    roots.retain(|block| is_scheduled || block.name != "Scheduled");
+    // The schedule is what the policy is made from.
+    roots.sort_by_key(|block| block.name != "Scheduled");
 
     let (mut data, ops) = data::policies(policies, application);
     let is_of = |line: &str| ops.iter().any(|op| line.starts_with(&format!("    \"{op}\":")));
@@ -62,14 +89,14 @@ pub(super) fn module(policies: &[Policy], application: Application, origin: &str
     };
     let (tables, helpers): (Vec<_>, Vec<_>) = helpers.into_iter().partition(|block| block.name == "OPS");
     data.splice(0..0, tables.iter().map(|block| table(block.text)));
-    data.extend(roots.iter().map(|block| block.text.to_owned()));
+    data.extend(roots.iter().map(adapted));
     let mut needed = vec![false; helpers.len()];
     let mut uses_of = data.join("\n");
     while let Some(i) = (0..helpers.len()).find(|&i| !needed[i] && helpers[i].is_used_in(&uses_of)) {
         needed[i] = true;
-        uses_of.push_str(helpers[i].text);
+        uses_of.push_str(&adapted(&helpers[i]));
     }
-    let helpers = helpers.iter().zip(needed).filter(|(_, needed)| *needed).map(|(block, _)| block.text.to_owned());
+    let helpers = helpers.iter().zip(needed).filter(|(_, needed)| *needed).map(|(block, _)| adapted(block));
 
     let (docstring, _) = heads[0].split_once("\n\nimport ").unwrap_or((heads[0], ""));
     let docstring =
@@ -121,6 +148,21 @@ fn words(policies: &[Policy], origin: &str) -> String {
 fn meaning(policies: &[Policy], application: Application) -> String {
     let first =
         if policies.len() > 1 { "One of the policies is chosen for each image, all equally likely. " } else { "" };
+    if data::has_counts(policies) {
+        let schedule = if policies.iter().any(|policy| !policy.earlier.is_empty()) {
+            " The policy changes during training: call set_epoch(epoch, epochs) before each epoch."
+        } else {
+            ""
+        };
+        let finish = finish_of(application)
+            .map(|online| format!(" Every image is finished at the end: {}.", Online { chance: 0.0, ..online }));
+        return wrapped(&format!(
+            "{first}An image stays unchanged with probability 1 - chance; otherwise a number of ops is drawn by counts, \
+             and the steps are tried in random order, each with its own probability, until so many have been applied. \
+             Their numbers are drawn anew for each image. To change the chance: DeepaugPolicy(chance=0.9).{schedule}{}",
+            finish.unwrap_or_default()
+        ));
+    }
     if let Some(online) = application.online().filter(|_| !policies.iter().all(|policy| policy.in_place)) {
         let finish = match finish_of(application) {
             Some(_) => format!(" Every image is finished at the end: {}.", Online { chance: 0.0, ..online }),

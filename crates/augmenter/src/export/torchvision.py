@@ -151,8 +151,8 @@ class DeepaugPolicy(v2.Transform):
             plain = (plain * 255).round().clamp(0, 255)
         made = plain.to(torch.uint8).cpu().reshape(-1, *image.shape[-3:]).permute(0, 2, 3, 1).numpy()
         is_video = isinstance(image, tv_tensors.Video)
-        seeds = [[params["seed"], 0 if is_video else i] for i in range(len(made))]
-        made = [augment(pixels, np.random.default_rng(seed), self.chance) for pixels, seed in zip(made, seeds)]
+        rngs = [np.random.default_rng([params["seed"], 0 if is_video else i]) for i in range(len(made))]
+        made = [augment(pixels, rng, self.chance) for pixels, rng in zip(made, rngs)]
         made = torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).reshape(image.shape).to(image.device)
         made = made.to(image.dtype) / 255 if image.is_floating_point() else made
         return tv_tensors.wrap(made, like=image) if isinstance(image, tv_tensors.TVTensor) else made

@@ -1,11 +1,12 @@
 //! A session from its first epoch to its last, under its training runs' own policies.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::Session;
 use crate::{EpochRecord, History, TrainError, Training};
 
-/// Trains everything in the session. Calls `on_epoch` for each child after each epoch; if it returns false, that
+/// Trains everything in the session for some epochs, which are the next. Calls `on_epoch` for each child after each epoch; if it returns false, that
 /// child's training ends. With `ahead`, copies for the next epoch are made while the device trains this one.
 /// `since` is when they began.
 ///
@@ -14,16 +15,17 @@ use crate::{EpochRecord, History, TrainError, Training};
 pub(crate) fn run(
     session: &mut dyn Session,
     trainings: &[&Training<'_>],
+    part: Range<usize>,
     ahead: bool,
     since: Instant,
     on_epoch: &dyn Fn(usize, &EpochRecord) -> bool,
 ) -> Result<Vec<Result<History, TrainError>>, TrainError> {
-    let settings = trainings[0].settings;
     let mut ended: Vec<Option<TrainError>> = trainings.iter().map(|_| None).collect();
     let mut epochs: Vec<Vec<EpochRecord>> = trainings.iter().map(|_| Vec::new()).collect();
-    for epoch in 0..settings.epochs {
-        let next = (!settings.augment.is_once() && epoch + 1 < settings.epochs)
-            .then_some(|| trainings.iter().map(|t| t.augmented(epoch + 1)).collect::<Vec<_>>());
+    for epoch in part.clone() {
+        let changing = || trainings.iter().enumerate().filter(|(_, training)| training.changes_at(epoch + 1));
+        let next = (epoch + 1 < part.end && changing().next().is_some())
+            .then_some(|| changing().map(|(child, t)| (child, t.augmented(epoch + 1))).collect::<Vec<_>>());
         let (records, after) = match next {
             Some(next) if ahead => std::thread::scope(|scope| {
                 let after = scope.spawn(next);
@@ -48,7 +50,7 @@ pub(crate) fn run(
         if ended.iter().all(Option::is_some) {
             break;
         }
-        for (child, copies) in after.into_iter().flatten().enumerate() {
+        for (child, copies) in after.into_iter().flatten() {
             session.set_copies(child, copies)?;
         }
     }

@@ -11,6 +11,7 @@ pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
         training: compare::training(&args.training, &args.online)?,
         top: args.online.top,
         instead: args.scheme,
+        policies: args.policy.clone(),
         sample: args.sample,
         out: args.out.clone(),
     };

@@ -11,12 +11,13 @@ use deepaug_controller::SpaceError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Config, SearchSpace, ValidConfig};
+use crate::config::{Config, SearchMethod, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::policies::read::Policies;
 use crate::policies::space::PolicySpace;
 use crate::read::inspect::{NamedPolicy, Trial};
 use crate::rng::{Purpose, derive};
+use crate::study::population::pba;
 use crate::train::final_training::FinalTraining;
 
 /// The scheme that the comparison is about.
@@ -136,7 +137,7 @@ impl Scheme {
             Baseline::Cutout => (String::new(), none, finish),
             Baseline::RandomPolicy => {
                 // A scheme is one policy, which draws its own ops for each image.
-                let count = if training.config.space == SearchSpace::Schemes { 1 } else { top };
+                let count = if training.config.policies_join() { top } else { 1 };
                 let drawn =
                     random_policies(&training.config, count).map_err(|error| ConfigError::new(error.to_string()))?;
                 let what = match count {
@@ -201,6 +202,9 @@ fn together(mut policies: Vec<Policy>) -> Policy {
 }
 
 fn random_policies(config: &ValidConfig, count: usize) -> Result<Vec<Policy>, SpaceError> {
+    if config.method == SearchMethod::Pba {
+        return Ok(vec![pba::random_policy(config)]);
+    }
     let policy_space = PolicySpace::new(config);
     let space = policy_space.space()?;
     let mut rng = ChaCha8Rng::seed_from_u64(derive(config.seed, Purpose::RandomPolicies, 0));

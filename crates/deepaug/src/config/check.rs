@@ -6,7 +6,9 @@ use std::path::Path;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
-use super::{AugmentMode, Config, EarlyStopping, Holdout, ObjectiveKind, Portion, SearchSpace, Sizes};
+use super::{
+    AugmentMode, Config, EarlyStopping, Holdout, ObjectiveKind, Portion, RewardKind, SearchMethod, SearchSpace, Sizes,
+};
 use crate::config::auto::Auto;
 use crate::error::ConfigError;
 use crate::layout;
@@ -105,6 +107,9 @@ impl Config {
             ("controller_units", self.controller_units, 1, 10_000),
             ("controller_batch", self.controller_batch, 1, 100_000),
             ("controller_passes", self.controller_passes, 1, 1000),
+            ("population", self.population, 2, 4096),
+            ("interval", self.interval, 1, 100_000),
+            ("slots_per_op", self.slots_per_op, 1, 100),
             ("threads", self.threads, 0, 4096),
         ];
         for (key, value, least, most) in counts {
@@ -167,6 +172,12 @@ impl Config {
             && !(probability > 0.0 && probability <= 1.0)
         {
             return Err(("op_probability", "must be above 0 and at most 1, or \"search\"".into()));
+        }
+        if !(0.0..=1.0).contains(&self.resample_probability) {
+            return Err(("resample_probability", "must lie in 0..1".into()));
+        }
+        if self.method == SearchMethod::Pba {
+            self.check_population()?;
         }
         let (rate, entropy) = (self.controller_learning_rate, self.controller_entropy);
         if !(rate > 0.0 && rate.is_finite()) {
@@ -252,6 +263,27 @@ impl Config {
             return Err(("confirm_samples", "must be at least 1 when policies are confirmed".into()));
         }
         Ok(())
+    }
+
+    /// Refuses settings that do not go with a population, which trains its own children and changes policies between
+    /// epochs.
+    fn check_population(&self) -> Result<(), (&'static str, String)> {
+        let wanted = [
+            ("augment", self.augment == AugmentMode::Online, "\"online\""),
+            ("space", self.space == SearchSpace::Policies, "\"policies\""),
+            ("child.command", self.child.command.is_empty(), "left out"),
+            ("sizes", self.sizes == Sizes::Given, "\"given\""),
+            ("child_epochs", self.child_epochs != Auto::Auto, "a number"),
+            ("reward", self.reward == RewardKind::Accuracy, "\"accuracy\""),
+            ("objective", self.objective == ObjectiveKind::Training, "\"training\""),
+            ("early_stopping", self.early_stopping == EarlyStopping::Off, "\"off\""),
+            ("patience", self.patience == 0, "0"),
+            ("child_first_train_epochs", self.child_first_train_epochs == 0, "0"),
+        ];
+        match wanted.into_iter().find(|(_, is, _)| !is) {
+            Some((key, _, wanted)) => Err((key, format!("must be {wanted} when method is \"pba\""))),
+            None => Ok(()),
+        }
     }
 
     /// Refuses settings that a program, which does its own training, would ignore.

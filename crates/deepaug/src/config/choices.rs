@@ -1,6 +1,46 @@
 //! The choices of a configuration, key by key.
 
+use deepaug_controller::Method;
 use serde::{Deserialize, Deserializer, Serialize};
+
+/// How a search finds policies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchMethod {
+    /// Expected improvement under a random forest.
+    #[default]
+    BayesianOptimization,
+    /// The same with a classifier of good policies.
+    Lfbo,
+    /// Independent random policies.
+    Random,
+    /// AutoAugment's controller, which learns by proximal policy optimisation.
+    Ppo,
+    /// The same with plain policy gradients.
+    Reinforce,
+    /// Population Based Augmentation (D. Ho et al. 2019): children that train side by side and take over one another's
+    /// nets and policies.
+    Pba,
+}
+
+impl SearchMethod {
+    /// Returns the method of a searcher that asks for policies one by one; `None` for a population.
+    pub fn searcher(self) -> Option<Method> {
+        Some(match self {
+            Self::BayesianOptimization => Method::BayesianOptimization,
+            Self::Lfbo => Method::Lfbo,
+            Self::Random => Method::Random,
+            Self::Ppo => Method::Ppo,
+            Self::Reinforce => Method::Reinforce,
+            Self::Pba => return None,
+        })
+    }
+
+    /// Returns the name used in configuration files.
+    pub fn name(self) -> &'static str {
+        self.searcher().map_or("pba", Method::name)
+    }
+}
 
 /// Whether the share of images that a sub-policy augments is searched or given.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,7 +71,7 @@ impl<'de> Deserialize<'de> for Portion {
         match Given::deserialize(deserializer) {
             Ok(Given::Share(share)) => Ok(Self::Fixed(share)),
             Ok(Given::Word(word)) if word == "search" => Ok(Self::Searched),
-            _ => Err(serde::de::Error::custom("portion must be a number above 0 and at most 1, or \"search\"")),
+            _ => Err(serde::de::Error::custom("must be a number above 0 and at most 1, or \"search\"")),
         }
     }
 }

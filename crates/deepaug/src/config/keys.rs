@@ -62,7 +62,7 @@ const KEYS: &[(&str, &str)] = &[
         "method",
         "\"bayesian_optimization\", \"lfbo\" (the same with a classifier of good policies), \"random\", or AutoAugment's \
          controller, a network that writes policies and learns by \"ppo\" or \"reinforce\": for 1,000 trials and more; after \
-         100 it is no better than \"random\".",
+         100 it is no better than \"random\"; or \"pba\", a population of children whose result is a policy for each epoch.",
     ),
     ("iters", "Policies to try, besides trial 0, which has none."),
     ("seed", "Seed of all randomness: the same seed, data and kind of device give the same notebook."),
@@ -123,6 +123,17 @@ const KEYS: &[(&str, &str)] = &[
     ("controller_learning_rate", "Of Adam; the paper's 0.00035 has learnt nothing after 300 trials."),
     ("controller_entropy", "Weight of the entropy of a policy's decisions beside its reward."),
     ("controller_baseline", "Share of its old value that the moving average of rewards keeps at each trial."),
+    ("population", "Of \"pba\": children that train side by side."),
+    ("interval", "Epochs after which the worst quarter of them takes over from the best."),
+    (
+        "resample_probability",
+        "Probability that a number of a policy taken over is drawn anew; otherwise it moves by 0 to 3.",
+    ),
+    ("slots_per_op", "How often each op is in a policy, each time with a probability and a magnitude of its own."),
+    (
+        "explore_all_at_start",
+        "Whether all children but one begin with a changed policy instead of one that does nothing: for runs of few epochs.",
+    ),
     ("# Policies", ""),
     (
         "space",

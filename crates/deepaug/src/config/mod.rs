@@ -13,7 +13,6 @@ use deepaug_augmenter::{Application, Online, Op, RangeTable, selection};
 use deepaug_child_model::{
     ChildModel, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule, Settings,
 };
-use deepaug_controller::Method;
 use deepaug_dataset::{
     Amount, Channels, Columns, Fit, ImageSize, OnBadImage, ReadOptions, Sample, SplitSizes, TEST_SHARE, cache_folder,
 };
@@ -22,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use self::check::ValidConfig;
 pub use self::choices::{
     AugmentMode, DensityCount, EarlyStopping, EpochSize, Holdout, ObjectiveKind, OverfitMeasure, Portion, RewardKind,
-    SearchSpace, Sizes,
+    SearchMethod, SearchSpace, Sizes,
 };
 use self::keys::{line_of, line_of_key, names, unknown};
 use crate::config::auto::Auto;
@@ -68,7 +67,7 @@ pub struct Config {
     pub validation_set_size: Amount,
     pub test_set_size: Amount,
     pub holdout: Holdout,
-    pub method: Method,
+    pub method: SearchMethod,
     pub iters: u64,
     pub seed: u64,
     pub reward: RewardKind,
@@ -91,6 +90,11 @@ pub struct Config {
     pub controller_learning_rate: f64,
     pub controller_entropy: f64,
     pub controller_baseline: f64,
+    pub population: usize,
+    pub interval: usize,
+    pub resample_probability: f64,
+    pub slots_per_op: usize,
+    pub explore_all_at_start: bool,
     pub space: SearchSpace,
     pub ranges: RangeTable,
     #[serde(deserialize_with = "selected")]
@@ -149,6 +153,10 @@ const FREE_KEYS: [&str; 13] = [
     "data_cache",
 ];
 
+/// Keys of a population.
+const POPULATION_KEYS: [&str; 5] =
+    ["population", "interval", "resample_probability", "slots_per_op", "explore_all_at_start"];
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -170,7 +178,7 @@ impl Default for Config {
             validation_set_size: Amount::Count(1000),
             test_set_size: TEST_SHARE,
             holdout: Holdout::Fixed,
-            method: Method::BayesianOptimization,
+            method: SearchMethod::BayesianOptimization,
             iters: 300,
             seed: 0,
             reward: RewardKind::Accuracy,
@@ -193,6 +201,11 @@ impl Default for Config {
             controller_learning_rate: 0.0035,
             controller_entropy: 1e-5,
             controller_baseline: 0.95,
+            population: 16,
+            interval: 3,
+            resample_probability: 0.2,
+            slots_per_op: 2,
+            explore_all_at_start: false,
             space: SearchSpace::Policies,
             ranges: RangeTable::Monotone,
             ops: Op::DEEPAUGMENT.to_vec(),
@@ -271,7 +284,11 @@ impl Config {
         if let Some(key) = table.keys().find(|key| !known(key)) {
             return Err(ConfigError { line: line_of_key(text, key), ..unknown(key) });
         }
-        let mut config: Self = toml::from_str(text).map_err(|error| wrong(&error))?;
+        let values = toml::Deserializer::parse(text).map_err(|error| wrong(&error))?;
+        let mut config: Self = serde_path_to_error::deserialize(values).map_err(|error| {
+            let wrong = wrong(error.inner());
+            ConfigError { why: format!("{}: {}", error.path(), wrong.why), ..wrong }
+        })?;
         // Layers that are given are meant to be used.
         if !config.child.layers.is_empty() && !table.contains_key("model") {
             config.model = Model::Layers(Vec::new());
@@ -312,6 +329,12 @@ impl Config {
     /// Returns the epochs per training; in a study that has begun, those that were chosen for it.
     pub fn epochs(&self) -> usize {
         self.child_epochs.unwrap_or(EPOCHS)
+    }
+
+    /// Whether the best policies of a search can be used together, each image with a sub-policy of one of them; the
+    /// policies of schemes and populations draw their own ops.
+    pub(crate) fn policies_join(&self) -> bool {
+        self.space == SearchSpace::Policies && self.method != SearchMethod::Pba
     }
 
     /// Returns how children are trained.
@@ -498,6 +521,10 @@ impl Config {
             }
             if self.value_range == Auto::Auto {
                 values.remove("value_range");
+            }
+            // Only a population has them, and studies of versions without it have none.
+            if self.method != SearchMethod::Pba {
+                values.retain(|key, _| !POPULATION_KEYS.contains(&key.as_str()));
             }
         }
         values

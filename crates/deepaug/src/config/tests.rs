@@ -79,7 +79,12 @@ fn wrong_values_are_refused_by_line_and_key() {
     let error = |text: &str| Config::parse(text).unwrap_err().to_string();
     assert_eq!(error("seed = 2\niters = 0"), "line 2: iters: must be at least 1");
     assert!(error("portion = 1.5").starts_with("line 1: portion: must be above 0"));
-    assert!(error("portion = \"all\"").contains("portion must be a number"));
+    assert!(error("portion = \"all\"").contains("line 1: portion: must be a number"));
+    assert!(error("op_probability = \"often\"").contains("line 1: op_probability: must be a number"));
+    assert!(error("method = \"pppo\"").contains("line 1: method: unknown variant `pppo`"));
+    assert!(
+        error("iters = 3\nchild.layers = [{ kind = \"conv\", filters = \"x\" }]").contains("line 2: child.layers[0]")
+    );
     assert!(error("ops = [\"rotat\"]").contains("rotate"), "{}", error("ops = [\"rotat\"]"));
     assert!(error("ops = \"geometrik\"").contains("`geometric`"), "{}", error("ops = \"geometrik\""));
     assert!(error("ops = [\"fog\"]\nexclude = \"weather\"").contains("line 2: exclude: must leave"));
@@ -90,7 +95,7 @@ fn wrong_values_are_refused_by_line_and_key() {
     assert!(error("learning_rate = \"fast\"").contains("or \"auto\""));
     assert_eq!(
         error("child_epochs = \"many\""),
-        "line 1: invalid type: string \"many\", expected a whole number; or \"auto\""
+        "line 1: child_epochs: invalid type: string \"many\", expected a whole number; or \"auto\""
     );
     assert!(error("child_epochs = \"auto\"\nchild.command = [\"train\"]").contains("child_epochs: must be a number"));
     assert!(error("mixup = 0.2\nchild.command = [\"train\"]").contains("line 1: mixup: is left to the program"));

@@ -1,5 +1,6 @@
 //! What an executor receives, and what it reports.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,9 +35,13 @@ pub struct Job {
     pub seed: u64,
     /// The images that it learns from and is measured on.
     pub images: ImagesRef,
-    /// Weights to start from instead of fresh ones.
+    /// Weights to start from instead of fresh ones; for a part of a training, its state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
+    /// Which of its epochs to train, counted from 0, if not all; `start` and `keep` are then states, with the
+    /// optimiser's memories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<Range<usize>>,
     /// Where to save the final weights, if they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<PathBuf>,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, TrainError, Training};
+use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, StateFiles, TrainError, Training};
 
 use super::density::{Density, Judges};
 use super::{Executor, Job, JobId, Report};
@@ -156,10 +157,9 @@ impl Shared {
                     jobs.push(pending);
                 }
             }
-            // A training that keeps its weights has a pass to itself, and so has what is not a training.
-            let is_alone = |pending: &Pending| pending.job.keep.is_some() || pending.job.density.is_some();
-            if let Some(alone) = jobs.iter().position(is_alone) {
-                let others = jobs.split_off((alone + usize::from(alone == 0)).min(jobs.len()));
+            let others = jobs.iter().skip(1).position(|other| !shares_pass(&jobs[0].job, &other.job));
+            if let Some(others) = others {
+                let others = jobs.split_off(others + 1);
                 queue.waiting.extend(others.into_iter().map(|pending| (pending.job.id, pending)));
             }
             if !jobs.is_empty() {
@@ -179,13 +179,15 @@ impl Shared {
                 policy: &job.policy,
                 settings: &job.settings,
                 seed: job.seed,
-                initial_weights: job.start.as_deref(),
+                // The state of a part is loaded whole.
+                initial_weights: job.start.as_deref().filter(|_| job.epochs.is_none()),
             })
             .collect();
         let runs = jobs.iter().map(|_| Mutex::new(Run::default())).collect();
         let watch = Watch { shared: self, jobs, runs, reports };
         let train = || match &jobs[0].job {
             Job { density: Some(density), .. } => vec![self.judge(density, &trainings[0], &watch)],
+            Job { epochs: Some(epochs), .. } => self.train_part(jobs, &trainings, epochs, &watch),
             Job { keep: Some(path), .. } => vec![self.keep(path, &trainings[0], &watch)],
             _ => self.child.train_all(&trainings, 1, &watch),
         };
@@ -210,6 +212,24 @@ impl Shared {
         Ok(history)
     }
 
+    /// Runs some epochs of trainings.
+    fn train_part(
+        &self,
+        jobs: &[Pending],
+        trainings: &[Training<'_>],
+        epochs: &Range<usize>,
+        watch: &Watch<'_>,
+    ) -> Vec<Result<History, TrainError>> {
+        let files = |Pending { job, .. }: &'_ Pending| Some((job.start.clone(), job.keep.clone()?));
+        let Some(files) = jobs.iter().map(files).collect::<Option<Vec<_>>>() else {
+            let why = "a part of a training must keep its state";
+            return jobs.iter().map(|_| Err(TrainError::Session { why: why.into() })).collect();
+        };
+        let states: Vec<StateFiles<'_>> =
+            files.iter().map(|(start, keep)| StateFiles { start: start.as_deref(), keep }).collect();
+        self.child.train_part(trainings, epochs.clone(), &states, watch)
+    }
+
     /// Runs a training whose final weights are kept.
     fn keep(&self, path: &Path, training: &Training<'_>, watch: &Watch<'_>) -> Result<History, TrainError> {
         if !watch.begins(0) {
@@ -229,6 +249,13 @@ impl Shared {
         let queue = self.queue();
         queue.closed || queue.cancelled.contains(&id) || self.broken.load(Ordering::Relaxed)
     }
+}
+
+/// Whether two jobs may be trained in one pass. What keeps its weights has a pass to itself, and so has what is not a
+/// training; parts of trainings share one if they are of the same epochs.
+fn shares_pass(a: &Job, b: &Job) -> bool {
+    let is_alone = |job: &Job| job.density.is_some() || (job.keep.is_some() && job.epochs.is_none());
+    !is_alone(a) && !is_alone(b) && a.epochs == b.epochs
 }
 
 /// Locks, ignoring a panic elsewhere: everything behind a lock is changed in one step.
@@ -264,14 +291,16 @@ impl Observer for Watch<'_> {
     }
 
     fn epoch(&self, index: usize, record: &EpochRecord) -> bool {
-        let Job { id, settings, .. } = &self.jobs[index].job;
+        let Job { id, settings, epochs, .. } = &self.jobs[index].job;
         send(self.reports, Report::Epoch { id: *id, record: *record });
+        let Range { start, end } = epochs.clone().unwrap_or(0..settings.epochs);
+        let done = record.epoch - start;
         let mut run = locked(&self.runs[index]);
         // A repeated pass starts over.
-        run.epochs.truncate(record.epoch - 1);
+        run.epochs.truncate(done - 1);
         run.epochs.push(*record);
         // What is nearly done is finished, even if everything is to end.
-        let is_nearly_done = 4 * record.epoch >= 3 * settings.epochs;
+        let is_nearly_done = 4 * done >= 3 * (end - start);
         !self.shared.is_stopped(*id) && (is_nearly_done || !self.shared.is_cancelled(*id))
     }
 

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{ConfigError, Error};
 use crate::images::data::fingerprint;
 use crate::rng::{Purpose, derive};
 
@@ -222,6 +222,10 @@ impl Apply {
         cancel: &Cancel,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Applied, Error> {
+        if self.policies.iter().any(|policy| !policy.earlier.is_empty()) {
+            let why = "the policy changes during training, which copies cannot; `deepaug export` writes code that does";
+            return Err(ConfigError::new(why).into());
+        }
         // Without a slash at the end.
         let to = &to.components().collect::<PathBuf>();
         let refuse = |why: &str| Err(Error::file(to, std::io::Error::other(why)));
@@ -371,7 +375,7 @@ impl Apply {
                 let policy = self.policy(round);
                 // Where an image gets several sub-policies, all but the first are drawn as it is made.
                 let of_copy = match policy.draws {
-                    0 | 1 => policy.sub_policies[copy.sub_policy].to_string(),
+                    0 | 1 if policy.counts.is_empty() => policy.sub_policies[copy.sub_policy].to_string(),
                     _ => policy.to_string(),
                 };
                 let finish = self.application.online().map(|online| Online { chance: 0.0, ..online });
@@ -407,7 +411,9 @@ impl Apply {
             let mut copy_of = image.clone();
             let own = policy.sub_policies[copy.sub_policy].ops.iter().any(|step| step.op == Op::SamplePairing);
             // Further draws may select any of the ops.
-            let pairs = own || (policy.draws > 1 && policy.steps().any(|step| step.op == Op::SamplePairing));
+            let pairs = own
+                || ((policy.draws > 1 || !policy.counts.is_empty())
+                    && policy.steps().any(|step| step.op == Op::SamplePairing));
             // Any other image will do; a fixed distance saves every copy from reading all images.
             let other = copied[(copy.source + 1 + round) % copied.len()];
             let others = if pairs { source.read(other)?.insert_axis(Axis(0)) } else { Array4::zeros((0, 0, 0, 0)) };

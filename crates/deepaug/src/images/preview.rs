@@ -33,6 +33,10 @@ pub fn policy_sheet(policies: &[Policy], dataset: &Dataset, draws: usize, seed: 
     let sheets: Vec<Array3<u8>> = policies
         .iter()
         .map(|policy| {
+            // Where a number of them is drawn, the whole makes no sense without each of them.
+            if !policy.counts.is_empty() {
+                return sheet::policy(policy, images.view(), draws, seed);
+            }
             let all = policy.sub_policies.len();
             let shown = (0..all.min(DRAWN)).map(|i| policy.sub_policies[i * all / all.min(DRAWN)].clone());
             sheet::policy(&Policy { sub_policies: shown.collect(), ..policy.clone() }, images.view(), draws, seed)

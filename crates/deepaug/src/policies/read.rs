@@ -6,7 +6,7 @@ use deepaug_augmenter::export::{Target, export};
 use deepaug_augmenter::{Application, Augmentation, Online, Op, Policy, Published, selection};
 use serde::Deserialize;
 
-use crate::config::{SearchSpace, ValidConfig};
+use crate::config::ValidConfig;
 use crate::error::{ConfigError, Error};
 use crate::layout;
 use crate::remedy::Remedy;
@@ -38,10 +38,10 @@ impl Policies {
     /// result.
     pub fn read(path: &Path, top: usize) -> Result<Self, Error> {
         if path.is_dir() {
-            return Self::of_study(path, |found, config| match config.space {
+            return Self::of_study(path, |found, config| match config.policies_join() {
                 // The policy to use is one of them, or none.
-                SearchSpace::Schemes => vec![found.policy()],
-                SearchSpace::Policies => best(found, top),
+                false => vec![found.policy()],
+                true => best(found, top),
             });
         }
         if !path.exists()
@@ -68,6 +68,10 @@ impl Policies {
             let why = "its policies are applied in different ways, so they cannot be used together";
             return Err(wrong(path, None, why.into()));
         }
+        if all.len() > 1 && all.iter().any(|one| !one.policy.counts.is_empty() || !one.policy.earlier.is_empty()) {
+            let why = "policies with counts, or that change during training, cannot be used together with others";
+            return Err(wrong(path, None, why.into()));
+        }
         let policies = all.into_iter().map(|one| one.policy).collect();
         Ok(Self { policies, config: None, application, origin: String::new() })
     }
@@ -82,7 +86,8 @@ impl Policies {
         if !path.is_dir() {
             return Self::read(path, top);
         }
-        Self::of_study(path, |found, _| match top {
+        Self::of_study(path, |found, config| match top {
+            _ if !config.policies_join() => vec![found.policy()],
             1 => vec![found.policy()],
             _ => best(found, top),
         })
@@ -123,9 +128,9 @@ fn best(found: SearchResult, top: usize) -> Vec<Policy> {
 
 /// Says what a study found, and how it judged.
 pub(crate) fn origin(folder: &Path, config: &ValidConfig, answer: &str) -> Result<String, Error> {
-    let applied = match config.space {
-        SearchSpace::Schemes => "with each image augmented in place, afresh every epoch".into(),
-        SearchSpace::Policies => format!("with {}", config.application()),
+    let applied = match config.policies_join() {
+        false => "with each image augmented in place, afresh every epoch".into(),
+        true => format!("with {}", config.application()),
     };
     let judged = if Journal::<Entry>::is_outside(&folder.join(layout::JOURNAL))? {
         "Another program judged the policies, and applied them in its own way.".into()

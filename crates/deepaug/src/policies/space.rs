@@ -1,10 +1,10 @@
 //! Converts policies to points of a search space and back. The controller knows nothing about images, the
 //! augmenter nothing about searching; this module joins them.
 
-use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::{Op, Policy, Published, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value};
 
-use crate::config::{Portion, SearchSpace, ValidConfig};
+use crate::config::{Portion, SearchMethod, SearchSpace, ValidConfig};
 use crate::policies::schemes::{FreeScheme, Schemes};
 
 /// The smallest share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has
@@ -31,8 +31,26 @@ pub struct PolicySpace {
     portion: Portion,
     /// Replaces all of these.
     schemes: Option<Schemes>,
-    /// Tried before anything is proposed: none, then schemes that need no search.
-    given: Vec<FreeScheme>,
+    /// Tried before anything is proposed: none, then schemes that need no search, then what a population found.
+    given: Vec<Given>,
+    /// Whether nothing is proposed after those.
+    is_closed: bool,
+}
+
+/// A policy that is tried before anything is proposed.
+#[derive(Debug, Clone)]
+struct Given {
+    proposal: Proposal,
+    /// Whether the space contains it.
+    is_of_space: bool,
+}
+
+impl From<FreeScheme> for Given {
+    fn from(FreeScheme { name, policy, point }: FreeScheme) -> Self {
+        let is_of_space = point.is_some();
+        let point = point.unwrap_or_else(|| Point(Vec::new()));
+        Self { proposal: Proposal { point, policy, scheme: Some(name) }, is_of_space }
+    }
 }
 
 /// The proposal for a trial.
@@ -53,9 +71,16 @@ impl PolicySpace {
             policy: Policy::none(config.ranges),
             point: schemes.as_ref().and_then(Schemes::none),
         };
+        let is_closed = config.method == SearchMethod::Pba;
         let free = schemes.iter().flat_map(Schemes::free).take(config.opt_initial_points);
+        let trivialaugment = is_closed.then(|| FreeScheme {
+            name: Published::TrivialAugment.to_string(),
+            policy: Published::TrivialAugment.policy(),
+            point: None,
+        });
         Self {
-            given: std::iter::once(none).chain(free).collect(),
+            given: std::iter::once(none).chain(free).chain(trivialaugment).map(Given::from).collect(),
+            is_closed,
             ops: config.ops.clone(),
             ranges: config.ranges,
             sub_policies: config.sub_policies,
@@ -67,14 +92,23 @@ impl PolicySpace {
     }
 
     /// Returns what is tried for a trial before anything is proposed: none for trial 0, then the schemes that need
-    /// no search.
-    pub(crate) fn given(&self, trial: u64) -> Option<&FreeScheme> {
+    /// no search, then what was added.
+    fn given(&self, trial: u64) -> Option<&Given> {
         self.given.get(usize::try_from(trial).ok()?)
+    }
+
+    /// Adds policies to be tried before anything is proposed.
+    pub(crate) fn try_next(&mut self, policies: Vec<Policy>) {
+        let given = |policy| Given {
+            proposal: Proposal { point: Point(Vec::new()), policy, scheme: None },
+            is_of_space: false,
+        };
+        self.given.extend(policies.into_iter().map(given));
     }
 
     /// Returns whether the space contains what is tried for a trial, so that the searcher can be told about it.
     pub(crate) fn is_of_space(&self, trial: u64) -> bool {
-        self.given(trial).is_none_or(|given| given.point.is_some())
+        self.given(trial).map_or(!self.is_closed, |given| given.is_of_space)
     }
 
     /// Proposes a trial, or returns its earlier proposal, and registers it with the searcher if that does not know
@@ -88,9 +122,8 @@ impl PolicySpace {
     ) -> Result<Proposal, SearchError> {
         let proposal = match (known.cloned(), self.given(trial).cloned()) {
             (Some(known), _) => known,
-            (None, Some(FreeScheme { name, policy, point })) => {
-                Proposal { point: point.unwrap_or_else(|| Point(Vec::new())), policy, scheme: Some(name) }
-            }
+            (None, Some(Given { proposal, .. })) => proposal,
+            (None, None) if self.is_closed => return Err(SearchError::Exhausted),
             (None, None) => {
                 let point = searcher.ask_unless(trial, &|point| is_proposed(&self.decode(point)))?;
                 Proposal { policy: self.decode(&point), point, scheme: None }

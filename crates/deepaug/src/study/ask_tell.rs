@@ -9,8 +9,8 @@ use deepaug_augmenter::Policy;
 use serde::Serialize;
 
 use crate::config::auto::Auto;
-use crate::config::{Config, ValidConfig};
-use crate::error::Error;
+use crate::config::{Config, SearchMethod, ValidConfig};
+use crate::error::{ConfigError, Error};
 use crate::files::write_whole;
 use crate::layout;
 use crate::policies::space::Proposal;
@@ -85,6 +85,10 @@ impl AskTell {
     pub fn create(config: Config, folder: &Path) -> Result<Self, Error> {
         // The caller decides how many trials run at once, and what else happens to images.
         let config = Config { workers: Auto::Given(1), finish: false, ..config }.check()?;
+        if config.method == SearchMethod::Pba {
+            let why = "method: must not be \"pba\" if trials are judged elsewhere: it trains its children itself";
+            return Err(ConfigError::new(why).into());
+        }
         let folder = claim(folder)?;
         let found = || {
             let journal = Journal::create(

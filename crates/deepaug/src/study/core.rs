@@ -173,6 +173,16 @@ impl Core {
         }
     }
 
+    /// Records an entry about a population.
+    pub(crate) fn note(&mut self, entry: Entry) -> Result<(), Error> {
+        self.recorder.note(entry)
+    }
+
+    /// Adds policies to be tried, after those that need no search and before the first proposal.
+    pub(crate) fn try_next(&mut self, policies: Vec<Policy>) {
+        self.policy_space.try_next(policies);
+    }
+
     /// Records how a training ended.
     pub(crate) fn record(&mut self, trial: u64, sample: usize, outcome: TrainingOutcome) -> Result<(), Error> {
         self.record_several(vec![(trial, sample, outcome)])

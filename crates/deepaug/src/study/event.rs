@@ -77,6 +77,41 @@ pub enum Event {
         /// The epoch.
         record: EpochRecord,
     },
+    /// A member of a population has finished an epoch.
+    PopulationEpoch {
+        /// Its number.
+        member: usize,
+        /// Total number of epochs.
+        epochs: usize,
+        /// The epoch.
+        record: EpochRecord,
+    },
+    /// A member of a population failed; it may take over another's net.
+    MemberFailed {
+        /// Its number.
+        member: usize,
+        /// Why.
+        why: String,
+    },
+    /// A population has trained for some epochs, and the worst of it have taken over from the best.
+    Exploited {
+        /// Epochs done.
+        epoch: usize,
+        /// Total number of epochs.
+        epochs: usize,
+        /// The highest validation accuracy.
+        best: Option<f64>,
+        /// How many took over another's net; none after the last epoch.
+        taken: usize,
+        /// Time left for the population.
+        #[serde(rename = "seconds_left", serialize_with = "as_seconds")]
+        left: Option<Duration>,
+    },
+    /// A population has ended.
+    PopulationEnded {
+        /// The policies, by epoch, of its best member.
+        policy: Policy,
+    },
     /// A policy is about to be judged. Trial 0 has none.
     TrialStarted {
         /// Its number.
@@ -187,6 +222,33 @@ impl fmt::Display for Event {
                 "trial {trial} sample {sample} epoch {}/{epochs}: accuracy {:.3}, validation {:.3}",
                 record.epoch, record.acc, record.val_acc
             ),
+            Self::PopulationEpoch { member, epochs, record } => write!(
+                f,
+                "member {member} epoch {}/{epochs}: accuracy {:.3}, validation {:.3}",
+                record.epoch, record.acc, record.val_acc
+            ),
+            Self::MemberFailed { member, why } => write!(f, "member {member} failed: {why}"),
+            Self::Exploited { epoch, epochs, best, taken, left } => {
+                write!(f, "population: epoch {epoch}/{epochs}")?;
+                if let Some(best) = best {
+                    write!(f, ", best validation accuracy {best:.4}")?;
+                }
+                if *taken > 0 {
+                    write!(f, ", {taken} took over from others")?;
+                }
+                match left.filter(|_| epoch < epochs) {
+                    Some(left) => write!(f, ", {} left", clock(left)),
+                    None => Ok(()),
+                }
+            }
+            Self::PopulationEnded { policy } => {
+                let parts = policy.pieces().count();
+                write!(
+                    f,
+                    "the population has ended: the best went through {parts} {}",
+                    if parts == 1 { "policy" } else { "policies" }
+                )
+            }
             Self::Pretraining { epochs, record } => {
                 write!(f, "pre-training epoch {}/{epochs}: validation accuracy {:.3}", record.epoch, record.val_acc)
             }

@@ -17,6 +17,7 @@ use crate::layout;
 use crate::remedy::Remedy;
 use crate::study::lock::{Holder, lock};
 use crate::study::methods::Methods;
+use crate::study::population::record::Assignment;
 
 /// The version of the file format.
 const FORMAT: u32 = 1;
@@ -37,7 +38,8 @@ pub(crate) trait JournalLine: Serialize + DeserializeOwned {
 }
 
 impl JournalLine for Entry {
-    const EVENTS: &'static [&'static str] = &["proposed", "trained", "failed", "told"];
+    const EVENTS: &'static [&'static str] =
+        &["proposed", "trained", "failed", "told", "exploited", "member_trained", "member_failed"];
 }
 
 /// The first line.
@@ -79,6 +81,12 @@ pub(crate) enum Entry {
     },
     /// A training failed.
     Failed { trial: u64, sample: usize, seed: u64, device: String, why: String },
+    /// Members of a population were given policies, at its start or after some epochs.
+    Exploited { epoch: usize, members: Vec<Assignment> },
+    /// A member of a population was trained for some epochs, after `from` others.
+    MemberTrained { member: usize, from: usize, seed: u64, device: String, history: History },
+    /// It failed in them.
+    MemberFailed { member: usize, from: usize, seed: u64, device: String, why: String },
     /// Another program judged a trial, or one sample of it.
     Told { trial: u64, sample: Option<usize>, told: ReportedOutcome },
 }

@@ -12,6 +12,7 @@ use crate::policies::space::Proposal;
 use crate::reward::{Reward, reward};
 use crate::study::candidate::{Candidate, mean_reward};
 use crate::study::journal::{Entry, ReportedOutcome};
+use crate::study::population::record::PopulationRecord;
 
 /// A training that has ended, in this run or an earlier one.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +79,7 @@ pub(crate) struct Ledger {
     /// The digests of their policies.
     policies: HashSet<u64>,
     ended: BTreeMap<(u64, usize), TrainingOutcome>,
+    population: PopulationRecord,
     /// The one that ended last.
     last: Option<(u64, usize)>,
 }
@@ -95,10 +97,14 @@ impl Ledger {
             proposed: BTreeMap::new(),
             policies: HashSet::new(),
             ended: BTreeMap::new(),
+            population: PopulationRecord::default(),
             last: None,
         };
         for entry in entries {
             match entry {
+                Entry::Exploited { .. } | Entry::MemberTrained { .. } | Entry::MemberFailed { .. } => {
+                    ledger.note(entry)
+                }
                 Entry::Proposed { trial, point, policy, scheme } => {
                     ledger.propose(trial, Proposal { point, policy, scheme });
                 }
@@ -114,6 +120,26 @@ impl Ledger {
             }
         }
         ledger
+    }
+
+    /// Takes in an entry about a population.
+    pub(crate) fn note(&mut self, entry: Entry) {
+        let population = &mut self.population;
+        match entry {
+            Entry::Exploited { epoch, members } => population.assign(epoch, members),
+            Entry::MemberTrained { member, from, seed, device, history } => {
+                population.end(from, member, TrainingOutcome::Trained { seed, device, history, pruned: false });
+            }
+            Entry::MemberFailed { member, from, seed, device, why } => {
+                population.end(from, member, TrainingOutcome::Failed { seed, device, why });
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns what is known about the population, if there is one.
+    pub(crate) fn population(&self) -> &PopulationRecord {
+        &self.population
     }
 
     pub(crate) fn propose(&mut self, trial: u64, proposal: Proposal) {

@@ -4,13 +4,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use deepaug_augmenter::Policy;
 use deepaug_controller::forest::ForestParams;
-use deepaug_controller::{MaximiserSettings, PolicyGradientSettings, SearchError, Searcher, Settings, Space};
+use deepaug_controller::{MaximiserSettings, Method, PolicyGradientSettings, SearchError, Searcher, Settings, Space};
 
-use crate::config::{Config, SearchSpace, ValidConfig};
+use crate::config::{Config, SearchMethod, SearchSpace, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::policies::space::PolicySpace;
 use crate::rng::{Purpose, derive};
+use crate::study::population::pba::Pba;
 use crate::study::scheduler::{Scheduler, scheduler};
 
 /// Among schemes, proposals stay near this many of the best so far, because those that need no search are a good
@@ -82,12 +84,27 @@ impl Methods {
                 ..Settings::default()
             },
         };
-        Ok(deepaug_controller::searcher(config.method, space, settings, seed)?)
+        // What a population found is tried as it is.
+        let method = config.method.searcher().unwrap_or(Method::Random);
+        Ok(deepaug_controller::searcher(method, space, settings, seed)?)
     }
 
-    /// Makes the scheduler that stops trainings of a study; `None` if every training is complete.
+    /// Makes the scheduler of a study's population, which starts with these policies; `None` if the study has none.
+    pub(crate) fn of_population(&self, config: &Config, first: Vec<Policy>) -> Option<Box<dyn Scheduler>> {
+        if config.method != SearchMethod::Pba {
+            return None;
+        }
+        Some(match &self.scheduler {
+            Some((_, make)) => make(),
+            None => Box::new(Pba::new(config, first)),
+        })
+    }
+
+    /// Makes the scheduler that stops trainings of a study; `None` if every training is complete, as after a
+    /// population, which has the scheduler for itself.
     pub(crate) fn scheduler(&self, config: &Config) -> Option<Box<dyn Scheduler>> {
         match &self.scheduler {
+            _ if config.method == SearchMethod::Pba => None,
             Some((_, make)) => Some(make()),
             None => scheduler(config),
         }

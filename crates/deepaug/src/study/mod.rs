@@ -12,6 +12,7 @@ pub(crate) mod lock;
 pub(crate) mod methods;
 pub(crate) mod notebook;
 pub(crate) mod objective;
+pub(crate) mod population;
 mod race;
 pub(crate) mod recorder;
 pub(crate) mod result;
@@ -24,17 +25,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deepaug_augmenter::{Op, Policy};
+use deepaug_augmenter::{Augmentation, Op, Policy};
 use deepaug_child_model::{Capacity, ChildModel, DeviceChoice, TrainError};
 use deepaug_dataset::{Dataset, Sample, Split};
 
 use crate::cancel::Cancel;
 use crate::config::EarlyStopping;
 use crate::config::auto::Auto;
-use crate::config::{Config, ObjectiveKind, RewardKind, Sizes, ValidConfig};
+use crate::config::{Config, ObjectiveKind, RewardKind, SearchMethod, Sizes, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Executor, Local, Report, run_all};
-use crate::files::write_whole;
+use crate::files::{write_json, write_whole};
 use crate::layout;
 use crate::rng::{Purpose, derive};
 use crate::study::builder::StudyBuilder;
@@ -45,6 +46,7 @@ use crate::study::journal::{Entry, Fingerprint, Journal};
 use crate::study::lock::Holder;
 use crate::study::methods::Methods;
 use crate::study::objective::Objective;
+use crate::study::population::{Population, pba};
 use crate::study::result::SearchResult;
 use crate::study::search::Search;
 use crate::study::sizing::{Sizing, Wanted};
@@ -59,6 +61,7 @@ pub struct Study {
     classes: usize,
     objective: Objective,
     core: Core,
+    methods: Methods,
     cancel: Cancel,
     budget: Budget,
     /// The sizes chosen for it, if it was made in this process.
@@ -66,6 +69,10 @@ pub struct Study {
     /// Ops that cannot affect its images, and are not searched.
     left_out: Vec<Op>,
 }
+
+/// What is tried after a population: a scheme that needs no search, its schedule, the schedule's last policy, and its
+/// policies in another order.
+const CANDIDATES: u64 = 4;
 
 /// The budget of a run. Once it is spent no trial is begun; running trials are finished, and the best are
 /// confirmed.
@@ -129,6 +136,9 @@ impl Study {
             config.child.folder = folder.to_string_lossy().into_owned();
         }
         let left_out = leave_out_colour(&mut config, dataset)?;
+        if config.method == SearchMethod::Pba {
+            config.iters = CANDIDATES;
+        }
         let sizing = match (config.sizes, config.child_epochs) {
             (Sizes::Given, Auto::Given(_)) => None,
             _ => {
@@ -178,7 +188,8 @@ impl Study {
         let core = Core::new(&config, methods, &folder, journal, entries)?;
         let Parts { split, classes, objective, .. } = parts;
         let (cancel, budget, sizing, left_out) = Default::default();
-        Ok(Self { config, folder, split, classes, objective, core, cancel, budget, sizing, left_out })
+        let methods = methods.clone();
+        Ok(Self { config, folder, split, classes, objective, core, methods, cancel, budget, sizing, left_out })
     }
 
     /// Returns the study's folder.
@@ -254,7 +265,10 @@ impl Study {
         if let Some(sizing) = self.sizing {
             emit(&Event::Sized(sizing));
         }
-        let todo = trainings.saturating_sub(self.core.ledger().counts().0);
+        // A member of a population takes as long as a training.
+        let members = if config.method == SearchMethod::Pba { config.population } else { 0 };
+        let is_begun = !self.core.ledger().population().is_empty();
+        let todo = trainings.saturating_sub(self.core.ledger().counts().0) + if is_begun { 0 } else { members };
         // Errors of the estimate are ignored: the real training reports them.
         if todo > 0
             && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
@@ -265,6 +279,7 @@ impl Study {
         if self.config.objective == ObjectiveKind::Density {
             self.objective.judge_in(self.folder.clone());
         }
+        self.evolve(executor, &emit)?;
         let Self { folder, core, objective, cancel, budget, .. } = &mut self;
         let ended_by = Search::new(folder, core, objective, executor, cancel, *budget, &emit).run();
         if let Err(error) = &ended_by {
@@ -277,6 +292,19 @@ impl Study {
             .ok_or_else(|| Error::study(folder, "every training failed; journal.jsonl says why"))?;
         emit(&Event::SearchEnded { by: ended_by });
         Ok(result)
+    }
+
+    /// Trains the study's population, if it has one, and has its schedule tried.
+    fn evolve(&mut self, executor: &mut dyn Executor, emit: &dyn Fn(&Event)) -> Result<(), Error> {
+        let first = pba::first_policies(&self.config);
+        let Some(mut scheduler) = self.methods.of_population(&self.config, first.clone()) else { return Ok(()) };
+        let Self { folder, core, objective, cancel, config, .. } = self;
+        let population = Population { folder, core, objective, executor, cancel, emit };
+        let schedule = population.run(scheduler.as_mut(), first)?;
+        let whole = Augmentation { policy: schedule.clone(), application: config.application() };
+        write_json(&folder.join(layout::SCHEDULE), &whole)?;
+        core.try_next(pba::candidates(&schedule, config));
+        Ok(())
     }
 
     /// Trains the weights that every child starts from, if needed and not yet done.

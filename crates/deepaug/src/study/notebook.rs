@@ -9,7 +9,6 @@ use deepaug_child_model::EpochRecord;
 
 use crate::error::Error;
 use crate::files::write_whole;
-use crate::policies::space::Proposal;
 use crate::reward::Reward;
 use crate::study::journal::ReportedOutcome;
 use crate::study::ledger::TrainingOutcome;
@@ -21,10 +20,14 @@ const OPS: [&str; 2] = ["aug1", "aug2"];
 /// One training as shown in the notebook.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
-    pub(crate) trial: u64,
-    pub(crate) proposal: &'a Proposal,
+    /// Absent for a member of a population.
+    pub(crate) trial: Option<u64>,
+    pub(crate) policy: &'a Policy,
+    /// The policy's name, if it needs no search.
+    pub(crate) scheme: Option<&'a str>,
+    /// Which of the trial's trainings, or which member.
     pub(crate) sample: usize,
-    /// `search`, or `confirm` for the trainings with fresh seeds after it.
+    /// `search`, `confirm` for the trainings with fresh seeds after it, or `population`.
     pub(crate) phase: &'static str,
     /// Its reward; `None` if it failed.
     pub(crate) reward: Option<Reward>,
@@ -131,12 +134,13 @@ fn cells(row: &Row<'_>) -> Vec<Vec<String>> {
         }
         let train_acc = measured.train_acc;
         let [acc, loss, val_acc, val_loss] = measured.values;
-        let mut cells = vec![acc, loss, val_acc, val_loss, row.trial.to_string()];
-        cells.extend(op_cells(&row.proposal.policy));
+        let mut cells = vec![acc, loss, val_acc, val_loss];
+        cells.push(row.trial.map(|trial| trial.to_string()).unwrap_or_default());
+        cells.extend(op_cells(row.policy));
         let value = |of: fn(Reward) -> String| reward.map(of).unwrap_or_default();
         cells.extend([row.sample.to_string(), value(|r| r.value.to_string()), measured.epoch]);
         cells.push(row.phase.into());
-        cells.extend(policy_cells(&row.proposal.policy, row.proposal.scheme.as_deref()));
+        cells.extend(policy_cells(row.policy, row.scheme));
         let (overfitted, top_k) = (value(|r| r.overfitted.to_string()), value(|r| r.top_k.to_string()));
         cells.extend([train_acc, overfitted, top_k, pruned, seed, device, seconds, failed]);
         cells
@@ -177,6 +181,8 @@ pub(crate) fn op_cells(policy: &Policy) -> Vec<String> {
     let sub_policies = &policy.sub_policies;
     let fits = !policy.in_place
         && policy.draws == 1
+        && policy.counts.is_empty()
+        && policy.earlier.is_empty()
         && sub_policies.len() <= SUB_POLICIES.len()
         && sub_policies.iter().all(|sub_policy| sub_policy.ops.len() <= OPS.len());
     let step = |place: usize| sub_policies.get(place / OPS.len())?.ops.get(place % OPS.len()).filter(|_| fits);

@@ -1,6 +1,7 @@
 //! From a policy to histories: the part of a study that trains.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,7 @@ impl Objective {
             },
             start: self.initial_weights.clone(),
             keep: None,
+            epochs: None,
             density: self.density(id.sample),
         }
     }
@@ -186,6 +188,33 @@ impl Objective {
         let settings = Settings { epochs, ..self.settings };
         let seed = derive(self.config.seed, Purpose::Pretraining, 0);
         Job { settings, seed, start: None, keep: Some(path), density: None, ..job }
+    }
+
+    /// Makes the job that trains a member of a population for some epochs, from one saved state to another.
+    pub(crate) fn member(
+        &self,
+        member: usize,
+        policy: &Policy,
+        epochs: Range<usize>,
+        start: Option<PathBuf>,
+        keep: PathBuf,
+    ) -> Job {
+        let id = JobId { trial: member as u64, sample: 0 };
+        let seed = self.member_seed(member);
+        Job {
+            id,
+            seed,
+            epochs: Some(epochs),
+            start,
+            keep: Some(keep),
+            density: None,
+            ..self.job(JobId { trial: 0, sample: 0 }, policy)
+        }
+    }
+
+    /// Returns the seed of a member of a population.
+    pub(crate) fn member_seed(&self, member: usize) -> u64 {
+        derive(self.config.seed, Purpose::Member, member as u64)
     }
 
     /// Makes every later training start from the weights at a path.

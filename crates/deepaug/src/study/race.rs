@@ -147,6 +147,7 @@ fn without_variants(candidates: Vec<Candidate>) -> Vec<Candidate> {
     let is_variant = |a: &Policy, b: &Policy| {
         let is_close = |(a, b): (&Step, &Step)| a.op == b.op && (a.magnitude - b.magnitude).abs() < VARIANT;
         (a.ranges, a.draws, a.sub_policies.len()) == (b.ranges, b.draws, b.sub_policies.len())
+            && (&a.counts, &a.earlier) == (&b.counts, &b.earlier)
             && a.steps().count() == b.steps().count()
             && a.steps().zip(b.steps()).all(is_close)
     };

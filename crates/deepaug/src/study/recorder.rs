@@ -8,6 +8,7 @@ use crate::policies::space::Proposal;
 use crate::study::journal::{Entry, Journal};
 use crate::study::ledger::{Ledger, TrainingOutcome};
 use crate::study::notebook::{Notebook, Row};
+use crate::study::population::record::PopulationRecord;
 
 /// Records what happens in a study.
 #[derive(Debug)]
@@ -81,22 +82,50 @@ impl Recorder {
         ids.into_iter().filter_map(row).try_for_each(|row| self.notebook.append(&row))
     }
 
+    /// Records an entry about a population.
+    pub(crate) fn note(&mut self, entry: Entry) -> Result<(), Error> {
+        self.journal.append(&entry)?;
+        let part = match &entry {
+            Entry::MemberTrained { member, from, .. } | Entry::MemberFailed { member, from, .. } => {
+                Some((*from, *member))
+            }
+            _ => None,
+        };
+        self.ledger.note(entry);
+        let population = self.ledger.population();
+        let row = part.and_then(|(from, member)| member_row(population, from, member, population.part(from, member)?));
+        row.map_or(Ok(()), |row| self.notebook.append(&row))
+    }
+
     /// Sorts the notebook's rows, which arrived as trainings ended, by trial and sample.
     pub(crate) fn sort_notebook(&mut self) -> Result<(), Error> {
         self.notebook.rewrite(rows(&self.ledger))
     }
 }
 
-/// Returns all rows of the notebook, by trial and sample.
+/// Returns all rows of the notebook: those of a population, then all others by trial and sample.
 pub(crate) fn rows(ledger: &Ledger) -> impl Iterator<Item = Row<'_>> {
-    ledger.trainings().filter_map(|(trial, sample, ended)| row(ledger, trial, sample, ended))
+    let population = ledger.population();
+    let members = population.parts().filter_map(|(from, member, ended)| member_row(population, from, member, ended));
+    members.chain(ledger.trainings().filter_map(|(trial, sample, ended)| row(ledger, trial, sample, ended)))
+}
+
+fn member_row<'a>(
+    population: &'a PopulationRecord,
+    from: usize,
+    member: usize,
+    ended: &'a TrainingOutcome,
+) -> Option<Row<'a>> {
+    let (_, _, policy) = population.policy(member, from)?;
+    Some(Row { trial: None, policy, scheme: None, sample: member, phase: "population", reward: None, ended })
 }
 
 fn row<'a>(ledger: &'a Ledger, trial: u64, sample: usize, ended: &'a TrainingOutcome) -> Option<Row<'a>> {
     let proposal = ledger.proposal(trial)?;
     Some(Row {
-        trial,
-        proposal,
+        trial: Some(trial),
+        policy: &proposal.policy,
+        scheme: proposal.scheme.as_deref(),
         sample,
         phase: ledger.phase(sample),
         reward: ledger.worth(ended).map(|worth| worth.as_told(ledger.kind())),

@@ -219,6 +219,7 @@ impl FinalTraining {
             seed: self.seed(id.sample),
             images: ImagesRef { config: self.shared.clone(), fingerprint: self.data.clone(), part: self.part },
             start: None,
+            epochs: None,
             keep: None,
             density: None,
         }

@@ -28,6 +28,8 @@ pub struct Train {
     pub top: usize,
     /// A baseline to use instead of the searched policies.
     pub instead: Option<Baseline>,
+    /// A file with policies, or another study, to use instead; a schedule is stretched to the training's epochs.
+    pub policies: Option<PathBuf>,
     /// Which of the study's seeds for final trainings to use; comparisons use those from 0.
     pub sample: usize,
     /// The file for the weights; a PyTorch module, the history and the model card are saved beside it.
@@ -82,13 +84,16 @@ impl Train {
     /// cannot be written.
     pub fn run(&self, study: &Path, cancel: &Cancel, on_epoch: &dyn Fn(&EpochRecord, usize)) -> Result<Trained, Error> {
         let training = FinalTraining::new(study, &self.training)?;
-        let scheme = match self.instead {
-            Some(baseline) => Scheme::baseline(baseline, self.top, &training)?,
+        let scheme = match (self.instead, &self.policies) {
+            (Some(baseline), _) => Scheme::baseline(baseline, self.top, &training)?,
+            (None, Some(path)) => Scheme::beside(path, self.top, &training)?,
             // What a search found to be no better than none is not trained with.
-            None if Policies::answer(study, 1)?.policies.iter().all(|policy| policy.steps().next().is_none()) => {
+            (None, None)
+                if Policies::answer(study, 1)?.policies.iter().all(|policy| policy.steps().next().is_none()) =>
+            {
                 Scheme::baseline(Baseline::None, self.top, &training)?
             }
-            None => Scheme::searched(study, self.top, &training)?,
+            (None, None) => Scheme::searched(study, self.top, &training)?,
         };
         if self.out.file_name().is_none()
             || self.out.extension().is_some_and(|end| RESERVED.iter().any(|name| end == *name))

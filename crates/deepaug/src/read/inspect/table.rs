@@ -259,6 +259,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Shape, Vec<Sample>), String> {
         let cells = record.map_err(|error| format!("not a table: {error}"))?;
         let row =
             Row { columns: &columns, cells: &cells, line: cells.position().map_or(0, |position| position.line()) };
+        // Members of a population change their policies, and are no trials.
+        if row.cell("phase") == Some("population") {
+            continue;
+        }
         let key = (row.count("trial_no")?, row.count("sample_no")?);
         let place = match places.get(&key) {
             Some(&place) => place,

@@ -184,6 +184,121 @@ fn band(line: &Line, x: Scale, y: Scale) -> String {
     format!("M{}L{}Z", there.join("L"), back.into_iter().rev().collect::<Vec<_>>().join("L"))
 }
 
+/// An area of [`areas`].
+pub(super) struct Area {
+    pub(super) name: String,
+    /// Its class in the style sheet.
+    pub(super) class: &'static str,
+    /// Its height in each epoch.
+    pub(super) heights: Vec<f64>,
+}
+
+/// Draws areas stacked on one another, one step an epoch, with their names above.
+pub(super) fn areas(areas: &[Area], across: &str, up: &str) -> Markup {
+    const HEIGHT: f64 = 280.0;
+    let (left, top, bottom) = (68.0, 34.0, 44.0);
+    let epochs = areas.first().map_or(0, |area| area.heights.len());
+    let total = |epoch: usize| areas.iter().map(|area| area.heights[epoch]).sum::<f64>();
+    let highest = (0..epochs).map(total).fold(0.0, f64::max);
+    let x = Scale { low: 0.0, high: epochs.max(1) as f64, from: left, to: WIDTH - 12.0 };
+    let y = Scale { low: 0.0, high: 1.05 * highest.max(1e-9), from: HEIGHT - bottom, to: top };
+    let mut below = vec![0.0; epochs];
+    let mut paths = Vec::new();
+    for area in areas {
+        let above: Vec<f64> = below.iter().zip(&area.heights).map(|(below, height)| below + height).collect();
+        let edge =
+            |heights: &[f64], epoch: usize, end: usize| format!("{:.1} {:.1}", x.at(end as f64), y.at(heights[epoch]));
+        let there = (0..epochs).flat_map(|epoch| [epoch, epoch + 1].map(|end| edge(&above, epoch, end)));
+        let back = (0..epochs).rev().flat_map(|epoch| [epoch + 1, epoch].map(|end| edge(&below, epoch, end)));
+        paths.push(format!("M{}Z", there.chain(back).collect::<Vec<_>>().join("L")));
+        below = above;
+    }
+    let (x_ticks, y_ticks) = (x.ticks(8), y.ticks(5));
+    let mut places = vec![left];
+    for area in areas {
+        places.push(places[places.len() - 1] + 34.0 + LETTER * area.name.chars().count() as f64);
+    }
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" {
+            @for &tick in &y_ticks {
+                line.grid x1=(px(left)) x2=(px(WIDTH - 12.0)) y1=(px(y.at(tick))) y2=(px(y.at(tick))) {}
+                text.tick x=(px(left - 8.0)) y=(px(y.at(tick) + 4.0)) text-anchor="end" { (label(tick, &y_ticks, "")) }
+            }
+            @for tick in x_ticks.iter().filter(|tick| tick.fract() == 0.0) {
+                text.tick x=(px(x.at(*tick))) y=(px(HEIGHT - bottom + 18.0)) text-anchor="middle" { (label(*tick, &[0.0, 1.0], "")) }
+            }
+            text.tick x=(px(0.5 * (left + WIDTH))) y=(px(HEIGHT - 6.0)) text-anchor="middle" { (across) }
+            text.tick x="14" y=(px(0.5 * (top + HEIGHT - bottom))) text-anchor="middle"
+                transform=(format!("rotate(-90 14 {:.1})", 0.5 * (top + HEIGHT - bottom))) { (up) }
+            @for ((area, path), &place) in areas.iter().zip(&paths).zip(&places) {
+                g class=(area.class) {
+                    path.area d=(path) {}
+                    rect x=(px(place)) y="8" width="16" height="8" {}
+                    text.key x=(px(place + 22.0)) y="16" { (area.name) }
+                }
+            }
+        }
+    }
+}
+
+/// Who descended from whom in a population.
+pub(super) struct Descent {
+    pub(super) members: usize,
+    pub(super) epochs: usize,
+    /// (member, epoch, score).
+    pub(super) scores: Vec<(usize, usize, f64)>,
+    /// (epochs done, donor, member).
+    pub(super) takeovers: Vec<(usize, usize, usize)>,
+    /// The line of the best: (member, from, until).
+    pub(super) line: Vec<(usize, usize, usize)>,
+}
+
+/// Draws a line for each member, darker where its score is higher, with an arc for each net that was taken over.
+pub(super) fn descent(descent: &Descent) -> Markup {
+    let (left, top, bottom, step) = (68.0, 10.0, 44.0, (320.0 / descent.members.max(1) as f64).clamp(6.0, 26.0));
+    let height = top + step * descent.members as f64 + bottom;
+    let x = Scale { low: 0.0, high: descent.epochs.max(1) as f64, from: left, to: WIDTH - 12.0 };
+    let y = |member: usize| top + step * (member as f64 + 0.5);
+    let ends = descent.scores.iter().map(|score| score.2);
+    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    // Between two blues, by lightness.
+    let shade = |score: f64| {
+        let share = if high > low { (score - low) / (high - low) } else { 0.5 };
+        format!("stroke: hsl(211 75% {:.0}%)", 88.0 - 62.0 * share)
+    };
+    let arc = |&(epoch, donor, member): &(usize, usize, usize)| {
+        let (at, from, to) = (x.at(epoch as f64), y(donor), y(member));
+        let bend = (x.at(1.0) - x.at(0.0)).min(12.0);
+        format!("M{at:.1} {from:.1}C{:.1} {from:.1} {:.1} {to:.1} {at:.1} {to:.1}", at + bend, at - bend)
+    };
+    let of_line = |(epoch, donor, member): &(usize, usize, usize)| {
+        let ends = descent.line.iter().zip(descent.line.iter().skip(1));
+        ends.into_iter().any(|(a, b)| (a.0, b.0, b.1) == (*donor, *member, *epoch))
+    };
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {height:.0}")) role="img" {
+            @for &(member, from, until) in &descent.line {
+                line.descent-best x1=(px(x.at(from as f64))) x2=(px(x.at(until as f64))) y1=(px(y(member))) y2=(px(y(member))) {}
+            }
+            @for taken in descent.takeovers.iter().filter(|taken| of_line(taken)) { path.descent-best d=(arc(taken)) {} }
+            @for taken in &descent.takeovers { path.descent-arc d=(arc(taken)) {} }
+            @for &(member, epoch, score) in &descent.scores {
+                line.descent style=(shade(score)) x1=(px(x.at(epoch as f64 - 1.0))) x2=(px(x.at(epoch as f64)))
+                    y1=(px(y(member))) y2=(px(y(member))) {}
+            }
+            @if step >= 12.0 {
+                @for member in 0..descent.members {
+                    text.tick x=(px(left - 8.0)) y=(px(y(member) + 4.0)) text-anchor="end" { "child " (member) }
+                }
+            }
+            @for tick in x.ticks(8).iter().filter(|tick| tick.fract() == 0.0) {
+                text.tick x=(px(x.at(*tick))) y=(px(height - bottom + 18.0)) text-anchor="middle" { (label(*tick, &[0.0, 1.0], "")) }
+            }
+            text.tick x=(px(0.5 * (left + WIDTH))) y=(px(height - 6.0)) text-anchor="middle" { "epoch" }
+        }
+    }
+}
+
 /// Draws rewards by magnitude for one op, with the curve that the surrogate has learnt: a small picture among
 /// many, all on one scale from `low` to `high`.
 pub(super) fn magnitudes(uses: &[(f64, f64)], learnt: &[Level], low: f64, high: f64, base: Option<f64>) -> Markup {

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use deepaug_controller::{Learnt, Method, Outcome};
+use deepaug_controller::{Learnt, Outcome};
 use ndarray::Array4;
 use serde::Deserialize;
 
 use crate::compare::ComparisonResult;
+use crate::config::SearchMethod;
 use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::images::preview::of_each_class;
@@ -16,6 +17,7 @@ use crate::read::inspect::Inspection;
 use crate::study::folder::{read_images, read_ledger};
 use crate::study::ledger::Ledger;
 use crate::study::methods::Methods;
+use crate::study::population::record::PopulationRecord;
 use crate::study::result::SearchResult;
 
 /// The material.
@@ -31,6 +33,8 @@ pub(super) struct Material {
     /// An image of each class, or why there is none.
     pub(super) images: Result<Array4<u8>, String>,
     pub(super) sizes: Option<(usize, usize)>,
+    /// What is known about the population; empty for other methods.
+    pub(super) population: PopulationRecord,
     /// How the network stood that writes policies; empty for other methods.
     pub(super) course: Vec<Learnt>,
 }
@@ -48,6 +52,7 @@ impl Material {
         let course = course(&config, &ledger)?;
         Ok(Self {
             course,
+            population: ledger.population().clone(),
             notebook: Inspection::read(study)?,
             found: SearchResult::new(study, &ledger, None).filter(|_| result.is_file()),
             comparisons: comparisons(study)?,
@@ -61,7 +66,7 @@ impl Material {
 
 /// Returns how a network that writes policies stood after each batch of trials.
 fn course(config: &ValidConfig, ledger: &Ledger) -> Result<Vec<Learnt>, Error> {
-    if !matches!(config.method, Method::Ppo | Method::Reinforce) {
+    if !matches!(config.method, SearchMethod::Ppo | SearchMethod::Reinforce) {
         return Ok(Vec::new());
     }
     let space = PolicySpace::new(config);

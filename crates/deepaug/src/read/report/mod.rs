@@ -8,6 +8,7 @@ mod material;
 mod network;
 mod ops;
 mod pictures;
+mod population;
 mod sections;
 mod words;
 
@@ -52,6 +53,7 @@ fn page(material: &Material) -> Markup {
                     (sections::policies(material))
                     (sections::course(material))
                     (network::course(material))
+                    (population::course(material))
                     (ops::effects(material))
                     (sections::learning(material))
                     (sections::time(material))

@@ -2,7 +2,6 @@
 //! over another's net.
 
 pub(crate) mod halving;
-pub(crate) mod population;
 
 use deepaug_augmenter::Policy;
 use deepaug_child_model::EpochRecord;
@@ -13,9 +12,10 @@ use crate::config::Config;
 /// Decides about running trainings after each of their epochs.
 ///
 /// A search reports the first sample of each trial, one by one as epochs end, and saves a stopped trial its other
-/// samples; trial 0, which has no policy, is the reference for others and is never reported. A
-/// [`Population`](crate::Population) reports all its members together. Decisions must depend only on what is given
-/// here, so that a resumed study continues as it would have.
+/// samples; trial 0, which has no policy, is the reference for others and is never reported. With the method `pba`, a
+/// population reports all its members together, every `interval` epochs; they are numbered like trials, and one that
+/// diverged has fewer epochs than the others. Decisions must depend only on what is given here, so that a resumed study
+/// continues as it would have.
 ///
 /// ```
 /// use deepaug::controller::Outcome;
