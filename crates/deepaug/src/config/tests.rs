@@ -72,6 +72,11 @@ fn the_other_files_are_valid() {
     assert_eq!(paper.ops.len(), 16);
     let fast = Config::parse(include_str!("../../../../configs/fast-autoaugment.toml")).unwrap().check().unwrap();
     assert_eq!(fast.objective, crate::ObjectiveKind::Density);
+    for text in [include_str!("../../../../configs/pba.toml"), include_str!("../../../../configs/pba-small.toml")] {
+        let population = Config::parse(text).unwrap().check().unwrap();
+        // Fifteen ops, as in the paper.
+        assert_eq!((population.method.name(), population.ops.len()), ("pba", 15));
+    }
 }
 
 #[test]
