@@ -2,14 +2,16 @@
 //! without an adapter reports them as skipped rather than passed.
 #![expect(clippy::print_stdout, reason = "a test without a harness says how it ended")]
 
-use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::{Application, Online, Op, Policy, RangeTable, Step, SubPolicy};
 use deepaug_child_model::{
-    ChildModel, Device, DeviceChoice, History, Model, Net, Observer, Settings, Training, TrainingSet, adapters,
+    ChildModel, Device, DeviceChoice, History, Model, Net, Observer, Settings, StateFiles, Training, TrainingSet,
+    adapters,
 };
 use deepaug_dataset::{Dataset, Split, SplitSizes};
 use ndarray::s;
 
-const TESTS: [(&str, fn()); 2] = [
+const TESTS: [(&str, fn()); 3] = [
+    ("parts_of_trainings_are_the_whole_ones_on_the_gpu_too", parts_of_trainings_are_the_whole_ones_on_the_gpu_too),
     ("a_training_on_the_gpu_agrees_with_the_cpu", a_training_on_the_gpu_agrees_with_the_cpu),
     ("eight_children_become_as_good_on_the_gpu_as_on_the_cpu", eight_children_become_as_good_on_the_gpu_as_on_the_cpu),
 ];
@@ -115,4 +117,43 @@ fn eight_children_become_as_good_on_the_gpu_as_on_the_cpu() {
     let (cpu, gpu) = (accuracy(DeviceChoice::Cpu), accuracy(DeviceChoice::Wgpu));
     println!("mean accuracy on the CPU {cpu:.4}, on the GPU {gpu:.4}");
     assert!(cpu > 0.4 && (cpu - gpu).abs() < 0.005, "{cpu} {gpu}");
+}
+
+/// Three children in one pass, stopped and continued: bit for bit what each becomes in one go.
+fn parts_of_trainings_are_the_whole_ones_on_the_gpu_too() {
+    let sample = Dataset::sample();
+    let split = Split::draw(&sample, SplitSizes::counts(32, 20), 1).unwrap();
+    let [train, validation] = [&split.train, &split.validation].map(|part| sample.gather(part));
+    let [labels, validation_labels] = [&split.train, &split.validation].map(|part| sample.gather_labels(part));
+    let set = TrainingSet {
+        images: train.slice(s![.., 8..20, 8..20, ..]),
+        labels: &labels,
+        validation_images: validation.slice(s![.., 8..20, 8..20, ..]),
+        validation_labels: &validation_labels,
+        classes: 10,
+    };
+    let policy = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops: vec![Step::new(Op::Rotate, 0.3)] }]);
+    let plain = Settings::plain(3, Model::TinyCnn.optimiser());
+    let augment = Application::Online(Online { chance: 1.0, ..Online::STANDARD });
+    let settings = Settings { batch_size: 8, images_per_epoch: Some(32), augment, ..plain };
+    let trainings: Vec<_> = (0..3)
+        .map(|seed| Training { set: set.view(), policy: &policy, settings: &settings, seed, initial_weights: None })
+        .collect();
+    let net = net(DeviceChoice::Wgpu, Model::TinyCnn);
+    let whole = net.train_all(&trainings, 2, &Silent);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |child: usize, epoch: usize| folder.path().join(format!("{child}-{epoch}"));
+    let mut epochs = vec![Vec::new(); 3];
+    for (from, until) in [(0, 1), (1, 3)] {
+        let paths: Vec<_> = (0..3).map(|child| (path(child, from), path(child, until))).collect();
+        let states: Vec<StateFiles<'_>> = paths
+            .iter()
+            .map(|(start, keep)| StateFiles { start: (from > 0).then_some(start.as_path()), keep })
+            .collect();
+        for (epochs, history) in epochs.iter_mut().zip(net.train_part(&trainings, from..until, &states, &Silent)) {
+            epochs.extend(history.unwrap().epochs);
+        }
+    }
+    let whole: Vec<_> = whole.into_iter().map(|history| history.unwrap().epochs).collect();
+    assert_eq!(epochs, whole);
 }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::chart::{self, Row};
 use super::material::Material;
 use super::words::{percent, signed};
+use crate::config::SearchMethod;
 use crate::read::inspect::Inspection;
 use crate::read::inspect::{Importance, OpEffect};
 
@@ -16,7 +17,8 @@ const MATTERS: usize = 8;
 /// Shows the effect of each op.
 pub(super) fn effects(material: &Material) -> Markup {
     let notebook = &material.notebook;
-    if notebook.ops.is_empty() {
+    // A population's candidates are few, and have all ops.
+    if notebook.ops.is_empty() || material.config.method == SearchMethod::Pba {
         return html! {};
     }
     let mut compared: Vec<_> = notebook.ops.iter().filter(|op| op.interval.is_some()).collect();

@@ -29,14 +29,18 @@ pub(super) fn course(material: &Material) -> Markup {
         descent.takeovers.extend(assigned.and_then(|(_, donor, _)| Some((from, donor?, member))));
     }
     let areas = areas(&schedule, epochs);
+    let every = match material.config.interval {
+        1 => "epoch".into(),
+        epochs => format!("{epochs} epochs"),
+    };
     html! {
         h2 { "How the population came to its schedule" }
         figure {
             (chart::descent(&descent))
             figcaption {
                 (record.members()) " children trained side by side, one line each; the darker, the higher its validation accuracy. "
-                "Every " (material.config.interval) " epochs the worst quarter took over the nets of the best, with changed "
-                "policies. The marked line leads to the best child at the end: its policies are the schedule."
+                "After every " (every) " the worst quarter took over the nets of the best, with changed policies. The marked "
+                "line leads to the best child at the end: its policies are the schedule."
             }
         }
         @if areas.iter().any(|area| area.heights.iter().any(|&height| height > 0.0)) {
