@@ -315,6 +315,56 @@ fn a_model_is_trained_with_its_module_history_and_card() {
 }
 
 #[test]
+fn a_model_is_trained_against_an_adversary_whose_policies_can_be_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    study(folder.path(), "iters = 2\nadversarial_policies = 3\nadversarial_updates = 2\nchild_epochs = 3");
+    let few = [
+        "compare",
+        "study",
+        "--test-size",
+        "40",
+        "--seeds",
+        "2",
+        "--baselines",
+        "none,adversarial,random-views",
+        "--json",
+    ];
+    let run = deepaug(folder.path(), &few);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let result = &run.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).last().unwrap()["result"];
+    let what = |name: &str| {
+        let scheme = result["schemes"].as_array().unwrap().iter().find(|scheme| scheme["name"] == name).unwrap();
+        scheme["what"].as_str().unwrap().to_owned()
+    };
+    assert!(what("adversarial").contains("3 hard policies, written as it trains"), "{}", what("adversarial"));
+    assert!(what("random-views").contains("3 random policies, all of them in every batch"), "{}", what("random-views"));
+
+    let train = |scheme: &[&str], out: &str| {
+        let run = deepaug(folder.path(), &[&["train", "study", "--test-size", "40", "--out", out], scheme].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+    };
+    train(&["--scheme", "adversarial"], "hard.safetensors");
+    train(&["--scheme", "adversarial"], "again.safetensors");
+    let read = |name: &str| fs::read(at(name)).unwrap();
+    assert_eq!(read("hard.safetensors"), read("again.safetensors"));
+    assert_eq!(json(&at("hard.json"))["epochs"], json(&at("again.json"))["epochs"]);
+    let table = rows(&at("hard.adversary.csv"));
+    // Three epochs of two updates, with three policies each.
+    assert_eq!(table.len(), 3 * 2 * 3);
+    let sum = table.chunks(3).map(|of| of.iter().map(|row| row["normalised"].parse::<f64>().unwrap()).sum::<f64>());
+    assert!(sum.into_iter().all(|sum| sum.abs() < 1e-9));
+    assert!(table.iter().all(|row| row["loss"].parse::<f64>().unwrap() > 0.0));
+    let schedule = json(&at("hard.schedule.json"));
+    assert_eq!((schedule["format"].as_u64(), schedule["earlier"].as_array().map(Vec::len)), (Some(3), Some(5)));
+    train(&["--schedule", "hard.schedule.json", "--epochs", "6"], "replayed.safetensors");
+    // Without an adversary there is nothing of it.
+    assert!(!at("replayed.adversary.csv").exists());
+    let run = deepaug(folder.path(), &["export", "--policy", "hard.schedule.json", "--to", "torchvision"]);
+    assert!(run.code == 0 && run.stdout.contains("def set_epoch("), "{}", run.stderr);
+}
+
+#[test]
 fn published_policies_are_used_by_name() {
     let folder = tempfile::tempdir().unwrap();
     write_class_folders(&folder.path().join("shapes"), &["dark", "light"], 6);

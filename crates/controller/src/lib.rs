@@ -66,7 +66,7 @@ pub use self::{
     explanation::{Effect, Explanation, Level, LevelValue},
     history::{History, Outcome, Trial},
     point::{Point, Value},
-    policy_gradient::{Learnt, LearntDecision, PolicyGradientSettings},
+    policy_gradient::{Learnt, LearntDecision, PolicyGradientSettings, Writer, normalised},
     random::RandomSearch,
     registry::{Method, Snapshot, searcher},
     searcher::Searcher,

@@ -20,6 +20,10 @@ pub(crate) enum Purpose {
     Member = 6,
     /// Who takes over from whom in a population, and how policies change.
     Exploration = 7,
+    /// An adversary's decisions, and the order of its images.
+    Adversary = 8,
+    /// What its policies do to each image.
+    Views = 9,
     /// Final trainings, for comparisons and for use: seeds that no search has used.
     Final = 16,
     /// The images that final trainings use.

@@ -38,6 +38,11 @@ impl Learner {
         Self { network, adam, baseline: None, seen: Vec::new() }
     }
 
+    /// Takes rewards as they are, if the average keeps all of its old value.
+    pub(super) fn without_baseline(&mut self) {
+        self.baseline = Some(0.0);
+    }
+
     /// Learns from sequences of decisions and their rewards.
     pub(super) fn learn(
         &mut self,

@@ -3,11 +3,13 @@
 
 mod learner;
 mod network;
+mod writer;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::learner::Rule;
+pub use self::writer::{Writer, normalised};
 use self::{learner::Learner, network::Decision};
 use crate::{
     design,
@@ -80,6 +82,7 @@ const DRAWS: usize = 100;
 ///
 /// After 100 trials it is no better than random points; from about 1,000 on it is where Bayesian optimisation is after
 /// 300 (`reports/methods.md`).
+#[derive(Debug)]
 pub(crate) struct PolicyGradient {
     rule: Rule,
     space: Space,

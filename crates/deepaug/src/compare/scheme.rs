@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Config, SearchMethod, ValidConfig};
 use crate::error::{ConfigError, Error};
+use crate::execute::Adversary;
 use crate::policies::read::Policies;
 use crate::policies::space::PolicySpace;
 use crate::read::inspect::{NamedPolicy, Trial};
@@ -34,6 +35,10 @@ pub enum Baseline {
     Cutout,
     /// The same number of policies of the search space, drawn instead of searched.
     RandomPolicy,
+    /// Policies that a network writes while the model trains, and learns which of them are hard.
+    Adversarial,
+    /// The same without learning: as many random policies in every batch.
+    RandomViews,
     /// A published policy.
     Published(Published),
 }
@@ -57,6 +62,8 @@ impl fmt::Display for Baseline {
             Self::FlipCrop => f.write_str("flip-crop"),
             Self::Cutout => f.write_str("cutout"),
             Self::RandomPolicy => f.write_str("random-policy"),
+            Self::Adversarial => f.write_str("adversarial"),
+            Self::RandomViews => f.write_str("random-views"),
             Self::Published(published) => published.fmt(f),
         }
     }
@@ -66,13 +73,16 @@ impl FromStr for Baseline {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        [Self::None, Self::FlipCrop, Self::Cutout, Self::RandomPolicy]
+        [Self::None, Self::FlipCrop, Self::Cutout, Self::RandomPolicy, Self::Adversarial, Self::RandomViews]
             .into_iter()
             .find(|baseline| baseline.to_string() == name)
             .or_else(|| name.parse().ok().map(Self::Published))
             .ok_or_else(|| {
                 let published = UnknownPublished(name.into());
-                format!("unknown baseline: there are none, flip-crop, cutout and random-policy, but {published}")
+                format!(
+                    "unknown baseline: there are none, flip-crop, cutout, random-policy, adversarial and random-views, \
+                     but {published}"
+                )
             })
     }
 }
@@ -85,6 +95,8 @@ pub(crate) struct Scheme {
     pub(crate) what: String,
     pub(crate) policy: Policy,
     pub(crate) settings: Settings,
+    /// Who writes policies during training, instead of the policy.
+    pub(crate) adversary: Option<Adversary>,
     /// Whether it comes from a search, or may do so.
     pub(crate) needs_search: bool,
 }
@@ -146,6 +158,14 @@ impl Scheme {
                 };
                 (what, together(drawn), online)
             }
+            Baseline::Adversarial | Baseline::RandomViews => {
+                let is_taught = baseline == Baseline::Adversarial;
+                let adversary = Adversary::new(&training.config, training.shape()[2] == 3, is_taught);
+                let written = if is_taught { "hard policies, written as it trains" } else { "random policies" };
+                let what = format!("{} {written}, all of them in every batch", adversary.policies);
+                let scheme = Self::online(&baseline.to_string(), &what, none, finish, training);
+                return Ok(Self { adversary: Some(adversary), ..scheme });
+            }
             Baseline::Published(published) => ("a published policy".into(), published.policy(), online),
         };
         Ok(Self::online(&baseline.to_string(), &what, policy, online, training))
@@ -161,6 +181,7 @@ impl Scheme {
             what: trial.policy.to_string(),
             policy,
             settings,
+            adversary: None,
             needs_search: true,
         })
     }
@@ -170,7 +191,7 @@ impl Scheme {
         let online = Online { chance: online.chance_of(&policy), ..online };
         let settings = Settings { augment: Application::Online(online), ..training.settings() };
         let what = if policies.is_empty() { online.to_string() } else { format!("{policies}, {online}") };
-        Self { name: name.into(), what, policy, settings, needs_search: false }
+        Self { name: name.into(), what, policy, settings, adversary: None, needs_search: false }
     }
 
     /// Returns what it does to each image in place; `None` for a trial that is trained with copies, as in the
@@ -185,7 +206,11 @@ impl Scheme {
     /// Returns a checksum of everything that the scheme does, so that a comparison does not continue with another
     /// scheme of the same name.
     pub(crate) fn digest(&self) -> String {
-        let text = serde_json::to_string(&(&self.policy, self.settings.augment)).unwrap_or_default();
+        let text = match &self.adversary {
+            None => serde_json::to_string(&(&self.policy, self.settings.augment)),
+            Some(adversary) => serde_json::to_string(&(adversary, self.settings.augment)),
+        }
+        .unwrap_or_default();
         format!("{:08x}", crc32fast::hash(text.as_bytes()))
     }
 }

@@ -110,6 +110,9 @@ impl Config {
             ("population", self.population, 2, 4096),
             ("interval", self.interval, 1, 100_000),
             ("slots_per_op", self.slots_per_op, 1, 100),
+            ("adversarial_policies", self.adversarial_policies, 1, 1000),
+            ("adversarial_updates", self.adversarial_updates, 1, 10_000),
+            ("adversarial_largest_level", self.adversarial_largest_level as usize, 1, 10),
             ("threads", self.threads, 0, 4096),
         ];
         for (key, value, least, most) in counts {
@@ -178,6 +181,16 @@ impl Config {
         }
         if self.method == SearchMethod::Pba {
             self.check_population()?;
+        }
+        let (rate, entropy) = (self.adversarial_learning_rate, self.adversarial_entropy);
+        if !(rate > 0.0 && rate.is_finite()) {
+            return Err(("adversarial_learning_rate", format!("must be above 0, not {rate}")));
+        }
+        if !(entropy >= 0.0 && entropy.is_finite()) {
+            return Err(("adversarial_entropy", format!("must be at least 0, not {entropy}")));
+        }
+        if !(0.0..1.0).contains(&self.adversarial_clean) {
+            return Err(("adversarial_clean", "must be at least 0 and below 1".into()));
         }
         let (rate, entropy) = (self.controller_learning_rate, self.controller_entropy);
         if !(rate > 0.0 && rate.is_finite()) {

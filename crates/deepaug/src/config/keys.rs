@@ -134,6 +134,12 @@ const KEYS: &[(&str, &str)] = &[
         "explore_all_at_start",
         "Whether all children but one begin with a changed policy instead of one that does nothing: for runs of few epochs.",
     ),
+    ("adversarial_policies", "Of the scheme \"adversarial\" of compare and train: policies in every batch."),
+    ("adversarial_updates", "How often in an epoch their network learns, and writes new ones."),
+    ("adversarial_learning_rate", "Its learning rate, of Adam."),
+    ("adversarial_entropy", "Weight of the entropy of its decisions."),
+    ("adversarial_clean", "Share of images that none of its policies changes."),
+    ("adversarial_largest_level", "The largest magnitude that it writes, in tenths."),
     ("# Policies", ""),
     (
         "space",

@@ -95,6 +95,12 @@ pub struct Config {
     pub resample_probability: f64,
     pub slots_per_op: usize,
     pub explore_all_at_start: bool,
+    pub adversarial_policies: usize,
+    pub adversarial_updates: usize,
+    pub adversarial_learning_rate: f64,
+    pub adversarial_entropy: f64,
+    pub adversarial_clean: f64,
+    pub adversarial_largest_level: u32,
     pub space: SearchSpace,
     pub ranges: RangeTable,
     #[serde(deserialize_with = "selected")]
@@ -136,7 +142,14 @@ pub struct Config {
 }
 
 /// Keys whose value may change between two runs of a study: they do not affect how a trial is judged.
-const FREE_KEYS: [&str; 13] = [
+const FREE_KEYS: [&str; 19] = [
+    // Final trainings alone have adversaries.
+    "adversarial_policies",
+    "adversarial_updates",
+    "adversarial_learning_rate",
+    "adversarial_entropy",
+    "adversarial_clean",
+    "adversarial_largest_level",
     "iters",
     "patience",
     "confirm_policies",
@@ -206,6 +219,12 @@ impl Default for Config {
             resample_probability: 0.2,
             slots_per_op: 2,
             explore_all_at_start: false,
+            adversarial_policies: 4,
+            adversarial_updates: 4,
+            adversarial_learning_rate: 0.002,
+            adversarial_entropy: 1e-5,
+            adversarial_clean: 0.2,
+            adversarial_largest_level: 5,
             space: SearchSpace::Policies,
             ranges: RangeTable::Monotone,
             ops: Op::DEEPAUGMENT.to_vec(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::execute::adversary::Adversary;
 use crate::execute::density::Density;
 use crate::train::final_training::TrainSize;
 
@@ -48,6 +49,9 @@ pub struct Job {
     /// How the policy is judged if no child is trained with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub density: Option<Density>,
+    /// Who writes the policies while it runs, instead of the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adversary: Option<Adversary>,
 }
 
 /// Images by name, never by pixel.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, StateFiles, TrainError, Training};
 
+use super::adversary::Adversary;
 use super::density::{Density, Judges};
 use super::{Executor, Job, JobId, Report};
 use crate::error::Error;
@@ -187,6 +188,9 @@ impl Shared {
         let watch = Watch { shared: self, jobs, runs, reports };
         let train = || match &jobs[0].job {
             Job { density: Some(density), .. } => vec![self.judge(density, &trainings[0], &watch)],
+            Job { adversary: Some(adversary), keep, .. } => {
+                vec![self.face(adversary, keep.as_deref(), &trainings[0], &watch)]
+            }
             Job { epochs: Some(epochs), .. } => self.train_part(jobs, &trainings, epochs, &watch),
             Job { keep: Some(path), .. } => vec![self.keep(path, &trainings[0], &watch)],
             _ => self.child.train_all(&trainings, 1, &watch),
@@ -210,6 +214,20 @@ impl Shared {
         let history = density.judge(self.child.as_ref(), training, &self.judges, &goes_on)?;
         history.epochs.iter().for_each(|record| _ = watch.epoch(0, record));
         Ok(history)
+    }
+
+    /// Trains against an adversary.
+    fn face(
+        &self,
+        adversary: &Adversary,
+        keep: Option<&Path>,
+        training: &Training<'_>,
+        watch: &Watch<'_>,
+    ) -> Result<History, TrainError> {
+        if !watch.begins(0) {
+            return Err(TrainError::Stopped);
+        }
+        adversary.train(self.child.as_ref(), training, keep, &|record| watch.epoch(0, record))
     }
 
     /// Runs some epochs of trainings.
@@ -254,7 +272,8 @@ impl Shared {
 /// Whether two jobs may be trained in one pass. What keeps its weights has a pass to itself, and so has what is not a
 /// training; parts of trainings share one if they are of the same epochs.
 fn shares_pass(a: &Job, b: &Job) -> bool {
-    let is_alone = |job: &Job| job.density.is_some() || (job.keep.is_some() && job.epochs.is_none());
+    let is_alone =
+        |job: &Job| job.density.is_some() || job.adversary.is_some() || (job.keep.is_some() && job.epochs.is_none());
     !is_alone(a) && !is_alone(b) && a.epochs == b.epochs
 }
 

@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod adversary;
 mod density;
 mod job;
 mod local;
@@ -27,6 +28,7 @@ mod local;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use adversary::Adversary;
 pub use density::Density;
 pub use job::{ImagesPart, ImagesRef, Job, JobId, Report};
 pub(crate) use local::Folds;

@@ -96,6 +96,7 @@ impl Objective {
             keep: None,
             epochs: None,
             density: self.density(id.sample),
+            adversary: None,
         }
     }
 

@@ -222,6 +222,7 @@ impl FinalTraining {
             epochs: None,
             keep: None,
             density: None,
+            adversary: None,
         }
     }
 
@@ -326,6 +327,12 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<ValidConfig,
         pad: options.pad.unwrap_or(searched.pad),
         flip: options.flip.unwrap_or(searched.flip),
         cutout: options.cutout.unwrap_or(searched.cutout),
+        adversarial_policies: base.adversarial_policies,
+        adversarial_updates: base.adversarial_updates,
+        adversarial_learning_rate: base.adversarial_learning_rate,
+        adversarial_entropy: base.adversarial_entropy,
+        adversarial_clean: base.adversarial_clean,
+        adversarial_largest_level: base.adversarial_largest_level,
         ..searched
     };
     if !config.child.command.is_empty() {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::cancel::Cancel;
 use crate::compare::{Baseline, Scheme};
 use crate::error::{ConfigError, Error};
-use crate::execute::{Job, JobId, Report, run_all};
+use crate::execute::{Adversary, Job, JobId, Report, run_all};
 use crate::files::{write_json, write_whole};
 use crate::policies::read::Policies;
 use crate::train::final_training::{FinalOptions, FinalTraining};
@@ -119,7 +119,11 @@ impl Train {
         let draft = draft(&self.out)?;
         let unfinished = draft.path().join("weights");
         let id = JobId { trial: 0, sample: self.sample };
-        let job = Job { keep: Some(unfinished.clone()), ..training.job(id, &scheme.policy, scheme.settings) };
+        let record = draft.path().join("record");
+        let adversary =
+            scheme.adversary.clone().map(|adversary| Adversary { record: Some(record.clone()), ..adversary });
+        let job = training.job(id, &scheme.policy, scheme.settings);
+        let job = Job { keep: Some(unfinished.clone()), adversary, ..job };
         let (start, mut result) = (Instant::now(), None);
         let mut hear = |report: Report| {
             match report {
@@ -167,6 +171,12 @@ impl Train {
             epochs,
             policy: scheme.policy,
         };
+        if scheme.adversary.is_some() {
+            for ending in ["schedule.json", "adversary.csv"] {
+                let (from, to) = (record.with_extension(ending), self.out.with_extension(ending));
+                std::fs::rename(&from, &to).map_err(|error| Error::file(&to, error))?;
+            }
+        }
         write_whole(&trained.module, code.as_bytes())?;
         write_json(&trained.history, &trained)?;
         write_whole(&trained.card, trained.card(study).as_bytes())?;
