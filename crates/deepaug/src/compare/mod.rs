@@ -188,7 +188,7 @@ impl Comparison {
         let is_known =
             |&(scheme, sample): &(usize, usize)| self.known.contains_key(&(self.schemes[scheme].name.clone(), sample));
         let todo: Vec<(usize, usize)> = wanted.iter().copied().filter(|training| !is_known(training)).collect();
-        on_event(&self.started(wanted.len(), todo.len()));
+        on_event(&self.started(wanted.len(), &todo));
         if !runner::train(&mut self, &todo, on_event)? {
             return Err(Error::Paused { path: self.journal() });
         }
@@ -197,16 +197,20 @@ impl Comparison {
         Ok(result)
     }
 
-    fn started(&self, trainings: usize, todo: usize) -> CompareEvent {
+    fn started(&self, trainings: usize, todo: &[(usize, usize)]) -> CompareEvent {
         let [train_images, test_images] = self.training.sizes();
         let settings = self.training.settings();
         let Scheme { policy, settings: with, .. } = &self.schemes[0];
-        let speed =
-            (todo > 0 && self.training.child.is_quick()).then(|| self.training.speed(policy, with).ok()).flatten();
+        let speed = (!todo.is_empty() && self.training.child.is_quick())
+            .then(|| self.training.speed(policy, with).ok())
+            .flatten();
         let seconds = speed.map(|speed| {
             // An evaluation is a forward pass: a third of a training step.
-            let images = settings.epochs as f64 * (train_images as f64 + test_images as f64 / 3.0);
-            todo as f64 * images / speed
+            let images = |&(scheme, _): &(usize, usize)| {
+                let views = self.schemes[scheme].adversary.as_ref().map_or(1, |adversary| adversary.policies);
+                settings.epochs as f64 * ((views * train_images) as f64 + test_images as f64 / 3.0)
+            };
+            todo.iter().map(images).sum::<f64>() / speed
         });
         CompareEvent::Started {
             journal: self.journal(),
@@ -217,7 +221,7 @@ impl Comparison {
             schemes: self.schemes.iter().map(|scheme| scheme.name.clone()).collect(),
             seeds: self.compare.seeds,
             trainings,
-            known: trainings - todo,
+            known: trainings - todo.len(),
             seconds,
         }
     }

@@ -108,6 +108,9 @@ impl Adversary {
         let Application::Online(online) = training.settings.augment else {
             return Err(failed("an adversary augments images in place, so augment must be online".into()));
         };
+        if training.set.validation_labels.is_empty() {
+            return Err(failed("there are no images to measure on".into()));
+        }
         let settings = PolicyGradientSettings {
             learning_rate: self.learning_rate.max(f64::MIN_POSITIVE),
             entropy: self.entropy,
