@@ -332,7 +332,8 @@ fn a_model_is_trained_against_an_adversary_whose_policies_can_be_replayed() {
     ];
     let run = deepaug(folder.path(), &few);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let result = &run.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).last().unwrap()["result"];
+    let result =
+        &run.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).next_back().unwrap()["result"];
     let what = |name: &str| {
         let scheme = result["schemes"].as_array().unwrap().iter().find(|scheme| scheme["name"] == name).unwrap();
         scheme["what"].as_str().unwrap().to_owned()

@@ -148,12 +148,12 @@ fn words(policies: &[Policy], origin: &str) -> String {
 fn meaning(policies: &[Policy], application: Application) -> String {
     let first =
         if policies.len() > 1 { "One of the policies is chosen for each image, all equally likely. " } else { "" };
+    let schedule = if policies.iter().any(|policy| !policy.earlier.is_empty()) {
+        " The policy changes during training: call set_epoch(epoch, epochs) before each epoch."
+    } else {
+        ""
+    };
     if data::has_counts(policies) {
-        let schedule = if policies.iter().any(|policy| !policy.earlier.is_empty()) {
-            " The policy changes during training: call set_epoch(epoch, epochs) before each epoch."
-        } else {
-            ""
-        };
         let finish = finish_of(application)
             .map(|online| format!(" Every image is finished at the end: {}.", Online { chance: 0.0, ..online }));
         return wrapped(&format!(
@@ -171,14 +171,14 @@ fn meaning(policies: &[Policy], application: Application) -> String {
         return wrapped(&format!(
             "{first}An image stays unchanged with probability 1 - chance; otherwise it gets one of the \
              sub-policies, all equally likely. Its ops are applied in order, with numbers drawn anew for each \
-             image. The default chance is that of the search; to change it: DeepaugPolicy(chance=0.9).{finish}"
+             image. The default chance is that of the search; to change it: DeepaugPolicy(chance=0.9).{schedule}{finish}"
         ));
     }
     if policies.iter().all(|policy| policy.in_place) {
         return wrapped(&format!(
             "{first}An image stays unchanged with probability 1 - chance; otherwise it gets as many of the \
              sub-policies in a row as the policy draws, all equally likely, and then the steps that always follow, \
-             with numbers drawn anew for each image. The default chance is listed in POLICIES below; to change it: DeepaugPolicy(chance=0.9).{}",
+             with numbers drawn anew for each image. The default chance is listed in POLICIES below; to change it: DeepaugPolicy(chance=0.9).{schedule}{}",
             finish_of(application)
                 .map(|online| format!(" Every image is finished at the end: {online}."))
                 .unwrap_or_default()
@@ -188,7 +188,7 @@ fn meaning(policies: &[Policy], application: Application) -> String {
         "{first}An image stays unchanged with probability 1 - chance; otherwise it gets one of the sub-policies, \
          all equally likely. Its ops are applied in order, with numbers drawn anew for each image. The default \
          chance is that of copies: if each of S sub-policies copies a portion of the images, S portion / (1 + S \
-         portion) of all images are copies. To change it: DeepaugPolicy(chance=0.9)."
+         portion) of all images are copies. To change it: DeepaugPolicy(chance=0.9).{schedule}"
     ))
 }
 

@@ -313,10 +313,10 @@ impl Observer for Watch<'_> {
         let Job { id, settings, epochs, .. } = &self.jobs[index].job;
         send(self.reports, Report::Epoch { id: *id, record: *record });
         let Range { start, end } = epochs.clone().unwrap_or(0..settings.epochs);
-        let done = record.epoch - start;
+        let done = record.epoch.saturating_sub(start);
         let mut run = locked(&self.runs[index]);
         // A repeated pass starts over.
-        run.epochs.truncate(done - 1);
+        run.epochs.truncate(done.saturating_sub(1));
         run.epochs.push(*record);
         // What is nearly done is finished, even if everything is to end.
         let is_nearly_done = 4 * done >= 3 * (end - start);

@@ -70,10 +70,6 @@ pub struct Study {
     left_out: Vec<Op>,
 }
 
-/// What is tried after a population: a scheme that needs no search, its schedule, the schedule's last policy, and its
-/// policies in another order.
-const CANDIDATES: u64 = 4;
-
 /// The budget of a run. Once it is spent no trial is begun; running trials are finished, and the best are
 /// confirmed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -137,7 +133,7 @@ impl Study {
         }
         let left_out = leave_out_colour(&mut config, dataset)?;
         if config.method == SearchMethod::Pba {
-            config.iters = CANDIDATES;
+            config.iters = pba::CANDIDATES;
         }
         let sizing = match (config.sizes, config.child_epochs) {
             (Sizes::Given, Auto::Given(_)) => None,
@@ -296,10 +292,13 @@ impl Study {
 
     /// Trains the study's population, if it has one, and has its schedule tried.
     fn evolve(&mut self, executor: &mut dyn Executor, emit: &dyn Fn(&Event)) -> Result<(), Error> {
+        if self.config.method != SearchMethod::Pba {
+            return Ok(());
+        }
         let first = pba::first_policies(&self.config);
         let Some(mut scheduler) = self.methods.of_population(&self.config, first.clone()) else { return Ok(()) };
         let Self { folder, core, objective, cancel, config, .. } = self;
-        let population = Population { folder, core, objective, executor, cancel, emit };
+        let population = Population { folder, core, objective, executor, cancel, emit, stopped: Default::default() };
         let schedule = population.run(scheduler.as_mut(), first)?;
         let whole = Augmentation { policy: schedule.clone(), application: config.application() };
         write_json(&folder.join(layout::SCHEDULE), &whole)?;

@@ -7,6 +7,7 @@
 pub(crate) mod pba;
 pub(crate) mod record;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -34,6 +35,8 @@ pub(crate) struct Population<'a> {
     pub(crate) executor: &'a mut dyn Executor,
     pub(crate) cancel: &'a Cancel,
     pub(crate) emit: &'a dyn Fn(&Event),
+    /// Members that the scheduler has stopped, and that have taken over nobody since.
+    pub(crate) stopped: BTreeSet<usize>,
 }
 
 impl Population<'_> {
@@ -91,7 +94,10 @@ impl Population<'_> {
 
     /// Trains every member that still learns from one epoch to another.
     fn train(&mut self, config: &ValidConfig, from: usize, until: usize) -> Result<(), Error> {
-        let wanted = |&member: &usize| self.record().part(from, member).is_none() && self.record().learns(from, member);
+        let wanted = |&member: &usize| {
+            let learns = self.record().learns(from, member) && !self.stopped.contains(&member);
+            learns && self.record().part(from, member).is_none()
+        };
         let members: Vec<usize> = (0..config.population).filter(wanted).collect();
         let jobs: Vec<Job> = members.iter().filter_map(|&member| self.job(member, from, until)).collect();
         for start in jobs.iter().filter_map(|job| job.start.as_ref()) {
@@ -142,12 +148,16 @@ impl Population<'_> {
         let progress = |(member, epochs)| TrialProgress { trial: member as u64, epochs };
         let progress: Vec<TrialProgress<'_>> = epochs.iter().map(Vec::as_slice).enumerate().map(progress).collect();
         let decisions = scheduler.report(&progress);
+        let mut stopped = self.stopped.clone();
         let learning = |member: usize| epochs.get(member).is_some_and(|epochs| epochs.len() == epoch);
         if decisions.iter().all(|decision| *decision == Decision::Stop) {
             return Err(all_diverged(epochs.len() - (0..epochs.len()).filter(|&member| learning(member)).count()));
         }
         let mut assigned = Vec::new();
         for (member, decision) in decisions.into_iter().enumerate() {
+            if decision == Decision::Stop {
+                stopped.insert(member);
+            }
             if let Decision::TakeOver { from, policy } = decision {
                 let donor = usize::try_from(from).ok().filter(|&donor| learning(donor)).ok_or_else(|| {
                     let why = format!(
@@ -155,9 +165,11 @@ impl Population<'_> {
                     );
                     Error::study(self.folder, why)
                 })?;
+                stopped.remove(&member);
                 assigned.push(Assignment { member, donor: Some(donor), policy });
             }
         }
+        self.stopped = stopped;
         if self.record().policies_at(epoch).is_none() {
             self.assign(epoch, assigned)?;
         }

@@ -19,6 +19,9 @@ const COUNTS: [f64; 3] = [0.2, 0.3, 0.5];
 const MAX_PROBABILITY: u32 = 10;
 const MAX_MAGNITUDE: u32 = 9;
 
+/// What is tried after a population: a scheme that needs no search, and up to three [candidates].
+pub(crate) const CANDIDATES: u64 = 4;
+
 /// Its scheduler: the worst quarter takes over from the best, with changed policies.
 pub(crate) struct Pba {
     seed: u64,
