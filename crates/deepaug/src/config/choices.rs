@@ -4,41 +4,44 @@ use deepaug_controller::Method;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// How a search finds policies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchMethod {
-    /// Expected improvement under a random forest.
-    #[default]
-    BayesianOptimization,
-    /// The same with a classifier of good policies.
-    Lfbo,
-    /// Independent random policies.
-    Random,
-    /// AutoAugment's controller, which learns by proximal policy optimisation.
-    Ppo,
-    /// The same with plain policy gradients.
-    Reinforce,
+    /// A searcher asks for policies one by one.
+    Searcher(Method),
     /// Population Based Augmentation (D. Ho et al. 2019): children that train side by side and take over one another's
     /// nets and policies.
     Pba,
 }
 
 impl SearchMethod {
-    /// Returns the method of a searcher that asks for policies one by one; `None` for a population.
-    pub fn searcher(self) -> Option<Method> {
-        Some(match self {
-            Self::BayesianOptimization => Method::BayesianOptimization,
-            Self::Lfbo => Method::Lfbo,
-            Self::Random => Method::Random,
-            Self::Ppo => Method::Ppo,
-            Self::Reinforce => Method::Reinforce,
-            Self::Pba => return None,
-        })
-    }
+    const PBA: &str = "pba";
 
     /// Returns the name used in configuration files.
     pub fn name(self) -> &'static str {
-        self.searcher().map_or("pba", Method::name)
+        match self {
+            Self::Searcher(method) => method.name(),
+            Self::Pba => Self::PBA,
+        }
+    }
+}
+
+impl Serialize for SearchMethod {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for SearchMethod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if name == Self::PBA {
+            return Ok(Self::Pba);
+        }
+        name.parse().map(Self::Searcher).map_err(|_| {
+            let names: Vec<String> = Method::ALL.map(|method| format!("`{method}`")).to_vec();
+            let (known, last) = (names.join(", "), Self::PBA);
+            serde::de::Error::custom(format_args!("unknown variant `{name}`, expected one of {known} or `{last}`"))
+        })
     }
 }
 

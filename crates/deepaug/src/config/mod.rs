@@ -13,6 +13,7 @@ use deepaug_augmenter::{Application, Online, Op, RangeTable, selection};
 use deepaug_child_model::{
     ChildModel, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule, Settings,
 };
+use deepaug_controller::Method;
 use deepaug_dataset::{
     Amount, Channels, Columns, Fit, ImageSize, OnBadImage, ReadOptions, Sample, SplitSizes, TEST_SHARE, cache_folder,
 };
@@ -191,7 +192,7 @@ impl Default for Config {
             validation_set_size: Amount::Count(1000),
             test_set_size: TEST_SHARE,
             holdout: Holdout::Fixed,
-            method: SearchMethod::BayesianOptimization,
+            method: SearchMethod::Searcher(Method::default()),
             iters: 300,
             seed: 0,
             reward: RewardKind::Accuracy,

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use deepaug_augmenter::{Application, Augmentation, Copies, Online, Op, Piece, Policy, RangeTable, Step, SubPolicy};
-use deepaug_child_model::{ChildModel, EpochRecord, History, Settings, TrainError, Training, TrainingSet};
+use deepaug_child_model::{
+    ChildModel, EpochRecord, History, Optimiser, RowLoss, Session, Settings, TrainError, Training, TrainingSet,
+};
 use deepaug_controller::{Point, PolicyGradientSettings, SearchError, Space, Value, Writer, normalised};
 use ndarray::{Array4, Axis, concatenate, s};
 use rand::SeedableRng;
@@ -130,10 +132,7 @@ impl Adversary {
             epochs: whole.epochs * updates,
             batch_size: whole.batch_size.min(images) * self.policies,
             images_per_epoch: Some(images * self.policies),
-            optimiser: deepaug_child_model::Optimiser {
-                warmup_epochs: whole.optimiser.warmup_epochs * updates as f64,
-                ..whole.optimiser
-            },
+            optimiser: Optimiser { warmup_epochs: whole.optimiser.warmup_epochs * updates as f64, ..whole.optimiser },
             ..*whole
         };
         // It is measured after its last update of an epoch, not after each.
@@ -145,27 +144,27 @@ impl Adversary {
         let session_of = [Training { set, settings: &settings, ..*training }];
         let mut record = Vec::new();
         let mut epochs = Vec::new();
-        let first = self.views(
-            training,
-            &online,
-            &self.policies_of(&self.write(&mut writer)),
-            &(0..images).collect::<Vec<_>>(),
-            0,
-        );
-        let mut session = child.session(&session_of, vec![first])?;
-        session.keep_losses(true);
+        let mut running: Option<Box<dyn Session + '_>> = None;
         for epoch in 0..whole.epochs {
             let mut order: Vec<usize> = (0..all).collect();
             order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(training.seed, Purpose::Adversary, 1 + epoch as u64)));
             let mut sums = [0.0; 2];
             let mut train_acc = None;
-            for (update, chosen) in order.chunks(images).take(updates).enumerate() {
-                // A last part that is smaller is filled up from the start.
-                let chosen: Vec<usize> = chosen.iter().chain(&order).copied().take(images).collect();
+            for (update, chosen) in order.chunks_exact(images).take(updates).enumerate() {
                 let points = self.write(&mut writer);
                 let policies = self.policies_of(&points);
-                let number = epoch * updates + update;
-                session.set_copies(0, self.views(training, &online, &policies, &chosen, number))?;
+                let views = self.views(training, &online, &policies, chosen, epoch * updates + update);
+                let session = match &mut running {
+                    Some(session) => {
+                        session.set_copies(0, views)?;
+                        session
+                    }
+                    None => {
+                        let session = running.insert(child.session(&session_of, vec![views])?);
+                        session.keep_losses(true);
+                        session
+                    }
+                };
                 let measured = session.epoch()?.remove(0)?;
                 (sums[0], sums[1]) = (sums[0] + measured.acc, sums[1] + measured.loss);
                 train_acc = measured.train_acc;
@@ -178,10 +177,9 @@ impl Adversary {
                 }
                 record.push(Update { epoch, entropy, losses, policies });
             }
+            let Some(session) = &mut running else { return Err(failed("there are no images to learn from".into())) };
             let judged = session.evaluate(training.set.validation_images, training.set.validation_labels)?.remove(0);
-            let mean = |of: &dyn Fn(&deepaug_child_model::RowLoss) -> f64| {
-                judged.iter().map(of).sum::<f64>() / judged.len().max(1) as f64
-            };
+            let mean = |of: &dyn Fn(&RowLoss) -> f64| judged.iter().map(of).sum::<f64>() / judged.len().max(1) as f64;
             let measured = EpochRecord {
                 epoch: epoch + 1,
                 acc: sums[0] / updates as f64,
@@ -198,7 +196,7 @@ impl Adversary {
                 return Err(TrainError::Stopped);
             }
         }
-        if let Some(path) = keep {
+        if let Some((path, session)) = keep.zip(running) {
             session.state(0)?.save(path)?;
         }
         if let Some(path) = &self.record {
@@ -275,7 +273,7 @@ impl Adversary {
 }
 
 /// Returns the mean loss under each policy, whose rows follow one another.
-fn mean_losses(rows: &[deepaug_child_model::RowLoss], images: usize, policies: usize) -> Vec<f64> {
+fn mean_losses(rows: &[RowLoss], images: usize, policies: usize) -> Vec<f64> {
     let mut sums = vec![(0.0, 0.0); policies];
     for row in rows {
         if let Some((sum, count)) = sums.get_mut(row.row / images) {
@@ -287,7 +285,7 @@ fn mean_losses(rows: &[deepaug_child_model::RowLoss], images: usize, policies: u
 
 #[cfg(test)]
 mod tests {
-    use deepaug_child_model::{Device, DeviceChoice, Model, Net, Optimiser, RowLoss, Rule};
+    use deepaug_child_model::{Device, DeviceChoice, Model, Net, Rule};
 
     use super::*;
 

@@ -85,7 +85,10 @@ impl Methods {
             },
         };
         // What a population found is tried as it is.
-        let method = config.method.searcher().unwrap_or(Method::Random);
+        let method = match config.method {
+            SearchMethod::Searcher(method) => method,
+            SearchMethod::Pba => Method::Random,
+        };
         Ok(deepaug_controller::searcher(method, space, settings, seed)?)
     }
 

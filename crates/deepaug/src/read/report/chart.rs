@@ -118,6 +118,30 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Draws the axes of a chart over whole numbers, such as trials or epochs, with what they show.
+fn frame(x: Scale, y: Scale, across: &str, up: &str) -> Markup {
+    let (left, base, middle) = (x.from, y.from, 0.5 * (y.from + y.to));
+    let ticks = y.ticks(5);
+    html! {
+        @for &tick in &ticks {
+            line.grid x1=(px(left)) x2=(px(x.to)) y1=(px(y.at(tick))) y2=(px(y.at(tick))) {}
+            text.tick x=(px(left - 8.0)) y=(px(y.at(tick) + 4.0)) text-anchor="end" { (label(tick, &ticks, "")) }
+        }
+        (below(x, base, across))
+        text.tick x="14" y=(px(middle)) text-anchor="middle" transform=(format!("rotate(-90 14 {middle:.1})")) { (up) }
+    }
+}
+
+/// Draws the whole numbers below a chart that ends at `base`, and what they count.
+fn below(x: Scale, base: f64, across: &str) -> Markup {
+    html! {
+        @for &tick in x.ticks(8).iter().filter(|tick| tick.fract() == 0.0) {
+            text.tick x=(px(x.at(tick))) y=(px(base + 18.0)) text-anchor="middle" { (label(tick, &[0.0, 1.0], "")) }
+        }
+        text.tick x=(px(0.5 * (x.from + WIDTH))) y=(px(base + 38.0)) text-anchor="middle" { (across) }
+    }
+}
+
 /// Draws lines over a common axis, with their names above.
 pub(super) fn lines(lines: &[Line<'_>], across: &str, up: &str) -> Markup {
     const HEIGHT: f64 = 280.0;
@@ -127,24 +151,13 @@ pub(super) fn lines(lines: &[Line<'_>], across: &str, up: &str) -> Markup {
         line.points.iter().map(|point| point.1).chain(line.band.iter().flat_map(|&(low, high)| [low, high]))
     });
     let y = Scale::around(heights, HEIGHT - bottom, top);
-    let (x_ticks, y_ticks) = (x.ticks(8), y.ticks(5));
-    let whole: Vec<f64> = x_ticks.iter().copied().filter(|tick| tick.fract() == 0.0).collect();
     let mut places = vec![left];
     for line in lines {
         places.push(places[places.len() - 1] + 44.0 + LETTER * line.name.chars().count() as f64);
     }
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" {
-            @for &tick in &y_ticks {
-                line.grid x1=(px(left)) x2=(px(WIDTH - 12.0)) y1=(px(y.at(tick))) y2=(px(y.at(tick))) {}
-                text.tick x=(px(left - 8.0)) y=(px(y.at(tick) + 4.0)) text-anchor="end" { (label(tick, &y_ticks, "")) }
-            }
-            @for &tick in &whole {
-                text.tick x=(px(x.at(tick))) y=(px(HEIGHT - bottom + 18.0)) text-anchor="middle" { (label(tick, &[0.0, 1.0], "")) }
-            }
-            text.tick x=(px(0.5 * (left + WIDTH))) y=(px(HEIGHT - 6.0)) text-anchor="middle" { (across) }
-            text.tick x="14" y=(px(0.5 * (top + HEIGHT - bottom))) text-anchor="middle"
-                transform=(format!("rotate(-90 14 {:.1})", 0.5 * (top + HEIGHT - bottom))) { (up) }
+            (frame(x, y, across, up))
             @for (line, &place) in lines.iter().zip(&places) {
                 g class=(line.class) {
                     @if !line.band.is_empty() { path.band d=(band(line, x, y)) {} }
@@ -213,23 +226,13 @@ pub(super) fn areas(areas: &[Area], across: &str, up: &str) -> Markup {
         paths.push(format!("M{}Z", there.chain(back).collect::<Vec<_>>().join("L")));
         below = above;
     }
-    let (x_ticks, y_ticks) = (x.ticks(8), y.ticks(5));
     let mut places = vec![left];
     for area in areas {
         places.push(places[places.len() - 1] + 34.0 + LETTER * area.name.chars().count() as f64);
     }
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" {
-            @for &tick in &y_ticks {
-                line.grid x1=(px(left)) x2=(px(WIDTH - 12.0)) y1=(px(y.at(tick))) y2=(px(y.at(tick))) {}
-                text.tick x=(px(left - 8.0)) y=(px(y.at(tick) + 4.0)) text-anchor="end" { (label(tick, &y_ticks, "")) }
-            }
-            @for tick in x_ticks.iter().filter(|tick| tick.fract() == 0.0) {
-                text.tick x=(px(x.at(*tick))) y=(px(HEIGHT - bottom + 18.0)) text-anchor="middle" { (label(*tick, &[0.0, 1.0], "")) }
-            }
-            text.tick x=(px(0.5 * (left + WIDTH))) y=(px(HEIGHT - 6.0)) text-anchor="middle" { (across) }
-            text.tick x="14" y=(px(0.5 * (top + HEIGHT - bottom))) text-anchor="middle"
-                transform=(format!("rotate(-90 14 {:.1})", 0.5 * (top + HEIGHT - bottom))) { (up) }
+            (frame(x, y, across, up))
             @for ((area, path), &place) in areas.iter().zip(&paths).zip(&places) {
                 g class=(area.class) {
                     path.area d=(path) {}
@@ -291,10 +294,7 @@ pub(super) fn descent(descent: &Descent) -> Markup {
                     text.tick x=(px(left - 8.0)) y=(px(y(member) + 4.0)) text-anchor="end" { "child " (member) }
                 }
             }
-            @for tick in x.ticks(8).iter().filter(|tick| tick.fract() == 0.0) {
-                text.tick x=(px(x.at(*tick))) y=(px(height - bottom + 18.0)) text-anchor="middle" { (label(*tick, &[0.0, 1.0], "")) }
-            }
-            text.tick x=(px(0.5 * (left + WIDTH))) y=(px(height - 6.0)) text-anchor="middle" { "epoch" }
+            (below(x, height - bottom, "epoch"))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use deepaug_controller::{Learnt, Outcome};
+use deepaug_controller::{Learnt, Method, Outcome};
 use ndarray::Array4;
 use serde::Deserialize;
 
@@ -66,7 +66,7 @@ impl Material {
 
 /// Returns how a network that writes policies stood after each batch of trials.
 fn course(config: &ValidConfig, ledger: &Ledger) -> Result<Vec<Learnt>, Error> {
-    if !matches!(config.method, SearchMethod::Ppo | SearchMethod::Reinforce) {
+    if !matches!(config.method, SearchMethod::Searcher(Method::Ppo | Method::Reinforce)) {
         return Ok(Vec::new());
     }
     let space = PolicySpace::new(config);
