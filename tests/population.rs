@@ -77,6 +77,11 @@ fn a_population_ends_in_a_schedule_that_every_command_understands() {
     assert!(page.contains("How the population came to its schedule") && page.contains("class=\"descent\""));
     let run = deepaug(folder.path(), &["inspect", "study"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
+    // The tables are views of the journal.
+    let before = fs::read(at("study/population.csv")).unwrap();
+    fs::remove_file(at("study/population.csv")).unwrap();
+    assert_eq!(deepaug(folder.path(), &["notebook", "study"]).code, 0);
+    assert_eq!(fs::read(at("study/population.csv")).unwrap(), before);
     // The table alone, without the journal.
     let run = deepaug(folder.path(), &["inspect", "study/notebook.csv"]);
     assert_eq!(run.code, 0, "{}", run.stderr);

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use deepaug::controller::{History as Trials, Point, SearchError, Searcher, Space, Value};
 use deepaug::{
-    ChildModel, Config, Decision, EpochRecord, Error, Event, Finished, History, Policy, Portion, RangeTable, Scheduler,
-    StudyBuilder, TrainError, Training, TrialProgress,
+    AugmentMode, ChildModel, Config, Decision, EpochRecord, Error, Event, Finished, History, Policy, Portion,
+    RangeTable, Scheduler, SearchMethod, StudyBuilder, TrainError, Training, TrialProgress,
 };
 
 /// Scores its policy's first magnitude, plus a little more each epoch; takes no time.
@@ -192,4 +192,54 @@ fn trials_of_a_search_cannot_take_one_another_over() {
     let study = builder(&folder.path().join("study")).scheduler("heirs", || Box::new(Heirs)).create().unwrap();
     let error = study.run(&|_| {}).unwrap_err().to_string();
     assert!(error.contains("take over from trial 1, but trials are independent"), "{error}");
+}
+
+/// Stops member 1 after two epochs, and lets it take over member 0 after four; member 2 stops then for good.
+struct Pause;
+
+impl Scheduler for Pause {
+    fn report(&mut self, reports: &[TrialProgress<'_>]) -> Vec<Decision> {
+        let epoch = reports[0].epochs.len();
+        let decide = |report: &TrialProgress<'_>| match (report.trial, epoch) {
+            (1, 2) | (2, 4) => Decision::Stop,
+            (1, 4) => {
+                Decision::TakeOver { from: 0, policy: Policy { in_place: true, ..Policy::none(RangeTable::Monotone) } }
+            }
+            _ => Decision::Continue,
+        };
+        reports.iter().map(decide).collect()
+    }
+
+    fn estimate(&self, _: &[EpochRecord], _: &[Finished<'_>]) -> f64 {
+        0.0
+    }
+}
+
+#[test]
+fn a_scheduler_may_stop_members_of_a_population_and_wake_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("study");
+    let config = Config {
+        method: SearchMethod::Pba,
+        population: 3,
+        interval: 2,
+        augment: AugmentMode::Online,
+        portion: Portion::Fixed(1.0),
+        train_set_size: 40.into(),
+        validation_set_size: 20.into(),
+        model: deepaug::Model::TinyCnn,
+        child_epochs: 6.into(),
+        opt_samples: 1,
+        confirm_policies: 0,
+        device: deepaug::DeviceChoice::Cpu,
+        ..Config::default()
+    };
+    let study = StudyBuilder::new(config).folder(&out).scheduler("pause", || Box::new(Pause)).create().unwrap();
+    study.run(&|_| ()).unwrap();
+    let mut table = csv::Reader::from_path(out.join("population.csv")).unwrap();
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    let of = |member: &str| -> Vec<&str> { rows.iter().filter(|row| &row[1] == member).map(|row| &row[0]).collect() };
+    assert_eq!(of("0"), ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(of("1"), ["1", "2", "5", "6"]);
+    assert_eq!(of("2"), ["1", "2", "3", "4"]);
 }

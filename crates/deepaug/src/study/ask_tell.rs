@@ -303,6 +303,7 @@ pub fn rebuild(folder: &Path) -> Result<Rebuilt, Error> {
     let config = read_frozen(folder)?;
     let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), None, Holder::Short(PATIENCE))?;
     let core = Core::new(&config, &Methods::default(), folder, journal, entries)?;
+    core.ledger().population().write(folder)?;
     Ok(Rebuilt {
         notebook: folder.join(&config.notebook_path),
         trials: core.ledger().proposals().count(),

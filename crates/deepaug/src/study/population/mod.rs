@@ -18,7 +18,6 @@ use crate::cancel::Cancel;
 use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::execute::{Executor, Job, JobId, Report, run_all};
-use crate::files::write_whole;
 use crate::layout;
 use crate::study::core::Core;
 use crate::study::event::Event;
@@ -63,7 +62,7 @@ impl Population<'_> {
                 self.exploit(scheduler, until)?;
                 self.remove_states_before(until)?;
             }
-            self.write_table()?;
+            self.record().write(self.folder)?;
             let best = self.record().best(until).map(|(_, accuracy)| accuracy);
             let left = begun.elapsed().div_f64((until) as f64).mul_f64((epochs - until) as f64);
             let taken = self.record().takeovers(until);
@@ -191,13 +190,6 @@ impl Population<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Writes the table of the population: who had which validation accuracy when, and from whom its net came.
-    fn write_table(&self) -> Result<(), Error> {
-        let path = self.folder.join(layout::POPULATION);
-        let bytes = self.record().table().map_err(|error| Error::file(&path, error))?;
-        write_whole(&path, &bytes)
     }
 }
 

@@ -1,11 +1,15 @@
 //! What is known about a population: who had which policy from when on, and how its children fared.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use deepaug_augmenter::{Piece, Policy};
 use deepaug_child_model::EpochRecord;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+use crate::files::write_whole;
+use crate::layout;
 use crate::study::ledger::TrainingOutcome;
 
 /// The policy that a member has from an epoch on.
@@ -134,9 +138,18 @@ impl PopulationRecord {
         line
     }
 
+    /// Writes the table into the study's folder, if there is a population.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), Error> {
+        if self.parts.is_empty() {
+            return Ok(());
+        }
+        let path = folder.join(layout::POPULATION);
+        write_whole(&path, &self.table().map_err(|error| Error::file(&path, error))?)
+    }
+
     /// Returns the table of all epochs: `epoch`, `worker`, `parent` (whose net it took over at the start of the
     /// epoch), `score` (validation accuracy) and the policy in words.
-    pub(crate) fn table(&self) -> std::io::Result<Vec<u8>> {
+    fn table(&self) -> std::io::Result<Vec<u8>> {
         let mut table = csv::Writer::from_writer(Vec::new());
         table.write_record(["epoch", "worker", "parent", "score", "policy"])?;
         for (&(from, member), outcome) in &self.parts {
