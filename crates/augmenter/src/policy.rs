@@ -427,6 +427,10 @@ impl Policy {
     }
 }
 
+/// Up to this many sub-policies are written out; of more, a few. The published policies have 25.
+const MOST_SHOWN: usize = 25;
+const FEW_SHOWN: usize = 5;
+
 impl fmt::Display for Policy {
     /// Writes one line, such as `rotate 0.31 + gaussian-blur 0.10 on 80 %`, or `2 of rotate, fog 0.31; then
     /// horizontal-flip 0.50` for one that draws; ` | ` separates sequences, where a list of ops with one magnitude
@@ -447,8 +451,13 @@ impl fmt::Display for Policy {
             if self.draws > 1 {
                 write!(f, "{} of ", self.draws)?;
             }
-            for (i, sub_policy) in self.sub_policies.iter().enumerate() {
+            let all = self.sub_policies.len();
+            let shown = if all > MOST_SHOWN { FEW_SHOWN } else { all };
+            for (i, sub_policy) in self.sub_policies[..shown].iter().enumerate() {
                 write!(f, "{}{sub_policy}", if i == 0 { "" } else { " | " })?;
+            }
+            if shown < all {
+                write!(f, " | {} others", all - shown)?;
             }
             if !self.always.ops.is_empty() {
                 write!(f, "; then {}", self.always)?;

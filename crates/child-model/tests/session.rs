@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use deepaug_augmenter::{Application, Online, Op, Piece, Policy, RangeTable, Step, SubPolicy};
+use deepaug_augmenter::{Application, Copies, Online, Op, Piece, Policy, RangeTable, Step, SubPolicy};
 use deepaug_child_model::{
     ChildModel, Device, DeviceChoice, EpochRecord, History, Model, Net, Observer, Optimiser, Rule, Session, Settings,
     State, StateFiles, TrainError, Training, TrainingSet,
@@ -175,6 +175,55 @@ fn losses_of_rows_are_those_that_the_records_sum_up() {
         near(mean(trained), record.loss, record.acc);
         assert_eq!(evaluated[child].iter().map(|row| row.row).collect::<Vec<_>>(), (0..123).collect::<Vec<_>>());
         near(mean(&evaluated[child]), record.val_loss, record.val_acc);
+    }
+}
+
+#[test]
+fn rows_come_in_order_where_that_is_wanted() {
+    let case = Case::new(Application::Once, Rule::Adam);
+    let trainings = [case.training(0, 5)];
+    let mut session = case.session(&trainings);
+    session.keep_losses(true);
+    session.keep_order(true);
+    for _ in 0..2 {
+        session.epoch().unwrap();
+        let rows: Vec<usize> = session.losses(0).iter().map(|row| row.row).collect();
+        assert_eq!(rows, (0..64).collect::<Vec<_>>());
+    }
+    session.keep_order(false);
+    session.epoch().unwrap();
+    assert!(session.losses(0).windows(2).any(|rows| rows[1].row != rows[0].row + 1));
+}
+
+#[test]
+fn several_equal_views_of_a_batch_teach_what_one_does() {
+    let layers =
+        r#"[{ "kind": "conv", "filters": 8 }, { "kind": "batch-norm", "momentum": 0.9, "activation": "relu" }]"#;
+    let case = Case::new(Application::Online(Online::NOTHING), Rule::Sgd);
+    let net = Net::new(Model::Layers(serde_json::from_str(layers).unwrap()), Device::open(DeviceChoice::Cpu).unwrap());
+    let taught = |views: usize| {
+        let settings = Settings {
+            batch_size: 10 * views,
+            images_per_epoch: Some(50 * views),
+            mixup: 0.0,
+            optimiser: Optimiser::plain(Rule::Sgd, 3e-3),
+            ..case.settings
+        };
+        let trainings = [Training { settings: &settings, ..case.training(0, 5) }];
+        let sources: Vec<usize> =
+            (0..5).flat_map(|batch| std::iter::repeat_n(10 * batch..10 * (batch + 1), views).flatten()).collect();
+        let copies = Copies { images: case.images.0.select(Axis(0), &sources), sources };
+        let mut session = net.session(&trainings, vec![copies]).unwrap();
+        session.keep_order(true);
+        session.epoch().unwrap();
+        session.epoch().unwrap();
+        session.state(0).unwrap()
+    };
+    let (one, four) = (taught(1), taught(4));
+    for (one, four) in one.parameters.iter().zip(&four.parameters) {
+        for (a, b) in one.values.iter().zip(&four.values) {
+            assert!((a - b).abs() < 1e-4, "{}: {a} {b}", one.name);
+        }
     }
 }
 

@@ -16,6 +16,14 @@ pub(crate) const SCHEDULE: &str = "schedule.json";
 pub(crate) const POPULATION: &str = "population.csv";
 /// The folder of their states, while they train.
 pub(crate) const POPULATION_STATES: &str = "population";
+/// The record of a training against an adversary, while it runs, with its net beside it.
+pub(crate) const ADVERSARY_RECORD: &str = "adversary.json";
+/// The weights of its net, until they are converted.
+pub(crate) const ADVERSARY_WEIGHTS: &str = "adversary.safetensors";
+/// What an adversary wrote and learnt from, as a table.
+pub(crate) const ADVERSARY: &str = "adversary.csv";
+/// The net that a search has trained, and its module for PyTorch.
+pub(crate) const MODEL: [&str; 2] = ["model.safetensors", "model.py"];
 /// The policy to use.
 pub(crate) const BEST_POLICY: &str = "best_policy.json";
 /// The best policies as a table.
@@ -24,7 +32,7 @@ pub(crate) const TOP_POLICIES: &str = "top_policies.csv";
 pub(crate) const RESULT: &str = "result.json";
 
 /// Names that the user may not choose for the notebook and the first weights.
-pub(crate) const RESERVED: [&str; 11] = [
+pub(crate) const RESERVED: [&str; 16] = [
     CONFIG,
     JOURNAL,
     LOCK,
@@ -36,6 +44,11 @@ pub(crate) const RESERVED: [&str; 11] = [
     SCHEDULE,
     POPULATION,
     POPULATION_STATES,
+    ADVERSARY_RECORD,
+    ADVERSARY_WEIGHTS,
+    ADVERSARY,
+    MODEL[0],
+    MODEL[1],
 ];
 
 /// Returns the name of the weights of a child without a policy, which judges policies of a sample.

@@ -12,6 +12,8 @@ use crate::sampler::Sampler;
 /// A child's own random choices.
 pub(super) struct ChildRng {
     order: Sampler,
+    /// Whether rows are taken in order instead.
+    in_order: bool,
     dropout: ChaCha8Rng,
     mixup: ChaCha8Rng,
 }
@@ -20,6 +22,7 @@ impl ChildRng {
     pub(super) fn new(seed: u64, pool: usize) -> Self {
         Self {
             order: Sampler::new(pool, generator(seed, Stream::Order)),
+            in_order: false,
             dropout: generator(seed, Stream::Dropout),
             mixup: generator(seed, Stream::Mixup),
         }
@@ -27,6 +30,19 @@ impl ChildRng {
 
     pub(super) fn set_pool(&mut self, pool: usize) {
         self.order.set_images(pool);
+    }
+
+    pub(super) fn keep_order(&mut self, keep: bool) {
+        self.in_order = keep;
+    }
+
+    /// Returns the rows of a step of `images` images.
+    fn rows(&mut self, step: usize, images: usize) -> impl Iterator<Item = u32> {
+        let first = self.in_order.then_some(step * images);
+        (0..images).map(move |place| match first {
+            Some(first) => ((first + place) % self.order.images().max(1)) as u32,
+            None => self.order.next(),
+        })
     }
 }
 
@@ -40,9 +56,9 @@ pub(super) fn choices(
     let mut choices = Choices::default();
     // Nothing is mixed where the parameter is out of the distribution's range.
     let beta = (settings.mixup > 0.0).then(|| Beta::new(settings.mixup, settings.mixup).ok()).flatten();
-    for _ in 0..steps {
+    for step in 0..steps {
         for child in children.iter_mut() {
-            choices.rows.extend((0..images).map(|_| child.order.next()));
+            choices.rows.extend(child.rows(step, images));
             if let Some(beta) = &beta {
                 // One share per batch, as in the paper's code.
                 let share = beta.sample(&mut child.mixup) as f32;

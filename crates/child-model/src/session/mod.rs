@@ -48,6 +48,10 @@ pub trait Session {
     /// [`TrainError::Session`] if the number of weights differs from the number of rows, or one is out of range.
     fn set_weights(&mut self, child: usize, weights: &[f32]) -> Result<(), TrainError>;
 
+    /// Sets whether every epoch takes the rows of a child's pool in their order, from the first, instead of shuffled: for
+    /// callers that decide which rows share a batch. The default is not to.
+    fn keep_order(&mut self, keep: bool);
+
     /// Trains every child for one epoch and reports how it went, child by child. A child that has diverged
     /// continues with the others, because another's net may replace its own.
     ///

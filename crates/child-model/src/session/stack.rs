@@ -270,6 +270,10 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         Ok(records.collect())
     }
 
+    fn keep_order(&mut self, keep: bool) {
+        self.children.iter_mut().for_each(|child| child.rng.keep_order(keep));
+    }
+
     fn keep_losses(&mut self, keep: bool) {
         self.losses = keep.then(|| self.losses.take().unwrap_or_default());
     }

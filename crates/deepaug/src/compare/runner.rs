@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{CompareEvent, Comparison, Entry, Scheme, TrainingResult};
 use crate::error::Error;
-use crate::execute::{Job, JobId, Report, run_all};
+use crate::execute::{Job, JobId, Report, Task, run_all};
 
 /// Trains each (scheme, sample). Returns whether all have ended: false if it was stopped.
 pub(super) fn train(
@@ -20,7 +20,8 @@ pub(super) fn train(
     let job = |(place, &(scheme, sample)): (usize, &(usize, usize))| {
         let Scheme { policy, settings, adversary, .. } = &schemes[scheme];
         let job = training.job(JobId { trial: place as u64, sample }, policy, *settings);
-        Job { adversary: adversary.clone(), ..job }
+        let task = adversary.clone().map_or(Task::Train, |adversary| Task::Oppose { adversary, weights: None });
+        Job { task, ..job }
     };
     let jobs = todo.iter().enumerate().map(job).collect();
     let (trainings, start, mut left) = (compare.seeds * schemes.len(), Instant::now(), todo.len());

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use deepaug_augmenter::published::{Published, UnknownPublished};
 use deepaug_augmenter::{Application, Online, Policy};
 use deepaug_child_model::Settings;
-use deepaug_controller::SpaceError;
+use deepaug_controller::SearchError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -18,6 +18,7 @@ use crate::policies::read::Policies;
 use crate::policies::space::PolicySpace;
 use crate::read::inspect::{NamedPolicy, Trial};
 use crate::rng::{Purpose, derive};
+use crate::study::adversary;
 use crate::study::population::pba;
 use crate::train::final_training::FinalTraining;
 
@@ -226,9 +227,11 @@ fn together(mut policies: Vec<Policy>) -> Policy {
     Policy::new(ranges, 1.0, sub_policies)
 }
 
-fn random_policies(config: &ValidConfig, count: usize) -> Result<Vec<Policy>, SpaceError> {
-    if config.method == SearchMethod::Pba {
-        return Ok(vec![pba::random_policy(config)]);
+fn random_policies(config: &ValidConfig, count: usize) -> Result<Vec<Policy>, SearchError> {
+    match config.method {
+        SearchMethod::Searcher(_) => {}
+        SearchMethod::Pba => return Ok(vec![pba::random_policy(config)]),
+        SearchMethod::Adversarial => return adversary::random_policy(config).map(|policy| vec![policy]),
     }
     let policy_space = PolicySpace::new(config);
     let space = policy_space.space()?;

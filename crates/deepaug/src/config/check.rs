@@ -6,9 +6,7 @@ use std::path::Path;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
-use super::{
-    AugmentMode, Config, EarlyStopping, Holdout, ObjectiveKind, Portion, RewardKind, SearchMethod, SearchSpace, Sizes,
-};
+use super::{AugmentMode, Config, EarlyStopping, Holdout, ObjectiveKind, Portion, RewardKind, SearchSpace, Sizes};
 use crate::config::auto::Auto;
 use crate::error::ConfigError;
 use crate::layout;
@@ -179,8 +177,8 @@ impl Config {
         if !(0.0..=1.0).contains(&self.resample_probability) {
             return Err(("resample_probability", "must lie in 0..1".into()));
         }
-        if self.method == SearchMethod::Pba {
-            self.check_population()?;
+        if self.method.looks_into_trainings() {
+            self.check_looking_into_trainings()?;
         }
         let (rate, entropy) = (self.adversarial_learning_rate, self.adversarial_entropy);
         if !(rate > 0.0 && rate.is_finite()) {
@@ -280,7 +278,7 @@ impl Config {
 
     /// Refuses settings that do not go with a population, which trains its own children and changes policies between
     /// epochs.
-    fn check_population(&self) -> Result<(), (&'static str, String)> {
+    fn check_looking_into_trainings(&self) -> Result<(), (&'static str, String)> {
         let wanted = [
             ("augment", self.augment == AugmentMode::Online, "\"online\""),
             ("space", self.space == SearchSpace::Policies, "\"policies\""),
@@ -294,7 +292,7 @@ impl Config {
             ("child_first_train_epochs", self.child_first_train_epochs == 0, "0"),
         ];
         match wanted.into_iter().find(|(_, is, _)| !is) {
-            Some((key, _, wanted)) => Err((key, format!("must be {wanted} when method is \"pba\""))),
+            Some((key, _, wanted)) => Err((key, format!("must be {wanted} when method is \"{}\"", self.method.name()))),
             None => Ok(()),
         }
     }

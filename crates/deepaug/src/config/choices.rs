@@ -11,17 +11,26 @@ pub enum SearchMethod {
     /// Population Based Augmentation (D. Ho et al. 2019): children that train side by side and take over one another's
     /// nets and policies.
     Pba,
+    /// Adversarial AutoAugment (X. Zhang et al. 2020): one child, while which trains a network writes its policies.
+    Adversarial,
 }
 
 impl SearchMethod {
     const PBA: &str = "pba";
+    const ADVERSARIAL: &str = "adversarial";
 
     /// Returns the name used in configuration files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Searcher(method) => method.name(),
             Self::Pba => Self::PBA,
+            Self::Adversarial => Self::ADVERSARIAL,
         }
+    }
+
+    /// Whether policies come out of trainings, and are tried after them, instead of from a searcher.
+    pub fn looks_into_trainings(self) -> bool {
+        !matches!(self, Self::Searcher(_))
     }
 }
 
@@ -34,13 +43,16 @@ impl Serialize for SearchMethod {
 impl<'de> Deserialize<'de> for SearchMethod {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        if name == Self::PBA {
-            return Ok(Self::Pba);
+        let others = [Self::Pba, Self::Adversarial];
+        if let Some(other) = others.into_iter().find(|other| other.name() == name) {
+            return Ok(other);
         }
         name.parse().map(Self::Searcher).map_err(|_| {
             let names: Vec<String> = Method::ALL.map(|method| format!("`{method}`")).to_vec();
-            let (known, last) = (names.join(", "), Self::PBA);
-            serde::de::Error::custom(format_args!("unknown variant `{name}`, expected one of {known} or `{last}`"))
+            let [before, last] = others.map(Self::name);
+            let known = names.join(", ");
+            let why = format_args!("unknown variant `{name}`, expected one of {known}, `{before}` or `{last}`");
+            serde::de::Error::custom(why)
         })
     }
 }

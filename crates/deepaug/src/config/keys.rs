@@ -62,7 +62,8 @@ const KEYS: &[(&str, &str)] = &[
         "method",
         "\"bayesian_optimization\", \"lfbo\" (the same with a classifier of good policies), \"random\", or AutoAugment's \
          controller, a network that writes policies and learns by \"ppo\" or \"reinforce\": for 1,000 trials and more; after \
-         100 it is no better than \"random\"; or \"pba\", a population of children whose result is a policy for each epoch.",
+         100 it is no better than \"random\"; \"pba\", a population of children whose result is a policy for each epoch; or \"adversarial\", \
+         policies that a network writes to be hard for a child while it trains.",
     ),
     ("iters", "Policies to try, besides trial 0, which has none."),
     ("seed", "Seed of all randomness: the same seed, data and kind of device give the same notebook."),
@@ -134,7 +135,10 @@ const KEYS: &[(&str, &str)] = &[
         "explore_all_at_start",
         "Whether all children but one begin with a changed policy instead of one that does nothing: for runs of few epochs.",
     ),
-    ("adversarial_policies", "Of the scheme \"adversarial\" of compare and train: policies in every batch."),
+    (
+        "adversarial_policies",
+        "Of \"adversarial\", as a method and as a scheme of compare and train: policies in every batch.",
+    ),
     ("adversarial_updates", "How often in an epoch their network learns, and writes new ones."),
     ("adversarial_learning_rate", "Its learning rate, of Adam."),
     ("adversarial_entropy", "Weight of the entropy of its decisions."),

@@ -143,14 +143,7 @@ pub struct Config {
 }
 
 /// Keys whose value may change between two runs of a study: they do not affect how a trial is judged.
-const FREE_KEYS: [&str; 19] = [
-    // Final trainings alone have adversaries.
-    "adversarial_policies",
-    "adversarial_updates",
-    "adversarial_learning_rate",
-    "adversarial_entropy",
-    "adversarial_clean",
-    "adversarial_largest_level",
+const FREE_KEYS: [&str; 13] = [
     "iters",
     "patience",
     "confirm_policies",
@@ -170,6 +163,16 @@ const FREE_KEYS: [&str; 19] = [
 /// Keys of a population.
 const POPULATION_KEYS: [&str; 5] =
     ["population", "interval", "resample_probability", "slots_per_op", "explore_all_at_start"];
+
+/// Keys of an adversary.
+const ADVERSARY_KEYS: [&str; 6] = [
+    "adversarial_policies",
+    "adversarial_updates",
+    "adversarial_learning_rate",
+    "adversarial_entropy",
+    "adversarial_clean",
+    "adversarial_largest_level",
+];
 
 impl Default for Config {
     fn default() -> Self {
@@ -352,9 +355,9 @@ impl Config {
     }
 
     /// Whether the best policies of a search can be used together, each image with a sub-policy of one of them; the
-    /// policies of schemes and populations draw their own ops.
+    /// policies of schemes, and those that come out of trainings, draw their own ops.
     pub(crate) fn policies_join(&self) -> bool {
-        self.space == SearchSpace::Policies && self.method != SearchMethod::Pba
+        self.space == SearchSpace::Policies && !self.method.looks_into_trainings()
     }
 
     /// Returns how children are trained.
@@ -545,6 +548,10 @@ impl Config {
             // Only a population has them, and studies of versions without it have none.
             if self.method != SearchMethod::Pba {
                 values.retain(|key, _| !POPULATION_KEYS.contains(&key.as_str()));
+            }
+            // Of other methods, final trainings alone have one.
+            if self.method != SearchMethod::Adversarial {
+                values.retain(|key, _| !ADVERSARY_KEYS.contains(&key.as_str()));
             }
         }
         values

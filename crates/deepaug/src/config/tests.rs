@@ -72,8 +72,13 @@ fn the_other_files_are_valid() {
     assert_eq!(paper.ops.len(), 16);
     let fast = Config::parse(include_str!("../../../../configs/fast-autoaugment.toml")).unwrap().check().unwrap();
     assert_eq!(fast.objective, crate::ObjectiveKind::Density);
-    let adversarial = Config::parse(include_str!("../../../../configs/adversarial.toml")).unwrap().check().unwrap();
-    assert_eq!(adversarial.adversarial_policies, 8);
+    for (policies, text) in [
+        (8, include_str!("../../../../configs/adversarial.toml")),
+        (4, include_str!("../../../../configs/adversarial-small.toml")),
+    ] {
+        let adversarial = Config::parse(text).unwrap().check().unwrap();
+        assert_eq!((adversarial.method.name(), adversarial.adversarial_policies), ("adversarial", policies));
+    }
     for text in [include_str!("../../../../configs/pba.toml"), include_str!("../../../../configs/pba-small.toml")] {
         let population = Config::parse(text).unwrap().check().unwrap();
         // Fifteen ops, as in the paper.

@@ -36,22 +36,52 @@ pub struct Job {
     pub seed: u64,
     /// The images that it learns from and is measured on.
     pub images: ImagesRef,
-    /// Weights to start from instead of fresh ones; for a part of a training, its state.
+    /// Weights to start from instead of fresh ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
-    /// Which of its epochs to train, counted from 0, if not all; `start` and `keep` are then states, with the
-    /// optimiser's memories.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<Range<usize>>,
-    /// Where to save the final weights, if they are kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keep: Option<PathBuf>,
-    /// How the policy is judged if no child is trained with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub density: Option<Density>,
-    /// Who writes the policies while it runs, instead of the policy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adversary: Option<Adversary>,
+    /// What is done with all of this.
+    #[serde(default, skip_serializing_if = "Task::is_train")]
+    pub task: Task,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Trains a child.
+    #[default]
+    Train,
+    /// Trains a child, and saves its final weights.
+    Keep {
+        /// The file.
+        weights: PathBuf,
+    },
+    /// Trains a child for some of its epochs, from one state to another: its net with the optimiser's memories.
+    Part {
+        /// The epochs, counted from 0.
+        epochs: Range<usize>,
+        /// The state to start from; absent for the first epochs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<PathBuf>,
+        /// Where to save the state that is reached.
+        to: PathBuf,
+    },
+    /// Judges the policy without training a child with it.
+    Judge(Density),
+    /// Trains a child under policies that are written while it runs, instead of the policy.
+    Oppose {
+        /// Who writes them.
+        adversary: Adversary,
+        /// Where to save the final weights, if they are kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<PathBuf>,
+    },
+}
+
+impl Task {
+    fn is_train(&self) -> bool {
+        *self == Self::Train
+    }
 }
 
 /// Images by name, never by pixel.

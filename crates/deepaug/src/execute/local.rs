@@ -16,7 +16,7 @@ use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, 
 
 use super::adversary::Adversary;
 use super::density::{Density, Judges};
-use super::{Executor, Job, JobId, Report};
+use super::{Executor, Job, JobId, Report, Task};
 use crate::error::Error;
 use crate::study::objective::Fold;
 
@@ -180,20 +180,19 @@ impl Shared {
                 policy: &job.policy,
                 settings: &job.settings,
                 seed: job.seed,
-                // The state of a part is loaded whole.
-                initial_weights: job.start.as_deref().filter(|_| job.epochs.is_none()),
+                initial_weights: job.start.as_deref(),
             })
             .collect();
         let runs = jobs.iter().map(|_| Mutex::new(Run::default())).collect();
         let watch = Watch { shared: self, jobs, runs, reports };
-        let train = || match &jobs[0].job {
-            Job { density: Some(density), .. } => vec![self.judge(density, &trainings[0], &watch)],
-            Job { adversary: Some(adversary), keep, .. } => {
-                vec![self.face(adversary, keep.as_deref(), &trainings[0], &watch)]
+        let train = || match &jobs[0].job.task {
+            Task::Train => self.child.train_all(&trainings, 1, &watch),
+            Task::Keep { weights } => vec![self.keep(weights, &trainings[0], &watch)],
+            Task::Part { epochs, .. } => self.child.train_part(&trainings, epochs.clone(), &states(jobs), &watch),
+            Task::Judge(density) => vec![self.judge(density, &trainings[0], &watch)],
+            Task::Oppose { adversary, weights } => {
+                vec![self.oppose(adversary, weights.as_deref(), &trainings[0], &watch)]
             }
-            Job { epochs: Some(epochs), .. } => self.train_part(jobs, &trainings, epochs, &watch),
-            Job { keep: Some(path), .. } => vec![self.keep(path, &trainings[0], &watch)],
-            _ => self.child.train_all(&trainings, 1, &watch),
         };
         let results = catch_unwind(AssertUnwindSafe(train)).unwrap_or_default();
         // A custom child may not have said how each of its trainings ended, or may have panicked.
@@ -217,7 +216,7 @@ impl Shared {
     }
 
     /// Trains against an adversary.
-    fn face(
+    fn oppose(
         &self,
         adversary: &Adversary,
         keep: Option<&Path>,
@@ -228,24 +227,6 @@ impl Shared {
             return Err(TrainError::Stopped);
         }
         adversary.train(self.child.as_ref(), training, keep, &|record| watch.epoch(0, record))
-    }
-
-    /// Runs some epochs of trainings.
-    fn train_part(
-        &self,
-        jobs: &[Pending],
-        trainings: &[Training<'_>],
-        epochs: &Range<usize>,
-        watch: &Watch<'_>,
-    ) -> Vec<Result<History, TrainError>> {
-        let files = |Pending { job, .. }: &'_ Pending| Some((job.start.clone(), job.keep.clone()?));
-        let Some(files) = jobs.iter().map(files).collect::<Option<Vec<_>>>() else {
-            let why = "a part of a training must keep its state";
-            return jobs.iter().map(|_| Err(TrainError::Session { why: why.into() })).collect();
-        };
-        let states: Vec<StateFiles<'_>> =
-            files.iter().map(|(start, keep)| StateFiles { start: start.as_deref(), keep }).collect();
-        self.child.train_part(trainings, epochs.clone(), &states, watch)
     }
 
     /// Runs a training whose final weights are kept.
@@ -269,12 +250,23 @@ impl Shared {
     }
 }
 
-/// Whether two jobs may be trained in one pass. What keeps its weights has a pass to itself, and so has what is not a
-/// training; parts of trainings share one if they are of the same epochs.
+/// Returns the files between which parts of trainings run.
+fn states(jobs: &[Pending]) -> Vec<StateFiles<'_>> {
+    let tasks = jobs.iter().map(|pending| &pending.job.task);
+    let files = tasks.filter_map(|task| match task {
+        Task::Part { from, to, .. } => Some(StateFiles { start: from.as_deref(), keep: to }),
+        _ => None,
+    });
+    files.collect()
+}
+
+/// Whether two jobs may be trained in one pass: whole trainings whose weights are not kept, or parts of the same epochs.
 fn shares_pass(a: &Job, b: &Job) -> bool {
-    let is_alone =
-        |job: &Job| job.density.is_some() || job.adversary.is_some() || (job.keep.is_some() && job.epochs.is_none());
-    !is_alone(a) && !is_alone(b) && a.epochs == b.epochs
+    match (&a.task, &b.task) {
+        (Task::Train, Task::Train) => true,
+        (Task::Part { epochs, .. }, Task::Part { epochs: others, .. }) => epochs == others,
+        _ => false,
+    }
 }
 
 /// Locks, ignoring a panic elsewhere: everything behind a lock is changed in one step.
@@ -310,9 +302,12 @@ impl Observer for Watch<'_> {
     }
 
     fn epoch(&self, index: usize, record: &EpochRecord) -> bool {
-        let Job { id, settings, epochs, .. } = &self.jobs[index].job;
+        let Job { id, settings, task, .. } = &self.jobs[index].job;
         send(self.reports, Report::Epoch { id: *id, record: *record });
-        let Range { start, end } = epochs.clone().unwrap_or(0..settings.epochs);
+        let Range { start, end } = match task {
+            Task::Part { epochs, .. } => epochs.clone(),
+            _ => 0..settings.epochs,
+        };
         let done = record.epoch.saturating_sub(start);
         let mut run = locked(&self.runs[index]);
         // A repeated pass starts over.

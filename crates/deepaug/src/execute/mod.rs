@@ -29,8 +29,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use adversary::Adversary;
+pub(crate) use adversary::{AdversaryRecord, adversary_schedule};
 pub use density::Density;
-pub use job::{ImagesPart, ImagesRef, Job, JobId, Report};
+pub use job::{ImagesPart, ImagesRef, Job, JobId, Report, Task};
 pub(crate) use local::Folds;
 pub use local::Local;
 

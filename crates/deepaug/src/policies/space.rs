@@ -4,7 +4,7 @@
 use deepaug_augmenter::{Op, Policy, Published, RangeTable, Step, SubPolicy};
 use deepaug_controller::{Point, SearchError, Searcher, Space, SpaceError, Value};
 
-use crate::config::{Portion, SearchMethod, SearchSpace, ValidConfig};
+use crate::config::{Portion, SearchSpace, ValidConfig};
 use crate::policies::schemes::{FreeScheme, Schemes};
 
 /// The smallest share of the images that a search copies: at 0 every policy is no augmentation, which trial 0 has
@@ -71,7 +71,7 @@ impl PolicySpace {
             policy: Policy::none(config.ranges),
             point: schemes.as_ref().and_then(Schemes::none),
         };
-        let is_closed = config.method == SearchMethod::Pba;
+        let is_closed = config.method.looks_into_trainings();
         let free = schemes.iter().flat_map(Schemes::free).take(config.opt_initial_points);
         let trivialaugment = is_closed.then(|| FreeScheme {
             name: Published::TrivialAugment.to_string(),

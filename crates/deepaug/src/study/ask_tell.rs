@@ -9,7 +9,7 @@ use deepaug_augmenter::Policy;
 use serde::Serialize;
 
 use crate::config::auto::Auto;
-use crate::config::{Config, SearchMethod, ValidConfig};
+use crate::config::{Config, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::files::write_whole;
 use crate::layout;
@@ -85,8 +85,10 @@ impl AskTell {
     pub fn create(config: Config, folder: &Path) -> Result<Self, Error> {
         // The caller decides how many trials run at once, and what else happens to images.
         let config = Config { workers: Auto::Given(1), finish: false, ..config }.check()?;
-        if config.method == SearchMethod::Pba {
-            let why = "method: must not be \"pba\" if trials are judged elsewhere: it trains its children itself";
+        if config.method.looks_into_trainings() {
+            let name = config.method.name();
+            let why =
+                format!("method: must not be \"{name}\" if trials are judged elsewhere: it trains its children itself");
             return Err(ConfigError::new(why).into());
         }
         let folder = claim(folder)?;
@@ -304,6 +306,9 @@ pub fn rebuild(folder: &Path) -> Result<Rebuilt, Error> {
     let (journal, entries) = Journal::open(&folder.join(layout::JOURNAL), None, Holder::Short(PATIENCE))?;
     let core = Core::new(&config, &Methods::default(), folder, journal, entries)?;
     core.ledger().population().write(folder)?;
+    if let Some(opposed) = core.ledger().opposed() {
+        opposed.write(folder)?;
+    }
     Ok(Rebuilt {
         notebook: folder.join(&config.notebook_path),
         trials: core.ledger().proposals().count(),

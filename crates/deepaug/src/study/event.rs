@@ -112,6 +112,23 @@ pub enum Event {
         /// The policies, by epoch, of its best member.
         policy: Policy,
     },
+    /// A child that trains against an adversary has finished an epoch.
+    AdversaryEpoch {
+        /// Total number of epochs.
+        epochs: usize,
+        /// The epoch.
+        record: EpochRecord,
+        /// Time left for this training.
+        #[serde(rename = "seconds_left", serialize_with = "as_seconds")]
+        left: Option<Duration>,
+    },
+    /// It has ended.
+    AdversaryEnded {
+        /// Its weights, as safetensors.
+        model: PathBuf,
+        /// Its validation accuracy after the last epoch.
+        accuracy: f64,
+    },
     /// A policy is about to be judged. Trial 0 has none.
     TrialStarted {
         /// Its number.
@@ -249,6 +266,19 @@ impl fmt::Display for Event {
                     if parts == 1 { "policy" } else { "policies" }
                 )
             }
+            Self::AdversaryEpoch { epochs, record, left } => {
+                let EpochRecord { epoch, acc, val_acc, .. } = record;
+                write!(f, "against its adversary: epoch {epoch}/{epochs}, accuracy {acc:.3}, validation {val_acc:.3}")?;
+                match left.filter(|_| epoch < epochs) {
+                    Some(left) => write!(f, ", {} left", clock(left)),
+                    None => Ok(()),
+                }
+            }
+            Self::AdversaryEnded { model, accuracy } => write!(
+                f,
+                "trained against its adversary: validation accuracy {accuracy:.4} after the last epoch, {}",
+                model.display()
+            ),
             Self::Pretraining { epochs, record } => {
                 write!(f, "pre-training epoch {}/{epochs}: validation accuracy {:.3}", record.epoch, record.val_acc)
             }

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::execute::AdversaryRecord;
 use crate::layout;
 use crate::remedy::Remedy;
 use crate::study::lock::{Holder, lock};
@@ -39,7 +40,7 @@ pub(crate) trait JournalLine: Serialize + DeserializeOwned {
 
 impl JournalLine for Entry {
     const EVENTS: &'static [&'static str] =
-        &["proposed", "trained", "failed", "told", "exploited", "member_trained", "member_failed"];
+        &["proposed", "trained", "failed", "told", "exploited", "member_trained", "member_failed", "opposed"];
 }
 
 /// The first line.
@@ -87,6 +88,8 @@ pub(crate) enum Entry {
     MemberTrained { member: usize, from: usize, seed: u64, device: String, history: History },
     /// It failed in them.
     MemberFailed { member: usize, from: usize, seed: u64, device: String, why: String },
+    /// A child was trained against an adversary.
+    Opposed { seed: u64, device: String, record: AdversaryRecord },
     /// Another program judged a trial, or one sample of it.
     Told { trial: u64, sample: Option<usize>, told: ReportedOutcome },
 }

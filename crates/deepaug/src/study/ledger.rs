@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::config::{OverfitMeasure, RewardKind};
 use crate::policies::space::Proposal;
 use crate::reward::{Reward, reward};
+use crate::study::adversary::Opposed;
 use crate::study::candidate::{Candidate, mean_reward};
 use crate::study::journal::{Entry, ReportedOutcome};
 use crate::study::population::record::PopulationRecord;
@@ -80,6 +81,7 @@ pub(crate) struct Ledger {
     policies: HashSet<u64>,
     ended: BTreeMap<(u64, usize), TrainingOutcome>,
     population: PopulationRecord,
+    opposed: Option<Opposed>,
     /// The one that ended last.
     last: Option<(u64, usize)>,
 }
@@ -98,13 +100,15 @@ impl Ledger {
             policies: HashSet::new(),
             ended: BTreeMap::new(),
             population: PopulationRecord::default(),
+            opposed: None,
             last: None,
         };
         for entry in entries {
             match entry {
-                Entry::Exploited { .. } | Entry::MemberTrained { .. } | Entry::MemberFailed { .. } => {
-                    ledger.note(entry)
-                }
+                Entry::Exploited { .. }
+                | Entry::MemberTrained { .. }
+                | Entry::MemberFailed { .. }
+                | Entry::Opposed { .. } => ledger.note(entry),
                 Entry::Proposed { trial, point, policy, scheme } => {
                     ledger.propose(trial, Proposal { point, policy, scheme });
                 }
@@ -122,7 +126,7 @@ impl Ledger {
         ledger
     }
 
-    /// Takes in an entry about a population.
+    /// Takes in an entry about a training that is looked into.
     pub(crate) fn note(&mut self, entry: Entry) {
         let population = &mut self.population;
         match entry {
@@ -133,8 +137,14 @@ impl Ledger {
             Entry::MemberFailed { member, from, seed, device, why } => {
                 population.end(from, member, TrainingOutcome::Failed { seed, device, why });
             }
+            Entry::Opposed { seed, device, record } => self.opposed = Some(Opposed::new(seed, device, record)),
             _ => {}
         }
+    }
+
+    /// Returns what is known about the training against an adversary, if there was one.
+    pub(crate) fn opposed(&self) -> Option<&Opposed> {
+        self.opposed.as_ref()
     }
 
     /// Returns what is known about the population, if there is one.

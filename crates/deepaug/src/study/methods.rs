@@ -84,10 +84,10 @@ impl Methods {
                 ..Settings::default()
             },
         };
-        // What a population found is tried as it is.
+        // What comes out of trainings is tried as it is.
         let method = match config.method {
             SearchMethod::Searcher(method) => method,
-            SearchMethod::Pba => Method::Random,
+            SearchMethod::Pba | SearchMethod::Adversarial => Method::Random,
         };
         Ok(deepaug_controller::searcher(method, space, settings, seed)?)
     }

@@ -1,5 +1,6 @@
 //! One search, from its first training to its result, in one folder.
 
+pub(crate) mod adversary;
 pub(crate) mod ask_tell;
 pub(crate) mod builder;
 pub(crate) mod candidate;
@@ -132,8 +133,10 @@ impl Study {
             config.child.folder = folder.to_string_lossy().into_owned();
         }
         let left_out = leave_out_colour(&mut config, dataset)?;
-        if config.method == SearchMethod::Pba {
-            config.iters = pba::CANDIDATES;
+        match config.method {
+            SearchMethod::Searcher(_) => {}
+            SearchMethod::Pba => config.iters = pba::CANDIDATES,
+            SearchMethod::Adversarial => config.iters = adversary::CANDIDATES,
         }
         let sizing = match (config.sizes, config.child_epochs) {
             (Sizes::Given, Auto::Given(_)) => None,
@@ -261,10 +264,7 @@ impl Study {
         if let Some(sizing) = self.sizing {
             emit(&Event::Sized(sizing));
         }
-        // A member of a population takes as long as a training.
-        let members = if config.method == SearchMethod::Pba { config.population } else { 0 };
-        let is_begun = !self.core.ledger().population().is_empty();
-        let todo = trainings.saturating_sub(self.core.ledger().counts().0) + if is_begun { 0 } else { members };
+        let todo = trainings.saturating_sub(self.core.ledger().counts().0) + self.looked_into()?;
         // Errors of the estimate are ignored: the real training reports them.
         if todo > 0
             && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
@@ -275,7 +275,11 @@ impl Study {
         if self.config.objective == ObjectiveKind::Density {
             self.objective.judge_in(self.folder.clone());
         }
-        self.evolve(executor, &emit)?;
+        match self.config.method {
+            SearchMethod::Searcher(_) => {}
+            SearchMethod::Pba => self.evolve(executor, &emit)?,
+            SearchMethod::Adversarial => self.oppose(executor, &emit)?,
+        }
         let Self { folder, core, objective, cancel, budget, .. } = &mut self;
         let ended_by = Search::new(folder, core, objective, executor, cancel, *budget, &emit).run();
         if let Err(error) = &ended_by {
@@ -290,18 +294,36 @@ impl Study {
         Ok(result)
     }
 
-    /// Trains the study's population, if it has one, and has its schedule tried.
+    /// Returns how many trainings' time goes by before the first trial.
+    fn looked_into(&self) -> Result<usize, Error> {
+        let ledger = self.core.ledger();
+        Ok(match self.config.method {
+            // A member of a population takes as long as a training.
+            SearchMethod::Pba if ledger.population().is_empty() => self.config.population,
+            // A batch is there under each policy, and nothing else runs beside it.
+            SearchMethod::Adversarial if ledger.opposed().is_none() => {
+                self.config.adversarial_policies * self.objective.capacity()?.passes
+            }
+            _ => 0,
+        })
+    }
+
+    /// Trains a child against an adversary, and has the policies tried that this one wrote.
+    fn oppose(&mut self, executor: &mut dyn Executor, emit: &dyn Fn(&Event)) -> Result<(), Error> {
+        let Self { folder, core, objective, cancel, .. } = self;
+        let schedule = adversary::train(folder, core, objective, executor, cancel, emit)?;
+        core.try_next(adversary::candidates(&schedule, &self.config)?);
+        Ok(())
+    }
+
+    /// Trains the study's population, and has its schedule tried.
     fn evolve(&mut self, executor: &mut dyn Executor, emit: &dyn Fn(&Event)) -> Result<(), Error> {
-        if self.config.method != SearchMethod::Pba {
-            return Ok(());
-        }
         let first = pba::first_policies(&self.config);
         let Some(mut scheduler) = self.methods.of_population(&self.config, first.clone()) else { return Ok(()) };
         let Self { folder, core, objective, cancel, config, .. } = self;
         let population = Population { folder, core, objective, executor, cancel, emit, stopped: Default::default() };
         let schedule = population.run(scheduler.as_mut(), first)?;
-        let whole = Augmentation { policy: schedule.clone(), application: config.application() };
-        write_json(&folder.join(layout::SCHEDULE), &whole)?;
+        write_schedule(folder, &schedule, config)?;
         core.try_next(pba::candidates(&schedule, config));
         Ok(())
     }
@@ -328,6 +350,12 @@ impl Study {
         self.objective.start_from(weights);
         Ok(())
     }
+}
+
+/// Writes the policies by epoch that came out of a training.
+fn write_schedule(folder: &Path, schedule: &Policy, config: &Config) -> Result<(), Error> {
+    let whole = Augmentation { policy: schedule.clone(), application: config.application() };
+    write_json(&folder.join(layout::SCHEDULE), &whole)
 }
 
 /// What a study needs before its folder exists.

@@ -20,14 +20,14 @@ const OPS: [&str; 2] = ["aug1", "aug2"];
 /// One training as shown in the notebook.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
-    /// Absent for a member of a population.
+    /// Absent for a training that was looked into.
     pub(crate) trial: Option<u64>,
     pub(crate) policy: &'a Policy,
     /// The policy's name, if it needs no search.
     pub(crate) scheme: Option<&'a str>,
     /// Which of the trial's trainings, or which member.
     pub(crate) sample: usize,
-    /// `search`, `confirm` for the trainings with fresh seeds after it, or `population`.
+    /// `search`, `confirm` for the trainings with fresh seeds after it, `population` or `adversary`.
     pub(crate) phase: &'static str,
     /// Its reward; `None` if it failed.
     pub(crate) reward: Option<Reward>,

@@ -2,21 +2,25 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use deepaug_augmenter::{Policy, RangeTable, SubPolicy};
-use deepaug_child_model::{Capacity, ChildModel, Settings, TrainError, Training, TrainingSet, images_per_second};
+use deepaug_child_model::{
+    Capacity, ChildModel, Settings, TrainError, Training, TrainingSet, images_per_second, standard_values,
+};
 use deepaug_dataset::{Dataset, Split};
 use ndarray::{Array4, Axis};
 
 use crate::config::{Config, EpochSize, Holdout, ObjectiveKind, OverfitMeasure, ValidConfig};
 use crate::error::Error;
-use crate::execute::{Density, Folds, ImagesPart, ImagesRef, Job, JobId, Local};
+use crate::execute::{Adversary, Density, Folds, ImagesPart, ImagesRef, Job, JobId, Local, Task};
+use crate::files::write_whole;
 use crate::images::data::fingerprint;
 use crate::layout;
 use crate::rng::{Purpose, derive};
+use crate::train::pytorch;
 
 /// How long a child's speed is measured before a study.
 const PROBE: Duration = Duration::from_millis(300);
@@ -55,7 +59,7 @@ impl Objective {
             fingerprint: fingerprint(dataset),
             images: Arc::new(StudyImages {
                 images: Images::new(config, dataset, split)?,
-                classes: dataset.classes().len(),
+                classes: dataset.classes().to_vec(),
             }),
             settings: Settings {
                 images_per_epoch: match config.epoch_size {
@@ -93,10 +97,7 @@ impl Objective {
                 part: ImagesPart::Search { sample: id.sample },
             },
             start: self.initial_weights.clone(),
-            keep: None,
-            epochs: None,
-            density: self.density(id.sample),
-            adversary: None,
+            task: self.density(id.sample).map_or(Task::Train, Task::Judge),
         }
     }
 
@@ -188,7 +189,7 @@ impl Objective {
         let job = self.job(JobId { trial: 0, sample: 0 }, policy);
         let settings = Settings { epochs, ..self.settings };
         let seed = derive(self.config.seed, Purpose::Pretraining, 0);
-        Job { settings, seed, start: None, keep: Some(path), density: None, ..job }
+        Job { settings, seed, start: None, task: Task::Keep { weights: path }, ..job }
     }
 
     /// Makes the job that trains a member of a population for some epochs, from one saved state to another.
@@ -197,20 +198,39 @@ impl Objective {
         member: usize,
         policy: &Policy,
         epochs: Range<usize>,
-        start: Option<PathBuf>,
-        keep: PathBuf,
+        from: Option<PathBuf>,
+        to: PathBuf,
     ) -> Job {
         let id = JobId { trial: member as u64, sample: 0 };
-        let seed = self.member_seed(member);
-        Job {
-            id,
-            seed,
-            epochs: Some(epochs),
-            start,
-            keep: Some(keep),
-            density: None,
-            ..self.job(JobId { trial: 0, sample: 0 }, policy)
-        }
+        let task = Task::Part { epochs, from, to };
+        Job { id, seed: self.member_seed(member), task, ..self.job(JobId { trial: 0, sample: 0 }, policy) }
+    }
+
+    /// Makes the job that trains a child against the adversary of the configuration, with the seed and images of the
+    /// first sample. It keeps the record and the weights.
+    pub(crate) fn opposed(&self, record: PathBuf, weights: PathBuf) -> Job {
+        let adversary = Adversary { record: Some(record), ..Adversary::new(&self.config, self.has_colour(), true) };
+        let job = self.job(JobId { trial: 0, sample: 0 }, &Policy::none(self.config.ranges));
+        Job { task: Task::Oppose { adversary, weights: Some(weights) }, ..job }
+    }
+
+    /// Whether its images have colours.
+    pub(crate) fn has_colour(&self) -> bool {
+        self.images.images.of(0).images.dim().3 == 3
+    }
+
+    /// Converts the weights of a child that was trained on the images of the first sample, and writes them for PyTorch,
+    /// with a module that loads them.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(crate) fn write_model(&self, weights: &Path, [model, module]: [&Path; 2]) -> Result<(), Error> {
+        let fold = self.images.images.of(0);
+        let (_, height, width, channels) = fold.images.dim();
+        let standard = self.settings.standardize.then(|| standard_values(fold.images.view()));
+        let net = pytorch(&self.config, [height, width, channels], &self.images.classes, standard);
+        let code = net.write(weights, model)?;
+        write_whole(module, code.as_bytes())
     }
 
     /// Returns the seed of a member of a population.
@@ -225,7 +245,7 @@ impl Objective {
 
     fn training<'a>(&'a self, policy: &'a Policy, sample: usize, fold: &'a Fold) -> Training<'a> {
         Training {
-            set: fold.set(self.images.classes),
+            set: fold.set(self.images.classes.len()),
             policy,
             settings: &self.settings,
             seed: self.sample_seed(sample),
@@ -238,7 +258,8 @@ impl Objective {
 #[derive(Debug)]
 struct StudyImages {
     images: Images,
-    classes: usize,
+    /// The names of the classes.
+    classes: Vec<String>,
 }
 
 impl Folds for StudyImages {
@@ -247,7 +268,7 @@ impl Folds for StudyImages {
     }
 
     fn classes(&self) -> usize {
-        self.classes
+        self.classes.len()
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::config::Config;
 use crate::error::Error;
 use crate::policies::space::Proposal;
+use crate::study::adversary::Opposed;
 use crate::study::journal::{Entry, Journal};
 use crate::study::ledger::{Ledger, TrainingOutcome};
 use crate::study::notebook::{Notebook, Row};
@@ -82,9 +83,14 @@ impl Recorder {
         ids.into_iter().filter_map(row).try_for_each(|row| self.notebook.append(&row))
     }
 
-    /// Records an entry about a population.
+    /// Records an entry about a training that is looked into.
     pub(crate) fn note(&mut self, entry: Entry) -> Result<(), Error> {
         self.journal.append(&entry)?;
+        if matches!(entry, Entry::Opposed { .. }) {
+            self.ledger.note(entry);
+            let rows = self.ledger.opposed().into_iter().flat_map(opposed_rows);
+            return rows.into_iter().try_for_each(|row| self.notebook.append(&row));
+        }
         let part = match &entry {
             Entry::MemberTrained { member, from, .. } | Entry::MemberFailed { member, from, .. } => {
                 Some((*from, *member))
@@ -103,11 +109,27 @@ impl Recorder {
     }
 }
 
-/// Returns all rows of the notebook: those of a population, then all others by trial and sample.
+/// Returns all rows of the notebook: those of trainings that were looked into, then all others by trial and sample.
 pub(crate) fn rows(ledger: &Ledger) -> impl Iterator<Item = Row<'_>> {
     let population = ledger.population();
     let members = population.parts().filter_map(|(from, member, ended)| member_row(population, from, member, ended));
-    members.chain(ledger.trainings().filter_map(|(trial, sample, ended)| row(ledger, trial, sample, ended)))
+    let opposed = ledger.opposed().into_iter().flat_map(opposed_rows);
+    opposed
+        .chain(members)
+        .chain(ledger.trainings().filter_map(|(trial, sample, ended)| row(ledger, trial, sample, ended)))
+}
+
+/// Returns the rows of a training against an adversary, each with the policies of its epoch.
+fn opposed_rows(opposed: &Opposed) -> impl Iterator<Item = Row<'_>> {
+    opposed.epochs().iter().map(|(policy, ended)| Row {
+        trial: None,
+        policy,
+        scheme: None,
+        sample: 0,
+        phase: "adversary",
+        reward: None,
+        ended,
+    })
 }
 
 fn member_row<'a>(

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::auto::Auto;
 use crate::config::{Config, ValidConfig};
 use crate::error::{ConfigError, Error};
-use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local};
+use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Task};
 use crate::images::data::{fingerprint, read};
 use crate::remedy::Remedy;
 use crate::rng::{Purpose, derive};
@@ -219,10 +219,7 @@ impl FinalTraining {
             seed: self.seed(id.sample),
             images: ImagesRef { config: self.shared.clone(), fingerprint: self.data.clone(), part: self.part },
             start: None,
-            epochs: None,
-            keep: None,
-            density: None,
-            adversary: None,
+            task: Task::Train,
         }
     }
 

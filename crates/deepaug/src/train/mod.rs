@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use deepaug_augmenter::{Application, Policy};
 use deepaug_child_model::{EpochRecord, History, PyTorch, Settings, TrainError};
-use deepaug_dataset::Fit;
+use deepaug_dataset::{Fit, ReadOptions};
 use serde::Serialize;
 
 use crate::cancel::Cancel;
 use crate::compare::{Baseline, Scheme};
+use crate::config::Config;
 use crate::error::{ConfigError, Error};
-use crate::execute::{Adversary, Job, JobId, Report, run_all};
+use crate::execute::{Adversary, AdversaryRecord, Job, JobId, Report, Task, run_all};
 use crate::files::{write_json, write_whole};
 use crate::policies::read::Policies;
 use crate::train::final_training::{FinalOptions, FinalTraining};
@@ -120,10 +121,15 @@ impl Train {
         let unfinished = draft.path().join("weights");
         let id = JobId { trial: 0, sample: self.sample };
         let record = draft.path().join("record");
-        let adversary =
-            scheme.adversary.clone().map(|adversary| Adversary { record: Some(record.clone()), ..adversary });
-        let job = training.job(id, &scheme.policy, scheme.settings);
-        let job = Job { keep: Some(unfinished.clone()), adversary, ..job };
+        let weights = unfinished.clone();
+        let task = match scheme.adversary.clone() {
+            None => Task::Keep { weights },
+            Some(adversary) => {
+                let adversary = Adversary { record: Some(record.clone()), ..adversary };
+                Task::Oppose { adversary, weights: Some(weights) }
+            }
+        };
+        let job = Job { task, ..training.job(id, &scheme.policy, scheme.settings) };
         let (start, mut result) = (Instant::now(), None);
         let mut hear = |report: Report| {
             match report {
@@ -141,15 +147,7 @@ impl Train {
         };
         let [train_images, test_images] = training.sizes();
         let standard = scheme.settings.standardize.then(|| training.standard_values());
-        let options = training.config.read_options();
-        let net = PyTorch {
-            model: &training.config.model,
-            image: training.shape(),
-            classes: &training.classes,
-            standard,
-            padded: options.fit == Fit::Pad,
-            background: options.background,
-        };
+        let net = pytorch(&training.config, training.shape(), &training.classes, standard);
         let converted = draft.path().join(self.out.file_name().unwrap_or_default());
         let code = net.write(&unfinished, &converted)?;
         let trained = Trained {
@@ -172,10 +170,7 @@ impl Train {
             policy: scheme.policy,
         };
         if scheme.adversary.is_some() {
-            for ending in ["schedule.json", "adversary.csv"] {
-                let (from, to) = (record.with_extension(ending), self.out.with_extension(ending));
-                std::fs::rename(&from, &to).map_err(|error| Error::file(&to, error))?;
-            }
+            AdversaryRecord::read(&record)?.export(&self.out, scheme.settings.augment)?;
         }
         write_whole(&trained.module, code.as_bytes())?;
         write_json(&trained.history, &trained)?;
@@ -183,6 +178,17 @@ impl Train {
         std::fs::rename(&converted, &self.out).map_err(|error| Error::file(&self.out, error))?;
         Ok(trained)
     }
+}
+
+/// Returns a net of a configuration, to be written for PyTorch.
+pub(crate) fn pytorch<'a>(
+    config: &'a Config,
+    image: [usize; 3],
+    classes: &'a [String],
+    standard: Option<[f64; 2]>,
+) -> PyTorch<'a> {
+    let ReadOptions { fit, background, .. } = config.read_options();
+    PyTorch { model: &config.model, image, classes, standard, padded: fit == Fit::Pad, background }
 }
 
 /// The endings of the files beside the weights.

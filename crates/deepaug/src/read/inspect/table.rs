@@ -260,7 +260,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Shape, Vec<Sample>), String> {
         let row =
             Row { columns: &columns, cells: &cells, line: cells.position().map_or(0, |position| position.line()) };
         // Members of a population change their policies, and are no trials.
-        if row.cell("phase") == Some("population") {
+        if matches!(row.cell("phase"), Some("population" | "adversary")) {
             continue;
         }
         let key = (row.count("trial_no")?, row.count("sample_no")?);

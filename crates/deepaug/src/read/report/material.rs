@@ -14,6 +14,7 @@ use crate::images::preview::of_each_class;
 use crate::layout;
 use crate::policies::space::PolicySpace;
 use crate::read::inspect::Inspection;
+use crate::study::adversary::Opposed;
 use crate::study::folder::{read_images, read_ledger};
 use crate::study::ledger::Ledger;
 use crate::study::methods::Methods;
@@ -35,6 +36,8 @@ pub(super) struct Material {
     pub(super) sizes: Option<(usize, usize)>,
     /// What is known about the population; empty for other methods.
     pub(super) population: PopulationRecord,
+    /// What is known about the training against an adversary; absent for other methods.
+    pub(super) opposed: Option<Opposed>,
     /// How the network stood that writes policies; empty for other methods.
     pub(super) course: Vec<Learnt>,
 }
@@ -53,6 +56,7 @@ impl Material {
         Ok(Self {
             course,
             population: ledger.population().clone(),
+            opposed: ledger.opposed().cloned(),
             notebook: Inspection::read(study)?,
             found: SearchResult::new(study, &ledger, None).filter(|_| result.is_file()),
             comparisons: comparisons(study)?,

@@ -1,6 +1,7 @@
 //! Writes a study as one self-contained HTML page: what was asked, what was found, whether it helps, how to use
 //! it.
 
+mod adversary;
 mod answer;
 mod chart;
 mod comparisons;
@@ -54,6 +55,7 @@ fn page(material: &Material) -> Markup {
                     (sections::course(material))
                     (network::course(material))
                     (population::course(material))
+                    (adversary::course(material))
                     (ops::effects(material))
                     (sections::learning(material))
                     (sections::time(material))

@@ -1,11 +1,11 @@
 //! The effects of ops and magnitudes, and what the surrogate has learnt about them.
 
+use deepaug_augmenter::Op;
 use maud::{Markup, html};
 
-use super::chart::{self, Row};
+use super::chart::{self, Area, Row};
 use super::material::Material;
 use super::words::{percent, signed};
-use crate::config::SearchMethod;
 use crate::read::inspect::Inspection;
 use crate::read::inspect::{Importance, OpEffect};
 
@@ -14,11 +14,32 @@ const OPS: usize = 20;
 /// Maximum number of choices listed by importance.
 const MATTERS: usize = 8;
 
+/// The classes of the areas of ops; so many are drawn, and the others as one.
+const CLASSES: [&str; 5] = ["op-1", "op-2", "op-3", "op-4", "op-5"];
+
+/// Returns the weights of the weightiest ops, and of all others together, in each epoch.
+pub(super) fn areas(epochs: usize, weight: &dyn Fn(Op, usize) -> f64) -> Vec<Area> {
+    let course = |op: Op| (op, (0..epochs).map(|epoch| weight(op, epoch)).collect::<Vec<f64>>());
+    let mut ops: Vec<(Op, Vec<f64>)> = Op::ALL.into_iter().map(course).collect();
+    ops.retain(|(_, heights)| heights.iter().any(|&height| height > 0.0));
+    let total = |heights: &[f64]| heights.iter().sum::<f64>();
+    ops.sort_by(|a, b| total(&b.1).total_cmp(&total(&a.1)));
+    let others = ops.split_off(ops.len().min(CLASSES.len()));
+    let drawn = ops.into_iter().zip(CLASSES);
+    let mut areas: Vec<Area> =
+        drawn.map(|((op, heights), class)| Area { name: op.name().into(), class, heights }).collect();
+    if !others.is_empty() {
+        let heights = (0..epochs).map(|epoch| others.iter().map(|(_, heights)| heights[epoch]).sum()).collect();
+        areas.push(Area { name: format!("{} others", others.len()), class: "none", heights });
+    }
+    areas
+}
+
 /// Shows the effect of each op.
 pub(super) fn effects(material: &Material) -> Markup {
     let notebook = &material.notebook;
-    // A population's candidates are few, and have all ops.
-    if notebook.ops.is_empty() || material.config.method == SearchMethod::Pba {
+    // What comes out of trainings are few policies, which have all ops.
+    if notebook.ops.is_empty() || material.config.method.looks_into_trainings() {
         return html! {};
     }
     let mut compared: Vec<_> = notebook.ops.iter().filter(|op| op.interval.is_some()).collect();

@@ -1,13 +1,11 @@
 //! How a population came to its schedule.
 
-use deepaug_augmenter::{Op, Policy};
+use deepaug_augmenter::Policy;
 use maud::{Markup, html};
 
 use super::chart::{self, Area, Descent};
 use super::material::Material;
-
-/// The classes of the areas of ops; so many are drawn, and the others as one.
-const OPS: [&str; 5] = ["op-1", "op-2", "op-3", "op-4", "op-5"];
+use super::ops;
 
 /// Shows who took over from whom, and what the winner's policies did epoch by epoch.
 pub(super) fn course(material: &Material) -> Markup {
@@ -57,24 +55,10 @@ pub(super) fn course(material: &Material) -> Markup {
     }
 }
 
-/// Returns the weights of the strongest ops, and of all others together, in each epoch.
+/// Returns the strength of each op in each epoch.
 fn areas(schedule: &Policy, epochs: usize) -> Vec<Area> {
-    let weight = |op: Option<Op>, epoch: usize| -> f64 {
-        let steps = schedule.at(epoch, epochs).steps();
-        steps.filter(|step| op.is_none_or(|op| step.op == op)).map(|step| step.probability * step.magnitude).sum()
-    };
-    let all = |op: Op| (0..epochs).map(|epoch| weight(Some(op), epoch)).sum::<f64>();
-    let mut ops: Vec<(Op, f64)> = Op::ALL.into_iter().map(|op| (op, all(op))).filter(|(_, all)| *all > 0.0).collect();
-    ops.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let mut areas: Vec<Area> = Vec::new();
-    for (&(op, _), class) in ops.iter().zip(OPS) {
-        let heights = (0..epochs).map(|epoch| weight(Some(op), epoch)).collect();
-        areas.push(Area { name: op.name().into(), class, heights });
-    }
-    if ops.len() > OPS.len() {
-        let drawn = |epoch: usize| areas.iter().map(|area| area.heights[epoch]).sum::<f64>();
-        let heights = (0..epochs).map(|epoch| (weight(None, epoch) - drawn(epoch)).max(0.0)).collect();
-        areas.push(Area { name: format!("{} others", ops.len() - OPS.len()), class: "none", heights });
-    }
-    areas
+    ops::areas(epochs, &|op, epoch| {
+        let steps = schedule.at(epoch, epochs).steps().filter(|step| step.op == op);
+        steps.map(|step| step.probability * step.magnitude).sum()
+    })
 }

@@ -1,4 +1,4 @@
-//! Population Based Augmentation from search to use, through the binary.
+//! Methods that look into trainings, from search to use, through the binary: a population, and an adversary.
 
 #[path = "support/mod.rs"]
 #[allow(dead_code, reason = "each test program uses a part")]
@@ -6,7 +6,8 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use support::{deepaug, rows, small_config, without_times, write_class_folders};
 
@@ -158,4 +159,123 @@ fn what_a_population_cannot_do_is_said() {
     let config = small_config(folder.path(), &format!("{KEYS}optimizer = \"sgd\"\nlearning_rate = 1e30\n"));
     let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "diverged"]);
     assert!(run.code == 8 && run.stderr.contains("diverged"), "{} {}", run.code, run.stderr);
+}
+
+const ADVERSARIAL: &str = "method = \"adversarial\"\nadversarial_policies = 3\nadversarial_updates = 2\n\
+    ops = [\"rotate-nearest\", \"brightness\", \"invert\"]\nranges = \"autoaugment\"\naugment = \"online\"\nportion = 1.0\n\
+    child_epochs = 12\nconfirm_policies = 2\nconfirm_samples = 2\ndata = \"images\"\n";
+
+#[test]
+fn an_adversary_ends_in_a_net_and_a_schedule_and_goes_on_after_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_class_folders(&at("images"), &["a", "b", "c"], 50);
+    let config = small_config(folder.path(), ADVERSARIAL);
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "whole"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("against its adversary: epoch 12/12"), "{}", run.stderr);
+
+    let notebook = rows(&at("whole/notebook.csv"));
+    let against: Vec<_> = notebook.iter().filter(|row| row["phase"] == "adversary").collect();
+    assert_eq!(
+        against.iter().map(|row| row["epoch"].parse().unwrap()).collect::<Vec<usize>>(),
+        (1..=12).collect::<Vec<_>>()
+    );
+    assert!(against.iter().all(|row| row["trial_no"].is_empty() && row["policy"].contains("\"in_place\":true")));
+    let table = rows(&at("whole/adversary.csv"));
+    assert_eq!(table.len(), 12 * 2 * 3);
+    let schedule = json(&at("whole/schedule.json"));
+    // Two updates of three policies with five sub-policies in each epoch.
+    assert_eq!(schedule["earlier"].as_array().unwrap().len(), 11);
+    assert_eq!(schedule["sub_policies"].as_array().unwrap().len(), 30);
+    // None, TrivialAugment, the schedule, its last policy, and one that was not learnt.
+    let trials: std::collections::BTreeSet<&str> =
+        notebook.iter().filter(|row| row["phase"] == "search").map(|row| &row["trial_no"][..]).collect();
+    assert_eq!(trials.len(), 5);
+    let weights = fs::read(at("whole/model.safetensors")).unwrap();
+    assert!(fs::read_to_string(at("whole/model.py")).unwrap().contains("model.safetensors"));
+
+    // In the training itself, by its nets, then before and after it is known to have ended, and in the trials.
+    for crash in ["net:2", "net:5", "net:9", "torn:1", "after:2", "after:3", "after:6"] {
+        let name = crash.replace(':', "-");
+        let mut optimize = Command::new(env!("CARGO_BIN_EXE_deepaug"));
+        optimize.args(["optimize", "--config", &config, "--out", &name]).current_dir(folder.path());
+        optimize.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = match crash.strip_prefix("net:") {
+            Some(epoch) => {
+                let mut child = optimize.spawn().unwrap();
+                let net = at(&name).join(format!("adversary.{epoch}.safetensors"));
+                while !net.exists() && child.try_wait().unwrap().is_none() {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                child.kill().unwrap();
+                let status = child.wait().unwrap();
+                assert!(at(&name).join("adversary.json").exists(), "it was not killed while it trained");
+                status
+            }
+            None => optimize.env("DEEPAUG_CRASH", crash).status().unwrap(),
+        };
+        assert!(!status.success(), "{crash}");
+        let run = deepaug(folder.path(), &["optimize", "--resume", &name]);
+        assert_eq!(run.code, 0, "{crash}: {}", run.stderr);
+        let same = |file: &str| fs::read(at(&name).join(file)).unwrap() == fs::read(at("whole").join(file)).unwrap();
+        for file in ["schedule.json", "adversary.csv", "best_policy.json", "model.safetensors"] {
+            assert!(same(file), "{crash}: {file}");
+        }
+        assert_eq!(without_times(&at(&name).join("notebook.csv")), without_times(&at("whole/notebook.csv")), "{crash}");
+        let left = |file: &str| at(&name).join(file).exists();
+        assert!(!left("adversary.json") && !left("adversary.safetensors"), "{crash}");
+    }
+
+    // The table is a view of the journal; the net is not, and stays.
+    let before = fs::read(at("whole/adversary.csv")).unwrap();
+    fs::remove_file(at("whole/adversary.csv")).unwrap();
+    assert_eq!(deepaug(folder.path(), &["notebook", "whole"]).code, 0);
+    assert_eq!(fs::read(at("whole/adversary.csv")).unwrap(), before);
+    assert_eq!(fs::read(at("whole/model.safetensors")).unwrap(), weights);
+    for (args, words) in [
+        (&["report", "whole"][..], "report.html"),
+        (&["inspect", "whole"], "trial"),
+        (
+            &[
+                "compare",
+                "whole",
+                "--beside",
+                "whole/schedule.json",
+                "--baselines",
+                "none,random-policy",
+                "--seeds",
+                "2",
+            ],
+            "random-policy",
+        ),
+        (
+            &["train", "whole", "--schedule", "whole/schedule.json", "--epochs", "2", "--out", "net.safetensors"],
+            "net.safetensors",
+        ),
+    ] {
+        let run = deepaug(folder.path(), args);
+        assert!(run.code == 0 && run.stdout.contains(words), "{args:?}: {} {}", run.stdout, run.stderr);
+    }
+    let page = fs::read_to_string(at("whole/report.html")).unwrap();
+    assert!(page.contains("What the adversary came to write") && page.contains("mean magnitude"));
+}
+
+#[test]
+fn what_an_adversary_cannot_do_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    write_class_folders(&folder.path().join("images"), &["a", "b", "c"], 50);
+    for (key, message) in [
+        ("augment = \"once\"", "augment: must be \"online\" when method is \"adversarial\""),
+        ("child_epochs = \"auto\"", "child_epochs: must be a number when method is \"adversarial\""),
+        ("adversarial_policies = 0", "adversarial_policies: must be"),
+        ("adversarial_learning_rate = 0.0", "adversarial_learning_rate: must be above 0"),
+    ] {
+        let name = key.split(' ').next().unwrap();
+        let lines: Vec<&str> = ADVERSARIAL.lines().filter(|line| !line.starts_with(name)).collect();
+        let config = small_config(folder.path(), &format!("{}\n{key}\n", lines.join("\n")));
+        let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+        assert!(run.code == 3 && run.stderr.contains(message), "{key}: {} {}", run.code, run.stderr);
+        assert!(!folder.path().join("study").exists());
+    }
 }
