@@ -1,4 +1,5 @@
-//! Methods that look into trainings, from search to use, through the binary: a population, and an adversary.
+//! Methods that look into trainings, from search to use, through the binary: a population, an adversary, and the
+//! explanation of what ops do.
 
 #[path = "support/mod.rs"]
 #[allow(dead_code, reason = "each test program uses a part")]
@@ -277,5 +278,59 @@ fn what_an_adversary_cannot_do_is_said() {
         let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
         assert!(run.code == 3 && run.stderr.contains(message), "{key}: {} {}", run.code, run.stderr);
         assert!(!folder.path().join("study").exists());
+    }
+}
+
+#[test]
+fn ops_are_explained_by_what_they_do_to_each_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_class_folders(&at("images"), &["a", "b", "c"], 60);
+    let few = ["--magnitudes", "0.5,1.0", "--draws", "2", "--images", "40", "--set", "child_epochs=6"];
+    let explain = |args: &[&str]| deepaug(folder.path(), &[&["explain"], args, &few].concat());
+    let run = explain(&["--data", "images", "--ops", "rotate-nearest,invert,posterize", "--out", "why", "--json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let printed: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let changes = printed["explanation"]["changes"].as_array().unwrap();
+    assert_eq!((changes.len(), printed["explanation"]["images"].as_u64()), (6, Some(40)));
+    for change in changes {
+        let all = &change["all"];
+        let of = |key: &str| all[key].as_f64().unwrap();
+        assert!(of("variance") >= 0.0 && (0.0..=1.0).contains(&of("changed")));
+        let by_class: f64 = change["by_class"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|terms| terms["cost"].as_f64().unwrap() * terms["images"].as_f64().unwrap())
+            .sum();
+        assert!((by_class / 40.0 - of("cost")).abs() < 1e-9);
+    }
+    // A row for all classes and one for each.
+    let table = rows(&at("why/explanation.csv"));
+    assert_eq!(table.len(), 6 * 4);
+    let sum = |row: &std::collections::BTreeMap<String, String>| {
+        let of = |key: &str| row[key].parse::<f64>().unwrap();
+        of("shift") + of("variance") + of("remainder") - of("cost")
+    };
+    assert!(table.iter().all(|row| sum(row).abs() < 1e-9));
+    assert!(fs::read_to_string(at("why/explanation.html")).unwrap().contains("invert 1.00"));
+    let again = explain(&["--data", "images", "--ops", "rotate-nearest,invert,posterize", "--out", "again", "--json"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!(fs::read(at("why/explanation.json")).unwrap(), fs::read(at("again/explanation.json")).unwrap());
+
+    // A study: its ops, what it found, and its report.
+    let config = small_config(folder.path(), "data = \"images\"\nops = [\"rotate\", \"invert\"]\n");
+    assert_eq!(deepaug(folder.path(), &["optimize", "--config", &config, "--iters", "2", "--out", "study"]).code, 0);
+    let run = explain(&["study"]);
+    assert!(run.code == 0 && run.stdout.contains("read otherwise"), "{} {}", run.stdout, run.stderr);
+    assert_eq!(deepaug(folder.path(), &["report", "study"]).code, 0);
+    assert!(fs::read_to_string(at("study/report.html")).unwrap().contains("What each op does to each class"));
+    for (args, code, words) in [
+        (&["explain", "--data", "images", "--magnitudes", "1.5"][..], 2, "above 0 and at most 1"),
+        (&["explain", "nothing.json", "--data", "images"], 5, "no such file"),
+        (&["explain", "--data", "missing"], 4, "missing"),
+    ] {
+        let run = deepaug(folder.path(), args);
+        assert!(run.code != 0 && run.stderr.contains(words), "{args:?}: {} (not {code}) {}", run.code, run.stderr);
     }
 }

@@ -191,6 +191,20 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         Err(TrainError::Program { why: "this child model keeps no weights, so it cannot judge other images".into() })
     }
 
+    /// Computes what the last layer receives for each image, `[images, features]`, as [`predict`](Self::predict) does: the
+    /// net's view of images, of which the logits are a linear function.
+    ///
+    /// # Errors
+    /// [`TrainError`]; by default, that this model does not support it.
+    fn features(
+        &self,
+        _weights: &Path,
+        _training: &Training<'_>,
+        _images: ArrayView4<'_, u8>,
+    ) -> Result<Array2<f32>, TrainError> {
+        Err(TrainError::Program { why: "this child model does not say what its last layer receives".into() })
+    }
+
     /// Starts training children side by side, one epoch at a time, for callers that inspect training runs. Each
     /// child starts with its first copies, as made by [`Training::augmented`]. The training runs share their
     /// settings, and the shape and number of their images.

@@ -183,15 +183,28 @@ impl Net {
         classes: usize,
         standard: Option<[f64; 2]>,
     ) -> Result<Array2<f32>, TrainError> {
+        self.forward(weights, images, classes, standard, false)
+    }
+
+    /// Computes what the last layer receives for each image, `[images, features]`, as [`logits`](Self::logits) does.
+    fn forward(
+        &self,
+        weights: &Path,
+        images: ArrayView4<'_, u8>,
+        classes: usize,
+        standard: Option<[f64; 2]>,
+        features: bool,
+    ) -> Result<Array2<f32>, TrainError> {
         let (count, height, width, channels) = images.dim();
         let plan = Arc::new(self.model.plan([height, width, channels], classes)?);
         let wrong = |why| TrainError::Weights { path: weights.into(), why };
         let weights = plan.load(weights).map_err(wrong)?;
         let input =
             standard.map_or(Input::UNIT, |[mean, deviation]| Input { mean: mean as f32, deviation: deviation as f32 });
-        let work = Predict { plan, weights, images, input, optimiser: self.model.optimiser() };
-        let logits = self.device.backend.run(work).map_err(|why| TrainError::Device { why })?;
-        Ok(Array2::from_shape_vec((count, classes), logits).expect("as many logits as images and classes"))
+        let work = Predict { plan, weights, images, input, optimiser: self.model.optimiser(), features };
+        let values = self.device.backend.run(work).map_err(|why| TrainError::Device { why })?;
+        let of_image = values.len() / count.max(1);
+        Ok(Array2::from_shape_vec((count, of_image), values).expect("as many values for each image"))
     }
 
     /// Trains for some epochs in one pass, from states to states.
@@ -289,6 +302,8 @@ struct Predict<'p> {
     images: ArrayView4<'p, u8>,
     input: Input,
     optimiser: Optimiser,
+    /// Whether what the last layer receives is wanted instead of the logits.
+    features: bool,
 }
 
 impl Work for Predict<'_> {
@@ -299,7 +314,10 @@ impl Work for Predict<'_> {
         let labels = vec![0; self.images.dim().0];
         let set = (CowArray::from(self.images), labels.as_slice(), self.input);
         let images = Evaluation::new(engine, vec![set], self.plan.classes);
-        images.map_or(Ok(Vec::new()), |images| images.outputs(&mut network, engine))
+        images.map_or(Ok(Vec::new()), |images| match self.features {
+            true => images.features(&mut network, engine),
+            false => images.outputs(&mut network, engine),
+        })
     }
 }
 
@@ -462,6 +480,16 @@ impl ChildModel for Net {
     ) -> Result<Array2<f32>, TrainError> {
         let Input { mean, deviation } = Input::of(&training.set, training.settings);
         self.logits(weights, images, training.set.classes, Some([mean, deviation].map(f64::from)))
+    }
+
+    fn features(
+        &self,
+        weights: &Path,
+        training: &Training<'_>,
+        images: ArrayView4<'_, u8>,
+    ) -> Result<Array2<f32>, TrainError> {
+        let Input { mean, deviation } = Input::of(&training.set, training.settings);
+        self.forward(weights, images, training.set.classes, Some([mean, deviation].map(f64::from)), true)
     }
 
     fn session<'a>(

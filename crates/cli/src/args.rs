@@ -96,6 +96,17 @@ A request that fails is answered by {\"error\": {\"code\": 6, \"message\": ...}}
   deepaug preview --data my-images --out ops.png                 the same on your own images
   deepaug preview --policy reports/experiments/my-images-001 --out policy.png")]
     Preview(Preview),
+    /// Explain what ops and policies do to a net trained without them: which classes they make hard, and what they
+    /// turn into what
+    #[command(after_help = "Examples:
+  deepaug explain reports/experiments/my-images-001             the ops of a study, and what it found
+  deepaug explain trivialaugment --data my-images
+  deepaug explain --data my-images --ops geometric --magnitudes 0.3,0.6,1.0
+
+The cost of an op is what it adds to the net's loss. It is the sum of a shift, because images move away from their class, of
+a variance, which a net trained with the op would feel as a penalty, and of a remainder (Dao et al., ICML 2019). The net
+learns from the images that a search trains on, and is looked at on those that it judges by; test images are not used.")]
+    Explain(Explain),
     /// Print a policy as code for another library
     #[command(after_help = "Examples:
   deepaug export --policy reports/experiments/my-images-001 --to torchvision --out policy.py
@@ -112,6 +123,7 @@ A request that fails is answered by {\"error\": {\"code\": 6, \"message\": ...}}
     #[command(after_help = "Examples:
   deepaug data my-images
   deepaug data labels.csv --group-column patient --image-size auto --out sheet.png
+  deepaug data my-images --suspects               which labels may be wrong?
   deepaug data --config my.toml --json")]
     Data(Data),
     /// List the devices that can train
@@ -227,6 +239,9 @@ pub(crate) struct Data {
     /// CSV file for the part of each image, such as those for testing, which your own training must not see either
     #[arg(long, value_name = "FILE")]
     pub(crate) write_split: Option<PathBuf>,
+    /// Train a few small nets, and show images whose label may be wrong: as a page, and all images as a table beside it
+    #[arg(long, value_name = "FILE.html", num_args = 0..=1, default_missing_value = "suspects.html")]
+    pub(crate) suspects: Option<PathBuf>,
     /// PNG file for a sheet of images of each class [default: NAME-sheet.png, where NAME is the data's name]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -572,6 +587,42 @@ pub(crate) struct Preview {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Explain {
+    /// A study's folder, a policy as JSON, or a published policy; without one, ops alone
+    #[arg(value_name = "STUDY|FILE|NAME")]
+    pub(crate) subject: Option<PathBuf>,
+    /// Images, as for optimize [default: the study's, or the built-in ones]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Ops: names or groups, such as geometric [default: the study's, or all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) ops: Option<Vec<String>>,
+    /// Magnitudes of each op
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.2,0.5,0.8", value_parser = magnitude)]
+    pub(crate) magnitudes: Vec<f64>,
+    /// How often each image is changed by each
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = in_range(1, 1000))]
+    pub(crate) draws: usize,
+    /// Maximum number of images to look at
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = in_range(1, 1_000_000))]
+    pub(crate) images: usize,
+    /// Folder for explanation.html, explanation.csv and explanation.json [default: the study's, or explanation]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where to train: auto, cpu, gpu or gpu:N
+    #[arg(long)]
+    pub(crate) device: Option<DeviceChoice>,
+    /// Seed of all randomness [default: the study's, or 0]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) found: Found,
@@ -692,4 +743,11 @@ pub(crate) struct Devices {
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn magnitude(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(magnitude) if magnitude > 0.0 && magnitude <= 1.0 => Ok(magnitude),
+        _ => Err("must be above 0 and at most 1".into()),
+    }
 }

@@ -24,6 +24,11 @@ pub(crate) const ADVERSARY_WEIGHTS: &str = "adversary.safetensors";
 pub(crate) const ADVERSARY: &str = "adversary.csv";
 /// The net that a search has trained, and its module for PyTorch.
 pub(crate) const MODEL: [&str; 2] = ["model.safetensors", "model.py"];
+/// The weights of a child without a policy, with which images are looked at.
+pub(crate) const PROBE: &str = "probe.safetensors";
+/// What ops do to it, for programs and reports, and as a table.
+pub(crate) const EXPLANATION: &str = "explanation.json";
+pub(crate) const EXPLANATION_TABLE: &str = "explanation.csv";
 /// The policy to use.
 pub(crate) const BEST_POLICY: &str = "best_policy.json";
 /// The best policies as a table.
@@ -32,7 +37,7 @@ pub(crate) const TOP_POLICIES: &str = "top_policies.csv";
 pub(crate) const RESULT: &str = "result.json";
 
 /// Names that the user may not choose for the notebook and the first weights.
-pub(crate) const RESERVED: [&str; 16] = [
+pub(crate) const RESERVED: [&str; 19] = [
     CONFIG,
     JOURNAL,
     LOCK,
@@ -49,6 +54,9 @@ pub(crate) const RESERVED: [&str; 16] = [
     ADVERSARY,
     MODEL[0],
     MODEL[1],
+    PROBE,
+    EXPLANATION,
+    EXPLANATION_TABLE,
 ];
 
 /// Returns the name of the weights of a child without a policy, which judges policies of a sample.

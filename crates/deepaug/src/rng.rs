@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Adversary = 8,
     /// What its policies do to each image.
     Views = 9,
+    /// How images are changed to explain what an op does.
+    Explanation = 10,
     /// Final trainings, for comparisons and for use: seeds that no search has used.
     Final = 16,
     /// The images that final trainings use.

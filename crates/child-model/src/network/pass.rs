@@ -112,6 +112,14 @@ impl<E: Engine> Network<E> {
         self.forward(&plan.steps, x, Pass { batch, training: None }, &mut Vec::new())
     }
 
+    /// Returns what the last layer, which gives the logits, receives: `[K, B, features]`.
+    pub(crate) fn features(&mut self, x: E::Array, images: usize) -> E::Array {
+        let batch = Batch { children: self.children, images };
+        let plan = self.plan.clone();
+        let before_last = &plan.steps[..plan.steps.len() - 1];
+        self.forward(before_last, x, Pass { batch, training: None }, &mut Vec::new())
+    }
+
     /// Returns logits `[K, B, classes]`, and leaves on the tape what [`backward`](Self::backward) needs.
     pub(crate) fn train(
         &mut self,

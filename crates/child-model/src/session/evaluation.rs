@@ -47,13 +47,19 @@ impl<'a, E: Engine> Evaluation<'a, E> {
     /// Calls `each` with the loss of every batch.
     fn batches(&self, network: &mut Network<E>, engine: &E, mut each: impl FnMut(Loss<E::Array>)) {
         let batch = Batch { children: network.children(), images: self.images };
-        self.logits(network, engine, |logits, targets| {
+        self.pass(network, engine, Network::evaluate, |logits, targets| {
             each(engine.cross_entropy(&logits, &targets, self.classes, batch));
         });
     }
 
-    /// Calls `each` with the logits and targets of every batch.
-    fn logits(&self, network: &mut Network<E>, engine: &E, mut each: impl FnMut(E::Array, E::Array)) {
+    /// Calls `each` with what a forward pass returns for every batch, and with its targets.
+    fn pass(
+        &self,
+        network: &mut Network<E>,
+        engine: &E,
+        forward: impl Fn(&mut Network<E>, E::Array, usize) -> E::Array,
+        mut each: impl FnMut(E::Array, E::Array),
+    ) {
         let children = network.children();
         let batch = Batch { children, images: self.images };
         let last = self.count as u32;
@@ -64,21 +70,37 @@ impl<'a, E: Engine> Evaluation<'a, E> {
         let draws = engine.draws(&self.data, Choices { rows: rows.collect(), ..Choices::default() }, batch);
         for step in 0..self.batches {
             let [x, targets] = engine.batch(&self.data, &draws, step, batch);
-            let logits = network.evaluate(x, self.images);
-            each(logits, targets);
+            let y = forward(network, x, self.images);
+            each(y, targets);
         }
     }
 
     /// Returns the logits `[images, classes]` of a single child.
     pub(crate) fn outputs(&self, network: &mut Network<E>, engine: &E) -> Result<Vec<f32>, String> {
+        self.values(network, engine, Network::evaluate)
+    }
+
+    /// Returns what the last layer receives, `[images, features]`, of a single child.
+    pub(crate) fn features(&self, network: &mut Network<E>, engine: &E) -> Result<Vec<f32>, String> {
+        self.values(network, engine, Network::features)
+    }
+
+    fn values(
+        &self,
+        network: &mut Network<E>,
+        engine: &E,
+        forward: impl Fn(&mut Network<E>, E::Array, usize) -> E::Array,
+    ) -> Result<Vec<f32>, String> {
         let mut found = Vec::new();
-        self.logits(network, engine, |logits, _| found.push(logits));
-        let mut outputs = Vec::new();
-        for logits in found {
-            outputs.extend(engine.download(&logits)?);
+        self.pass(network, engine, forward, |y, _| found.push(y));
+        let mut values = Vec::new();
+        for y in found {
+            values.extend(engine.download(&y)?);
         }
-        outputs.truncate(self.count * self.classes);
-        Ok(outputs)
+        // The last batch is filled up.
+        let of_image = values.len() / (self.batches * self.images);
+        values.truncate(self.count * of_image);
+        Ok(values)
     }
 
     /// Returns the mean loss and accuracy of each child.

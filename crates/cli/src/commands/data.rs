@@ -2,14 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use deepaug::{Auto, Config, DataReport, Dataset, Error, Holdout, Summary, data_sheet, read_data, write_sheet};
+use deepaug::{
+    Auto, Cancel, Config, DataReport, Dataset, Error, Holdout, Summary, Suspect, Suspects, ValidConfig, data_sheet,
+    read_data, write_sheet, write_suspects,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::keep;
+use super::{keep, stop_on_ctrl_c};
 use crate::{args, output};
 
 /// Bad images and sets of duplicates to list; `--json` has them all.
 const LISTED: usize = 10;
+
+/// Suspect images to list.
+const SUSPECTS: usize = 10;
 
 pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
     let mut config = match &args.config {
@@ -34,10 +40,14 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
     if let Some(path) = &args.write_split {
         report.write_split(&dataset, path)?;
     }
+    let suspects = args.suspects.as_deref().map(|page| suspects(page, &config, &dataset, args.json)).transpose()?;
     let written = write_sheet(data_sheet(&dataset), &out);
     if args.json {
         let mut value = serde_json::to_value(&report).unwrap_or_default();
         value["out"] = written.is_ok().then(|| out.display().to_string()).into();
+        if let Some(suspects) = &suspects {
+            value["suspects"] = serde_json::to_value(suspects).unwrap_or_default();
+        }
         output::json(&value);
     } else {
         print(&report, &config);
@@ -46,6 +56,9 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
         }
         if let Some(path) = &args.write_split {
             output::line(format_args!("{} lists the part of each image", path.display()));
+        }
+        if let (Some(suspects), Some(page)) = (&suspects, &args.suspects) {
+            print_suspects(suspects, page);
         }
     }
     match written {
@@ -56,6 +69,42 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
         }
         other => other,
     }
+}
+
+/// Finds images whose label may be wrong, and writes them as a page and a table.
+fn suspects(page: &Path, config: &ValidConfig, dataset: &Dataset, json: bool) -> Result<Suspects, Error> {
+    let is_ours = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("that may be wrong</title>");
+    keep(page, is_ours, "a page of suspects")?;
+    let table = page.with_extension("csv");
+    keep(&table, |bytes| bytes.starts_with(b"image,class,loss,read_as"), "a table of suspects")?;
+    let cancel = Cancel::new();
+    stop_on_ctrl_c(cancel.clone());
+    let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    let style =
+        ProgressStyle::with_template("training nets on parts of the images {wide_bar} {pos}/{len} epochs, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let found = Suspects::find(config, dataset, &cancel, &|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let found = found?;
+    write_suspects(&found, dataset, page)?;
+    found.write(&table)?;
+    Ok(found)
+}
+
+fn print_suspects(suspects: &Suspects, page: &Path) {
+    output::line(format_args!(
+        "\nNets that had not learnt from them read {:.1} % of images as labelled. Most sure to be something else:",
+        100.0 * suspects.accuracy
+    ));
+    for suspect in suspects.images.iter().filter(|suspect| suspect.read_as != suspect.class).take(SUSPECTS) {
+        let Suspect { name, class, read_as, probability, .. } = suspect;
+        output::line(format_args!("  {name}: labelled {class}, read as {read_as} ({:.1} %)", 100.0 * probability));
+    }
+    let table = page.with_extension("csv");
+    output::line(format_args!("{} shows more of each class, {} lists all images", page.display(), table.display()));
 }
 
 /// Applies the arguments to a configuration.

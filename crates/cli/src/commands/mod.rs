@@ -7,6 +7,7 @@ mod compare;
 mod config;
 mod data;
 mod devices;
+mod explain;
 mod export;
 mod inspect;
 mod notebook;
@@ -37,6 +38,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Notebook(args) => args.json,
         Command::Apply(args) => args.json,
         Command::Preview(args) => args.json,
+        Command::Explain(args) => args.json,
         Command::Export(args) => args.json,
         Command::Bench(args) => args.json,
         Command::Compare(args) => args.json,
@@ -56,6 +58,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Notebook(args) => notebook::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Preview(args) => preview::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Export(args) => export::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Compare(args) => compare::run(args),

@@ -70,6 +70,8 @@ fn the_other_files_are_valid() {
     // 16 ops, 11 probabilities and 10 magnitudes for each of ten places.
     assert_eq!(space.parameters().len(), 30);
     assert_eq!(paper.ops.len(), 16);
+    let few = Config::parse(include_str!("../../../../configs/autoaugment-small.toml")).unwrap().check().unwrap();
+    assert_eq!(crate::PolicySpace::new(&few).space().unwrap().parameters().len(), 30);
     let fast = Config::parse(include_str!("../../../../configs/fast-autoaugment.toml")).unwrap().check().unwrap();
     assert_eq!(fast.objective, crate::ObjectiveKind::Density);
     for (policies, text) in [

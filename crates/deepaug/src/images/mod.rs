@@ -3,3 +3,4 @@
 pub(crate) mod apply;
 pub(crate) mod data;
 pub(crate) mod preview;
+pub(crate) mod suspects;

@@ -127,7 +127,7 @@ fn frame(x: Scale, y: Scale, across: &str, up: &str) -> Markup {
             line.grid x1=(px(left)) x2=(px(x.to)) y1=(px(y.at(tick))) y2=(px(y.at(tick))) {}
             text.tick x=(px(left - 8.0)) y=(px(y.at(tick) + 4.0)) text-anchor="end" { (label(tick, &ticks, "")) }
         }
-        (below(x, base, across))
+        @if !across.is_empty() { (below(x, base, across)) }
         text.tick x="14" y=(px(middle)) text-anchor="middle" transform=(format!("rotate(-90 14 {middle:.1})")) { (up) }
     }
 }
@@ -240,6 +240,40 @@ pub(super) fn areas(areas: &[Area], across: &str, up: &str) -> Markup {
                     text.key x=(px(place + 22.0)) y="16" { (area.name) }
                 }
             }
+        }
+    }
+}
+
+/// Draws points with names; a name that another would cover is left out.
+pub(super) fn scatter(points: &[(f64, f64, String)], across: &str, up: &str) -> Markup {
+    const HEIGHT: f64 = 340.0;
+    let (left, top, bottom) = (68.0, 14.0, 44.0);
+    let x = Scale::around(points.iter().map(|point| point.0).chain([0.0]), left, WIDTH - 12.0);
+    let y = Scale::around(points.iter().map(|point| point.1).chain([0.0]), HEIGHT - bottom, top);
+    // The most remarkable first.
+    let mut order: Vec<&(f64, f64, String)> = points.iter().collect();
+    order.sort_by(|a, b| (b.0.abs() + b.1.abs()).total_cmp(&(a.0.abs() + a.1.abs())));
+    let mut named: Vec<(f64, f64, f64, &str)> = Vec::new();
+    for (a, b, name) in order {
+        let width = 0.8 * LETTER * name.chars().count() as f64;
+        let (from, at) = ((x.at(*a) + 7.0).min(WIDTH - width - 4.0), y.at(*b) + 4.0);
+        let covers = |&(other, height, reach, _): &(f64, f64, f64, &str)| {
+            (height - at).abs() < 13.0 && from < other + reach && other < from + width
+        };
+        if !named.iter().any(covers) {
+            named.push((from, at, width, name));
+        }
+    }
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" {
+            (frame(x, y, "", up))
+            @for &tick in &x.ticks(8) {
+                text.tick x=(px(x.at(tick))) y=(px(HEIGHT - bottom + 18.0)) text-anchor="middle" { (label(tick, &x.ticks(8), "")) }
+            }
+            text.tick x=(px(0.5 * (left + WIDTH))) y=(px(HEIGHT - 6.0)) text-anchor="middle" { (across) }
+            line.zero x1=(px(x.at(0.0))) x2=(px(x.at(0.0))) y1=(px(top)) y2=(px(HEIGHT - bottom)) {}
+            g.dots { @for (a, b, name) in points { circle cx=(px(x.at(*a))) cy=(px(y.at(*b))) r="3.2" { title { (name) } } } }
+            @for (from, at, _, name) in &named { text.small x=(px(*from)) y=(px(*at)) { (name) } }
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::compare::ComparisonResult;
 use crate::config::SearchMethod;
 use crate::config::ValidConfig;
 use crate::error::Error;
+use crate::explain::Explanation;
 use crate::images::preview::of_each_class;
 use crate::layout;
 use crate::policies::space::PolicySpace;
@@ -38,6 +39,8 @@ pub(super) struct Material {
     pub(super) population: PopulationRecord,
     /// What is known about the training against an adversary; absent for other methods.
     pub(super) opposed: Option<Opposed>,
+    /// What ops do to a net, if that has been asked for.
+    pub(super) explanation: Option<Explanation>,
     /// How the network stood that writes policies; empty for other methods.
     pub(super) course: Vec<Learnt>,
 }
@@ -57,6 +60,7 @@ impl Material {
             course,
             population: ledger.population().clone(),
             opposed: ledger.opposed().cloned(),
+            explanation: Explanation::read(study)?,
             notebook: Inspection::read(study)?,
             found: SearchResult::new(study, &ledger, None).filter(|_| result.is_file()),
             comparisons: comparisons(study)?,

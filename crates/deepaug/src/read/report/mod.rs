@@ -5,14 +5,18 @@ mod adversary;
 mod answer;
 mod chart;
 mod comparisons;
+mod explanation;
 mod material;
 mod network;
 mod ops;
 mod pictures;
 mod population;
 mod sections;
+mod suspects;
 mod words;
 
+pub use self::explanation::write_explanation;
+pub use self::suspects::write_suspects;
 use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -57,6 +61,7 @@ fn page(material: &Material) -> Markup {
                     (population::course(material))
                     (adversary::course(material))
                     (ops::effects(material))
+                    (explanation::shown(material))
                     (sections::learning(material))
                     (sections::time(material))
                     (sections::usage(material))

@@ -4,12 +4,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use deepaug_augmenter::Policy;
 use deepaug_dataset::files::png;
-use ndarray::{Array3, Array4, ArrayView4, s};
+use ndarray::{Array3, Array4, ArrayView3, ArrayView4, s};
 
 /// Gap between pictures, in pixels of an image.
 const GAP: usize = 2;
 /// Larger pictures show only every second, third ... pixel.
 const LARGEST: usize = 96;
+
+/// Draws one image, as the data URL of a PNG.
+pub(super) fn image(image: ArrayView3<'_, u8>) -> Result<String, String> {
+    let every = image.dim().0.max(image.dim().1).div_ceil(LARGEST).max(1) as isize;
+    let image = image.slice(s![..;every, ..;every, ..]).to_owned();
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png(image)?)))
+}
 
 /// Draws the images, and below each of them `draws` results of the policy, as the data URL of a PNG.
 pub(super) fn policy(policy: &Policy, images: ArrayView4<'_, u8>, draws: u64) -> Result<String, String> {

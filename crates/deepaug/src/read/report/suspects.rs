@@ -1,0 +1,77 @@
+//! Images whose label may be wrong, as a page.
+
+use std::path::Path;
+
+use deepaug_dataset::Dataset;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use ndarray::s;
+
+use super::pictures;
+use super::words::percent;
+use crate::error::Error;
+use crate::files::write_whole;
+use crate::images::suspects::{Suspect, Suspects};
+
+/// Images of each class.
+const SHOWN: usize = 12;
+/// Of these, images that are read as nothing else.
+const USUAL: usize = 4;
+
+/// Writes the images of each class that are most likely to have a wrong label, and the most usual ones beside them.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn write_suspects(suspects: &Suspects, dataset: &Dataset, to: &Path) -> Result<(), Error> {
+    let of = dataset.origin().file_name().unwrap_or_default().to_string_lossy();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Labels of " (of) " that may be wrong" }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                main {
+                    h1 { "Labels of " (of) " that may be wrong" }
+                    p {
+                        "Nets that had not learnt from them read " (percent(suspects.accuracy)) " of " (suspects.images.len())
+                        " images as their labels say. Below are, for each class, the images that they read otherwise and are most sure "
+                        "of it: wrong labels are among the first, and so are images that are hard for other reasons. Beside them, set apart, "
+                        "the most usual ones."
+                    }
+                    @for class in dataset.classes() { (row(suspects, dataset, class)) }
+                }
+            }
+        }
+    };
+    write_whole(to, page.into_string().as_bytes())
+}
+
+fn row(suspects: &Suspects, dataset: &Dataset, class: &str) -> Markup {
+    let own: Vec<&Suspect> = suspects.images.iter().filter(|suspect| suspect.class == class).collect();
+    let others = own.iter().take_while(|suspect| suspect.read_as != class).count();
+    let first = &own[..others.min(SHOWN - USUAL)];
+    let usual = own[others..].iter().rev().take(USUAL);
+    html! {
+        h2 { (class) " " span.soft { (own.len()) " images, " (own.iter().filter(|own| own.read_as != class).count()) " read otherwise" } }
+        div.grid-of-ops {
+            @for suspect in first { (picture(suspect, dataset)) }
+            @for suspect in usual { (picture(suspect, dataset)) }
+        }
+    }
+}
+
+fn picture(suspect: &Suspect, dataset: &Dataset) -> Markup {
+    let images = dataset.images();
+    let image = pictures::image(images.slice(s![suspect.image, .., .., ..]));
+    let sure = percent(suspect.probability);
+    html! {
+        div.usual[suspect.read_as == suspect.class] {
+            @if let Ok(address) = image { img src=(address) alt=(suspect.name); }
+            div { "read as " b { (suspect.read_as) } ", " (sure) }
+            div.soft { (suspect.name) }
+        }
+    }
+}
