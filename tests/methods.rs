@@ -1,5 +1,5 @@
-//! Methods that look into trainings, from search to use, through the binary: a population, an adversary, and the
-//! explanation of what ops do.
+//! Methods that look into trainings, from search to use, through the binary: a population, an adversary; and
+//! what looks at images with a trained net: the explanation of ops, and the choice of images.
 
 #[path = "support/mod.rs"]
 #[allow(dead_code, reason = "each test program uses a part")]
@@ -333,4 +333,69 @@ fn ops_are_explained_by_what_they_do_to_each_class() {
         let run = deepaug(folder.path(), args);
         assert!(run.code != 0 && run.stderr.contains(words), "{args:?}: {} (not {code}) {}", run.code, run.stderr);
     }
+}
+
+#[test]
+fn it_is_measured_whether_some_of_the_images_are_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_class_folders(&at("images"), &["a", "b", "c"], 60);
+    let few = ["--data", "images", "--set", "child_epochs=4", "--images", "60", "--rounds", "2", "--copies", "2"];
+    let subsample = |args: &[&str]| deepaug(folder.path(), &[&["subsample"], &few[..], args].concat());
+    let run = subsample(&["--budgets", "5,20,1000", "--out", "some", "--json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let result = &serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap()["result"];
+    assert_eq!(result["images"][0], 60);
+    // Three choices of two budgets; 1,000 is all of them.
+    let budgets = result["budgets"].as_array().unwrap();
+    assert_eq!(
+        budgets.iter().map(|budget| budget["images"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [5, 20, 5, 20, 5, 20]
+    );
+    assert!(budgets.iter().all(|budget| budget["rounds"].as_array().unwrap().len() == 2));
+    let scores = rows(&at("some/scores.csv"));
+    assert_eq!(scores.len(), 60);
+    let of = |row: &std::collections::BTreeMap<String, String>, key: &str| row[key].parse::<f64>().unwrap();
+    assert!(
+        scores.iter().all(|row| of(row, "loss") >= 0.0 && of(row, "influence") <= 0.0 && of(row, "leverage") > 0.0)
+    );
+    assert_eq!(rows(&at("some/budgets.csv")).len(), 2 + 6 * 2);
+    assert!(fs::read_to_string(at("some/subsample.html")).unwrap().contains("The images with the highest losses"));
+    let again = subsample(&["--budgets", "5,20", "--out", "again", "--json"]);
+    assert_eq!(fs::read(at("some/scores.csv")).unwrap(), fs::read(at("again/scores.csv")).unwrap());
+    assert_eq!(
+        fs::read(at("some/budgets.csv")).unwrap(),
+        fs::read(at("again/budgets.csv")).unwrap(),
+        "{}",
+        again.stderr
+    );
+    // Scored anew, by the highest, with a policy's copies.
+    let run = subsample(&[
+        "--budgets",
+        "5,20",
+        "--choose",
+        "loss",
+        "--order",
+        "top",
+        "--rescore",
+        "--full-weight",
+        "--policy",
+        "trivialaugment",
+    ]);
+    assert!(
+        run.code == 0 && run.stdout.contains("loss") && !run.stdout.contains("uniform"),
+        "{} {}",
+        run.stdout,
+        run.stderr
+    );
+    for (args, words) in [
+        (&["--choose", "luck"][..], "must be uniform, loss or influence"),
+        (&["--order", "last"], "must be proportional, top or inverse"),
+        (&["--strength", "0"], "must be a number above 0"),
+    ] {
+        let run = subsample(args);
+        assert!(run.code != 0 && run.stderr.contains(words), "{args:?}: {} {}", run.code, run.stderr);
+    }
+    let run = deepaug(folder.path(), &["subsample", "--data", "images", "--images", "2", "--set", "child_epochs=2"]);
+    assert!(run.code == 4 && run.stderr.contains("is not among the 2 images to choose from"), "{}", run.stderr);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use deepaug::compare::Baseline;
+use deepaug::subsample::{Choice, Order};
 use deepaug::{Auto, DeviceChoice, ExitCode, Model, OnBadImage, RangeTable, Target, TrainSize};
 
 fn exit_codes() -> String {
@@ -107,6 +108,17 @@ The cost of an op is what it adds to the net's loss. It is the sum of a shift, b
 a variance, which a net trained with the op would feel as a penalty, and of a remainder (Dao et al., ICML 2019). The net
 learns from the images that a search trains on, and is looked at on those that it judges by; test images are not used.")]
     Explain(Explain),
+    /// Find out whether it is enough to augment some of the images, and which of them matter most
+    #[command(after_help = "Examples:
+  deepaug subsample --data my-images
+  deepaug subsample --data my-images --policy trivialaugment --copies 4 --budgets 50,100,200
+  deepaug subsample reports/experiments/my-images-001 --choose uniform,loss --order top
+
+A net is trained without augmentation, and what its last layer receives is frozen. Images are scored by their loss under a
+logistic regression on that, or by its leave-one-out influence (Kuchnik and Smith, ICLR 2019); regressions with copies of the
+chosen ones are measured on other images, never on test images. High scores mark unusual images, and also ambiguous and wrongly
+labelled ones: see deepaug data --suspects.")]
+    Subsample(Subsample),
     /// Print a policy as code for another library
     #[command(after_help = "Examples:
   deepaug export --policy reports/experiments/my-images-001 --to torchvision --out policy.py
@@ -623,6 +635,63 @@ pub(crate) struct Explain {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Subsample {
+    /// A study, whose images and child are used
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: Option<PathBuf>,
+    /// Images, as for optimize [default: the study's, or the built-in ones]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// What copies are made by: a policy as JSON, a study's, or a published one [default: shifts]
+    #[arg(long, value_name = "FILE|STUDY|NAME")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Without a policy, how far copies are shifted, in 32nds of an image's shorter side
+    #[arg(long, value_name = "PIXELS", default_value_t = 2.0, value_parser = of_32, conflicts_with = "policy")]
+    pub(crate) pad: f64,
+    /// Copies of each chosen image
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = in_range(1, 1000))]
+    pub(crate) copies: usize,
+    /// Numbers of images to augment, besides none and all
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10,25,50,100,250,500")]
+    pub(crate) budgets: Vec<usize>,
+    /// By what they are chosen: uniform, loss, influence
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "uniform,loss,influence")]
+    pub(crate) choose: Vec<Choice>,
+    /// Whether high scores are drawn more often (proportional) or come first (top), or low ones are drawn more often (inverse)
+    #[arg(long, value_name = "ORDER", default_value = "proportional")]
+    pub(crate) order: Order,
+    /// Let every copy count as much as an image; otherwise an image and its copies share the weight of one
+    #[arg(long)]
+    pub(crate) full_weight: bool,
+    /// Score images anew at every budget, with the copies made so far
+    #[arg(long)]
+    pub(crate) rescore: bool,
+    /// Repetitions with other random choices
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range(1, 1000))]
+    pub(crate) rounds: usize,
+    /// Maximum number of images to choose from
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = in_range(2, 1_000_000))]
+    pub(crate) images: usize,
+    /// The strength C of the regression's penalty |w|²/2C
+    #[arg(long, value_name = "C", default_value_t = 10.0, value_parser = strength)]
+    pub(crate) strength: f64,
+    /// Folder for subsample.html, scores.csv, budgets.csv and subsample.json [default: subsample]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where to train: auto, cpu, gpu or gpu:N
+    #[arg(long)]
+    pub(crate) device: Option<DeviceChoice>,
+    /// Seed of all randomness [default: the study's, or 0]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) found: Found,
@@ -749,5 +818,12 @@ fn magnitude(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(magnitude) if magnitude > 0.0 && magnitude <= 1.0 => Ok(magnitude),
         _ => Err("must be above 0 and at most 1".into()),
+    }
+}
+
+fn strength(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(strength) if strength > 0.0 && strength.is_finite() => Ok(strength),
+        _ => Err("must be a number above 0".into()),
     }
 }

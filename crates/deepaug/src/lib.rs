@@ -46,6 +46,7 @@ pub mod reward;
 mod rng;
 pub mod statistics;
 mod study;
+pub mod subsample;
 mod train;
 
 pub use bench::{ChildBench, ChildSpeed, OpBench, OpSpeed};
@@ -78,7 +79,7 @@ pub use images::suspects::{Suspect, Suspects};
 pub use policies::read::{Policies, select_ops};
 pub use policies::space::PolicySpace;
 pub use read::inspect::{self, Inspection};
-pub use read::report::{write_explanation, write_report, write_suspects};
+pub use read::report::{write_explanation, write_report, write_subsample, write_suspects};
 pub use remedy::Remedy;
 pub use study::ask_tell::{AskTell, Asked, Observation, Rebuilt, rebuild};
 pub use study::builder::StudyBuilder;

@@ -44,12 +44,7 @@ impl Probe {
         weights: Option<PathBuf>,
         on_epoch: &dyn Fn(&EpochRecord, usize) -> bool,
     ) -> Result<Self, Error> {
-        let sizes = match config.sizes {
-            Sizes::Given => config.split_sizes(),
-            // Half of a small set is kept to look at.
-            Sizes::Auto => SplitSizes::counts(SIZES[0].min(dataset.len() / 2), SIZES[1]),
-        };
-        let Split { train, validation, .. } = Split::draw(dataset, sizes, derive(config.seed, Purpose::Split, 0))?;
+        let Split { train, validation, .. } = split(config, dataset)?;
         Self::of(config, dataset, [&train, &validation], 0, weights, on_epoch)
     }
 
@@ -113,10 +108,31 @@ impl Probe {
         Ok(self.child.predict(&self.weights, &self.training(), images)?)
     }
 
+    /// Returns what the last layer receives for images, `[images, dimensions]`.
+    ///
+    /// # Errors
+    /// [`Error::Child`].
+    pub(crate) fn features(&self, images: ArrayView4<'_, u8>) -> Result<Array2<f64>, Error> {
+        Ok(self.child.features(&self.weights, &self.training(), images)?.mapv(f64::from))
+    }
+
     /// Returns the images that it has learnt from, and those that it has not.
     pub(crate) fn fold(&self) -> &Fold {
         &self.fold
     }
+}
+
+/// Returns the images that a search with this configuration would train on, those that it would judge by, and others.
+///
+/// # Errors
+/// [`Error::Data`]: too few images.
+pub(crate) fn split(config: &ValidConfig, dataset: &Dataset) -> Result<Split, Error> {
+    let sizes = match config.sizes {
+        Sizes::Given => config.split_sizes(),
+        // Of a small set, half is learnt from and a quarter looked at; the rest are test images.
+        Sizes::Auto => SplitSizes::counts(SIZES[0].min(dataset.len() / 2), SIZES[1].min(dataset.len() / 4)),
+    };
+    Ok(Split::draw(dataset, sizes, derive(config.seed, Purpose::Split, 0))?)
 }
 
 /// Returns the configuration for looking at images: a study's, or what a search of any set starts from.

@@ -26,6 +26,8 @@ pub(crate) enum Purpose {
     Views = 9,
     /// How images are changed to explain what an op does.
     Explanation = 10,
+    /// Which images are augmented, if not all, and how.
+    Subsample = 11,
     /// Final trainings, for comparisons and for use: seeds that no search has used.
     Final = 16,
     /// The images that final trainings use.

@@ -15,6 +15,7 @@ mod optimize;
 mod preview;
 mod report;
 mod serve;
+mod subsample;
 mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +36,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Ask(args) => args.json,
         Command::Tell(args) => args.json,
         Command::Serve(args) => args.json,
+        Command::Subsample(args) => args.json,
         Command::Notebook(args) => args.json,
         Command::Apply(args) => args.json,
         Command::Preview(args) => args.json,
@@ -55,6 +57,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Ask(args) => ask_tell::ask(args),
         Command::Tell(args) => ask_tell::tell(args),
         Command::Serve(args) => serve::run(args),
+        Command::Subsample(args) => subsample::run(args),
         Command::Notebook(args) => notebook::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Preview(args) => preview::run(args),

@@ -12,10 +12,12 @@ mod ops;
 mod pictures;
 mod population;
 mod sections;
+mod subsample;
 mod suspects;
 mod words;
 
 pub use self::explanation::write_explanation;
+pub use self::subsample::write_subsample;
 pub use self::suspects::write_suspects;
 use std::path::Path;
 
