@@ -228,6 +228,32 @@ fn several_equal_views_of_a_batch_teach_what_one_does() {
 }
 
 #[test]
+fn logits_are_a_linear_function_of_features() {
+    let case = Case::new(Application::Once, Rule::Adam);
+    let training = case.training(0, 5);
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("net.safetensors");
+    case.net.pretrain(&training, &weights, &|_| true).unwrap();
+    let images = case.validation.0.view();
+    let features = case.net.features(&weights, &training, images).unwrap();
+    let logits = case.net.predict(&weights, &training, images).unwrap();
+    // 8 filters at half of 11 x 13 pixels.
+    assert_eq!((features.dim(), logits.dim()), ((123, 8 * 5 * 6), (123, CLASSES)));
+    let bytes = std::fs::read(&weights).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let last = |what: &str| {
+        let name = file.names().into_iter().find(|name| name.ends_with(&format!("dense.{what}"))).unwrap();
+        let tensor = file.tensor(name).unwrap();
+        let values = tensor.data().chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap()));
+        (tensor.shape().to_vec(), values.collect::<Vec<f32>>())
+    };
+    let ((shape, last_weights), (_, bias)) = (last("weights"), last("bias"));
+    let last_weights = ndarray::Array2::from_shape_vec((shape[0], shape[1]), last_weights).unwrap();
+    let expected = features.dot(&last_weights) + &ndarray::Array1::from(bias);
+    assert!(logits.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-3), "{logits} {expected}");
+}
+
+#[test]
 fn looking_changes_nothing() {
     let case = Case::new(Application::Once, Rule::Adam);
     let trainings = [case.training(0, 5)];

@@ -8,14 +8,15 @@ use ndarray::s;
 
 use super::chart::{self, Line};
 use super::pictures;
-use super::words::percent;
+use super::words::{percent, short};
 use crate::error::Error;
 use crate::files::write_whole;
 use crate::subsample::{Accuracy, Scored, Subsampled};
 
 /// Images with the highest and with the lowest scores.
 const SHOWN: [usize; 2] = [30, 12];
-const CLASSES: [&str; 3] = ["op-1", "op-2", "op-3"];
+/// Not the colour of the line for all images.
+const CLASSES: [&str; 3] = ["op-2", "op-3", "op-4"];
 
 /// Writes the accuracies by budget, and the images with the highest and the lowest scores.
 ///
@@ -95,7 +96,7 @@ fn pictures_of(scored: &[&Scored], dataset: &Dataset) -> Markup {
                         img src=(address) alt=(scored.name);
                     }
                     div { b { (scored.class) } (format!(", loss {:.2}", scored.loss)) }
-                    div.soft { (scored.name) }
+                    div.soft { (short(&scored.name)) }
                 }
             }
         }

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use ndarray::s;
 
 use super::pictures;
-use super::words::percent;
+use super::words::{percent, short};
 use crate::error::Error;
 use crate::files::write_whole;
 use crate::images::suspects::{Suspect, Suspects};
@@ -71,7 +71,7 @@ fn picture(suspect: &Suspect, dataset: &Dataset) -> Markup {
         div.usual[suspect.read_as == suspect.class] {
             @if let Ok(address) = image { img src=(address) alt=(suspect.name); }
             div { "read as " b { (suspect.read_as) } ", " (sure) }
-            div.soft { (suspect.name) }
+            div.soft { (short(&suspect.name)) }
         }
     }
 }

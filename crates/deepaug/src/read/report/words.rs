@@ -23,6 +23,11 @@ pub(super) fn between((low, high): (f64, f64), digits: usize) -> String {
     format!("{} to {}", points(low, digits), points(high, digits))
 }
 
+/// Returns the last part of a path.
+pub(super) fn short(name: &str) -> &str {
+    name.rsplit(['/', '\\']).next().unwrap_or(name)
+}
+
 /// Formats a share in percent.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1}{TIED}%", 100.0 * share)
