@@ -10,6 +10,13 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output;
 
+/// Makes a bar, which hides itself without a terminal, and for programs.
+pub(crate) fn bar(json: bool, template: &str) -> ProgressBar {
+    let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
 /// Shows events.
 pub(crate) enum View {
     Json(Mutex<()>),
@@ -102,8 +109,9 @@ impl Live {
                 self.whole.set_prefix(standing(progress));
                 self.say(event);
             }
-            Event::PopulationEpoch { .. } => self.whole.set_prefix(event.to_string()),
-            Event::Pretraining { .. } => self.whole.set_prefix(event.to_string()),
+            Event::PopulationEpoch { .. } | Event::AdversaryEpoch { .. } | Event::Pretraining { .. } => {
+                self.whole.set_prefix(event.to_string());
+            }
             event => self.say(event),
         }
     }

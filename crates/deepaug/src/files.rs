@@ -13,6 +13,21 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Erro
     write_whole(path, &text)
 }
 
+/// Writes a table with named columns, like [`write_whole`].
+pub(crate) fn write_table(
+    path: &Path,
+    columns: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<(), Error> {
+    let table = || -> std::io::Result<Vec<u8>> {
+        let mut table = csv::Writer::from_writer(Vec::new());
+        table.write_record(columns)?;
+        rows.into_iter().try_for_each(|row| table.write_record(row))?;
+        table.into_inner().map_err(|error| error.into_error())
+    };
+    write_whole(path, &table().map_err(|error| Error::file(path, error))?)
+}
+
 /// Writes a file under another name, syncs it and renames it: readers see the old file or the whole new one.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     use std::io::Write;

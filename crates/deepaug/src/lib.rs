@@ -37,6 +37,7 @@ pub mod explain;
 mod files;
 mod images;
 mod layout;
+mod logits;
 mod policies;
 pub mod prelude;
 mod probe;

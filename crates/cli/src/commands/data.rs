@@ -6,13 +6,17 @@ use deepaug::{
     Auto, Cancel, Config, DataReport, Dataset, Error, Holdout, Summary, Suspect, Suspects, ValidConfig, data_sheet,
     read_data, write_sheet, write_suspects,
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::{keep, stop_on_ctrl_c};
+use crate::progress::bar;
 use crate::{args, output};
 
 /// Bad images and sets of duplicates to list; `--json` has them all.
 const LISTED: usize = 10;
+
+/// The bar of reading images.
+const READING: &str = "{wide_bar} {pos}/{len} images read, {per_sec}, {eta} left";
 
 /// Suspect images to list.
 const SUSPECTS: usize = 10;
@@ -33,7 +37,7 @@ pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
     if let Some(path) = &args.write_split {
         keep(path, |bytes| bytes.starts_with(DataReport::SPLIT_HEAD.as_bytes()), "such a list")?;
     }
-    let bar = bar(args.json);
+    let bar = bar(args.json, READING);
     let report = DataReport::new(&config, &|done, all| show(&bar, done, all));
     bar.finish_and_clear();
     let (report, dataset) = report?;
@@ -79,14 +83,8 @@ fn suspects(page: &Path, config: &ValidConfig, dataset: &Dataset, json: bool) ->
     keep(&table, |bytes| bytes.starts_with(b"image,class,loss,read_as"), "a table of suspects")?;
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
-    let style =
-        ProgressStyle::with_template("training nets on parts of the images {wide_bar} {pos}/{len} epochs, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let found = Suspects::find(config, dataset, &cancel, &|done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    });
+    let bar = bar(json, "training nets on parts of the images {wide_bar} {pos}/{len} epochs, {eta} left");
+    let found = Suspects::find(config, dataset, &cancel, &|done, all| show(&bar, done, all));
     bar.finish_and_clear();
     let found = found?;
     write_suspects(&found, dataset, page)?;
@@ -133,7 +131,7 @@ pub(crate) fn ask(config: &mut Config, typed: &args::Reading) -> Result<(), Erro
 /// Reads the images of a search, shows a bar meanwhile, and warns of anything that may spoil it.
 pub(crate) fn read(config: &Config, json: bool) -> Result<Dataset, Error> {
     let config = config.clone().check()?;
-    let bar = bar(json);
+    let bar = bar(json, READING);
     let dataset = read_data(&config, &|done, all| show(&bar, done, all));
     bar.finish_and_clear();
     let dataset = dataset?;
@@ -146,14 +144,6 @@ pub(crate) fn read(config: &Config, json: bool) -> Result<Dataset, Error> {
         summary.warnings.iter().for_each(|warning| output::note(format_args!("warning: {warning}")));
     }
     Ok(dataset)
-}
-
-/// Makes a bar that hides itself without a terminal.
-fn bar(json: bool) -> ProgressBar {
-    let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images read, {per_sec}, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }
 
 fn show(bar: &ProgressBar, done: usize, all: usize) {

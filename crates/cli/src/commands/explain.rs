@@ -4,9 +4,9 @@ use std::path::Path;
 
 use deepaug::explain::{Explain, ExplainEvent, Explanation, Subject};
 use deepaug::{Cancel, Error, Op, RangeTable, select_ops, write_explanation};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{data, stop_on_ctrl_c};
+use crate::progress::bar;
 use crate::{args, output};
 
 /// Changes in the table.
@@ -47,9 +47,7 @@ pub(crate) fn run(args: &args::Explain) -> Result<(), Error> {
     std::fs::create_dir_all(out).map_err(|source| Error::File { path: out.into(), source })?;
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = bar(args.json, "{msg} {wide_bar} {pos}/{len}, {eta} left");
     let explanation = explain.run(&config, &dataset, of_study, &cancel, &|event| {
         let (words, done, all) = match event {
             ExplainEvent::Epoch { record, epochs } => ("training without augmentation", record.epoch, epochs),

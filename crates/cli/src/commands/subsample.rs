@@ -5,9 +5,9 @@ use std::path::Path;
 use deepaug::explain::Subject;
 use deepaug::subsample::{Subsample, Subsampled};
 use deepaug::{Application, Cancel, Error, Online, Policies, write_subsample};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{data, stop_on_ctrl_c};
+use crate::progress::bar;
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Subsample) -> Result<(), Error> {
@@ -41,9 +41,7 @@ pub(crate) fn run(args: &args::Subsample) -> Result<(), Error> {
     std::fs::create_dir_all(out).map_err(|source| Error::File { path: out.into(), source })?;
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = bar(args.json, "{msg} {wide_bar} {pos}/{len}, {eta} left");
     let found = subsample.run(&config, &dataset, &cancel, &|words, done, all| {
         bar.set_message(words);
         bar.set_length(all as u64);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::local::locked;
 use crate::config::DensityCount;
+use crate::logits::{cross_entropy, greatest, values};
 use crate::rng::{Purpose, derive};
 
 /// How a policy is judged without training.
@@ -88,16 +89,8 @@ impl Density {
     }
 }
 
-fn greatest(logits: ArrayView1<'_, f32>) -> usize {
-    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
-}
-
 /// Returns the mean cross-entropy of the softmax.
 fn mean_loss(logits: &Array2<f32>, labels: &[usize]) -> f64 {
-    let of_image = |(logits, &label): (ArrayView1<'_, f32>, &usize)| {
-        let most = f64::from(logits[greatest(logits)]);
-        let total: f64 = logits.iter().map(|&logit| (f64::from(logit) - most).exp()).sum();
-        total.ln() + most - f64::from(logits[label])
-    };
+    let of_image = |(logits, &label): (ArrayView1<'_, f32>, &usize)| cross_entropy(&values(logits), label);
     logits.outer_iter().zip(labels).map(of_image).sum::<f64>() / labels.len().max(1) as f64
 }

@@ -22,8 +22,9 @@ pub use self::terms::Terms;
 use crate::cancel::Cancel;
 use crate::config::{Config, ValidConfig};
 use crate::error::{ConfigError, Error};
-use crate::files::{write_json, write_whole};
+use crate::files::{write_json, write_table};
 use crate::layout;
+use crate::logits::greatest;
 use crate::policies::read::Policies;
 use crate::probe::{self, Probe};
 use crate::rng::{Purpose, derive};
@@ -219,9 +220,7 @@ impl Explain {
         let mut changes = todo.par_iter().enumerate().map(measured).collect::<Result<Vec<Change>, Error>>()?;
         sort(&mut changes);
         let classes = dataset.classes().to_vec();
-        let right = unchanged.outer_iter().zip(&labels).filter(|(logits, label)| {
-            logits.iter().enumerate().all(|(class, logit)| class == **label || *logit < logits[**label])
-        });
+        let right = unchanged.outer_iter().zip(&labels).filter(|(logits, label)| greatest(*logits) == **label);
         let accuracy = right.count() as f64 / labels.len().max(1) as f64;
         let (harmful, helpful) = findings(&changes, &classes);
         Ok(Explanation { classes, accuracy, images: labels.len(), draws: self.draws, changes, harmful, helpful })
@@ -275,33 +274,37 @@ impl Explanation {
     /// [`Error::File`].
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         write_json(&folder.join(layout::EXPLANATION), self)?;
-        let path = folder.join(layout::EXPLANATION_TABLE);
-        let table = || -> std::io::Result<Vec<u8>> {
-            let mut table = csv::Writer::from_writer(Vec::new());
-            let columns = ["op", "magnitude", "class", "images", "loss", "cost", "cost_error", "shift", "variance"];
-            table.write_record(columns.into_iter().chain([
-                "remainder",
-                "changed",
-                "mistaken_for",
-                "mistaken_share",
-            ]))?;
-            for change in &self.changes {
-                let of_classes = change.by_class.iter().zip(&change.mistaken).zip(&self.classes);
-                let of_classes = of_classes.map(|((terms, mistaken), class)| (terms, *mistaken, class.as_str()));
-                for (terms, mistaken, class) in std::iter::once((&change.all, None, "")).chain(of_classes) {
-                    let op = change.op.map_or("", Op::name).to_string();
-                    let magnitude = change.magnitude.map(|magnitude| magnitude.to_string()).unwrap_or_default();
-                    let mut cells = vec![op, magnitude, class.into(), terms.images.to_string()];
-                    let values = [terms.loss, terms.cost, terms.error, terms.shift, terms.variance, terms.remainder()];
-                    cells.extend(values.into_iter().chain([terms.changed]).map(|value| value.to_string()));
-                    cells.push(mistaken.map(|mistaken| self.classes[mistaken.class].clone()).unwrap_or_default());
-                    cells.push(mistaken.map(|mistaken| mistaken.share.to_string()).unwrap_or_default());
-                    table.write_record(cells)?;
-                }
-            }
-            table.into_inner().map_err(|error| error.into_error())
+        let columns = [
+            "op",
+            "magnitude",
+            "class",
+            "images",
+            "loss",
+            "cost",
+            "cost_error",
+            "shift",
+            "variance",
+            "remainder",
+            "changed",
+            "mistaken_for",
+            "mistaken_share",
+        ];
+        let row = |change: &Change, (class, terms, mistaken): (&str, &Terms, Option<Mistaken>)| {
+            let op = change.op.map_or("", Op::name).to_string();
+            let magnitude = change.magnitude.map(|magnitude| magnitude.to_string()).unwrap_or_default();
+            let mut cells = vec![op, magnitude, class.into(), terms.images.to_string()];
+            let values = [terms.loss, terms.cost, terms.error, terms.shift, terms.variance, terms.remainder()];
+            cells.extend(values.into_iter().chain([terms.changed]).map(|value| value.to_string()));
+            cells.push(mistaken.map(|mistaken| self.classes[mistaken.class].clone()).unwrap_or_default());
+            cells.push(mistaken.map(|mistaken| mistaken.share.to_string()).unwrap_or_default());
+            cells
         };
-        write_whole(&path, &table().map_err(|error| Error::file(&path, error))?)
+        let rows = self.changes.iter().flat_map(|change| {
+            let of_classes = self.classes.iter().zip(&change.by_class).zip(&change.mistaken);
+            let of_classes = of_classes.map(|((class, terms), mistaken)| (class.as_str(), terms, *mistaken));
+            std::iter::once(("", &change.all, None)).chain(of_classes).map(move |of| row(change, of))
+        });
+        write_table(&folder.join(layout::EXPLANATION_TABLE), &columns, rows)
     }
 
     /// Reads what [`write`](Self::write) wrote into a folder, if anything.

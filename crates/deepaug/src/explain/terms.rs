@@ -7,6 +7,8 @@
 use ndarray::{ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
+use crate::logits::{cross_entropy, greatest, probabilities, values};
+
 /// Means over images, in nats.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
@@ -84,10 +86,9 @@ impl OfImage {
         let count = (versions.nrows() + 1) as f64;
         let mut mean = vec![0.0; classes];
         all().for_each(|logits| mean.iter_mut().zip(logits).for_each(|(sum, &logit)| *sum += f64::from(logit) / count));
-        let values = |logits: ArrayView1<'_, f32>| logits.iter().map(|&logit| f64::from(logit)).collect::<Vec<_>>();
         let loss = cross_entropy(&values(unchanged), label);
         let exact = all().map(|logits| cross_entropy(&values(logits), label)).sum::<f64>() / count;
-        let probabilities = softmax(&mean);
+        let probabilities = probabilities(&mean);
         let weighted = |logits: ArrayView1<'_, f32>| {
             let (mut first, mut second) = (0.0, 0.0);
             for ((&logit, mean), p) in logits.iter().zip(&mean).zip(&probabilities) {
@@ -103,22 +104,6 @@ impl OfImage {
         let shift = cross_entropy(&mean, label) - loss;
         Self { loss, cost: exact - loss, shift, variance, changed, is_right: before == label, read_as }
     }
-}
-
-fn greatest(logits: ArrayView1<'_, f32>) -> usize {
-    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
-}
-
-fn softmax(logits: &[f64]) -> Vec<f64> {
-    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let all: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
-    let total: f64 = all.iter().sum();
-    all.into_iter().map(|value| value / total).collect()
-}
-
-fn cross_entropy(logits: &[f64], label: usize) -> f64 {
-    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    logits.iter().map(|logit| (logit - most).exp()).sum::<f64>().ln() + most - logits[label]
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use crate::cancel::Cancel;
 use crate::config::ValidConfig;
 use crate::config::auto::Auto;
 use crate::error::Error;
-use crate::files::write_whole;
+use crate::files::write_table;
+use crate::logits::{cross_entropy, greatest, values};
 use crate::probe::Probe;
 use crate::rng::{Purpose, derive};
 
@@ -84,12 +85,9 @@ impl Suspects {
             let probe = Probe::of(config, dataset, [&others, &own], part as u64, None, &epoch)?;
             let logits = probe.logits(dataset.images().select(Axis(0), &own).view())?;
             let of_image = |(logits, image): (ndarray::ArrayView1<'_, f32>, usize)| {
-                let greatest =
-                    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
-                let most = f64::from(logits[greatest]);
-                let total = logits.iter().map(|&logit| (f64::from(logit) - most).exp()).sum::<f64>();
-                let loss = total.ln() + most - f64::from(logits[dataset.labels()[image]]);
-                (image, loss, greatest, 1.0 / total)
+                let (read_as, logits) = (greatest(logits), values(logits));
+                let loss = cross_entropy(&logits, dataset.labels()[image]);
+                (image, loss, read_as, (-cross_entropy(&logits, read_as)).exp())
             };
             Ok(logits.outer_iter().zip(own).map(of_image).collect())
         };
@@ -114,15 +112,11 @@ impl Suspects {
     /// # Errors
     /// [`Error::File`].
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let table = || -> std::io::Result<Vec<u8>> {
-            let mut table = csv::Writer::from_writer(Vec::new());
-            table.write_record(["image", "class", "loss", "read_as", "probability"])?;
-            for Suspect { name, class, loss, read_as, probability, .. } in &self.images {
-                table.write_record([name, class, &loss.to_string(), read_as, &probability.to_string()])?;
-            }
-            table.into_inner().map_err(|error| error.into_error())
+        let row = |suspect: &Suspect| {
+            let Suspect { name, class, loss, read_as, probability, .. } = suspect.clone();
+            vec![name, class, loss.to_string(), read_as, probability.to_string()]
         };
-        write_whole(path, &table().map_err(|error| Error::file(path, error))?)
+        write_table(path, &["image", "class", "loss", "read_as", "probability"], self.images.iter().map(row))
     }
 }
 

@@ -21,7 +21,7 @@ pub use self::order::{Choice, Order};
 use crate::cancel::Cancel;
 use crate::config::ValidConfig;
 use crate::error::{ConfigError, Error};
-use crate::files::{write_json, write_whole};
+use crate::files::{write_json, write_table};
 use crate::probe::Probe;
 use crate::rng::{Purpose, derive};
 use crate::statistics::mean;
@@ -386,16 +386,6 @@ impl Subsampled {
     /// [`Error::File`].
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         write_json(&folder.join("subsample.json"), self)?;
-        let table = |name: &str, columns: &[&str], rows: Vec<Vec<String>>| {
-            let path = folder.join(name);
-            let written = || -> std::io::Result<Vec<u8>> {
-                let mut table = csv::Writer::from_writer(Vec::new());
-                table.write_record(columns)?;
-                rows.iter().try_for_each(|row| table.write_record(row))?;
-                table.into_inner().map_err(|error| error.into_error())
-            };
-            write_whole(&path, &written().map_err(|error| Error::file(&path, error))?)
-        };
         let row = |choice: &str, images: usize, round: usize, of: &Accuracy| {
             let numbers = [images, round].map(|number| number.to_string());
             [vec![choice.to_string()], numbers.to_vec(), vec![of.clean.to_string(), of.changed.to_string()]].concat()
@@ -406,11 +396,12 @@ impl Subsampled {
                 budget.rounds.iter().enumerate().map(|(round, of)| row(budget.choice.name(), budget.images, round, of)),
             );
         }
-        table("budgets.csv", &["choice", "images", "round", "accuracy", "accuracy_changed"], rows)?;
+        let columns = ["choice", "images", "round", "accuracy", "accuracy_changed"];
+        write_table(&folder.join("budgets.csv"), &columns, rows)?;
         let scores = self.scores.iter().map(|scored| {
             let values = [scored.loss, scored.influence, scored.leverage].map(|value| value.to_string());
             [vec![scored.name.clone(), scored.class.clone()], values.to_vec()].concat()
         });
-        table("scores.csv", &["image", "class", "loss", "influence", "leverage"], scores.collect())
+        write_table(&folder.join("scores.csv"), &["image", "class", "loss", "influence", "leverage"], scores)
     }
 }

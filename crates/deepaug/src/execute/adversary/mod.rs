@@ -84,7 +84,7 @@ impl Adversary {
     ) -> Result<History, TrainError> {
         let settings = run::settings(self, training)?;
         let training = Training { set: training.set.view(), ..*training };
-        Run::new(self, child, training, &settings)?.to_the_end(keep, on_epoch)
+        Run::new(self, child, training, &settings)?.finish(keep, on_epoch)
     }
 
     /// Returns policies by epoch as it writes them without having learnt.

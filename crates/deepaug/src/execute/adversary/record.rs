@@ -8,7 +8,7 @@ use deepaug_controller::normalised;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::files::{write_json, write_whole};
+use crate::files::{write_json, write_table};
 
 /// One time that it learnt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,22 +82,16 @@ impl AdversaryRecord {
 
     /// Writes what it learnt from, one row for each policy of each update.
     pub(crate) fn write_table(&self, path: &Path) -> Result<(), Error> {
-        write_whole(path, &self.table().map_err(|error| Error::file(path, error))?)
-    }
-
-    fn table(&self) -> std::io::Result<Vec<u8>> {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(["epoch", "update", "policy_no", "loss", "normalised", "entropy", "policy"])?;
-        for (number, update) in self.updates.iter().enumerate() {
+        let rows = self.updates.iter().enumerate().flat_map(|(number, update)| {
             let advantages = normalised(&update.losses);
-            for (policy, of_policy) in update.policies.iter().enumerate() {
+            update.policies.iter().enumerate().map(move |(policy, of_policy)| {
                 let numbers = [update.epoch + 1, number + 1, policy].map(|number| number.to_string());
                 let values = [update.losses[policy], advantages[policy], update.entropy];
                 let cells = numbers.into_iter().chain(values.map(|value| value.to_string()));
-                table.write_record(cells.chain([of_policy.to_string()]))?;
-            }
-        }
-        table.into_inner().map_err(|error| error.into_error())
+                cells.chain([of_policy.to_string()]).collect()
+            })
+        });
+        write_table(path, &["epoch", "update", "policy_no", "loss", "normalised", "entropy", "policy"], rows)
     }
 }
 

@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
     }
 
     /// Trains to the last epoch, and keeps the net's weights if `keep` says where.
-    pub(super) fn to_the_end(
+    pub(super) fn finish(
         mut self,
         keep: Option<&Path>,
         on_epoch: &dyn Fn(&EpochRecord) -> bool,
@@ -353,7 +353,9 @@ mod tests {
         assert_eq!(std::fs::read(at("killed")).unwrap(), std::fs::read(at("whole")).unwrap());
         let [record, other] = ["whole.json", "killed.json"].map(|name| AdversaryRecord::read(&at(name)).unwrap());
         assert_eq!(record.updates, other.updates);
-        ["whole.json", "killed.json"].map(|name| record.remove(&at(name)));
+        for name in ["whole.json", "killed.json"] {
+            record.remove(&at(name));
+        }
         // Nothing but the weights is left, and another training does not go on from here.
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
         crate::files::write_json(&at("other.json"), &record).unwrap();

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::chart;
 use super::material::Material;
+use super::shell;
 use super::words::percent;
 use crate::error::Error;
 use crate::explain::{Change, Explanation, Finding};
@@ -30,18 +31,12 @@ pub(super) fn shown(material: &Material) -> Markup {
 /// # Errors
 /// [`Error::File`].
 pub fn write_explanation(explanation: &Explanation, of: &str, to: &Path) -> Result<(), Error> {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "What ops do to " (of) }
-                style { (PreEscaped(include_str!("style.css"))) }
-            }
-            body { main { h1 { "What each op does to each class of " (of) } (body(explanation)) } }
-        }
-    };
+    let page = shell(
+        &format!("What ops do to {of}"),
+        html! {
+            h1 { "What each op does to each class of " (of) } (body(explanation))
+        },
+    );
     write_whole(to, page.into_string().as_bytes())
 }
 

@@ -42,34 +42,39 @@ pub fn write_report(study: &Path, to: &Path) -> Result<(), Error> {
 fn page(material: &Material) -> Markup {
     let data = Path::new(&material.config.data).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let answer = Answer::of(material);
+    let title = format!("{} — {data}", answer.head);
+    let body = html! {
+        h1 { "Does the augmentation that deepaug found help on " (data) "?" }
+        (answer.show())
+        (sections::facts(material))
+        (comparisons::all(material))
+        (sections::policies(material))
+        (sections::course(material))
+        (network::course(material))
+        (population::course(material))
+        (adversary::course(material))
+        (ops::effects(material))
+        (explanation::shown(material))
+        (sections::learning(material))
+        (sections::time(material))
+        (sections::usage(material))
+        (sections::reproduction(material))
+    };
+    shell(&title, body)
+}
+
+/// Returns a page that needs no other file.
+fn shell(title: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (answer.head) " — " (data) }
+                title { (title) }
                 style { (PreEscaped(include_str!("style.css"))) }
             }
-            body {
-                main {
-                    h1 { "Does the augmentation that deepaug found help on " (data) "?" }
-                    (answer.show())
-                    (sections::facts(material))
-                    (comparisons::all(material))
-                    (sections::policies(material))
-                    (sections::course(material))
-                    (network::course(material))
-                    (population::course(material))
-                    (adversary::course(material))
-                    (ops::effects(material))
-                    (explanation::shown(material))
-                    (sections::learning(material))
-                    (sections::time(material))
-                    (sections::usage(material))
-                    (sections::reproduction(material))
-                }
-            }
+            body { main { (body) } }
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use deepaug_dataset::Dataset;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use ndarray::s;
 
 use super::chart::{self, Line};
 use super::pictures;
+use super::shell;
 use super::words::{percent, short};
 use crate::error::Error;
 use crate::files::write_whole;
@@ -27,34 +28,24 @@ pub fn write_subsample(found: &Subsampled, dataset: &Dataset, to: &Path) -> Resu
     let mut ranked: Vec<&Scored> = found.scores.iter().collect();
     ranked.sort_by(|a, b| b.loss.total_cmp(&a.loss));
     let [most, least] = SHOWN;
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Which images of " (of) " to augment" }
-                style { (PreEscaped(include_str!("style.css"))) }
+    let page = shell(
+        &format!("Which images of {of} to augment"),
+        html! {
+            h1 { "Which images of " (of) " to augment" }
+            p {
+                "A classifier on the features of a net reads " (percent(found.none.clean)) " of " (found.images[1])
+                " other images right without copies, and " (percent(found.all.clean)) " if all " (found.images[0])
+                " images have some. With fewer of them:"
             }
-            body {
-                main {
-                    h1 { "Which images of " (of) " to augment" }
-                    p {
-                        "A classifier on the features of a net reads " (percent(found.none.clean)) " of " (found.images[1])
-                        " other images right without copies, and " (percent(found.all.clean)) " if all " (found.images[0])
-                        " images have some. With fewer of them:"
-                    }
-                    @for warning in &found.warnings { p { b { "Note: " } (warning) "." } }
-                    (lines(found, |accuracy| accuracy.clean, "Accuracy on images as they are."))
-                    (lines(found, |accuracy| accuracy.changed, "Accuracy on them and on copies of them, which a classifier without copies has not learnt to read."))
-                    h2 { "The images with the highest losses" }
-                    (pictures_of(&ranked[..ranked.len().min(most)], dataset))
-                    h2 { "Those with the lowest" }
-                    (pictures_of(&ranked[ranked.len().saturating_sub(least)..], dataset))
-                }
-            }
-        }
-    };
+            @for warning in &found.warnings { p { b { "Note: " } (warning) "." } }
+            (lines(found, |accuracy| accuracy.clean, "Accuracy on images as they are."))
+            (lines(found, |accuracy| accuracy.changed, "Accuracy on them and on copies of them, which a classifier without copies has not learnt to read."))
+            h2 { "The images with the highest losses" }
+            (pictures_of(&ranked[..ranked.len().min(most)], dataset))
+            h2 { "Those with the lowest" }
+            (pictures_of(&ranked[ranked.len().saturating_sub(least)..], dataset))
+        },
+    );
     write_whole(to, page.into_string().as_bytes())
 }
 

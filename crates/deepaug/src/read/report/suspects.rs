@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use deepaug_dataset::Dataset;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use ndarray::s;
 
 use super::pictures;
+use super::shell;
 use super::words::{percent, short};
 use crate::error::Error;
 use crate::files::write_whole;
@@ -23,41 +24,30 @@ const USUAL: usize = 4;
 /// [`Error::File`].
 pub fn write_suspects(suspects: &Suspects, dataset: &Dataset, to: &Path) -> Result<(), Error> {
     let of = dataset.origin().file_name().unwrap_or_default().to_string_lossy();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Labels of " (of) " that may be wrong" }
-                style { (PreEscaped(include_str!("style.css"))) }
+    let page = shell(
+        &format!("Labels of {of} that may be wrong"),
+        html! {
+            h1 { "Labels of " (of) " that may be wrong" }
+            p {
+                "Nets that had not learnt from them read " (percent(suspects.accuracy)) " of " (suspects.images.len())
+                " images as their labels say. Below are, for each class, the images that they read otherwise and are most sure "
+                "of it: wrong labels are among the first, and so are images that are hard for other reasons. Beside them, set apart, "
+                "the most usual ones."
             }
-            body {
-                main {
-                    h1 { "Labels of " (of) " that may be wrong" }
-                    p {
-                        "Nets that had not learnt from them read " (percent(suspects.accuracy)) " of " (suspects.images.len())
-                        " images as their labels say. Below are, for each class, the images that they read otherwise and are most sure "
-                        "of it: wrong labels are among the first, and so are images that are hard for other reasons. Beside them, set apart, "
-                        "the most usual ones."
-                    }
-                    @for class in dataset.classes() { (row(suspects, dataset, class)) }
-                }
-            }
-        }
-    };
+            @for class in dataset.classes() { (row(suspects, dataset, class)) }
+        },
+    );
     write_whole(to, page.into_string().as_bytes())
 }
 
 fn row(suspects: &Suspects, dataset: &Dataset, class: &str) -> Markup {
     let own: Vec<&Suspect> = suspects.images.iter().filter(|suspect| suspect.class == class).collect();
-    let others = own.iter().take_while(|suspect| suspect.read_as != class).count();
-    let first = &own[..others.min(SHOWN - USUAL)];
-    let usual = own[others..].iter().rev().take(USUAL);
+    let others = || own.iter().filter(|suspect| suspect.read_as != class);
+    let usual = own.iter().rev().filter(|suspect| suspect.read_as == class).take(USUAL);
     html! {
-        h2 { (class) " " span.soft { (own.len()) " images, " (own.iter().filter(|own| own.read_as != class).count()) " read otherwise" } }
+        h2 { (class) " " span.soft { (own.len()) " images, " (others().count()) " read otherwise" } }
         div.grid-of-ops {
-            @for suspect in first { (picture(suspect, dataset)) }
+            @for suspect in others().take(SHOWN - USUAL) { (picture(suspect, dataset)) }
             @for suspect in usual { (picture(suspect, dataset)) }
         }
     }

@@ -17,7 +17,7 @@ use deepaug_child_model::TrainError;
 use crate::cancel::Cancel;
 use crate::config::ValidConfig;
 use crate::error::Error;
-use crate::execute::{Executor, Job, JobId, Report, run_all};
+use crate::execute::{Executor, Job, JobId, Report, Task, run_all};
 use crate::layout;
 use crate::study::core::Core;
 use crate::study::event::Event;
@@ -99,10 +99,12 @@ impl Population<'_> {
         };
         let members: Vec<usize> = (0..config.population).filter(wanted).collect();
         let jobs: Vec<Job> = members.iter().filter_map(|&member| self.job(member, from, until)).collect();
-        for start in jobs.iter().filter_map(|job| job.start.as_ref()) {
-            if !start.exists() {
+        for job in &jobs {
+            if let Task::Part { from: Some(state), .. } = &job.task
+                && !state.exists()
+            {
                 let why = "is missing, and the population cannot go on without it; restore it or start a new study";
-                return Err(Error::study(start, why));
+                return Err(Error::study(state, why));
             }
         }
         let (objective, core, emit) = (self.objective, &mut *self.core, self.emit);
