@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::{deepaug, small_config, write_class_folders};
+use support::{deepaug, rows, small_config, write_class_folders};
 
 fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text.trim()).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -53,6 +53,37 @@ fn data_shows_what_was_understood() {
     );
     assert_eq!(run.code, 4);
     assert!(run.stderr.contains("broken.jpg: not an image"), "{}", run.stderr);
+}
+
+#[test]
+fn wrong_labels_are_shown_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("shades");
+    write_class_folders(&images, &["dark", "light", "white"], 40);
+    for wrong in [3, 14, 30] {
+        fs::rename(images.join(format!("dark/{wrong}.png")), images.join(format!("white/{wrong}-moved.png"))).unwrap();
+    }
+    let suspects = |page: &str| deepaug(folder.path(), &["data", "shades", page, "--set", "device=cpu"]);
+    let run = suspects("--suspects");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("labelled white, read as dark"), "{}", run.stdout);
+    let table = rows(&folder.path().join("suspects.csv"));
+    assert_eq!(table.len(), 120);
+    let first: Vec<&str> = table[..3].iter().map(|row| &row["image"][..]).collect();
+    assert!(first.iter().all(|name| name.ends_with("-moved.png")), "{first:?}");
+    assert!(table[..3].iter().all(|row| row["class"] == "white" && row["read_as"] == "dark"));
+    let page = fs::read_to_string(folder.path().join("suspects.html")).unwrap();
+    assert!(page.contains("3-moved.png") && page.contains("data:image/png;base64,"));
+    // The same again, elsewhere; but nobody's own files are replaced.
+    assert_eq!(suspects("--suspects=again.html").code, 0);
+    assert_eq!(
+        fs::read(folder.path().join("again.csv")).unwrap(),
+        fs::read(folder.path().join("suspects.csv")).unwrap()
+    );
+    fs::write(folder.path().join("mine.csv"), "my,own\n").unwrap();
+    let run = suspects("--suspects=mine.html");
+    assert!(run.code == 7 && run.stderr.contains("not a table of suspects"), "{} {}", run.code, run.stderr);
+    assert_eq!(fs::read_to_string(folder.path().join("mine.csv")).unwrap(), "my,own\n");
 }
 
 #[test]

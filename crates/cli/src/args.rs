@@ -252,7 +252,7 @@ pub(crate) struct Data {
     #[arg(long, value_name = "FILE")]
     pub(crate) write_split: Option<PathBuf>,
     /// Train a few small nets, and show images whose label may be wrong: as a page, and all images as a table beside it
-    #[arg(long, value_name = "FILE.html", num_args = 0..=1, default_missing_value = "suspects.html")]
+    #[arg(long, value_name = "FILE.html", num_args = 0..=1, require_equals = true, default_missing_value = "suspects.html")]
     pub(crate) suspects: Option<PathBuf>,
     /// PNG file for a sheet of images of each class [default: NAME-sheet.png, where NAME is the data's name]
     #[arg(long, value_name = "FILE")]
