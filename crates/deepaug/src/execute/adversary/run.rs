@@ -58,13 +58,13 @@ fn failed(why: impl ToString) -> TrainError {
 
 /// Returns the settings of the session that trains the net: one of its epochs is an update.
 pub(super) fn settings(adversary: &Adversary, training: &Training<'_>) -> Result<Settings, TrainError> {
-    let Sizes { updates, batch, .. } = Sizes::new(adversary, training)?;
-    let images = Sizes::new(adversary, training)?.images();
+    let sizes = Sizes::new(adversary, training)?;
+    let Sizes { updates, batch, .. } = sizes;
     let whole = training.settings;
     Ok(Settings {
         epochs: whole.epochs * updates,
         batch_size: batch * adversary.policies,
-        images_per_epoch: Some(images * adversary.policies),
+        images_per_epoch: Some(sizes.images() * adversary.policies),
         optimiser: Optimiser { warmup_epochs: whole.optimiser.warmup_epochs * updates as f64, ..whole.optimiser },
         ..*whole
     })
