@@ -598,16 +598,29 @@ pub(crate) struct Preview {
     pub(crate) json: bool,
 }
 
+/// Which images a net looks at that is trained for it.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Explain {
-    /// A study's folder, a policy as JSON, or a published policy; without one, ops alone
-    #[arg(value_name = "STUDY|FILE|NAME")]
-    pub(crate) subject: Option<PathBuf>,
+pub(crate) struct Look {
     /// Images, as for optimize [default: the study's, or the built-in ones]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reading: Reading,
+    /// Where to train: auto, cpu, gpu or gpu:N
+    #[arg(long)]
+    pub(crate) device: Option<DeviceChoice>,
+    /// Seed of all randomness [default: the study's, or 0]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Explain {
+    /// A study's folder, a policy as JSON, or a published policy; without one, ops alone
+    #[arg(value_name = "STUDY|FILE|NAME")]
+    pub(crate) subject: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) look: Look,
     /// Ops: names or groups, such as geometric [default: the study's, or all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) ops: Option<Vec<String>>,
@@ -623,12 +636,6 @@ pub(crate) struct Explain {
     /// Folder for explanation.html, explanation.csv and explanation.json [default: the study's, or explanation]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
-    /// Where to train: auto, cpu, gpu or gpu:N
-    #[arg(long)]
-    pub(crate) device: Option<DeviceChoice>,
-    /// Seed of all randomness [default: the study's, or 0]
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    pub(crate) seed: Option<u64>,
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,
@@ -639,11 +646,8 @@ pub(crate) struct Subsample {
     /// A study, whose images and child are used
     #[arg(value_name = "STUDY")]
     pub(crate) study: Option<PathBuf>,
-    /// Images, as for optimize [default: the study's, or the built-in ones]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) reading: Reading,
+    pub(crate) look: Look,
     /// What copies are made by: a policy as JSON, a study's, or a published one [default: shifts]
     #[arg(long, value_name = "FILE|STUDY|NAME")]
     pub(crate) policy: Option<PathBuf>,
@@ -680,12 +684,6 @@ pub(crate) struct Subsample {
     /// Folder for subsample.html, scores.csv, budgets.csv and subsample.json [default: subsample]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
-    /// Where to train: auto, cpu, gpu or gpu:N
-    #[arg(long)]
-    pub(crate) device: Option<DeviceChoice>,
-    /// Seed of all randomness [default: the study's, or 0]
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    pub(crate) seed: Option<u64>,
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,

@@ -18,6 +18,9 @@ const SIZES: [usize; 2] = [2000, 1000];
 /// Of larger sets, an epoch has so many images: enough to learn from, on a CPU, within minutes.
 const MOST_PER_EPOCH: usize = 5000;
 
+/// What is being done while it trains.
+pub(crate) const TRAINING: &str = "training without augmentation";
+
 /// The child, and the images that it has learnt from, and not.
 #[derive(Debug)]
 pub(crate) struct Probe {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use deepaug::explain::Subject;
 use deepaug::{
     Auto, Cancel, Config, DataReport, Dataset, Error, Holdout, Summary, Suspect, Suspects, ValidConfig, data_sheet,
     read_data, write_sheet, write_suspects,
@@ -105,6 +106,17 @@ fn print_suspects(suspects: &Suspects, page: &Path) {
     output::line(format_args!("{} shows more of each class, {} lists all images", page.display(), table.display()));
 }
 
+/// Reads the images that a net is to look at, and says how it is trained.
+pub(crate) fn look(subject: &Subject, look: &args::Look, json: bool) -> Result<(ValidConfig, Dataset), Error> {
+    let mut config = subject.config(look.data.as_deref());
+    ask(&mut config, &look.reading)?;
+    config.device = look.device.unwrap_or(config.device);
+    config.seed = look.seed.unwrap_or(config.seed);
+    let config = config.check()?;
+    let dataset = read(&config, json)?;
+    Ok((config, dataset))
+}
+
 /// Applies the arguments to a configuration.
 pub(crate) fn ask(config: &mut Config, typed: &args::Reading) -> Result<(), Error> {
     config.image_size = typed.image_size.unwrap_or(config.image_size);
@@ -144,6 +156,15 @@ pub(crate) fn read(config: &Config, json: bool) -> Result<Dataset, Error> {
         summary.warnings.iter().for_each(|warning| output::note(format_args!("warning: {warning}")));
     }
     Ok(dataset)
+}
+
+/// Shows how much of one of several steps is done.
+pub(crate) fn show_as(bar: &ProgressBar, step: &'static str, done: usize, all: usize) {
+    if bar.message() != step {
+        bar.set_message(step);
+        bar.set_position(0);
+    }
+    show(bar, done, all);
 }
 
 fn show(bar: &ProgressBar, done: usize, all: usize) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use deepaug::explain::{Explain, ExplainEvent, Explanation, Subject};
+use deepaug::explain::{Explain, Explanation, Subject};
 use deepaug::{Cancel, Error, Op, RangeTable, select_ops, write_explanation};
 
 use super::{data, stop_on_ctrl_c};
@@ -13,14 +13,8 @@ use crate::{args, output};
 const SHOWN: usize = 12;
 
 pub(crate) fn run(args: &args::Explain) -> Result<(), Error> {
-    let subject = args.subject.as_deref().map(Subject::read).transpose()?;
-    let subject = subject.unwrap_or(Subject { policy: None, config: None });
-    let mut config = subject.config(args.data.as_deref());
-    data::ask(&mut config, &args.reading)?;
-    config.device = args.device.unwrap_or(config.device);
-    config.seed = args.seed.unwrap_or(config.seed);
-    let config = config.check()?;
-    let dataset = data::read(&config, args.json)?;
+    let subject = args.subject.as_deref().map(Subject::read).transpose()?.unwrap_or_default();
+    let (config, dataset) = data::look(&subject, &args.look, args.json)?;
     let [.., channels] = dataset.image_shape();
     let mut ops = match (&args.ops, &subject.config) {
         (Some(names), _) => select_ops(names)?,
@@ -42,21 +36,14 @@ pub(crate) fn run(args: &args::Explain) -> Result<(), Error> {
         images: args.images,
     };
     // What is computed from a study's own images belongs to it.
-    let of_study = args.subject.as_deref().filter(|_| subject.config.is_some() && args.data.is_none());
+    let of_study = args.subject.as_deref().filter(|_| subject.config.is_some() && args.look.data.is_none());
     let out = args.out.as_deref().or(of_study).unwrap_or(Path::new("explanation"));
     std::fs::create_dir_all(out).map_err(|source| Error::File { path: out.into(), source })?;
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
     let bar = bar(args.json, "{msg} {wide_bar} {pos}/{len}, {eta} left");
-    let explanation = explain.run(&config, &dataset, of_study, &cancel, &|event| {
-        let (words, done, all) = match event {
-            ExplainEvent::Epoch { record, epochs } => ("training without augmentation", record.epoch, epochs),
-            ExplainEvent::Explained { done, all } => ("ops and magnitudes", done, all),
-        };
-        bar.set_message(words);
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    });
+    let explanation =
+        explain.run(&config, &dataset, of_study, &cancel, &|words, done, all| data::show_as(&bar, words, done, all));
     bar.finish_and_clear();
     let explanation = explanation?;
     explanation.write(out)?;

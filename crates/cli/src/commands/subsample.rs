@@ -11,19 +11,14 @@ use crate::progress::bar;
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Subsample) -> Result<(), Error> {
-    let subject = args.study.as_deref().map(Subject::read).transpose()?;
-    let mut config = subject.unwrap_or(Subject { policy: None, config: None }).config(args.data.as_deref());
-    data::ask(&mut config, &args.reading)?;
-    config.device = args.device.unwrap_or(config.device);
-    config.seed = args.seed.unwrap_or(config.seed);
-    let config = config.check()?;
+    let subject = args.study.as_deref().map(Subject::read).transpose()?.unwrap_or_default();
+    let (config, dataset) = data::look(&subject, &args.look, args.json)?;
     let policies = args.policy.as_deref().map(|path| Policies::answer(path, 1)).transpose()?;
     let online = match policies.as_ref().map(|policies| policies.application) {
         Some(Application::Online(online)) => online,
         Some(Application::Once | Application::Epoch) => Online { chance: 1.0, ..Online::NOTHING },
         None => Online { pad: args.pad / 32.0, ..Online::NOTHING },
     };
-    let dataset = data::read(&config, args.json)?;
     let subsample = Subsample {
         policy: policies.and_then(|mut policies| policies.policies.pop()),
         online,
@@ -42,11 +37,7 @@ pub(crate) fn run(args: &args::Subsample) -> Result<(), Error> {
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
     let bar = bar(args.json, "{msg} {wide_bar} {pos}/{len}, {eta} left");
-    let found = subsample.run(&config, &dataset, &cancel, &|words, done, all| {
-        bar.set_message(words);
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    });
+    let found = subsample.run(&config, &dataset, &cancel, &|words, done, all| data::show_as(&bar, words, done, all));
     bar.finish_and_clear();
     let found = found?;
     found.write(out)?;

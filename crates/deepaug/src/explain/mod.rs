@@ -102,7 +102,7 @@ impl Change {
 }
 
 /// What a path names that can be explained.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Subject {
     /// A policy, with how it is applied; none for a study that has found none, or has not ended.
     pub policy: Option<(Policy, Application)>,
@@ -132,28 +132,10 @@ impl Subject {
     }
 }
 
-/// Progress of an explanation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ExplainEvent {
-    /// An epoch of the net has ended.
-    Epoch {
-        /// The epoch.
-        record: EpochRecord,
-        /// Total number of epochs.
-        epochs: usize,
-    },
-    /// Some of the changes have been measured.
-    Explained {
-        /// How many.
-        done: usize,
-        /// Of how many.
-        all: usize,
-    },
-}
-
 impl Explain {
     /// Trains the net, on images that a search with this configuration trains on, and explains on those that it judges
-    /// by; never on test images. The net's weights are kept in the folder, if one is given, for the next time.
+    /// by; never on test images. The net's weights are kept in the folder, if one is given, for the next time. `on_event` is
+    /// called with what is being done, how much is done, and of how much.
     ///
     /// # Errors
     /// [`Error`]: nothing to explain, too few images, a device that cannot be used, a failed training;
@@ -164,7 +146,7 @@ impl Explain {
         dataset: &Dataset,
         folder: Option<&Path>,
         cancel: &Cancel,
-        on_event: &(dyn Fn(ExplainEvent) + Sync),
+        on_event: &(dyn Fn(&'static str, usize, usize) + Sync),
     ) -> Result<Explanation, Error> {
         let mut todo: Vec<(Option<Step>, Policy, Online)> = Vec::new();
         if let Some((policy, application)) = self.policy.as_ref().filter(|(policy, _)| policy.steps().next().is_some())
@@ -185,7 +167,7 @@ impl Explain {
         }
         let weights = folder.map(|folder| folder.join(layout::PROBE));
         let on_epoch = |record: &EpochRecord, epochs| {
-            on_event(ExplainEvent::Epoch { record: *record, epochs });
+            on_event(probe::TRAINING, record.epoch, epochs);
             !cancel.is_cancelled()
         };
         let probe = Probe::train(config, dataset, weights, &on_epoch)?;
@@ -214,7 +196,7 @@ impl Explain {
                     OfImage::new(unchanged.row(image), versions, labels[image])
                 })
                 .collect();
-            on_event(ExplainEvent::Explained { done: done.fetch_add(1, Ordering::Relaxed) + 1, all: todo.len() });
+            on_event("ops and magnitudes", done.fetch_add(1, Ordering::Relaxed) + 1, todo.len());
             Ok(change(*step, &terms, &labels, set.classes))
         };
         let mut changes = todo.par_iter().enumerate().map(measured).collect::<Result<Vec<Change>, Error>>()?;

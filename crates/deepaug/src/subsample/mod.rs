@@ -22,7 +22,7 @@ use crate::cancel::Cancel;
 use crate::config::ValidConfig;
 use crate::error::{ConfigError, Error};
 use crate::files::{write_json, write_table};
-use crate::probe::Probe;
+use crate::probe::{self, Probe};
 use crate::rng::{Purpose, derive};
 use crate::statistics::mean;
 
@@ -152,10 +152,10 @@ impl Subsample {
             );
         }
         let epoch = |record: &EpochRecord, epochs| {
-            on_event("training without augmentation", record.epoch, epochs);
+            on_event(probe::TRAINING, record.epoch, epochs);
             !cancel.is_cancelled()
         };
-        let split = crate::probe::split(config, dataset)?;
+        let split = probe::split(config, dataset)?;
         // Evenly spaced, for they may be in the order of their classes.
         let (all, most) = (split.train.len(), split.train.len().min(self.images));
         let train: Vec<usize> = (0..most).map(|i| split.train[i * all / most]).collect();
@@ -196,7 +196,8 @@ impl Subsample {
         let count = own.labels.len();
         let fits = Fits { subsample: self, own: &own, copies: &own_copies, classes, clean: &clean, changed: &changed };
         let scores = fits.scores(&[])?;
-        let fitted = fits.accuracy(&fits.model(&[]), &own);
+        let without = fits.model(&[]);
+        let (fitted, none) = (fits.accuracy(&without, &own), fits.measure(&without));
         let mut budgets: Vec<usize> =
             self.budgets.iter().copied().filter(|&budget| budget > 0 && budget < count).collect();
         budgets.sort_unstable();
@@ -221,7 +222,7 @@ impl Subsample {
                 let more: Vec<usize> =
                     order.iter().copied().filter(|image| !chosen.contains(image)).take(budget - chosen.len()).collect();
                 chosen.extend(more);
-                accuracies.push(fits.measured(&chosen));
+                accuracies.push(fits.measure(&fits.model(&chosen)));
                 on_event("comparing", done.fetch_add(1, Ordering::Relaxed) + 1, budgets.len() * runs.len());
             }
             Ok(accuracies)
@@ -232,7 +233,6 @@ impl Subsample {
             Budget { choice, images: budgets[place], rounds: rounds.map(|(_, accuracies)| accuracies[place]).collect() }
         };
         let by_budget = self.choices.iter().flat_map(|&choice| (0..budgets.len()).map(move |place| (choice, place)));
-        let none = fits.measured(&[]);
         let everything: Vec<usize> = (0..count).collect();
         let scored = |(place, score): (usize, &Score)| Scored {
             image: train[place],
@@ -246,7 +246,7 @@ impl Subsample {
             images: [count, clean.labels.len()],
             fitted,
             none,
-            all: fits.measured(&everything),
+            all: fits.measure(&fits.model(&everything)),
             budgets: by_budget.map(|(choice, place)| of(choice, place)).collect(),
             warnings: self.warnings([fitted, none.clean], count, &budgets),
             scores: scores.iter().enumerate().map(scored).collect(),
@@ -352,9 +352,8 @@ impl Fits<'_> {
         right as f64 / on.labels.len().max(1) as f64
     }
 
-    fn measured(&self, chosen: &[usize]) -> Accuracy {
-        let models = self.model(chosen);
-        Accuracy { clean: self.accuracy(&models, self.clean), changed: self.accuracy(&models, self.changed) }
+    fn measure(&self, models: &[Logistic]) -> Accuracy {
+        Accuracy { clean: self.accuracy(models, self.clean), changed: self.accuracy(models, self.changed) }
     }
 
     /// Returns the score of each image, in the model of its class against the others, with copies of some.
