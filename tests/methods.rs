@@ -399,3 +399,110 @@ fn it_is_measured_whether_some_of_the_images_are_enough() {
     let run = deepaug(folder.path(), &["subsample", "--data", "images", "--images", "2", "--set", "child_epochs=2"]);
     assert!(run.code == 4 && run.stderr.contains("is not among the 2 images to choose from"), "{}", run.stderr);
 }
+
+const STRATEGIES: &str = "data = \"images\"\nportion = 1.0\naugment = \"online\"\niters = 2\nchild_epochs = 4\nops = [\"rotate\", \"invert\"]\n\
+    candidates = 3\nselection_warm_up = 0.5\n";
+
+#[test]
+fn schemes_that_look_at_the_net_are_compared_and_trained_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_class_folders(&at("images"), &["a", "b", "c"], 50);
+    let config = small_config(folder.path(), STRATEGIES);
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(!at("study/selection.csv").exists());
+
+    let schemes = "none,uniformaugment,uncertain,entropy";
+    let compare = ["compare", "study", "--baselines", schemes, "--seeds", "2", "--test-size", "30", "--name", "c"];
+    let run = deepaug(folder.path(), &compare);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("1 of 3 candidates, drawn by loss, after 50 % of the epochs"), "{}", run.stdout);
+    assert!(run.stdout.contains("as strong as the net is sure of the image"), "{}", run.stdout);
+    // Two trainings of sixty images, three candidates each, in the third and in the fourth epoch.
+    let chosen = rows(&at("study/compare-c-uncertain-selection.csv"));
+    assert_eq!(chosen.iter().map(|row| &row["epoch"][..]).collect::<std::collections::BTreeSet<_>>().len(), 2);
+    let none = chosen.iter().filter(|row| row["op"] == "none").map(|row| row["proposed"].parse::<f64>().unwrap());
+    let share = none.sum::<f64>() / (2.0 * 2.0 * 3.0 * 60.0);
+    assert!((share - 0.25).abs() < 0.06, "two ops that are each left out half the time: {share}");
+    let sureness = rows(&at("study/compare-c-entropy-sureness.csv"));
+    assert_eq!(sureness.len(), 4 * 3);
+    assert!(sureness.iter().all(|row| (0.0..=1.0).contains(&row["sureness"].parse::<f64>().unwrap())));
+    let run = deepaug(folder.path(), &["report", "study", "--out", "page.html"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let page = fs::read_to_string(at("page.html")).unwrap();
+    assert!(page.contains("What nets found hard under uncertain") && page.contains("times as often as all"));
+    assert!(page.contains("What nets found hard under entropy") && page.contains("sureness"));
+
+    for (scheme, table, words) in [
+        ("uncertain", "net.selection.csv", "How much more often candidates"),
+        ("entropy", "net.sureness.csv", "The images that it was least sure of"),
+    ] {
+        let train = ["train", "study", "--scheme", scheme, "--test-size", "30", "--out", "net.safetensors"];
+        let run = deepaug(folder.path(), &train);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        assert!(!rows(&at(table)).is_empty());
+        let page = fs::read_to_string(at("net.strategy.html")).unwrap();
+        assert!(page.contains(words));
+        assert_eq!(page.matches("data:image/png").count(), if scheme == "entropy" { 30 } else { 0 });
+        assert_eq!(json(&at("net.json"))["epochs"].as_array().unwrap().len(), 4);
+    }
+}
+
+#[test]
+fn a_search_whose_children_choose_goes_on_after_a_kill_and_its_tables_are_rebuilt() {
+    for (augment, table) in [("uncertain", "selection.csv"), ("entropy", "sureness.csv")] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        write_class_folders(&at("images"), &["a", "b", "c"], 50);
+        let config = small_config(folder.path(), &STRATEGIES.replace("\"online\"", &format!("\"{augment}\"")));
+        let optimize = ["optimize", "--config", &config, "--out", "study"];
+        let run = deepaug(folder.path(), &optimize);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let whole = fs::read(at("study").join(table)).unwrap();
+        assert!(!rows(&at("study").join(table)).is_empty());
+        let notebook = without_times(&at("study/notebook.csv"));
+
+        // As a kill leaves it after the first training.
+        let journal = fs::read_to_string(at("study/journal.jsonl")).unwrap();
+        let first = journal.find("\"trained\"").unwrap();
+        let end = first + journal[first..].find('\n').unwrap() + 1;
+        fs::write(at("study/journal.jsonl"), &journal[..end]).unwrap();
+        for name in [table, "result.json", "notebook.csv"] {
+            fs::remove_file(at("study").join(name)).unwrap();
+        }
+        let run = deepaug(folder.path(), &["optimize", "--resume", "study"]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        assert_eq!(fs::read(at("study").join(table)).unwrap(), whole);
+        assert_eq!(without_times(&at("study/notebook.csv")), notebook);
+        fs::remove_file(at("study").join(table)).unwrap();
+        assert_eq!(deepaug(folder.path(), &["notebook", "study"]).code, 0);
+        assert_eq!(fs::read(at("study").join(table)).unwrap(), whole);
+        let run = deepaug(folder.path(), &["report", "study", "--out", "page.html"]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        assert!(fs::read_to_string(at("page.html")).unwrap().contains("What children found hard"));
+    }
+}
+
+#[test]
+fn what_a_strategy_cannot_do_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    write_class_folders(&folder.path().join("images"), &["a", "b", "c"], 50);
+    for (keys, message) in [
+        ("augment = \"uncertain\"\nkeep = 5", "keep: must be at most candidates, which is 4"),
+        ("augment = \"uncertain\"\ncandidates = 0", "candidates: must be at least 1"),
+        ("augment = \"uncertain\"\nselection_warm_up = 1.5", "selection_warm_up: must lie in 0..1"),
+        ("augment = \"uncertain\"\nchoose = \"lowest\"", "choose: unknown variant `lowest`"),
+        ("augment = \"uncertain\"\nmethod = \"pba\"", "augment: must be \"online\" when method is \"pba\""),
+        ("augment = \"entropy\"\nranges = \"autoaugment\"", "ranges: must be \"monotone\""),
+        ("augment = \"entropy\"\nentropy_loss = -1.0", "entropy_loss: must lie in 0..100"),
+    ] {
+        let config = small_config(
+            folder.path(),
+            &format!("data = \"images\"\nportion = 1.0\nops = \"autoaugment\"\nexclude = \"sample-pairing\"\n{keys}\n"),
+        );
+        let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+        assert!(run.code == 3 && run.stderr.contains(message), "{keys}: {} {}", run.code, run.stderr);
+        assert!(!folder.path().join("study").exists());
+    }
+}

@@ -73,7 +73,9 @@ impl Application {
         match self {
             Self::Once | Self::Epoch => policy.copies(images, seed),
             Self::Online(online) => {
-                Copies { sources: (0..images.dim().0).collect(), images: online.images(policy, images, seed) }
+                let sources = (0..images.dim().0).collect();
+                let (images, ops) = online.images_and_ops(policy, images, seed);
+                Copies { sources, images, ops }
             }
         }
     }

@@ -6,6 +6,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
 use crate::{
+    op::{Op, Ops},
     ops::{Image, table},
     policy::{Policy, Step, SubPolicy},
     ranges::RangeTable,
@@ -19,6 +20,8 @@ pub struct Copies {
     pub sources: Vec<usize>,
     /// The copies, NHWC, in the order of `sources`.
     pub images: Array4<u8>,
+    /// For each copy, the ops that were applied to it, in the same order.
+    pub ops: Vec<Ops>,
 }
 
 /// Identifies the generator that draws a sub-policy's images; the indices of the images are smaller.
@@ -84,20 +87,21 @@ impl Policy {
         let shape = (plan.len(), height, width, channels);
         let size = height * width * channels;
         if size == 0 {
-            return Copies { sources, images: Array4::zeros(shape) };
+            return Copies { ops: vec![Ops::default(); plan.len()], sources, images: Array4::zeros(shape) };
         }
         let images = images.as_standard_layout();
         let originals = images.as_slice().expect("images in standard layout");
         let mut values = Vec::with_capacity(plan.len() * size);
         let places = values.spare_capacity_mut()[..plan.len() * size].par_chunks_exact_mut(size);
-        places.zip(&plan).with_min_len(MIN_SHARE).for_each(|(place, &copy)| {
+        let copied = places.zip(&plan).with_min_len(MIN_SHARE).map(|(place, &copy)| {
             let pixels = place.write_copy_of_slice(&originals[copy.source * size..][..size]);
             let mut image = Image::new(pixels, height, width, channels);
-            transforms.apply(copy, &mut image, images.view(), seed);
+            transforms.apply(copy, &mut image, images.view(), seed)
         });
+        let ops = copied.collect();
         // SAFETY: every copy has been written.
         unsafe { values.set_len(plan.len() * size) };
-        Copies { sources, images: Array4::from_shape_vec(shape, values).expect("copies of one size") }
+        Copies { sources, images: Array4::from_shape_vec(shape, values).expect("copies of one size"), ops }
     }
 }
 
@@ -112,16 +116,25 @@ fn drawn_count(probabilities: &[f64], rng: &mut Xoshiro256PlusPlus) -> usize {
     reached.unwrap_or_else(|| probabilities.iter().rposition(|&probability| probability > 0.0).unwrap_or(0))
 }
 
-/// Returns what each step of a sub-policy does, and with which probability.
-fn transforms(ranges: RangeTable, sub_policy: &SubPolicy) -> Vec<(f64, Transform)> {
-    let transform = |step: &Step| Some((step.probability, ranges.transform(step.op, step.magnitude)?));
-    sub_policy.ops.iter().filter_map(transform).collect()
+/// A step of a policy, ready to be applied.
+struct Ready {
+    op: Op,
+    probability: f64,
+    transform: Transform,
+}
+
+/// Returns the steps of a sub-policy that the ranges have.
+fn ready(ranges: RangeTable, steps: &[Step]) -> Vec<Ready> {
+    let one = |&Step { op, magnitude, probability }: &Step| {
+        Some(Ready { op, probability, transform: ranges.transform(op, magnitude)? })
+    };
+    steps.iter().filter_map(one).collect()
 }
 
 /// The transforms of a policy's steps, ready to be applied to many images.
 pub(crate) struct Transforms {
-    sub_policies: Vec<Vec<(f64, Transform)>>,
-    always: Vec<(f64, Transform)>,
+    sub_policies: Vec<Vec<Ready>>,
+    always: Vec<Ready>,
     draws: usize,
     counts: Vec<f64>,
 }
@@ -129,33 +142,40 @@ pub(crate) struct Transforms {
 impl Transforms {
     pub(crate) fn new(policy: &Policy) -> Self {
         Self {
-            sub_policies: policy.sub_policies.iter().map(|sub_policy| transforms(policy.ranges, sub_policy)).collect(),
-            always: transforms(RangeTable::Monotone, &policy.always),
+            sub_policies: policy.sub_policies.iter().map(|SubPolicy { ops }| ready(policy.ranges, ops)).collect(),
+            always: ready(RangeTable::Monotone, &policy.always.ops),
             draws: policy.draws,
             counts: policy.counts.clone(),
         }
     }
 
     /// Turns an image into a copy in place: first the copy's own sub-policy, then further ones drawn at random, or
-    /// as many as are drawn; then what always follows.
-    pub(crate) fn apply(&self, copy: CopySpec, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, seed: u64) {
-        let mut rng = generator(seed, copy);
+    /// as many as are drawn; then what always follows. Returns the ops that were applied.
+    pub(crate) fn apply(&self, copy: CopySpec, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, seed: u64) -> Ops {
+        let (mut rng, mut applied) = (generator(seed, copy), Ops::default());
         if self.counts.is_empty() {
-            apply(&self.sub_policies[copy.sub_policy], image, batch, &mut rng);
+            apply(&self.sub_policies[copy.sub_policy], image, batch, &mut rng, &mut applied);
             for _ in 1..self.draws {
                 let next = rng.random_range(0..self.sub_policies.len());
-                apply(&self.sub_policies[next], image, batch, &mut rng);
+                apply(&self.sub_policies[next], image, batch, &mut rng, &mut applied);
             }
         } else {
-            self.apply_some(image, batch, &mut rng);
+            self.apply_some(image, batch, &mut rng, &mut applied);
         }
-        apply(&self.always, image, batch, &mut rng);
+        apply(&self.always, image, batch, &mut rng, &mut applied);
+        applied
     }
 
     /// Draws how many sub-policies to apply, and tries them in random order until so many have been.
-    fn apply_some(&self, image: &mut Image<'_>, batch: ArrayView4<'_, u8>, rng: &mut Xoshiro256PlusPlus) {
+    fn apply_some(
+        &self,
+        image: &mut Image<'_>,
+        batch: ArrayView4<'_, u8>,
+        rng: &mut Xoshiro256PlusPlus,
+        applied: &mut Ops,
+    ) {
         let mut left = drawn_count(&self.counts, rng);
-        let mut slots: Vec<&(f64, Transform)> = Vec::new();
+        let mut slots: Vec<&Ready> = Vec::new();
         if left > 0 {
             slots.extend(self.sub_policies.iter().filter_map(|steps| steps.first()));
         }
@@ -164,9 +184,10 @@ impl Transforms {
             let next = rng.random_range(0..untried);
             untried -= 1;
             slots.swap(next, untried);
-            let (probability, transform) = slots[untried];
+            let Ready { op, probability, transform } = slots[untried];
             if rng.random::<f64>() < *probability {
                 transform.apply(image, batch, rng);
+                applied.insert(*op);
                 left -= 1;
             }
         }
@@ -181,19 +202,21 @@ pub(crate) const MIN_SHARE: usize = 16;
 const MIN_COMPOSED: (usize, usize) = (3, 16384);
 
 fn apply(
-    transforms: &[(f64, Transform)],
+    all: &[Ready],
     image: &mut Image<'_>,
     batch: ArrayView4<'_, u8>,
     rng: &mut Xoshiro256PlusPlus,
+    applied: &mut Ops,
 ) {
-    let mut steps = |transforms: &[(f64, Transform)], image: &mut Image<'_>| {
-        for (probability, transform) in transforms {
+    let mut steps = |steps: &[Ready], image: &mut Image<'_>| {
+        for Ready { op, probability, transform } in steps {
             if *probability == 1.0 || rng.random::<f64>() < *probability {
                 transform.apply(image, batch, rng);
+                applied.insert(*op);
             }
         }
     };
-    for run in transforms.chunk_by(|(_, a), (_, b)| a.is_point() && b.is_point()) {
+    for run in all.chunk_by(|a, b| a.transform.is_point() && b.transform.is_point()) {
         if run.len() >= MIN_COMPOSED.0 && image.pixels.len() >= MIN_COMPOSED.1 {
             table::compose(image, |values| steps(run, values));
         } else {
@@ -279,13 +302,16 @@ mod tests {
                 for (source, (copied, original)) in copies.images.outer_iter().zip(images.outer_iter()).enumerate() {
                     let mut pixels = original.to_owned().into_raw_vec_and_offset().0;
                     let mut rng = generator(5, CopySpec { sub_policy: 0, source });
-                    for (probability, transform) in transforms(policy.ranges, &policy.sub_policies[0]) {
+                    let mut applied = Ops::default();
+                    for Ready { op, probability, transform } in ready(policy.ranges, &policy.sub_policies[0].ops) {
                         if rng.random::<f64>() < probability {
                             let mut image = Image::new(&mut pixels, side, side, channels);
                             transform.apply(&mut image, images.view(), &mut rng);
+                            applied.insert(op);
                         }
                     }
                     assert!(copied.iter().eq(&pixels), "{:?} {side} {channels}", policy.sub_policies);
+                    assert_eq!(copies.ops[source], applied);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Augments images one by one while a final model trains, instead of making copies beside the originals.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use ndarray::{Array4, ArrayView4, ArrayViewMut3};
@@ -9,6 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::copies::{CopySpec, MIN_SHARE, Transforms, generator};
+use crate::op::Ops;
 use crate::ops::{Image, flip, nearest, occlusion};
 use crate::policy::Policy;
 
@@ -58,23 +60,60 @@ impl Online {
     ///
     /// The work is shared between rayon's threads; the result depends only on the policy, the images and the seed.
     pub fn images(&self, policy: &Policy, images: ArrayView4<'_, u8>, seed: u64) -> Array4<u8> {
-        let (_, height, width, channels) = images.dim();
+        self.images_and_ops(policy, images, seed).0
+    }
+
+    /// Augments as [`images`](Self::images) does, and returns the ops of the policy that were applied to each image.
+    pub fn images_and_ops(&self, policy: &Policy, images: ArrayView4<'_, u8>, seed: u64) -> (Array4<u8>, Vec<Ops>) {
+        let transforms = Transforms::new(policy);
+        self.augmented(policy, images, seed, |_| &transforms)
+    }
+
+    /// Augments as [`images`](Self::images) does, with the magnitudes of each image's ops multiplied by its strength in
+    /// 0..=1. Strengths should have few values, because ops are prepared for each.
+    ///
+    /// # Panics
+    /// If there are not as many strengths as images.
+    pub fn images_at(
+        &self,
+        policy: &Policy,
+        images: ArrayView4<'_, u8>,
+        strengths: &[f64],
+        seed: u64,
+    ) -> (Array4<u8>, Vec<Ops>) {
+        assert_eq!(strengths.len(), images.dim().0, "a strength for each image");
+        let of = |&strength: &f64| (strength.to_bits(), Transforms::new(&policy.scaled(strength)));
+        let mut different = strengths.to_vec();
+        different.sort_by(f64::total_cmp);
+        different.dedup();
+        let transforms: HashMap<u64, Transforms> = different.iter().map(of).collect();
+        self.augmented(policy, images, seed, |source| &transforms[&strengths[source].to_bits()])
+    }
+
+    fn augmented<'t>(
+        &self,
+        policy: &Policy,
+        images: ArrayView4<'_, u8>,
+        seed: u64,
+        transforms: impl Fn(usize) -> &'t Transforms + Sync,
+    ) -> (Array4<u8>, Vec<Ops>) {
+        let (count, height, width, channels) = images.dim();
         let size = height * width * channels;
         let images = images.as_standard_layout();
         let mut augmented = images.to_owned();
         if size == 0 {
-            return augmented;
+            return (augmented, vec![Ops::default(); count]);
         }
-        let transforms = Transforms::new(policy);
         let pixels = augmented.as_slice_mut().expect("a copy in standard layout");
-        pixels.par_chunks_exact_mut(size).enumerate().with_min_len(MIN_SHARE).for_each(|(source, pixels)| {
+        let each = pixels.par_chunks_exact_mut(size).enumerate().with_min_len(MIN_SHARE).map(|(source, pixels)| {
             let mut image = Image::new(pixels, height, width, channels);
-            if let Some(copy) = policy.chosen(source, self.chance_of(policy), seed) {
-                transforms.apply(copy, &mut image, images.view(), seed);
-            }
+            let chosen = policy.chosen(source, self.chance_of(policy), seed);
+            let ops = chosen.map(|copy| transforms(source).apply(copy, &mut image, images.view(), seed));
             self.finish(&mut image, &mut generator(seed, CopySpec { sub_policy: FINISH, source }));
+            ops.unwrap_or_default()
         });
-        augmented
+        let ops = each.collect();
+        (augmented, ops)
     }
 
     /// Returns the probability that an image gets a sub-policy of this policy.
@@ -201,6 +240,25 @@ mod tests {
         assert!((found - 0.8).abs() < 0.08, "{found}");
         assert!((share(&images, &some, |a, b| a == b) - (1.0 - found)).abs() < 1e-12);
         assert_ne!(Online { chance: 0.8, ..Online::NOTHING }.images(&invert, images.view(), 2), some);
+    }
+
+    #[test]
+    fn strengths_scale_the_magnitudes_of_each_image() {
+        let images = images();
+        let policy = policy(&[Op::Brightness, Op::RotateNearest]);
+        let online = Online { chance: 0.9, ..Online::STANDARD };
+        let (all, ops) = online.images_and_ops(&policy, images.view(), 4);
+        let strengths: Vec<f64> = (0..400).map(|image| [0.0, 0.5, 1.0][image % 3]).collect();
+        let (at, ops_at) = online.images_at(&policy, images.view(), &strengths, 4);
+        assert_eq!(ops, ops_at);
+        let alone = [0.0, 0.5, 1.0].map(|strength| online.images(&policy.scaled(strength), images.view(), 4));
+        for (image, found) in at.outer_iter().enumerate() {
+            assert_eq!(found, alone[image % 3].index_axis(ndarray::Axis(0), image));
+        }
+        assert!(all == alone[2] && all != alone[1]);
+        assert!(ops.iter().all(|ops| ops.iter().count() <= 1));
+        let rotated = ops.iter().filter(|ops| ops.contains(Op::RotateNearest)).count() as f64 / 400.0;
+        assert!((rotated - 0.45).abs() < 0.1, "{rotated}");
     }
 
     #[test]

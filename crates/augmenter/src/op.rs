@@ -180,6 +180,37 @@ impl Op {
     };
 }
 
+/// A set of ops, such as those that were applied to an image.
+///
+/// ```
+/// use deepaug_augmenter::{Op, Ops};
+///
+/// let mut ops = Ops::default();
+/// ops.insert(Op::Rotate);
+/// ops.insert(Op::Crop);
+/// assert!(ops.contains(Op::Crop) && !ops.contains(Op::Shear));
+/// assert_eq!(ops.iter().collect::<Vec<_>>(), [Op::Crop, Op::Rotate]);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ops(u64);
+
+impl Ops {
+    /// Adds an op.
+    pub fn insert(&mut self, op: Op) {
+        self.0 |= 1 << op as u64;
+    }
+
+    /// Whether it has an op.
+    pub fn contains(self, op: Op) -> bool {
+        self.0 >> op as u64 & 1 == 1
+    }
+
+    /// Returns its ops, in the order of [`Op::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Op> {
+        Op::ALL.into_iter().filter(move |&op| self.contains(op))
+    }
+}
+
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

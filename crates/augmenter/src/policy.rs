@@ -267,6 +267,14 @@ impl Policy {
         self
     }
 
+    /// Returns the policy with the magnitudes of its sub-policies multiplied by a factor; what always follows stays.
+    pub fn scaled(&self, factor: f64) -> Self {
+        let mut scaled = self.clone();
+        let steps = scaled.sub_policies.iter_mut().flat_map(|sub_policy| &mut sub_policy.ops);
+        steps.for_each(|step| step.magnitude *= factor);
+        scaled
+    }
+
     /// Returns the number of augmented copies per image, for a policy that makes copies.
     pub fn copies_per_image(&self) -> f64 {
         self.outcomes() as f64 * self.portion

@@ -4,12 +4,13 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
-use deepaug_augmenter::{Copies, Policy};
-use ndarray::{Array2, ArrayView4};
+use deepaug_augmenter::{Application, Copies, Online, Policy};
+use ndarray::{Array2, ArrayView4, Axis, concatenate};
 use rand::RngCore;
 
 use crate::rng::{Stream, generator};
-use crate::{EpochRecord, History, Session, Settings, TrainError, parallel};
+use crate::strategy::{levels, strengths};
+use crate::{EpochRecord, History, Session, Settings, Strategy, TrainError, parallel};
 
 /// The images a child learns from and is measured on. Images are u8 `[N, H, W, C]`; labels are below `classes`.
 #[derive(Debug, Clone, Copy)]
@@ -54,16 +55,49 @@ impl Training<'_> {
     /// instead of them, as [`Application::keeps_originals`] of the settings says. If copies are made only once,
     /// they are the same in every epoch that has the same policy: one may [change](Policy::at) during training.
     ///
-    /// [`Application::keeps_originals`]: deepaug_augmenter::Application::keeps_originals
+    /// If candidates are to be [chosen from](Strategy::Uncertain), all images follow again for each of them. If images are
+    /// augmented [by how sure the net is](Strategy::Entropy), it is taken to have seen none.
     pub fn augmented(&self, epoch: usize) -> Copies {
-        let application = &self.settings.augment;
+        match (self.settings.strategy, self.settings.augment) {
+            (Strategy::Entropy, Application::Online(_)) => self.augmented_by(&vec![None; self.set.labels.len()], epoch),
+            (Strategy::Uncertain(_), Application::Online(_)) => self.candidates(epoch),
+            _ => {
+                let (policy, seed) = self.at(epoch);
+                self.settings.augment.copies(policy, self.set.images, seed)
+            }
+        }
+    }
+
+    /// Makes every candidate of an epoch's images; the first is what would be made without a choice.
+    fn candidates(&self, epoch: usize) -> Copies {
+        let (policy, seed) = self.at(epoch);
+        let mut others = generator(seed, Stream::Candidates);
+        let changes = policy.steps().next().is_some() || self.settings.augment.online() != Some(Online::NOTHING);
+        // Where nothing is done to images, candidates would be the same.
+        let count = if changes { self.settings.strategy.candidates(epoch, self.settings.epochs) } else { 1 };
+        let seeds = std::iter::once(seed).chain(std::iter::repeat_with(|| others.next_u64()));
+        let made = seeds.take(count).map(|seed| self.settings.augment.copies(policy, self.set.images, seed));
+        joined(made.collect())
+    }
+
+    /// Makes an epoch's images, each as strong as the net was sure of it, if it has seen it.
+    pub(crate) fn augmented_by(&self, sureness: &[Option<f64>], epoch: usize) -> Copies {
+        let (policy, seed) = self.at(epoch);
+        let Application::Online(online) = self.settings.augment else { return self.augmented(epoch) };
+        let levels = levels(sureness, epoch, self.settings.epochs, &mut generator(seed, Stream::Strengths));
+        let (images, ops) = online.images_at(policy, self.set.images, &strengths(&levels), seed);
+        Copies { sources: (0..sureness.len()).collect(), images, ops }
+    }
+
+    /// Returns the policy of an epoch, and the seed of its images.
+    fn at(&self, epoch: usize) -> (&Policy, u64) {
         let seed_of_epoch = || {
             let mut seeds = generator(self.seed, Stream::Augmentation);
             (0..epoch).for_each(|_| _ = seeds.next_u64());
             seeds.next_u64()
         };
-        let seed = if application.is_once() { self.seed } else { seed_of_epoch() };
-        application.copies(self.policy.at(epoch, self.settings.epochs), self.set.images, seed)
+        let seed = if self.settings.augment.is_once() { self.seed } else { seed_of_epoch() };
+        (self.policy.at(epoch, self.settings.epochs), seed)
     }
 
     /// Whether the images of an epoch are others than those of the epoch before.
@@ -71,6 +105,17 @@ impl Training<'_> {
         let policy = |epoch| self.policy.at(epoch, self.settings.epochs);
         !self.settings.augment.is_once() || !std::ptr::eq(policy(epoch), policy(epoch - 1))
     }
+}
+
+/// Joins copies, one set after another.
+fn joined(mut all: Vec<Copies>) -> Copies {
+    if all.len() == 1 {
+        return all.remove(0);
+    }
+    let images: Vec<_> = all.iter().map(|copies| copies.images.view()).collect();
+    let images = concatenate(Axis(0), &images).expect("copies of one size");
+    let sources = all.iter().flat_map(|copies| copies.sources.iter().copied()).collect();
+    Copies { sources, images, ops: all.into_iter().flat_map(|copies| copies.ops).collect() }
 }
 
 /// Where the state of a training run is before and after some of its epochs, as [`State::save`](crate::State::save)
@@ -146,8 +191,8 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
     }
 
     /// Trains a child as [`train`](Self::train) does, and saves its final weights at `path` as a starting point
-    /// for other training runs. Weights that the same training run saved there before are kept, and no epoch is
-    /// reported.
+    /// for other training runs. Weights that the same training run saved there before are kept, no epoch is
+    /// reported, and there is no history.
     ///
     /// # Errors
     /// [`TrainError`]; by default, that this model does not support it.
@@ -156,7 +201,7 @@ pub trait ChildModel: fmt::Debug + Send + Sync {
         _training: &Training<'_>,
         _path: &Path,
         _on_epoch: &dyn Fn(&EpochRecord) -> bool,
-    ) -> Result<(), TrainError> {
+    ) -> Result<Option<History>, TrainError> {
         Err(TrainError::Program { why: "this child model keeps no weights; set child_first_train_epochs to 0".into() })
     }
 

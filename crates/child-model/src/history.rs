@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::StrategyRecord;
+
 /// One epoch of one training run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
@@ -29,4 +31,14 @@ pub struct History {
     /// How long its epochs took; children of one pass share its time equally. The time to make copies beforehand
     /// does not count.
     pub seconds: f64,
+    /// What its [strategy](crate::Strategy) found, if it was not a plain one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<StrategyRecord>,
+}
+
+impl History {
+    /// Makes the history of a training run without a strategy of its own.
+    pub fn new(epochs: Vec<EpochRecord>, seconds: f64) -> Self {
+        Self { epochs, seconds, strategy: None }
+    }
 }

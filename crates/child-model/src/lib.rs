@@ -56,6 +56,7 @@ mod sampler;
 mod self_check;
 mod session;
 mod settings;
+mod strategy;
 
 pub use child::{Capacity, ChildModel, Observer, StateFiles, Training, TrainingSet};
 pub use device::{Adapter, Device, DeviceChoice, adapters};
@@ -72,5 +73,6 @@ pub use network::{KernelSize, Layer};
 pub use optimiser::{Optimiser, Rule, Schedule};
 pub use program::{Program, kill_programs};
 pub use pytorch::PyTorch;
-pub use session::{ParameterState, RowLoss, Session, State};
+pub use session::{Candidate, ParameterState, RowLoss, Session, State};
 pub use settings::Settings;
+pub use strategy::{Choose, OpTally, Selection, Strategy, StrategyRecord, SurenessRecord};

@@ -95,11 +95,15 @@ impl Net {
         let settings = training.settings;
         let values: usize = plan.parameters.iter().map(|parameter| parameter.len()).sum();
         let copies = match settings.augment {
-            Application::Online(_) => 1.0,
+            Application::Online(_) => settings.strategy.most_candidates() as f64,
             _ => training.policy.pieces().map(|(_, policy)| policy.copies_per_image()).fold(0.0, f64::max),
         };
         let images = training.set.images.len() as f64 * (1.0 + copies) + training.set.validation_images.len() as f64;
-        let kept = if self.device.is_cpu() { 8 } else { 5 } * settings.batch_size * plan.activations / 2;
+        let kept = if self.device.is_cpu() { 8 } else { 5 }
+            * settings.batch_size
+            * settings.strategy.keep()
+            * plan.activations
+            / 2;
         let floats = values * (2 + settings.optimiser.slots()) + kept;
         Ok(4 * floats as u64 + images as u64)
     }
@@ -110,6 +114,11 @@ impl Net {
     }
 
     fn start<'a>(&self, trainings: &[&Training<'a>], copies: Vec<Copies>) -> Result<Box<dyn Session + 'a>, TrainError> {
+        let settings = trainings[0].settings;
+        if !settings.strategy.is_plain() && settings.augment.online().is_none() {
+            let why = format!("{}: needs images that are augmented in place", settings.strategy);
+            return Err(TrainError::Session { why });
+        }
         let plan = self.plan(trainings[0])?;
         let weights = trainings.iter().map(|training| first_weights(&plan, training)).collect::<Result<_, _>>()?;
         self.device.backend.run(Start { plan: &plan, trainings, copies, weights })
@@ -433,15 +442,17 @@ impl ChildModel for Net {
         training: &Training<'_>,
         path: &Path,
         on_epoch: &dyn Fn(&EpochRecord) -> bool,
-    ) -> Result<(), TrainError> {
+    ) -> Result<Option<History>, TrainError> {
         let content = content(&self.model, training);
         if made_for(path).is_some_and(|note| note == content) {
-            return Ok(());
+            return Ok(None);
         }
-        let State { parameters, .. } = self.one(training, on_epoch)?.0.state(0)?;
+        let (session, history) = self.one(training, on_epoch)?;
+        let State { parameters, .. } = session.state(0)?;
         let tensors = parameters.iter().map(|p| Tensor { name: p.name.clone(), shape: &p.shape, values: &p.values });
         network::save(tensors, path, ["made_for", &content])
-            .map_err(|why| TrainError::Weights { path: path.into(), why })
+            .map_err(|why| TrainError::Weights { path: path.into(), why })?;
+        Ok(Some(history))
     }
 
     fn train_part(
@@ -543,12 +554,12 @@ fn content(model: &Model, training: &Training<'_>) -> String {
 mod tests {
     use std::sync::Mutex;
 
-    use deepaug_augmenter::{Op, Policy, RangeTable, SubPolicy};
+    use deepaug_augmenter::{Online, Op, Policy, RangeTable, SubPolicy};
     use ndarray::Array4;
 
     use super::*;
-    use crate::TrainingSet;
     use crate::engine::cpu::Cpu;
+    use crate::{Choose, Selection, Strategy, TrainingSet};
 
     #[derive(Default)]
     struct Log(Mutex<Vec<String>>);
@@ -565,11 +576,11 @@ mod tests {
     }
 
     fn trained(range: &Range<usize>) -> Vec<Result<History, TrainError>> {
-        range.clone().map(|index| Ok(History { epochs: Vec::new(), seconds: index as f64 })).collect()
+        range.clone().map(|index| Ok(History::new(Vec::new(), index as f64))).collect()
     }
 
     /// Returns the histories of two training runs in one pass, and of each alone.
-    fn together_and_alone<E: crate::engine::Engine>(engine: &E) -> [Vec<History>; 2] {
+    fn together_and_alone<E: crate::engine::Engine>(engine: &E, how: fn(Settings) -> Settings) -> [Vec<History>; 2] {
         let images = Array4::from_shape_fn((24, 12, 12, 3), |(n, r, c, k)| ((n % 3) * 80 + r * c + 5 * k) as u8);
         let labels: Vec<usize> = (0..24).map(|n| n % 3).collect();
         let set = TrainingSet {
@@ -585,6 +596,7 @@ mod tests {
         let model = Model::Layers(serde_json::from_str(layers).unwrap());
         let plain = Settings::plain(2, model.optimiser());
         let settings = Settings { batch_size: 8, images_per_epoch: Some(32), mixup: 0.4, ..plain };
+        let settings = how(settings);
         let step = |op| deepaug_augmenter::Step::new(op, 0.5);
         let policy = |ops: Vec<Op>, portion| {
             let ops = ops.into_iter().map(step).collect();
@@ -612,25 +624,48 @@ mod tests {
         [fit(&[&trainings[0], &trainings[1]]), [fit(&[&trainings[0]]), fit(&[&trainings[1]])].concat()]
     }
 
+    /// Plain, choosing among candidates, and by how sure the net is.
+    const WAYS: [fn(Settings) -> Settings; 3] = [
+        |settings| settings,
+        |settings| {
+            let selection = Selection { candidates: 3, keep: 2, choose: Choose::Highest, warm_up: 0.0 };
+            Settings { augment: IN_PLACE, strategy: Strategy::Uncertain(selection), ..settings }
+        },
+        |settings| Settings {
+            augment: IN_PLACE,
+            strategy: Strategy::Entropy,
+            entropy_loss: 0.5,
+            epochs: 3,
+            mixup: 0.0,
+            ..settings
+        },
+    ];
+
+    const IN_PLACE: Application = Application::Online(Online { chance: 1.0, ..Online::NOTHING });
+
     #[test]
     fn children_in_one_pass_are_as_they_are_alone_bit_for_bit() {
-        let [together, alone] = together_and_alone(&Cpu);
-        assert_eq!(together[0].epochs, alone[0].epochs);
-        assert_eq!(together[1].epochs, alone[1].epochs);
-        assert_ne!(together[0].epochs, together[1].epochs);
+        for how in WAYS {
+            let [together, alone] = together_and_alone(&Cpu, how);
+            assert_eq!([&together[0].epochs, &together[1].epochs], [&alone[0].epochs, &alone[1].epochs]);
+            assert_eq!([&together[0].strategy, &together[1].strategy], [&alone[0].strategy, &alone[1].strategy]);
+            assert_ne!(together[0].epochs, together[1].epochs);
+        }
     }
 
     #[cfg(feature = "gpu")]
     #[test]
     #[cfg_attr(no_adapter, ignore = "no Vulkan driver on this machine (Debian: apt-get install mesa-vulkan-drivers)")]
     fn a_gpu_trains_as_the_cpu_does_alone_or_together() {
-        let [_, ours] = together_and_alone(&Cpu);
-        let [together, alone] = together_and_alone(&crate::device::gpu_engine());
-        for ((together, alone), ours) in together.iter().zip(&alone).zip(&ours) {
-            assert_eq!(together.epochs, alone.epochs, "bit for bit");
-            for (epoch, ours) in alone.epochs.iter().zip(&ours.epochs) {
-                assert!((epoch.loss - ours.loss).abs() < 1e-3, "{epoch:?} {ours:?}");
-                assert!((epoch.val_loss - ours.val_loss).abs() < 1e-3, "{epoch:?} {ours:?}");
+        for how in WAYS {
+            let [_, ours] = together_and_alone(&Cpu, how);
+            let [together, alone] = together_and_alone(&crate::device::gpu_engine(), how);
+            for ((together, alone), ours) in together.iter().zip(&alone).zip(&ours) {
+                assert_eq!(together.epochs, alone.epochs, "bit for bit");
+                for (epoch, ours) in alone.epochs.iter().zip(&ours.epochs) {
+                    assert!((epoch.loss - ours.loss).abs() < 1e-3, "{epoch:?} {ours:?}");
+                    assert!((epoch.val_loss - ours.val_loss).abs() < 1e-3, "{epoch:?} {ours:?}");
+                }
             }
         }
     }

@@ -170,7 +170,7 @@ impl ChildModel for Program {
         }
         let end = program.child.wait().map_err(|error| failed(format!("waiting for it failed: {error}")))?;
         if end.success() && epochs.len() == training.settings.epochs {
-            return Ok(History { epochs, seconds: start.elapsed().as_secs_f64() });
+            return Ok(History::new(epochs, start.elapsed().as_secs_f64()));
         }
         let (had, due) = (epochs.len(), training.settings.epochs);
         let words = match last_output.is_empty() {

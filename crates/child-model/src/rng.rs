@@ -11,6 +11,9 @@ pub(crate) enum Stream {
     Dropout = 2,
     Mixup = 3,
     Augmentation = 4,
+    Selection = 5,
+    Candidates = 6,
+    Strengths = 7,
 }
 
 pub(crate) fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {

@@ -114,7 +114,7 @@ fn step<E: Engine>(plan: &Arc<Plan>, engine: &E, rule: Rule) -> Result<Vec<(Stri
     let [images, targets] = engine.batch(&data, &choices, 0, batch);
     let mut tape = Vec::new();
     let logits = network.train(images.clone(), batch.images, &training, &mut tape);
-    let loss = engine.cross_entropy(&logits, &targets, plan.classes, batch);
+    let loss = engine.cross_entropy(&logits, &targets, plan.classes, 0.0, batch);
     let gradients = network.gradients(loss.gradient, batch.images, false, &training, &mut tape);
     let mut found = vec![("logits".to_string(), engine.download(&logits)?)];
     for (parameter, gradient) in plan.parameters.iter().zip(&gradients) {

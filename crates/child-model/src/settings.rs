@@ -3,7 +3,7 @@
 use deepaug_augmenter::Application;
 use serde::{Deserialize, Serialize};
 
-use crate::Optimiser;
+use crate::{Optimiser, Strategy};
 
 /// Settings shared by all training runs of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,13 @@ pub struct Settings {
     pub mixup: f64,
     /// How the policy is applied during training.
     pub augment: Application,
+    /// How training uses what the policy makes of an image.
+    #[serde(default, skip_serializing_if = "Strategy::is_plain")]
+    pub strategy: Strategy,
+    /// Weight of the entropy of the net's probabilities beside the cross-entropy, as a share of the entropy of equal
+    /// ones (Yang et al. 2024, EntLoss); 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub entropy_loss: f64,
     /// Whether the values that the net sees are standardised: the mean of all training image values is subtracted
     /// and the result divided by their deviation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -34,6 +41,10 @@ pub struct Settings {
     /// epoch; 0 for none.
     #[serde(default)]
     pub measured: usize,
+}
+
+fn is_zero(weight: &f64) -> bool {
+    *weight == 0.0
 }
 
 impl Settings {
@@ -47,6 +58,8 @@ impl Settings {
             label_smoothing: 0.0,
             mixup: 0.0,
             augment: Application::Once,
+            strategy: Strategy::Plain,
+            entropy_loss: 0.0,
             standardize: false,
             measured: 0,
         }

@@ -212,7 +212,7 @@ fn several_equal_views_of_a_batch_teach_what_one_does() {
         let trainings = [Training { settings: &settings, ..case.training(0, 5) }];
         let sources: Vec<usize> =
             (0..5).flat_map(|batch| std::iter::repeat_n(10 * batch..10 * (batch + 1), views).flatten()).collect();
-        let copies = Copies { images: case.images.0.select(Axis(0), &sources), sources };
+        let copies = Copies { images: case.images.0.select(Axis(0), &sources), ops: Vec::new(), sources };
         let mut session = net.session(&trainings, vec![copies]).unwrap();
         session.keep_order(true);
         session.epoch().unwrap();

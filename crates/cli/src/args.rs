@@ -420,7 +420,8 @@ pub(crate) struct Compare {
     /// Trainings per scheme; all schemes share the same seeds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range(1, 10_000))]
     pub(crate) seeds: usize,
-    /// Baselines to compare with: none, flip-crop, cutout, random-policy, adversarial, random-views, and published policies
+    /// Baselines to compare with: none, flip-crop, cutout, random-policy, adversarial, random-views, uncertain, entropy, and published
+    /// policies
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = Baseline::USUAL)]
     pub(crate) baselines: Vec<Baseline>,
     /// Also compare with the policies of another study, such as a random search, or of a file; may be repeated
@@ -737,6 +738,9 @@ pub(crate) struct Bench {
     /// Also train whole epochs in which this policy, a file, a study or a published one, changes every image
     #[arg(long, value_name = "POLICY", conflicts_with = "ops")]
     pub(crate) online: Option<PathBuf>,
+    /// Also train so that of this many candidates of every image, made with that policy, one is learnt from
+    #[arg(long, value_name = "K", value_parser = in_range(1, 1000), requires = "online")]
+    pub(crate) candidates: Option<usize>,
     /// Minimum seconds per measurement
     #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
     pub(crate) seconds: f64,

@@ -36,8 +36,12 @@ pub(crate) const TOP_POLICIES: &str = "top_policies.csv";
 /// What the search found.
 pub(crate) const RESULT: &str = "result.json";
 
+/// What the net found hard, of `augment = "uncertain"` and `"entropy"`, as tables.
+pub(crate) const SELECTION: &str = "selection.csv";
+pub(crate) const SURENESS: &str = "sureness.csv";
+
 /// Names that the user may not choose for the notebook and the first weights.
-pub(crate) const RESERVED: [&str; 19] = [
+pub(crate) const RESERVED: [&str; 21] = [
     CONFIG,
     JOURNAL,
     LOCK,
@@ -57,6 +61,8 @@ pub(crate) const RESERVED: [&str; 19] = [
     PROBE,
     EXPLANATION,
     EXPLANATION_TABLE,
+    SELECTION,
+    SURENESS,
 ];
 
 /// Returns the name of the weights of a child without a policy, which judges policies of a sample.
@@ -74,6 +80,11 @@ pub(crate) fn comparison_journal(name: &str) -> String {
 /// Returns the name of a comparison's result.
 pub(crate) fn comparison_result(name: &str) -> String {
     format!("{COMPARISON}{name}.json")
+}
+
+/// Returns the name of a table of what a scheme's nets found hard, in a comparison.
+pub(crate) fn comparison_table(name: &str, scheme: &str, table: &str) -> String {
+    format!("{COMPARISON}{name}-{scheme}-{table}")
 }
 
 /// Returns whether a file is the result of a comparison.

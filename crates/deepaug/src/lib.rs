@@ -46,6 +46,7 @@ mod remedy;
 pub mod reward;
 mod rng;
 pub mod statistics;
+mod strategies;
 mod study;
 pub mod subsample;
 mod train;
@@ -63,9 +64,10 @@ pub use deepaug_augmenter::{
     Application, Augmentation, Copies, Online, Op, Piece, Policy, Published, RangeTable, Step, SubPolicy,
 };
 pub use deepaug_child_model::{
-    Activation, Adapter, Capacity, ChildModel, Device, DeviceChoice, EpochRecord, History, KernelSize, Layer, Model,
-    Net, Observer, Optimiser, Padding, Program, RowLoss, Rule, Schedule, Session, Settings, State, StateFiles,
-    TrainError, Training, TrainingSet, adapters, kill_programs,
+    Activation, Adapter, Candidate as ImageCandidate, Capacity, ChildModel, Choose, Device, DeviceChoice, EpochRecord,
+    History, KernelSize, Layer, Model, Net, Observer, OpTally, Optimiser, Padding, Program, RowLoss, Rule, Schedule,
+    Selection, Session, Settings, State, StateFiles, Strategy, StrategyRecord, SurenessRecord, TrainError, Training,
+    TrainingSet, adapters, kill_programs,
 };
 pub use deepaug_controller as controller;
 pub use deepaug_dataset::files::image_files;

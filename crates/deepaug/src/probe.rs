@@ -92,7 +92,7 @@ impl Probe {
         let epochs = probe.settings.epochs;
         probe.child.check(dataset.image_shape(), probe.classes)?;
         match probe.child.pretrain(&probe.training(), &probe.weights, &|record| on_epoch(record, epochs)) {
-            Ok(()) => Ok(probe),
+            Ok(_) => Ok(probe),
             Err(TrainError::Stopped) => Err(Error::Stopped),
             Err(error) => Err(error.into()),
         }

@@ -42,7 +42,7 @@ impl ChildModel for Made {
                 return Err(TrainError::Stopped);
             }
         }
-        Ok(History { epochs, seconds: 0.0 })
+        Ok(History::new(epochs, 0.0))
     }
 }
 

@@ -98,7 +98,7 @@ impl ChildModel for NearestMean {
                 return Err(TrainError::Stopped);
             }
         }
-        Ok(History { epochs, seconds: start.elapsed().as_secs_f64() })
+        Ok(History::new(epochs, start.elapsed().as_secs_f64()))
     }
 }
 

@@ -61,16 +61,20 @@ pub enum Published {
     },
     /// TrivialAugment, wide: one op at one of 31 magnitudes.
     TrivialAugment,
+    /// UniformAugment (LingChen et al. 2020): two ops of the AutoAugment family, each at any magnitude and with any
+    /// probability, which is half the time.
+    UniformAugment,
 }
 
 impl Published {
     /// All of them, with RandAugment as used most by later work.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AutoAugmentCifar10,
         Self::AutoAugmentSvhn,
         Self::AutoAugmentImageNet,
         Self::RANDAUGMENT,
         Self::TrivialAugment,
+        Self::UniformAugment,
     ];
 
     /// RandAugment if neither number is given: two ops at magnitude 9, torchvision's default.
@@ -84,6 +88,7 @@ impl Published {
             Self::AutoAugmentImageNet => (RangeTable::AutoAugment, autoaugment::read(autoaugment::IMAGENET)),
             Self::RandAugment { ops, magnitude } => return randaugment(ops as usize, level(magnitude)),
             Self::TrivialAugment => return trivialaugment(1, 1.0),
+            Self::UniformAugment => return uniformaugment(),
         };
         Policy { in_place: true, ..Policy::new(ranges, 1.0, sub_policies) }
     }
@@ -101,6 +106,29 @@ pub fn trivialaugment(draws: usize, most: f64) -> Policy {
     let levels = 0..=(most * f64::from(MAX_MAGNITUDE)).round() as u32;
     let sub_policies = levels.flat_map(|magnitude| drawn(level(magnitude))).collect();
     Policy { draws, in_place: true, ..Policy::new(RangeTable::TrivialAugmentWide, 1.0, sub_policies) }
+}
+
+fn uniformaugment() -> Policy {
+    let family = Op::AUTOAUGMENT.into_iter().filter(|&op| op != Op::SamplePairing);
+    let steps = (0..=MAX_MAGNITUDE).flat_map(|magnitude| {
+        family.clone().map(move |op| Step { probability: 0.5, ..Step::new(op, level(magnitude)) })
+    });
+    let sub_policies = steps.map(|step| SubPolicy { ops: vec![step] }).collect();
+    Policy { draws: 2, in_place: true, ..Policy::new(RangeTable::AutoAugment, 1.0, sub_policies) }
+}
+
+/// Returns what EntAugment (Yang et al. 2024) draws from, at full strength: one op, or none, of TrivialAugment's in the
+/// ranges before they were widened, which move an image by up to 10 of 32 pixels.
+pub fn entaugment() -> Policy {
+    // RandAugment's ranges are those but for shifts, of up to 0.45 of the side.
+    const SHIFT: f64 = 10.0 / 32.0 / 0.45;
+    let mut policy = randaugment(1, 1.0);
+    for step in policy.sub_policies.iter_mut().flat_map(|sub_policy| &mut sub_policy.ops) {
+        if matches!(step.op, Op::TranslateXNearest | Op::TranslateYNearest) {
+            step.magnitude = SHIFT;
+        }
+    }
+    policy
 }
 
 /// Converts a magnitude out of 30 to a number in 0..=1.
@@ -122,6 +150,7 @@ impl fmt::Display for Published {
             Self::AutoAugmentImageNet => f.write_str("autoaugment-imagenet"),
             Self::RandAugment { ops, magnitude } => write!(f, "randaugment-{ops}-{magnitude}"),
             Self::TrivialAugment => f.write_str("trivialaugment"),
+            Self::UniformAugment => f.write_str("uniformaugment"),
         }
     }
 }
@@ -129,7 +158,7 @@ impl fmt::Display for Published {
 /// The error of parsing a published policy's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no published policy is called `{0}`; there are `trivialaugment`, `randaugment-<ops>-<magnitude>` (1 to 3 ops, magnitude 0 to \
+    "no published policy is called `{0}`; there are `trivialaugment`, `uniformaugment`, `randaugment-<ops>-<magnitude>` (1 to 3 ops, magnitude 0 to \
      30; `randaugment` is `randaugment-2-9`), `autoaugment-cifar10`, `autoaugment-svhn` and `autoaugment-imagenet`"
 )]
 pub struct UnknownPublished(pub String);
@@ -183,5 +212,9 @@ mod tests {
         assert_eq!((one.sub_policies.len(), one.draws), (14, 1));
         assert_eq!((three.sub_policies.len(), three.draws), (14, 3));
         assert!(three.steps().all(|step| step.magnitude == 0.5));
+
+        let uniform = policy("uniformaugment");
+        assert_eq!((uniform.sub_policies.len(), uniform.draws), (15 * 31, 2));
+        assert!(uniform.steps().all(|step| step.probability == 0.5));
     }
 }

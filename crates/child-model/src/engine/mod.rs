@@ -67,14 +67,29 @@ pub(crate) struct Choices {
     pub(crate) dropout: Vec<u32>,
 }
 
+impl Choices {
+    /// Returns those of one of `steps` steps.
+    pub(crate) fn of_step(&self, step: usize, steps: usize) -> Self {
+        fn part<T: Copy>(all: &[T], step: usize, steps: usize) -> Vec<T> {
+            let count = all.len() / steps.max(1);
+            all[step * count..][..count].to_vec()
+        }
+        Self {
+            rows: part(&self.rows, step, steps),
+            partners: part(&self.partners, step, steps),
+            dropout: part(&self.dropout, step, steps),
+        }
+    }
+}
+
 /// The loss of a batch and its gradient.
 pub(crate) struct Loss<A> {
     /// With respect to the logits, of the mean over the images of each child.
     pub(crate) gradient: A,
     /// `[K, 2]`: the sum of the losses, and the number of images whose heaviest class has the largest logit.
     pub(crate) sums: A,
-    /// `[K, B, 2]`: for each image, the loss with its targets scaled to a sum of 1, and 1 if its heaviest class
-    /// has the largest logit; both 0 if it counts for nothing.
+    /// `[K, B, 3]`: for each image, the loss with its targets scaled to a sum of 1; 1 if its heaviest class has the
+    /// largest logit; the entropy of its probabilities. All 0 if it counts for nothing.
     pub(crate) rows: A,
 }
 
@@ -200,12 +215,14 @@ pub(crate) trait Engine: Clone + 'static {
     /// The backward pass of [`concat`](Self::concat).
     fn split(&self, whole: &Self::Array, pixels: usize, channels: &[usize], batch: Batch) -> Vec<Self::Array>;
 
-    /// Computes the cross-entropy of the softmax against class weights.
+    /// Computes the cross-entropy of the softmax against class weights. The gradient is that of its sum with `entropy`
+    /// times the entropy of the probabilities.
     fn cross_entropy(
         &self,
         logits: &Self::Array,
         targets: &Self::Array,
         classes: usize,
+        entropy: f32,
         batch: Batch,
     ) -> Loss<Self::Array>;
 

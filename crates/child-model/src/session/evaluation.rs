@@ -48,7 +48,7 @@ impl<'a, E: Engine> Evaluation<'a, E> {
     fn batches(&self, network: &mut Network<E>, engine: &E, mut each: impl FnMut(Loss<E::Array>)) {
         let batch = Batch { children: network.children(), images: self.images };
         self.pass(network, engine, Network::evaluate, |logits, targets| {
-            each(engine.cross_entropy(&logits, &targets, self.classes, batch));
+            each(engine.cross_entropy(&logits, &targets, self.classes, 0.0, batch));
         });
     }
 
@@ -118,7 +118,7 @@ impl<'a, E: Engine> Evaluation<'a, E> {
         let mut losses = vec![Vec::with_capacity(self.count); children];
         for rows in found {
             let rows = engine.download(&rows)?;
-            for (losses, rows) in losses.iter_mut().zip(rows.chunks_exact(2 * self.images)) {
+            for (losses, rows) in losses.iter_mut().zip(rows.chunks_exact(3 * self.images)) {
                 let left = self.count - losses.len();
                 losses.extend(row_losses(losses.len().., rows).take(left));
             }
@@ -127,15 +127,16 @@ impl<'a, E: Engine> Evaluation<'a, E> {
     }
 }
 
-/// Pairs losses `[images, 2]` with the rows they belong to.
+/// Pairs losses `[images, 3]` with the rows they belong to.
 pub(super) fn row_losses<'l>(
     rows: impl IntoIterator<Item = usize> + 'l,
     losses: &'l [f32],
 ) -> impl Iterator<Item = RowLoss> + 'l {
-    rows.into_iter().zip(losses.chunks_exact(2)).map(|(row, of_row)| RowLoss {
+    rows.into_iter().zip(losses.chunks_exact(3)).map(|(row, of_row)| RowLoss {
         row,
         loss: of_row[0],
         right: of_row[1] > 0.5,
+        entropy: of_row[2],
     })
 }
 

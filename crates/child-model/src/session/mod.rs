@@ -1,12 +1,13 @@
 //! A training run that can be inspected and changed between its epochs.
 
 mod choices;
+mod chooser;
 mod evaluation;
 mod run;
 mod stack;
 mod state;
 
-use deepaug_augmenter::Copies;
+use deepaug_augmenter::{Copies, Ops};
 use ndarray::ArrayView4;
 
 pub(crate) use self::evaluation::{EVALUATION_BATCH, Evaluation};
@@ -35,6 +36,9 @@ pub trait Session {
 
     /// Gives a child different copies to learn from, as made by
     /// [`Training::augmented`](crate::Training::augmented). Its row weights are reset.
+    ///
+    /// If the settings' [strategy](crate::Strategy) chooses among candidates, copies that are all training images several
+    /// times over are the candidates: an epoch draws images, and learns from the chosen candidates of each.
     ///
     /// # Errors
     /// [`TrainError::Session`] if images have a different size, or sources are not among the training images.
@@ -65,6 +69,12 @@ pub trait Session {
     /// Returns the rows that a child learnt from in the last epoch, in that order, with their losses during
     /// training: with dropout, and normalised with their batch. Empty unless losses are kept.
     fn losses(&self, child: usize) -> &[RowLoss];
+
+    /// Returns a child's candidates in the last epoch, in the order of its pool; empty if there was nothing to choose. Those
+    /// of images that did not come up have a loss of 0.
+    fn candidates(&self, _child: usize) -> &[Candidate] {
+        &[]
+    }
 
     /// Returns the loss of each image for each child in evaluation mode: nothing is dropped, normalisations use
     /// their moving statistics, and nothing changes. Images are u8 `[N, H, W, C]` of the size trained on; labels
@@ -103,4 +113,19 @@ pub struct RowLoss {
     pub loss: f32,
     /// Whether its class has the largest logit.
     pub right: bool,
+    /// The entropy of the net's probabilities, in nats.
+    pub entropy: f32,
+}
+
+/// One of several augmented versions of an image, of which some are learnt from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// The row of the child's pool.
+    pub row: usize,
+    /// The ops that were applied to it.
+    pub ops: Ops,
+    /// Its cross-entropy in evaluation mode before the step that it was a candidate of.
+    pub loss: f32,
+    /// How often it was learnt from.
+    pub chosen: usize,
 }

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::Session;
-use crate::{EpochRecord, History, TrainError, Training};
+use crate::strategy::Recorder;
+use crate::{EpochRecord, History, Strategy, TrainError, Training};
 
 /// Trains everything in the session for some epochs, which are the next. Calls `on_epoch` for each child after each epoch; if it returns false, that
 /// child's training ends. With `ahead`, copies for the next epoch are made while the device trains this one.
@@ -22,9 +23,15 @@ pub(crate) fn run(
 ) -> Result<Vec<Result<History, TrainError>>, TrainError> {
     let mut ended: Vec<Option<TrainError>> = trainings.iter().map(|_| None).collect();
     let mut epochs: Vec<Vec<EpochRecord>> = trainings.iter().map(|_| Vec::new()).collect();
+    let strategy = trainings[0].settings.strategy;
+    let mut recorders: Vec<Recorder<'_>> =
+        trainings.iter().map(|t| Recorder::new(strategy, t.set.labels, t.set.classes)).collect();
+    // What the net makes of this epoch's images decides how the next epoch's are augmented.
+    let looks_back = strategy == Strategy::Entropy;
+    session.keep_losses(looks_back);
     for epoch in part.clone() {
         let changing = || trainings.iter().enumerate().filter(|(_, training)| training.changes_at(epoch + 1));
-        let next = (epoch + 1 < part.end && changing().next().is_some())
+        let next = (!looks_back && epoch + 1 < part.end && changing().next().is_some())
             .then_some(|| changing().map(|(child, t)| (child, t.augmented(epoch + 1))).collect::<Vec<_>>());
         let (records, after) = match next {
             Some(next) if ahead => std::thread::scope(|scope| {
@@ -50,14 +57,25 @@ pub(crate) fn run(
         if ended.iter().all(Option::is_some) {
             break;
         }
+        for (child, recorder) in recorders.iter_mut().enumerate() {
+            recorder.epoch(epoch + 1, session.candidates(child), session.losses(child));
+        }
+        let after = match looks_back && epoch + 1 < part.end {
+            true => {
+                let made =
+                    trainings.iter().zip(&recorders).map(|(t, recorder)| t.augmented_by(&recorder.sureness, epoch + 1));
+                Some(made.enumerate().collect())
+            }
+            false => after,
+        };
         for (child, copies) in after.into_iter().flatten() {
             session.set_copies(child, copies)?;
         }
     }
     // The children of a stack share its time.
     let seconds = since.elapsed().as_secs_f64() / trainings.len() as f64;
-    let histories = epochs.into_iter().zip(ended).map(|(epochs, ended)| match ended {
-        None => Ok(History { epochs, seconds }),
+    let histories = epochs.into_iter().zip(ended).zip(recorders).map(|((epochs, ended), recorder)| match ended {
+        None => Ok(History { epochs, seconds, strategy: recorder.finish() }),
         Some(error) => Err(error),
     });
     Ok(histories.collect())

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use deepaug_augmenter::Copies;
+use deepaug_augmenter::{Copies, Ops};
 use ndarray::{Array4, ArrayView4, Axis};
 
 use super::choices::{ChildRng, choices};
+use super::chooser::Chooser;
 use super::evaluation::{Evaluation, means, row_losses};
-use super::{RowLoss, Session, State};
+use super::{Candidate, RowLoss, Session, State};
 use crate::engine::{Batch, Choices, Engine, Rows};
 use crate::input::Input;
 use crate::network::{self, Network, Plan, Weights};
-use crate::{EpochRecord, ParameterState, Settings, TrainError, Training, TrainingSet};
+use crate::{EpochRecord, ParameterState, Settings, Strategy, TrainError, Training, TrainingSet};
 
 /// Training runs that share their settings and the shape of their images.
 pub(crate) struct Stack<'a, E: Engine> {
@@ -34,6 +35,7 @@ pub(crate) struct Stack<'a, E: Engine> {
 
 /// What a child learns from.
 struct Child<'a, E: Engine> {
+    seed: u64,
     rng: ChildRng,
     labels: &'a [usize],
     /// Absent if copies replace them.
@@ -42,6 +44,8 @@ struct Child<'a, E: Engine> {
     copies: Option<E::Pixels<'a>>,
     /// The label of each row of the pool.
     pool: Vec<usize>,
+    /// The rows, if each image is there in several versions to choose from.
+    candidates: Vec<Candidate>,
     targets: E::Array,
     input: Input,
 }
@@ -72,11 +76,13 @@ impl<'a, E: Engine> Stack<'a, E> {
                 })
             });
             Child {
+                seed: training.seed,
                 rng: ChildRng::new(training.seed, 0),
                 labels: training.set.labels,
                 originals,
                 copies: None,
                 pool: Vec::new(),
+                candidates: Vec::new(),
                 targets: engine.upload(Vec::new()),
                 input: Input::of(&training.set, &settings),
             }
@@ -189,9 +195,13 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         }
         self.uploaded += copies.images.len() as u64;
         let pixels = (count > 0).then(|| self.engine.pixels(copies.images.into()));
+        let candidates = match self.settings.strategy {
+            Strategy::Uncertain(_) => candidates(&copies.sources, &copies.ops, labels.len()),
+            _ => Vec::new(),
+        };
         let of_child = &mut self.children[child];
-        of_child.rng.set_pool(pool.len());
-        (of_child.copies, of_child.pool) = (pixels, pool);
+        of_child.rng.set_pool(if candidates.is_empty() { pool.len() } else { labels.len() });
+        (of_child.copies, of_child.pool, of_child.candidates) = (pixels, pool, candidates);
         self.children[child].targets = self.targets(child, |_| 1.0);
         self.data = None;
         Ok(())
@@ -213,9 +223,7 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
     fn epoch(&mut self) -> Result<Vec<Result<EpochRecord, TrainError>>, TrainError> {
         let children = self.children.len();
         let [steps, images] = self.steps();
-        let batch = Batch { children, images };
         let choices = self.choices();
-        let drawn = self.losses.is_some().then(|| choices.rows.clone());
         let rows = |child: &Child<'a, E>| Rows {
             parts: child.originals.iter().chain(&child.copies).cloned().collect(),
             targets: child.targets.clone(),
@@ -223,28 +231,55 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         };
         let engine = &self.engine;
         let data = self.data.get_or_insert_with(|| engine.data(self.children.iter().map(rows).collect()));
-        let draws = engine.draws(data, choices, batch);
+        let mut chooser = match self.settings.strategy {
+            Strategy::Uncertain(selection) if self.children.iter().all(|child| !child.candidates.is_empty()) => {
+                let candidates = self.children[0].candidates.len() / self.children[0].labels.len();
+                let pools = self.children.iter_mut().map(|child| (child.seed, &mut child.candidates));
+                Some(Chooser::new(selection, candidates, self.epochs_done, pools))
+            }
+            _ => None,
+        };
+        let keep = chooser.as_ref().map_or(1, Chooser::keep);
+        let batch = Batch { children, images: images * keep };
+        // Where nothing is chosen, all steps are known now.
+        let whole = chooser.is_none().then(|| engine.draws(data, choices.clone(), batch));
+        let entropy = self.settings.entropy_loss as f32 / (self.plan.classes.max(2) as f32).ln();
         let mut sums = engine.upload(vec![0.0; 2 * children]);
         let mut losses = Vec::new();
         for step in 0..steps {
-            let [x, targets] = engine.batch(data, &draws, step, batch);
-            let training = network::TrainingStep { draws: &draws, step, dropout: true };
-            let logits = self.network.train(x, images, &training, &mut self.tape);
-            let loss = engine.cross_entropy(&logits, &targets, self.plan.classes, batch);
-            sums = engine.add(sums, &loss.sums);
-            if drawn.is_some() {
-                losses.push(loss.rows);
+            let mut choices = choices.of_step(step, steps);
+            if let Some(chooser) = &mut chooser {
+                let chosen = chooser.rows(&choices.rows, &mut self.network, engine, data, self.plan.classes);
+                choices.rows = chosen.map_err(device)?;
+                choices.partners =
+                    choices.partners.iter().flat_map(|&mixed| std::iter::repeat_n(mixed, keep)).collect();
             }
-            let gradients = self.network.gradients(loss.gradient, images, false, &training, &mut self.tape);
+            let drawn = self.losses.is_some().then(|| choices.rows.clone());
+            let of_step = whole.is_none().then(|| engine.draws(data, choices, batch));
+            let (draws, step_of_draws) = match (&whole, &of_step) {
+                (_, Some(of_step)) => (of_step, 0),
+                (Some(whole), None) => (whole, step),
+                (None, None) => break,
+            };
+            let [x, targets] = engine.batch(data, draws, step_of_draws, batch);
+            let training = network::TrainingStep { draws, step: step_of_draws, dropout: true };
+            let logits = self.network.train(x, batch.images, &training, &mut self.tape);
+            let loss = engine.cross_entropy(&logits, &targets, self.plan.classes, entropy, batch);
+            sums = engine.add(sums, &loss.sums);
+            if let Some(drawn) = drawn {
+                losses.push((drawn, loss.rows));
+            }
+            let gradients = self.network.gradients(loss.gradient, batch.images, false, &training, &mut self.tape);
             let (done, all) = (self.epochs_done * steps + step, self.settings.epochs * steps);
             self.network.update(gradients, &self.settings.optimiser.update(done, all, steps));
         }
-        let trained = means(&engine.download(&sums).map_err(device)?, steps * images);
-        if let Some(drawn) = drawn {
-            let mut of_children = vec![Vec::with_capacity(steps * images); children];
-            for (losses, rows) in losses.iter().zip(drawn.chunks_exact(children * images)) {
-                let losses = engine.download(losses).map_err(device)?;
-                let of_step = losses.chunks_exact(2 * images).zip(rows.chunks_exact(images));
+        drop(chooser);
+        let trained = means(&engine.download(&sums).map_err(device)?, steps * batch.images);
+        if self.losses.is_some() {
+            let mut of_children = vec![Vec::with_capacity(steps * batch.images); children];
+            for (rows, losses) in losses {
+                let losses = engine.download(&losses).map_err(device)?;
+                let of_step = losses.chunks_exact(3 * batch.images).zip(rows.chunks_exact(batch.images));
                 for (of_child, (losses, rows)) in of_children.iter_mut().zip(of_step) {
                     of_child.extend(row_losses(rows.iter().map(|&row| row as usize), losses));
                 }
@@ -280,6 +315,10 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
 
     fn losses(&self, child: usize) -> &[RowLoss] {
         self.losses.as_ref().and_then(|losses| losses.get(child)).map_or(&[], Vec::as_slice)
+    }
+
+    fn candidates(&self, child: usize) -> &[Candidate] {
+        self.children.get(child).map_or(&[], |child| &child.candidates)
     }
 
     fn evaluate(&mut self, images: ArrayView4<'_, u8>, labels: &[usize]) -> Result<Vec<Vec<RowLoss>>, TrainError> {
@@ -344,6 +383,18 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
     fn uploaded(&self) -> u64 {
         self.uploaded
     }
+}
+
+/// Returns candidates not yet judged, if the copies are all images several times over.
+fn candidates(sources: &[usize], ops: &[Ops], images: usize) -> Vec<Candidate> {
+    let are_all = sources.len() > images
+        && sources.len() % images.max(1) == 0
+        && sources.iter().enumerate().all(|(row, &source)| source == row % images);
+    if !are_all {
+        return Vec::new();
+    }
+    let ops = |row: usize| ops.get(row).copied().unwrap_or_default();
+    (0..sources.len()).map(|row| Candidate { row, ops: ops(row), loss: 0.0, chosen: 0 }).collect()
 }
 
 /// Returns `count` of the training images, evenly spaced over all of them, and their labels.

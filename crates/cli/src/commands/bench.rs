@@ -53,6 +53,7 @@ fn children(args: &args::Bench) -> Result<(), Error> {
             batch: args.batch,
             children: args.children,
             online: online.clone(),
+            candidates: args.candidates,
             time: Duration::from_secs_f64(args.seconds),
         };
         for speed in bench.run(&device)? {
@@ -61,7 +62,9 @@ fn children(args: &args::Bench) -> Result<(), Error> {
                 let (model, children, images) = (&speed.model, speed.children, speed.images_per_second);
                 let online = speed.augmented_images_per_second;
                 let online = online.map(|images| format!("  {images:>8.0} augmented")).unwrap_or_default();
-                output::line(format_args!("{model:<14}  {children:>8}  {images:>8.0}  {minutes:>8.1}{online}"));
+                let chosen = speed.chosen_images_per_second;
+                let chosen = chosen.map(|images| format!("  {images:>8.0} chosen")).unwrap_or_default();
+                output::line(format_args!("{model:<14}  {children:>8}  {images:>8.0}  {minutes:>8.1}{online}{chosen}"));
             }
             child.push(speed);
         }

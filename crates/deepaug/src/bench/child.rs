@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use deepaug_augmenter::{Application, Online, Policy, RangeTable};
 use deepaug_child_model::{
-    Device, Model, Net, Settings, Training, TrainingSet, augmented_images_per_second, images_per_second,
+    Choose, Device, Model, Net, Selection, Settings, Strategy, Training, TrainingSet, augmented_images_per_second,
+    images_per_second,
 };
 use ndarray::Array4;
 use serde::Serialize;
@@ -26,6 +27,8 @@ pub struct ChildBench {
     pub children: Option<usize>,
     /// A policy that is applied to every image in its place, again for every epoch.
     pub online: Option<Policy>,
+    /// Candidates that are made of every image with that policy, of which one is learnt from.
+    pub candidates: Option<usize>,
     /// Minimum time of each measurement.
     pub time: Duration,
 }
@@ -54,6 +57,9 @@ pub struct ChildSpeed {
     /// The same for whole epochs under a policy, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augmented_images_per_second: Option<f64>,
+    /// The same if of several candidates of every image one is learnt from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen_images_per_second: Option<f64>,
     /// Peak memory of the children.
     pub mebibytes: u64,
 }
@@ -119,12 +125,17 @@ impl ChildBench {
         let net = Net::new(self.model.clone(), device.clone()).with_memory(u64::MAX).with_stack(children);
         let sides = [children, children];
         let speed = images_per_second(&net, &training, sides, self.time)?;
-        let augmented = self.online.as_ref().map(|policy| {
+        let augmented = |strategy: Strategy| {
+            let policy = self.online.as_ref()?;
             let augment = Application::Online(Online { chance: 1.0, ..Online::NOTHING });
-            let settings = Settings { augment, images_per_epoch: Some(EPOCH), ..settings };
+            let settings = Settings { augment, strategy, images_per_epoch: Some(EPOCH), ..settings };
             let set = training.set.view();
             let training = Training { set, policy, settings: &settings, seed: 0, initial_weights: None };
-            augmented_images_per_second(&net, &training, sides, self.time)
+            Some(augmented_images_per_second(&net, &training, sides, self.time))
+        };
+        let chosen = self.candidates.and_then(|candidates| {
+            let choose = Choose::Proportional;
+            augmented(Strategy::Uncertain(Selection { candidates, keep: 1, choose, warm_up: 0.0 }))
         });
         Ok(ChildSpeed {
             device: device.kind(),
@@ -136,7 +147,8 @@ impl ChildBench {
             children,
             threads: if device.is_cpu() { children } else { 1 },
             images_per_second: speed,
-            augmented_images_per_second: augmented.transpose()?,
+            augmented_images_per_second: augmented(Strategy::Plain).transpose()?,
+            chosen_images_per_second: chosen.transpose()?,
             mebibytes: (children as u64 * net.bytes_per_child(&training)?).div_ceil(1 << 20),
         })
     }

@@ -33,6 +33,7 @@ use crate::files::write_json;
 use crate::layout;
 use crate::read::inspect::Inspection;
 use crate::remedy::Remedy;
+use crate::strategies;
 use crate::study::journal::{Fingerprint, Journal, JournalLine};
 use crate::study::lock::Holder;
 use crate::train::final_training::{FinalOptions, FinalTraining};
@@ -193,6 +194,12 @@ impl Comparison {
             return Err(Error::Paused { path: self.journal() });
         }
         let result = self.result();
+        for scheme in &result.schemes {
+            if let Some(found) = &scheme.strategy {
+                let path = |table: &str| self.study.join(layout::comparison_table(&self.name, &scheme.name, table));
+                strategies::write_table_of(found, &self.training.classes, path)?;
+            }
+        }
         write_json(&self.study.join(layout::comparison_result(&self.name)), &result)?;
         Ok(result)
     }
@@ -207,8 +214,7 @@ impl Comparison {
         let seconds = speed.map(|speed| {
             // An evaluation is a forward pass: a third of a training step.
             let images = |&(scheme, _): &(usize, usize)| {
-                let views = self.schemes[scheme].adversary.as_ref().map_or(1, |adversary| adversary.policies);
-                settings.epochs as f64 * ((views * train_images) as f64 + test_images as f64 / 3.0)
+                settings.epochs as f64 * (self.schemes[scheme].cost() * train_images as f64 + test_images as f64 / 3.0)
             };
             todo.iter().map(images).sum::<f64>() / speed
         });

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use deepaug_augmenter::Online;
-use deepaug_child_model::{History, Settings};
+use deepaug_child_model::{History, Settings, StrategyRecord};
 use serde::{Deserialize, Serialize};
 
 use super::Comparison;
@@ -12,6 +12,7 @@ use super::scheme::{SEARCHED, Scheme};
 use crate::statistics::{
     LEVEL, Paired, RankCorrelation, detectable, interval_of_mean, mean, pairs_needed, ratio_interval,
 };
+use crate::strategies;
 
 /// A difference counts as shown if its corrected p-value is below this.
 const ALPHA: f64 = 1.0 - LEVEL;
@@ -58,6 +59,9 @@ pub struct SchemeResult {
     pub seconds: Option<f64>,
     /// The mean accuracy on test images by epoch.
     pub curve: Vec<f64>,
+    /// What its strategy found, over all trainings, if it was not a plain one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<StrategyRecord>,
 }
 
 /// What the seeds say about the searched policies compared with a baseline.
@@ -223,6 +227,7 @@ impl Comparison {
             error_reduction_interval: None,
             seconds: (!seconds.is_empty()).then(|| mean(&seconds)),
             curve: (0..epochs).map(at).collect(),
+            strategy: strategies::joined(trained.iter().copied()),
         }
     }
 
@@ -360,6 +365,7 @@ mod tests {
             error_reduction_interval: None,
             seconds: None,
             curve: Vec::new(),
+            strategy: None,
         }
     }
 

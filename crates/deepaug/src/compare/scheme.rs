@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use deepaug_augmenter::published::{Published, UnknownPublished};
+use deepaug_augmenter::published::{self, Published, UnknownPublished};
 use deepaug_augmenter::{Application, Online, Policy};
-use deepaug_child_model::Settings;
+use deepaug_child_model::{Settings, Strategy};
 use deepaug_controller::SearchError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -40,11 +40,27 @@ pub enum Baseline {
     Adversarial,
     /// The same without learning: as many random policies in every batch.
     RandomViews,
+    /// UniformAugment's candidates, of which those are learnt from that the model finds hard.
+    Uncertain,
+    /// EntAugment: one op, as strong as the model is sure of the image.
+    Entropy,
     /// A published policy.
     Published(Published),
 }
 
 impl Baseline {
+    /// Those that are not published policies.
+    const OWN: [Self; 8] = [
+        Self::None,
+        Self::FlipCrop,
+        Self::Cutout,
+        Self::RandomPolicy,
+        Self::Adversarial,
+        Self::RandomViews,
+        Self::Uncertain,
+        Self::Entropy,
+    ];
+
     /// The default baselines.
     pub const USUAL: [Self; 6] = [
         Self::None,
@@ -65,6 +81,8 @@ impl fmt::Display for Baseline {
             Self::RandomPolicy => f.write_str("random-policy"),
             Self::Adversarial => f.write_str("adversarial"),
             Self::RandomViews => f.write_str("random-views"),
+            Self::Uncertain => f.write_str("uncertain"),
+            Self::Entropy => f.write_str("entropy"),
             Self::Published(published) => published.fmt(f),
         }
     }
@@ -74,16 +92,14 @@ impl FromStr for Baseline {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        [Self::None, Self::FlipCrop, Self::Cutout, Self::RandomPolicy, Self::Adversarial, Self::RandomViews]
+        Self::OWN
             .into_iter()
             .find(|baseline| baseline.to_string() == name)
             .or_else(|| name.parse().ok().map(Self::Published))
             .ok_or_else(|| {
                 let published = UnknownPublished(name.into());
-                format!(
-                    "unknown baseline: there are none, flip-crop, cutout, random-policy, adversarial and random-views, \
-                     but {published}"
-                )
+                let own = Self::OWN.map(|baseline| baseline.to_string()).join(", ");
+                format!("unknown baseline: there are {own}, but {published}")
             })
     }
 }
@@ -135,12 +151,12 @@ impl Scheme {
             several => format!("the {} best policies of {by}", several.len()),
         };
         let scheme = Self::online(name, &what, together(policies), training.config.online(), training);
-        Self { needs_search: true, ..scheme }
+        Self { needs_search: true, ..scheme.with(training.config.strategy()) }
     }
 
     /// Makes a baseline. Policies, published or drawn at random (`top` of them), get the same finish as the
     /// searched ones: the schemes differ only in their policy. `flip-crop` and `cutout` are finishes themselves,
-    /// `none` has none.
+    /// `none` has none. Only policies of the study's own space are learnt from as the study says.
     pub(crate) fn baseline(baseline: Baseline, top: usize, training: &FinalTraining) -> Result<Self, Error> {
         let (online, finish) = (training.config.online(), training.config.finish_alone());
         let none = Policy::none(training.config.ranges);
@@ -157,7 +173,18 @@ impl Scheme {
                     1 => "a policy drawn at random from the search space".into(),
                     several => format!("{several} policies drawn at random from the search space"),
                 };
-                (what, together(drawn), online)
+                let scheme = Self::online(&baseline.to_string(), &what, together(drawn), online, training);
+                return Ok(scheme.with(training.config.strategy()));
+            }
+            Baseline::Uncertain => {
+                let policy = Published::UniformAugment.policy();
+                let scheme = Self::online(&baseline.to_string(), "two random ops", policy, online, training);
+                return Ok(scheme.with(Strategy::Uncertain(training.config.selection())));
+            }
+            Baseline::Entropy => {
+                let scheme =
+                    Self::online(&baseline.to_string(), "one random op", published::entaugment(), online, training);
+                return Ok(scheme.with(Strategy::Entropy));
             }
             Baseline::Adversarial | Baseline::RandomViews => {
                 let is_taught = baseline == Baseline::Adversarial;
@@ -195,6 +222,23 @@ impl Scheme {
         Self { name: name.into(), what, policy, settings, adversary: None, needs_search: false }
     }
 
+    /// Returns it with a strategy.
+    fn with(mut self, strategy: Strategy) -> Self {
+        if !strategy.is_plain() {
+            self.what = format!("{}; {strategy}", self.what);
+        }
+        self.settings.strategy = strategy;
+        self
+    }
+
+    /// Returns the images that it learns from in a step, or the work of as many, for each of a plain training's.
+    pub(super) fn cost(&self) -> f64 {
+        match &self.adversary {
+            Some(adversary) => adversary.policies as f64,
+            None => self.settings.strategy.cost(self.settings.epochs),
+        }
+    }
+
     /// Returns what it does to each image in place; `None` for a trial that is trained with copies, as in the
     /// search.
     pub(crate) fn online_augmentation(&self) -> Option<Online> {
@@ -207,9 +251,11 @@ impl Scheme {
     /// Returns a checksum of everything that the scheme does, so that a comparison does not continue with another
     /// scheme of the same name.
     pub(crate) fn digest(&self) -> String {
+        let Settings { augment, strategy, .. } = self.settings;
         let text = match &self.adversary {
-            None => serde_json::to_string(&(&self.policy, self.settings.augment)),
-            Some(adversary) => serde_json::to_string(&(adversary, self.settings.augment)),
+            None if strategy.is_plain() => serde_json::to_string(&(&self.policy, augment)),
+            None => serde_json::to_string(&(&self.policy, augment, strategy)),
+            Some(adversary) => serde_json::to_string(&(adversary, augment)),
         }
         .unwrap_or_default();
         format!("{:08x}", crc32fast::hash(text.as_bytes()))

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::path::Path;
 
+use deepaug_augmenter::RangeTable;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
@@ -107,6 +108,8 @@ impl Config {
             ("controller_passes", self.controller_passes, 1, 1000),
             ("population", self.population, 2, 4096),
             ("interval", self.interval, 1, 100_000),
+            ("candidates", self.candidates, 1, 1000),
+            ("keep", self.keep, 1, 1000),
             ("slots_per_op", self.slots_per_op, 1, 100),
             ("adversarial_policies", self.adversarial_policies, 1, 1000),
             ("adversarial_updates", self.adversarial_updates, 1, 10_000),
@@ -201,7 +204,7 @@ impl Config {
             return Err(("controller_baseline", "must be at least 0 and below 1".into()));
         }
         if self.space == SearchSpace::Schemes {
-            if self.augment != AugmentMode::Online {
+            if !self.augment.is_in_place() {
                 return Err((
                     "augment",
                     "must be \"online\" when space is \"schemes\": schemes augment each image in place".into(),
@@ -211,8 +214,28 @@ impl Config {
                 return Err(("finish", "must be false when space is \"schemes\": each has its own finish".into()));
             }
         }
-        if self.augment == AugmentMode::Online && self.portion == Portion::Searched {
-            return Err(("portion", "has no meaning when augment is \"online\"; use chance instead".into()));
+        if self.augment.is_in_place() && self.portion == Portion::Searched {
+            let why = "has no meaning where images are augmented in place, as augment says; use chance instead";
+            return Err(("portion", why.into()));
+        }
+        if self.keep > self.candidates {
+            return Err(("keep", format!("must be at most candidates, which is {}", self.candidates)));
+        }
+        if !(0.0..=1.0).contains(&self.selection_warm_up) {
+            return Err(("selection_warm_up", "must lie in 0..1".into()));
+        }
+        if !(0.0..=100.0).contains(&self.entropy_loss) {
+            return Err(("entropy_loss", "must lie in 0..100".into()));
+        }
+        if self.augment == AugmentMode::Entropy
+            && matches!(self.ranges, RangeTable::AutoAugment | RangeTable::DeepAugment112)
+        {
+            let why = format!(
+                "must be \"monotone\", \"randaugment\" or \"trivialaugment-wide\" when augment is \"entropy\": in the {} \
+                 ranges a smaller magnitude is not always weaker",
+                self.ranges
+            );
+            return Err(("ranges", why));
         }
         for (key, value, most) in [("chance", self.chance, 1.0), ("pad", self.pad, 32.0), ("cutout", self.cutout, 32.0)]
         {
@@ -312,6 +335,7 @@ impl Config {
             ("clip_norm", self.clip_norm == default.clip_norm),
             ("label_smoothing", self.label_smoothing == default.label_smoothing),
             ("mixup", self.mixup == default.mixup),
+            ("entropy_loss", self.entropy_loss == default.entropy_loss),
             ("standardize", self.standardize == default.standardize),
             ("augment", self.augment == default.augment),
         ];

@@ -112,6 +112,19 @@ pub enum AugmentMode {
     Epoch,
     /// Each image in place, as in a final training: see [`Online`](deepaug_augmenter::Online).
     Online,
+    /// In place, several times over, of which those are learnt from that the child finds hard: see
+    /// [`Selection`](deepaug_child_model::Selection).
+    Uncertain,
+    /// In place, as strongly as the child is sure of the image: see
+    /// [`Strategy::Entropy`](deepaug_child_model::Strategy::Entropy).
+    Entropy,
+}
+
+impl AugmentMode {
+    /// Whether images are augmented in place, instead of being copied beside the originals.
+    pub fn is_in_place(self) -> bool {
+        matches!(self, Self::Online | Self::Uncertain | Self::Entropy)
+    }
 }
 
 /// Which trials end early.

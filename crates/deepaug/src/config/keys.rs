@@ -168,7 +168,23 @@ const KEYS: &[(&str, &str)] = &[
     (
         "augment",
         "Copies beside the originals, made \"once\" per training as in DeepAugment, or afresh each \"epoch\"; or \
-         \"online\": each image in place, as compare and train do.",
+         \"online\": each image in place, as compare and train do. In place as well: \"uncertain\", several candidates of each \
+         image, of which those are learnt from that the child finds hard; \"entropy\", each image as strongly as the child is \
+         sure of it, up to the policy's magnitudes.",
+    ),
+    (
+        "candidates",
+        "Of \"uncertain\", as a value of augment and as a scheme of compare and train: candidates of each image.",
+    ),
+    ("keep", "How many of them are learnt from."),
+    (
+        "choose",
+        "Which: \"proportional\" draws them by their losses, \"highest\" takes those of highest loss, from which a short \
+         training learns nothing.",
+    ),
+    (
+        "selection_warm_up",
+        "The share of the epochs, at the beginning, in which one candidate is made and nothing chosen.",
     ),
     ("chance", "Probability that a sub-policy augments an image, online."),
     (
@@ -211,6 +227,10 @@ const KEYS: &[(&str, &str)] = &[
     ),
     ("label_smoothing", "Share of each target that is spread over all classes, at least 0 and below 1."),
     ("mixup", "Images are mixed with weights from Beta(mixup, mixup); 0 for never."),
+    (
+        "entropy_loss",
+        "Weight of the entropy of the net's probabilities beside the loss, as EntAugment has with 1; 0 for none.",
+    ),
     (
         "standardize",
         "Whether a child's inputs are standardised by the mean and the deviation of the training images' values.",

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use deepaug_augmenter::{Application, Online, Op, RangeTable, selection};
 use deepaug_child_model::{
-    ChildModel, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule, Settings,
+    ChildModel, Choose, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule,
+    Selection, Settings, Strategy,
 };
 use deepaug_controller::Method;
 use deepaug_dataset::{
@@ -113,6 +114,10 @@ pub struct Config {
     pub op_probability: Portion,
     pub portion: Portion,
     pub augment: AugmentMode,
+    pub candidates: usize,
+    pub keep: usize,
+    pub choose: Choose,
+    pub selection_warm_up: f64,
     pub chance: f64,
     pub finish: bool,
     pub pad: f64,
@@ -134,6 +139,7 @@ pub struct Config {
     pub clip_norm: Auto<f64>,
     pub label_smoothing: f64,
     pub mixup: f64,
+    pub entropy_loss: f64,
     pub standardize: bool,
     pub child: Child,
     pub device: DeviceChoice,
@@ -173,6 +179,9 @@ const ADVERSARY_KEYS: [&str; 6] = [
     "adversarial_clean",
     "adversarial_largest_level",
 ];
+
+/// Keys of choosing among candidates.
+const SELECTION_KEYS: [&str; 4] = ["candidates", "keep", "choose", "selection_warm_up"];
 
 impl Default for Config {
     fn default() -> Self {
@@ -238,6 +247,10 @@ impl Default for Config {
             op_probability: Portion::Fixed(1.0),
             portion: Portion::Fixed(1.0),
             augment: AugmentMode::Once,
+            candidates: 4,
+            keep: 1,
+            choose: Choose::Proportional,
+            selection_warm_up: 0.25,
             chance: Online::STANDARD.chance,
             finish: true,
             pad: Online::STANDARD.pad * 32.0,
@@ -259,6 +272,7 @@ impl Default for Config {
             clip_norm: Auto::Auto,
             label_smoothing: 0.0,
             mixup: 0.0,
+            entropy_loss: 0.0,
             standardize: false,
             child: Child::default(),
             device: DeviceChoice::Auto,
@@ -372,6 +386,8 @@ impl Config {
             mixup: self.mixup,
             standardize: self.standardize,
             augment: self.application(),
+            strategy: self.strategy(),
+            entropy_loss: self.entropy_loss,
         }
     }
 
@@ -380,8 +396,23 @@ impl Config {
         match self.augment {
             AugmentMode::Once => Application::Once,
             AugmentMode::Epoch => Application::Epoch,
-            AugmentMode::Online => Application::Online(self.online()),
+            AugmentMode::Online | AugmentMode::Uncertain | AugmentMode::Entropy => Application::Online(self.online()),
         }
+    }
+
+    /// Returns how children use what a policy makes of an image.
+    pub fn strategy(&self) -> Strategy {
+        match self.augment {
+            AugmentMode::Once | AugmentMode::Epoch | AugmentMode::Online => Strategy::Plain,
+            AugmentMode::Uncertain => Strategy::Uncertain(self.selection()),
+            AugmentMode::Entropy => Strategy::Entropy,
+        }
+    }
+
+    /// Returns how candidates are chosen, where they are.
+    pub fn selection(&self) -> Selection {
+        let Self { candidates, keep, choose, selection_warm_up: warm_up, .. } = *self;
+        Selection { candidates, keep, choose, warm_up }
     }
 
     /// Returns how policies are applied if images are augmented in place.
@@ -398,8 +429,8 @@ impl Config {
     /// Returns the number of images in an epoch with `train_images` training images, whatever the policy.
     pub(crate) fn epoch_of(&self, train_images: usize) -> usize {
         match self.augment {
-            AugmentMode::Online => train_images,
-            AugmentMode::Once | AugmentMode::Epoch => train_images * (1 + self.sub_policies),
+            mode if mode.is_in_place() => train_images,
+            _ => train_images * (1 + self.sub_policies),
         }
     }
 
@@ -548,6 +579,12 @@ impl Config {
             // Only a population has them, and studies of versions without it have none.
             if self.method != SearchMethod::Pba {
                 values.retain(|key, _| !POPULATION_KEYS.contains(&key.as_str()));
+            }
+            if self.augment != AugmentMode::Uncertain {
+                values.retain(|key, _| !SELECTION_KEYS.contains(&key.as_str()));
+            }
+            if self.entropy_loss == 0.0 {
+                values.remove("entropy_loss");
             }
             // Of other methods, final trainings alone have one.
             if self.method != SearchMethod::Adversarial {

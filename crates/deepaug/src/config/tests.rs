@@ -81,6 +81,14 @@ fn the_other_files_are_valid() {
         let adversarial = Config::parse(text).unwrap().check().unwrap();
         assert_eq!((adversarial.method.name(), adversarial.adversarial_policies), ("adversarial", policies));
     }
+    for (name, text) in [
+        ("uncertain", include_str!("../../../../configs/uncertain.toml")),
+        ("entropy", include_str!("../../../../configs/entropy.toml")),
+    ] {
+        let config = Config::parse(text).unwrap().check().unwrap();
+        assert_eq!(serde_json::to_value(config.augment).unwrap(), name);
+        assert!(!config.strategy().is_plain());
+    }
     for text in [include_str!("../../../../configs/pba.toml"), include_str!("../../../../configs/pba-small.toml")] {
         let population = Config::parse(text).unwrap().check().unwrap();
         // Fifteen ops, as in the paper.

@@ -85,7 +85,7 @@ impl Density {
             // Nothing here can overfit.
             train_acc: Some(accuracy),
         };
-        Ok(History { epochs: vec![epoch], seconds: begun.elapsed().as_secs_f64() })
+        Ok(History::new(vec![epoch], begun.elapsed().as_secs_f64()))
     }
 }
 

@@ -234,10 +234,8 @@ impl Shared {
         if !watch.begins(0) {
             return Err(TrainError::Stopped);
         }
-        let begun = Instant::now();
-        self.child.pretrain(training, path, &|record| watch.epoch(0, record))?;
-        let epochs = locked(&watch.runs[0]).epochs.clone();
-        Ok(History { epochs, seconds: begun.elapsed().as_secs_f64() })
+        let history = self.child.pretrain(training, path, &|record| watch.epoch(0, record))?;
+        Ok(history.unwrap_or_else(|| History::new(Vec::new(), 0.0)))
     }
 
     fn is_stopped(&self, id: JobId) -> bool {
@@ -340,7 +338,7 @@ impl Observer for Watch<'_> {
             // Whatever ended it, it needed no more epochs.
             Err(_) if shared.is_stopped(id) && !run.epochs.is_empty() => {
                 let seconds = run.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
-                Ok(History { epochs: std::mem::take(&mut run.epochs), seconds })
+                Ok(History::new(std::mem::take(&mut run.epochs), seconds))
             }
             Err(TrainError::Stopped) => return send(reports, Report::Cancelled { id }),
             Err(error) if error.may_pass() && !again => {

@@ -35,7 +35,7 @@ impl Opposed {
     pub(crate) fn new(seed: u64, device: String, record: AdversaryRecord) -> Self {
         let seconds = record.seconds / record.epochs.len().max(1) as f64;
         let outcome = |epoch| {
-            let history = History { epochs: vec![epoch], seconds };
+            let history = History::new(vec![epoch], seconds);
             TrainingOutcome::Trained { seed, device: device.clone(), history, pruned: false }
         };
         let epochs = record.policies().into_iter().zip(record.epochs.iter().copied().map(outcome)).collect();

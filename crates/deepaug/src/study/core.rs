@@ -17,6 +17,7 @@ use deepaug_controller::{Outcome, SearchError, Searcher};
 use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::policies::space::{PolicySpace, Proposal};
+use crate::strategies;
 use crate::study::candidate::Candidate;
 use crate::study::journal::{Entry, Journal};
 use crate::study::ledger::{Ledger, TrainingOutcome};
@@ -244,6 +245,9 @@ impl Core {
         let result = SearchResult::new(&self.folder, self.ledger(), ended_by);
         if let Some(result) = &result {
             result.write()?;
+            if let Some(found) = self.ledger().strategy() {
+                strategies::write_of_study(&found, &self.folder)?;
+            }
         }
         Ok(result)
     }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use deepaug_augmenter::{Application, Policy};
-use deepaug_child_model::{EpochRecord, History};
+use deepaug_child_model::{EpochRecord, History, StrategyRecord};
 
 use crate::config::Config;
 use crate::config::{OverfitMeasure, RewardKind};
 use crate::policies::space::Proposal;
 use crate::reward::{Reward, reward};
+use crate::strategies;
 use crate::study::adversary::Opposed;
 use crate::study::candidate::{Candidate, mean_reward};
 use crate::study::journal::{Entry, ReportedOutcome};
@@ -183,6 +184,11 @@ impl Ledger {
     /// Returns the training that ended last.
     pub(crate) fn last(&self) -> Option<(u64, usize)> {
         self.last
+    }
+
+    /// Returns what the strategy of all trainings found, if it was not a plain one.
+    pub(crate) fn strategy(&self) -> Option<StrategyRecord> {
+        strategies::joined(self.ended.values().filter_map(TrainingOutcome::history))
     }
 
     /// Returns all trainings that have ended: those of the search by trial and sample, then those with fresh

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use deepaug_augmenter::{Application, Online, Policy};
 use deepaug_child_model::{
-    ChildModel, DeviceChoice, Model, Settings, TrainError, Training, images_per_second, standard_values,
+    ChildModel, DeviceChoice, Model, Settings, Strategy, TrainError, Training, images_per_second, standard_values,
 };
 use deepaug_dataset::{Dataset, Split};
 use rand::SeedableRng;
@@ -23,6 +23,7 @@ use crate::config::{Config, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Task};
 use crate::images::data::{fingerprint, read};
+use crate::read::report::Pictured;
 use crate::remedy::Remedy;
 use crate::rng::{Purpose, derive};
 use crate::study::folder::{read_frozen, read_images};
@@ -172,7 +173,12 @@ impl FinalTraining {
             test,
             classes: dataset.classes().to_vec(),
             data: fingerprint(dataset),
-            settings: Settings { images_per_epoch: Some(train.len()), ..config.settings() },
+            settings: Settings {
+                images_per_epoch: Some(train.len()),
+                // Each scheme has its own.
+                strategy: Strategy::Plain,
+                ..config.settings()
+            },
             child: child.into(),
             shared: Arc::new(config.clone().into_inner()),
             config,
@@ -247,6 +253,12 @@ impl FinalTraining {
         Training { set, policy, settings, seed: self.seed(0), initial_weights: None }
     }
 
+    /// Returns the images that it learns from.
+    pub(crate) fn pictured(&self) -> Pictured<'_> {
+        let set = self.images.fold.set(self.images.classes);
+        Pictured { images: set.images, labels: set.labels, classes: &self.classes }
+    }
+
     /// Returns the mean and deviation that standardise inputs.
     pub(crate) fn standard_values(&self) -> [f64; 2] {
         standard_values(self.images.fold.set(self.images.classes).images)
@@ -317,6 +329,11 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<ValidConfig,
         clip_norm: base.clip_norm,
         label_smoothing: base.label_smoothing,
         mixup: base.mixup,
+        entropy_loss: base.entropy_loss,
+        candidates: base.candidates,
+        keep: base.keep,
+        choose: base.choose,
+        selection_warm_up: base.selection_warm_up,
         standardize: base.standardize,
         device,
         chance: options.chance.unwrap_or(searched.chance),

@@ -17,6 +17,8 @@ use crate::error::{ConfigError, Error};
 use crate::execute::{Adversary, AdversaryRecord, Job, JobId, Report, Task, run_all};
 use crate::files::{write_json, write_whole};
 use crate::policies::read::Policies;
+use crate::read::report::write_strategy;
+use crate::strategies;
 use crate::train::final_training::{FinalOptions, FinalTraining};
 use deepaug_augmenter::Op;
 
@@ -140,7 +142,7 @@ impl Train {
             Ok(())
         };
         run_all(&mut training.executor()?, vec![job], &|| cancel.is_cancelled(), &mut hear)?;
-        let History { epochs, .. } = match result {
+        let History { epochs, strategy, .. } = match result {
             Some(Ok(trained)) if !cancel.is_cancelled() => trained,
             Some(Err(why)) => return Err(Error::Child(TrainError::Failed { why })),
             _ => return Err(Error::Stopped),
@@ -171,6 +173,10 @@ impl Train {
         };
         if scheme.adversary.is_some() {
             AdversaryRecord::read(&record)?.export(&self.out, scheme.settings.augment)?;
+        }
+        if let Some(found) = &strategy {
+            strategies::write_table_of(found, &training.classes, |table| self.out.with_extension(table))?;
+            write_strategy(found, &scheme.what, &training.pictured(), &self.out.with_extension("strategy.html"))?;
         }
         write_whole(&trained.module, code.as_bytes())?;
         write_json(&trained.history, &trained)?;

@@ -96,19 +96,20 @@ for_every_instruction_set! {
 
 /// Computes the softmax cross-entropy of one child's logits `[images, classes]`: the gradient of the mean over the
 /// images that count, the sum of losses, and the number of images whose heaviest class is predicted. `rows`
-/// `[images, 2]` gets the same for each image, for targets with a sum of 1; it is left unchanged where an image
-/// does not count.
+/// `[images, 3]` gets the same for each image, for targets with a sum of 1, and the entropy of its probabilities; it is
+/// left unchanged where an image does not count. `entropy` times that entropy is part of what the gradient is of.
 pub(super) fn cross_entropy(
     logits: &[f32],
     targets: &[f32],
     classes: usize,
+    entropy: f32,
     gradient: &mut [f32],
     rows: &mut [f32],
 ) -> [f32; 2] {
     let count = (logits.len() / classes) as f32;
     let (mut loss, mut right) = (0.0, 0.0);
     let images_in = logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
-    let images_out = gradient.chunks_exact_mut(classes).zip(rows.chunks_exact_mut(2));
+    let images_out = gradient.chunks_exact_mut(classes).zip(rows.chunks_exact_mut(3));
     for ((logits, targets), (gradient, row)) in images_in.zip(images_out) {
         // A row without weights only pads the batch.
         let weight: f32 = targets.iter().sum();
@@ -121,12 +122,22 @@ pub(super) fn cross_entropy(
         gradient.iter_mut().zip(logits).for_each(|(g, logit)| *g = (logit - greatest).exp());
         let total: f32 = gradient.iter().sum();
         let log_total = total.ln() + greatest;
+        let below = logits.iter().map(|logit| logit - greatest);
+        let of_probabilities = total.ln() - gradient.iter().zip(below).map(|(g, below)| g * below).sum::<f32>() / total;
         let of_row = targets.iter().zip(logits).map(|(target, logit)| target * (log_total - logit)).sum::<f32>();
         let is_right = f32::from(u8::from(most == first_greatest(targets)));
-        row.copy_from_slice(&[of_row / weight, is_right]);
+        row.copy_from_slice(&[of_row / weight, is_right, of_probabilities]);
         loss += of_row;
         right += is_right;
-        gradient.iter_mut().zip(targets).for_each(|(g, target)| *g = (*g * weight / total - target) / count);
+        if entropy == 0.0 {
+            gradient.iter_mut().zip(targets).for_each(|(g, target)| *g = (*g * weight / total - target) / count);
+        } else {
+            for ((g, target), logit) in gradient.iter_mut().zip(targets).zip(logits) {
+                let (probability, log) = (*g / total, logit - log_total);
+                let of_entropy = -probability * (log + of_probabilities);
+                *g = (weight * (probability + entropy * of_entropy) - target) / count;
+            }
+        }
     }
     [loss, right]
 }

@@ -350,14 +350,21 @@ impl Engine for Cpu {
         cut.collect()
     }
 
-    fn cross_entropy(&self, logits: &Array, targets: &Array, classes: usize, batch: Batch) -> Loss<Array> {
+    fn cross_entropy(
+        &self,
+        logits: &Array,
+        targets: &Array,
+        classes: usize,
+        entropy: f32,
+        batch: Batch,
+    ) -> Loss<Array> {
         let mut gradient = Buffer::uninit(logits.len());
         let mut sums = Buffer::uninit(2 * batch.children);
-        let mut rows = Buffer::zeros(2 * batch.children * batch.images);
+        let mut rows = Buffer::zeros(3 * batch.children * batch.images);
         for child in 0..batch.children {
             let [logits, targets] = [logits, targets].map(|array| part(array, child, batch.children));
             let [gradient, rows] = [&mut gradient, &mut rows].map(|array| part_mut(array, child, batch.children));
-            let found = elementwise::cross_entropy(logits, targets, classes, gradient, rows);
+            let found = elementwise::cross_entropy(logits, targets, classes, entropy, gradient, rows);
             sums[2 * child..2 * child + 2].copy_from_slice(&found);
         }
         Loss { gradient: Rc::new(gradient), sums: Rc::new(sums), rows: Rc::new(rows) }

@@ -6,17 +6,19 @@ use cubecl::prelude::*;
 use super::buffer::{Buffer, THREADS, groups, place, threads};
 use crate::engine::{Batch, Loss};
 
-/// Computes the cross-entropy of the softmax against class weights.
+/// Computes the cross-entropy of the softmax against class weights, and of its sum with `entropy` times the entropy of
+/// the probabilities the gradient.
 pub(super) fn cross_entropy(
     client: &Client,
     logits: &Buffer,
     targets: &Buffer,
     classes: usize,
+    entropy: f32,
     batch: Batch,
 ) -> Loss<Buffer> {
     let Batch { children, images } = batch;
     let gradient = Buffer::new(client, logits.length);
-    let [rows, losses] = [2, 1].map(|values| Buffer::new(client, values * children * images));
+    let [rows, losses] = [3, 1].map(|values| Buffer::new(client, values * children * images));
     let sums = Buffer::new(client, 2 * children);
     let (count, dim) = threads(children * images, 1);
     // SAFETY: all have the images of all children, and logits, targets and gradient the classes of each.
@@ -32,6 +34,7 @@ pub(super) fn cross_entropy(
             losses.arg(),
             (children * images) as u32,
             1.0 / images as f32,
+            entropy,
             classes,
         );
     }
@@ -53,6 +56,7 @@ fn rows_kernel(
     losses: &mut [f32],
     count: u32,
     share: f32,
+    entropy: f32,
     #[comptime] classes: usize,
 ) {
     let row = place();
@@ -81,17 +85,26 @@ fn rows_kernel(
         }
         let log_total = total.ln() + greatest;
         let mut loss = 0.0f32;
+        let mut below = 0.0f32;
         for class in 0..classes {
             let (logit, target) = (logits[first + class], targets[first + class]);
             loss += target * (log_total - logit);
-            let slope = ((logit - greatest).exp() * weight / total - target) * share;
+            below += (logit - greatest).exp() * (logit - greatest);
+        }
+        let of_probabilities = total.ln() - below / total;
+        for class in 0..classes {
+            let (logit, target) = (logits[first + class], targets[first + class]);
+            let probability = (logit - greatest).exp() / total;
+            let of_entropy = probability * (logit - log_total + of_probabilities);
+            let slope = ((probability - entropy * of_entropy) * weight - target) * share;
             gradient[first + class] = select(weight == 0.0f32, 0.0f32, slope);
         }
         // A row without weights only pads the batch.
         let counts = weight != 0.0f32;
         losses[row] = select(counts, loss, 0.0f32);
-        rows[2 * row] = select(counts, loss / weight, 0.0f32);
-        rows[2 * row + 1] = select(counts && predicted == label, 1.0f32, 0.0f32);
+        rows[3 * row] = select(counts, loss / weight, 0.0f32);
+        rows[3 * row + 1] = select(counts && predicted == label, 1.0f32, 0.0f32);
+        rows[3 * row + 2] = select(counts, of_probabilities, 0.0f32);
     }
 }
 
@@ -106,7 +119,7 @@ fn sums_kernel(rows: &[f32], losses: &[f32], sums: &mut [f32], images: u32) {
     while image < images {
         let row = (child * images + image) as usize;
         loss += losses[row];
-        right += rows[2 * row + 1];
+        right += rows[3 * row + 1];
         image += comptime!(THREADS);
     }
     let mut shared = Shared::<[f32]>::new_slice(comptime!(2 * THREADS as usize));

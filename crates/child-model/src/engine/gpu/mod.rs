@@ -276,9 +276,16 @@ impl Engine for Gpu {
         cut.collect()
     }
 
-    fn cross_entropy(&self, logits: &Array, targets: &Array, classes: usize, batch: Batch) -> Loss<Array> {
+    fn cross_entropy(
+        &self,
+        logits: &Array,
+        targets: &Array,
+        classes: usize,
+        entropy: f32,
+        batch: Batch,
+    ) -> Loss<Array> {
         let [logits, targets] = self.buffers([logits, targets]);
-        let found = loss::cross_entropy(&self.client, &logits, &targets, classes, batch);
+        let found = loss::cross_entropy(&self.client, &logits, &targets, classes, entropy, batch);
         let [gradient, sums, rows] = [found.gradient, found.sums, found.rows].map(Array::ready);
         Loss { gradient, sums, rows }
     }

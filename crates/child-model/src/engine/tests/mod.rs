@@ -231,11 +231,12 @@ impl Case for EachNumber {
     }
 }
 
-struct CrossEntropy;
+/// With this weight of the entropy of the probabilities.
+struct CrossEntropy(f32);
 
 impl Case for CrossEntropy {
     fn name(&self) -> String {
-        "cross-entropy".into()
+        format!("cross-entropy, entropy {}", self.0)
     }
 
     fn run<E: Engine>(&self, engine: &E) -> Made {
@@ -243,7 +244,7 @@ impl Case for CrossEntropy {
         (0..5).for_each(|row| targets[10 * row + row] = 0.82);
         targets[50..].fill(0.0);
         let logits = engine.upload(numbers(60, 1).iter().map(|x| 20.0 * x).collect());
-        let loss = engine.cross_entropy(&logits, &engine.upload(targets), 10, BATCH);
+        let loss = engine.cross_entropy(&logits, &engine.upload(targets), 10, self.0, BATCH);
         read(engine, 1e-5, &[("gradient", &loss.gradient), ("sums", &loss.sums), ("rows", &loss.rows)])
     }
 }
@@ -416,7 +417,7 @@ fn everything_else_on_the_cpu() {
     windows().into_iter().for_each(|window| Pools(window, 5).check(&Cpu));
     normalisations().iter().for_each(|case| case.check(&Cpu));
     EachNumber.check(&Cpu);
-    CrossEntropy.check(&Cpu);
+    [0.0, 0.7].into_iter().for_each(|entropy| CrossEntropy(entropy).check(&Cpu));
     steps().iter().for_each(|case| case.check(&Cpu));
     gatherings().iter().for_each(|case| case.check(&Cpu));
 }
@@ -520,7 +521,7 @@ mod on_a_gpu {
         Depthwise(window([33, 33], [3, 3], 1, Padding::Same), 68).check(&gpu);
         normalisations().iter().for_each(|case| case.check(&gpu));
         EachNumber.check(&gpu);
-        CrossEntropy.check(&gpu);
+        [0.0, 0.7].into_iter().for_each(|entropy| CrossEntropy(entropy).check(&gpu));
         steps().iter().for_each(|case| case.check(&gpu));
         gatherings().iter().for_each(|case| case.check(&gpu));
     }

@@ -370,17 +370,28 @@ impl Engine for Plain {
         (0..channels.len()).map(|number| Rc::new(part(number))).collect()
     }
 
-    fn cross_entropy(&self, logits: &Array, targets: &Array, classes: usize, batch: Batch) -> Loss<Array> {
+    fn cross_entropy(
+        &self,
+        logits: &Array,
+        targets: &Array,
+        classes: usize,
+        entropy: f32,
+        batch: Batch,
+    ) -> Loss<Array> {
         let (mut gradient, mut rows, mut sums) = (Vec::new(), Vec::new(), vec![0.0; 2 * batch.children]);
         for (row, (logits, targets)) in logits.chunks_exact(classes).zip(targets.chunks_exact(classes)).enumerate() {
             let weight: f64 = targets.iter().sum();
             let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
             let of_row: f64 = targets.iter().zip(logits).map(|(target, logit)| target * (total.ln() - logit)).sum();
             let right = f64::from(u8::from(weight > 0.0 && first_greatest(logits) == first_greatest(targets)));
-            gradient.extend(logits.iter().zip(targets).map(|(logit, target)| {
-                if weight == 0.0 { 0.0 } else { (logit.exp() / total * weight - target) / batch.images as f64 }
+            let probabilities: Vec<f64> = logits.iter().map(|logit| logit.exp() / total).collect();
+            let of_probabilities: f64 = probabilities.iter().map(|p| if *p > 0.0 { -p * p.ln() } else { 0.0 }).sum();
+            gradient.extend(probabilities.iter().zip(targets).map(|(p, target)| {
+                let of_entropy = if *p > 0.0 { -p * (p.ln() + of_probabilities) } else { 0.0 };
+                ((p + f64::from(entropy) * of_entropy) * weight - target) / batch.images as f64
             }));
-            rows.extend([if weight == 0.0 { 0.0 } else { of_row / weight }, right]);
+            let counts = f64::from(u8::from(weight > 0.0));
+            rows.extend([if weight == 0.0 { 0.0 } else { of_row / weight }, right, counts * of_probabilities]);
             sums[row / batch.images * 2] += of_row;
             sums[row / batch.images * 2 + 1] += right;
         }

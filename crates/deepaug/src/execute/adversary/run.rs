@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
         // The first images are put in place of these before they are learnt from.
         let images = sizes.images() * adversary.policies;
         let sources = vec![0; images];
-        let copies = Copies { images: training.set.images.select(Axis(0), &sources), sources };
+        let copies = Copies { images: training.set.images.select(Axis(0), &sources), ops: Vec::new(), sources };
         let mut session = child.session(&[Training { set, settings, ..training }], vec![copies])?;
         session.keep_losses(true);
         session.keep_order(true);
@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
         if let Some(path) = keep {
             self.session.state(0)?.save(path)?;
         }
-        Ok(History { epochs: self.record.epochs, seconds: self.record.seconds })
+        Ok(History::new(self.record.epochs, self.record.seconds))
     }
 
     /// Trains on the images of an update, and returns how it went, with the mean loss under each policy.
@@ -196,6 +196,7 @@ impl<'a> Run<'a> {
         Copies {
             sources: sources.copied().collect(),
             images: concatenate(Axis(0), &parts).expect("views of the same images"),
+            ops: Vec::new(),
         }
     }
 
@@ -250,7 +251,7 @@ mod tests {
 
     #[test]
     fn losses_are_those_of_each_policy() {
-        let row = |(row, loss): (usize, f32)| RowLoss { row, loss, right: false };
+        let row = |(row, loss): (usize, f32)| RowLoss { row, loss, right: false, entropy: 0.0 };
         let first: Vec<RowLoss> = [(0, 1.0), (5, 4.0), (2, 2.0), (1, 3.0), (3, 2.0), (4, 6.0)].map(row).to_vec();
         assert_eq!(mean_losses(&first, 2, 3), [2.0, 2.0, 5.0]);
         let second: Vec<RowLoss> = [(6, 3.0), (7, 3.0), (8, 0.0), (9, 2.0), (10, 5.0), (11, 5.0)].map(row).to_vec();

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::chart::{self, Row};
 use super::material::Material;
+use super::strategy;
 use super::words::{between, percent, points};
 use crate::compare::{ComparisonResult, FORMAT, Finding, RankCheck, SEARCHED, SchemeResult, Versus};
 
@@ -18,11 +19,11 @@ pub(super) fn all(material: &Material) -> Markup {
                 " trains a final model with them and with schemes that need no search, with equal seeds."
             }
         }
-        @for comparison in &material.comparisons { (compared(comparison)) }
+        @for comparison in &material.comparisons { (compared(comparison, material)) }
     }
 }
 
-fn compared(comparison: &ComparisonResult) -> Markup {
+fn compared(comparison: &ComparisonResult, material: &Material) -> Markup {
     let none = comparison.schemes.iter().find(|scheme| scheme.name == "none");
     let row = |scheme: &SchemeResult| {
         let gain = scheme.gain?;
@@ -76,6 +77,12 @@ fn compared(comparison: &ComparisonResult) -> Markup {
         p.soft {
             "p and intervals are from paired t tests, corrected for " (comparison.versus.len())
             " comparisons (Bonferroni)."
+        }
+        @for scheme in &comparison.schemes {
+            @if let Some(found) = &scheme.strategy {
+                h3 { "What nets found hard under " (name_of(&scheme.name)) }
+                (strategy::shown(found, &material.classes))
+            }
         }
         @if let Some(check) = &comparison.rank_check { (ranks(check, model)) }
     }

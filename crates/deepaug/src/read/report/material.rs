@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use deepaug_child_model::StrategyRecord;
 use deepaug_controller::{Learnt, Method, Outcome};
 use ndarray::Array4;
 use serde::Deserialize;
@@ -41,6 +42,10 @@ pub(super) struct Material {
     pub(super) opposed: Option<Opposed>,
     /// What ops do to a net, if that has been asked for.
     pub(super) explanation: Option<Explanation>,
+    /// What the strategy of the trainings found; absent for plain ones.
+    pub(super) strategy: Option<StrategyRecord>,
+    /// The names of the classes, if the images can be read.
+    pub(super) classes: Vec<String>,
     /// How the network stood that writes policies; empty for other methods.
     pub(super) course: Vec<Learnt>,
 }
@@ -61,6 +66,8 @@ impl Material {
             population: ledger.population().clone(),
             opposed: ledger.opposed().cloned(),
             explanation: Explanation::read(study)?,
+            strategy: ledger.strategy(),
+            classes: dataset.as_ref().map(|dataset| dataset.classes().to_vec()).unwrap_or_default(),
             notebook: Inspection::read(study)?,
             found: SearchResult::new(study, &ledger, None).filter(|_| result.is_file()),
             comparisons: comparisons(study)?,

@@ -12,11 +12,13 @@ mod ops;
 mod pictures;
 mod population;
 mod sections;
+mod strategy;
 mod subsample;
 mod suspects;
 mod words;
 
 pub use self::explanation::write_explanation;
+pub(crate) use self::strategy::{Pictured, write_strategy};
 pub use self::subsample::write_subsample;
 pub use self::suspects::write_suspects;
 use std::path::Path;
@@ -53,6 +55,10 @@ fn page(material: &Material) -> Markup {
         (network::course(material))
         (population::course(material))
         (adversary::course(material))
+        @if let Some(found) = &material.strategy {
+            h2 { "What children found hard" }
+            (strategy::shown(found, &material.classes))
+        }
         (ops::effects(material))
         (explanation::shown(material))
         (sections::learning(material))

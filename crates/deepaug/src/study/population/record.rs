@@ -188,7 +188,7 @@ mod tests {
             val_loss: 1.0,
             train_acc: None,
         };
-        let history = History { epochs: accuracies.iter().enumerate().map(record).collect(), seconds: 1.0 };
+        let history = History::new(accuracies.iter().enumerate().map(record).collect(), 1.0);
         TrainingOutcome::Trained { seed: 1, device: "cpu".into(), history, pruned: false }
     }
 

@@ -1,0 +1,230 @@
+//! Training that chooses among candidates, or augments by how sure the net is.
+
+use deepaug_augmenter::{Application, Online, Op, Policy, RangeTable, Step, SubPolicy, published};
+use deepaug_child_model::{
+    ChildModel, Choose, Device, DeviceChoice, History, Model, Net, Optimiser, Rule, Selection, Session, Settings,
+    State, Strategy, StrategyRecord, TrainError, Training, TrainingSet,
+};
+use ndarray::Array4;
+
+const CLASSES: usize = 3;
+
+/// Images of three classes: bright where their class says, and noisy.
+fn images(count: usize, salt: usize) -> (Array4<u8>, Vec<usize>) {
+    let labels: Vec<usize> = (0..count).map(|n| (n * 7 + salt) % CLASSES).collect();
+    let images = Array4::from_shape_fn((count, 11, 13, 3), |(n, r, c, k)| {
+        let noise = (n * 31 + r * 17 + c * 23 + k * 5 + salt * 101).wrapping_mul(2_654_435_761) >> 7 & 63;
+        let bright = if r / 4 == labels[n] { 150 } else { 20 };
+        (bright + noise) as u8
+    });
+    (images, labels)
+}
+
+struct Case {
+    images: (Array4<u8>, Vec<usize>),
+    validation: (Array4<u8>, Vec<usize>),
+    policy: Policy,
+    net: Net,
+}
+
+impl Case {
+    fn new(policy: Policy) -> Self {
+        let layers = r#"[{ "kind": "conv", "filters": 8 }, { "kind": "batch-norm", "momentum": 0.9, "activation": "relu" },
+            { "kind": "max-pool" }, { "kind": "dropout", "rate": 0.2 }]"#;
+        let model = Model::Layers(serde_json::from_str(layers).unwrap());
+        let net = Net::new(model, Device::open(DeviceChoice::Cpu).unwrap());
+        Self { images: images(50, 1), validation: images(60, 2), policy, net }
+    }
+
+    fn training<'a>(&'a self, settings: &'a Settings) -> Training<'a> {
+        let set = TrainingSet {
+            images: self.images.0.view(),
+            labels: &self.images.1,
+            validation_images: self.validation.0.view(),
+            validation_labels: &self.validation.1,
+            classes: CLASSES,
+        };
+        Training { set, policy: &self.policy, settings, seed: 8, initial_weights: None }
+    }
+
+    /// Trains epoch by epoch, and returns the state that is reached; `look` sees the session after each epoch.
+    fn state(&self, settings: &Settings, mut look: impl FnMut(&dyn Session)) -> State {
+        let training = self.training(settings);
+        let mut session = self.net.session(&[training], vec![training.augmented(0)]).unwrap();
+        for epoch in 0..settings.epochs {
+            if epoch > 0 {
+                session.set_copies(0, training.augmented(epoch)).unwrap();
+            }
+            session.epoch().unwrap().remove(0).unwrap();
+            look(session.as_ref());
+        }
+        session.state(0).unwrap()
+    }
+
+    fn history(&self, settings: &Settings) -> History {
+        self.net.train(&self.training(settings), &|_| true).unwrap()
+    }
+}
+
+fn settings(strategy: Strategy, online: Online) -> Settings {
+    Settings {
+        batch_size: 16,
+        images_per_epoch: Some(50),
+        augment: Application::Online(online),
+        strategy,
+        ..Settings::plain(6, Optimiser::plain(Rule::Adam, 3e-3))
+    }
+}
+
+fn uncertain(candidates: usize, keep: usize, choose: Choose, warm_up: f64) -> Strategy {
+    Strategy::Uncertain(Selection { candidates, keep, choose, warm_up })
+}
+
+fn uniform() -> Policy {
+    published::Published::UniformAugment.policy()
+}
+
+#[test]
+fn one_candidate_is_plain_augmentation_bit_for_bit() {
+    let case = Case::new(uniform());
+    let plain = settings(Strategy::Plain, Online::STANDARD);
+    let (state, history) = (case.state(&plain, |_| {}), case.history(&plain));
+    for strategy in [
+        uncertain(1, 1, Choose::Proportional, 0.0),
+        uncertain(1, 1, Choose::Highest, 0.3),
+        uncertain(4, 1, Choose::Proportional, 1.0),
+    ] {
+        let settings = settings(strategy, Online::STANDARD);
+        assert_eq!(case.state(&settings, |session| assert!(session.candidates(0).is_empty())), state);
+        assert_eq!(case.history(&settings).epochs, history.epochs);
+    }
+    let chosen = settings(uncertain(2, 1, Choose::Proportional, 0.0), Online::STANDARD);
+    assert_ne!(case.state(&chosen, |_| {}), state);
+}
+
+#[test]
+fn choosing_leaves_no_trace() {
+    // All candidates are the image itself, because a rotation by nothing changes nothing: it does not matter which is chosen.
+    let still = SubPolicy { ops: vec![Step::new(Op::Rotate, 0.0)] };
+    let case = Case::new(Policy::new(RangeTable::Monotone, 1.0, vec![still]));
+    let plain = case.state(&settings(Strategy::Plain, Online::NOTHING), |_| {});
+    let none = Case::new(Policy::none(RangeTable::Monotone));
+    let unchanged = settings(uncertain(3, 1, Choose::Highest, 0.0), Online::NOTHING);
+    assert_eq!(none.state(&unchanged, |session| assert!(session.candidates(0).is_empty())), plain);
+    for choose in [Choose::Proportional, Choose::Highest] {
+        let mut epochs = 0;
+        let state = case.state(&settings(uncertain(3, 1, choose, 0.0), Online::NOTHING), |session| {
+            assert_eq!(session.candidates(0).len(), 150);
+            epochs += 1;
+        });
+        assert_eq!((state, epochs), (plain.clone(), 6), "weights, moving statistics and memories");
+    }
+}
+
+#[test]
+fn candidates_that_the_net_finds_hard_are_learnt_from() {
+    let case = Case::new(uniform());
+    for (choose, keep) in
+        [(Choose::Proportional, 1), (Choose::Proportional, 2), (Choose::Highest, 1), (Choose::Highest, 2)]
+    {
+        let settings = settings(uncertain(4, keep, choose, 0.34), Online::NOTHING);
+        let mut epoch = 0;
+        case.state(&settings, |session| {
+            epoch += 1;
+            let candidates = session.candidates(0);
+            if epoch <= 2 {
+                return assert!(candidates.is_empty(), "the warm-up");
+            }
+            // Fifty images in steps of sixteen: all but those of the next pass come up once or twice.
+            let chosen: usize = candidates.iter().map(|candidate| candidate.chosen).sum();
+            assert_eq!(chosen, 64 * keep);
+            let judged = candidates.iter().filter(|candidate| candidate.loss > 0.0).count();
+            assert!(judged >= 4 * 40);
+            let total = |weight: &dyn Fn(usize) -> f64| {
+                let sums = candidates.iter().map(|c| (weight(c.chosen), weight(c.chosen) * f64::from(c.loss)));
+                let (weights, losses) = sums.fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+                losses / weights
+            };
+            let hard = total(&|chosen| chosen as f64);
+            let easy = total(&|chosen| f64::from(u8::from(chosen == 0)));
+            assert!(hard > easy, "{choose:?}, epoch {epoch}: {hard} {easy}");
+        });
+    }
+}
+
+#[test]
+fn all_candidates_are_learnt_from_if_all_are_kept() {
+    let case = Case::new(uniform());
+    let settings = Settings { measured: 5, ..settings(uncertain(3, 3, Choose::Proportional, 0.0), Online::NOTHING) };
+    case.state(&settings, |session| {
+        let candidates = session.candidates(0);
+        let (first, rest) = candidates.split_at(50);
+        assert!(rest.chunks(50).all(|others| others.iter().zip(first).all(|(a, b)| a.chosen == b.chosen)));
+        assert!(candidates.iter().all(|candidate| candidate.loss == 0.0), "the net was not asked");
+    });
+}
+
+#[test]
+fn what_was_chosen_is_recorded_by_op() {
+    let steps = [Op::Brightness, Op::Rotate].map(|op| SubPolicy { ops: vec![Step::new(op, 1.0)] });
+    let case = Case::new(Policy::new(RangeTable::Monotone, 1.0, steps.to_vec()));
+    let strategy = uncertain(4, 1, Choose::Proportional, 0.34);
+    let online = Online { chance: 0.7, ..Online::NOTHING };
+    let history = case.history(&settings(strategy, online));
+    assert_eq!(history, History { seconds: history.seconds, ..case.history(&settings(strategy, online)) });
+    let Some(StrategyRecord::Selection(tallies)) = &history.strategy else { panic!("no record") };
+    assert_eq!(tallies.len(), 4 * 3, "none and two ops in each of the epochs after the warm-up");
+    for epoch in tallies.chunks(3) {
+        assert_eq!(epoch[0].op, None);
+        assert_eq!(epoch.iter().map(|tally| tally.proposed).sum::<usize>(), 200);
+        assert_eq!(epoch.iter().map(|tally| tally.chosen).sum::<usize>(), 64);
+        let share = epoch[0].proposed as f64 / 200.0;
+        assert!((share - 0.3).abs() < 0.15, "{share}");
+    }
+    assert_eq!(case.history(&settings(Strategy::Plain, online)).strategy, None);
+}
+
+#[test]
+fn sure_images_are_augmented_strongly() {
+    let case = Case::new(published::entaugment());
+    let settings = settings(Strategy::Entropy, Online::NOTHING);
+    let history = case.history(&Settings { epochs: 12, ..settings });
+    assert_eq!(history.epochs, case.history(&Settings { epochs: 12, ..settings }).epochs);
+    let Some(StrategyRecord::Sureness(record)) = &history.strategy else { panic!("no record") };
+    assert_eq!((record.classes.len(), record.classes[0].len(), record.least.len()), (12, CLASSES, 30));
+    let mean = |epoch: &Vec<Option<f64>>| epoch.iter().flatten().sum::<f64>() / CLASSES as f64;
+    let [first, last] = [mean(&record.classes[0]), mean(&record.classes[11])];
+    assert!(first < last && (0.0..=1.0).contains(&first) && last <= 1.0, "{first} {last}");
+    assert!(record.least.is_sorted_by(|a, b| a.1 <= b.1));
+
+    // The net's first look is at images of drawn strengths, as in any other training that has seen none.
+    let unseen = case.training(&settings).augmented(3);
+    assert_eq!(unseen.images.dim(), case.images.0.dim());
+    let plain = case.history(&Settings { epochs: 12, strategy: Strategy::Plain, ..settings });
+    assert_ne!(plain.epochs[0], history.epochs[0]);
+}
+
+#[test]
+fn a_strategy_needs_images_in_place() {
+    let case = Case::new(uniform());
+    for strategy in [Strategy::Entropy, uncertain(4, 1, Choose::Highest, 0.0)] {
+        let settings = Settings { augment: Application::Once, ..settings(strategy, Online::NOTHING) };
+        let error = case.net.train(&case.training(&settings), &|_| true).unwrap_err();
+        assert!(matches!(&error, TrainError::Session { why } if why.contains("in place")), "{error}");
+    }
+}
+
+#[test]
+fn the_entropy_of_outputs_falls_with_its_weight() {
+    let case = Case::new(Policy::none(RangeTable::Monotone));
+    let entropy = |weight: f64| {
+        let settings = Settings { entropy_loss: weight, ..settings(Strategy::Plain, Online::NOTHING) };
+        let training = case.training(&settings);
+        let mut session = case.net.session(&[training], vec![training.augmented(0)]).unwrap();
+        (0..4).for_each(|_| _ = session.epoch().unwrap());
+        let rows = session.evaluate(case.validation.0.view(), &case.validation.1).unwrap().remove(0);
+        rows.iter().map(|row| f64::from(row.entropy)).sum::<f64>() / rows.len() as f64
+    };
+    let [without, with] = [entropy(0.0), entropy(2.0)];
+    assert!(with < without && (0.0..=(CLASSES as f64).ln()).contains(&without), "{with} {without}");
+}
