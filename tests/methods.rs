@@ -495,6 +495,11 @@ fn what_a_strategy_cannot_do_is_said() {
         ("augment = \"uncertain\"\nchoose = \"lowest\"", "choose: unknown variant `lowest`"),
         ("augment = \"uncertain\"\nmethod = \"pba\"", "augment: must be \"online\" when method is \"pba\""),
         ("augment = \"entropy\"\nranges = \"autoaugment\"", "ranges: must be \"monotone\""),
+        (
+            "augment = \"uncertain\"\nportion_by = \"loss\"",
+            "portion_by: must be \"uniform\" when images are augmented in place",
+        ),
+        ("portion_by = \"influence\"", "portion_by: must be \"uniform\" when portion is 1"),
         ("augment = \"entropy\"\nentropy_loss = -1.0", "entropy_loss: must lie in 0..100"),
     ] {
         let config = small_config(
@@ -505,4 +510,39 @@ fn what_a_strategy_cannot_do_is_said() {
         assert!(run.code == 3 && run.stderr.contains(message), "{keys}: {} {}", run.code, run.stderr);
         assert!(!folder.path().join("study").exists());
     }
+}
+
+#[test]
+fn a_search_copies_images_by_their_scores_the_same_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_class_folders(&at("images"), &["a", "b", "c"], 50);
+    let notebook = |by: &str, out: &str| {
+        let keys = format!(
+            "data = \"images\"\nportion = 0.2\niters = 2\nopt_samples = 2\nholdout = \"repeated\"\nportion_by = \"{by}\"\n"
+        );
+        let config = small_config(folder.path(), &keys);
+        let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", out]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        without_times(&at(out).join("notebook.csv"))
+    };
+    let (uniform, loss, influence) = (notebook("uniform", "u"), notebook("loss", "l"), notebook("influence", "i"));
+    assert!(!at("u/scores-0.safetensors").exists());
+    assert!(at("l/scores-0.safetensors").exists() && at("l/scores-1.safetensors").exists());
+    let of = |rows: &[std::collections::BTreeMap<String, String>], trial: &str| -> Vec<String> {
+        rows.iter().filter(|row| row["trial_no"] == trial).map(|row| row["loss"].clone()).collect()
+    };
+    // Without a policy nothing is copied; with one, other images are.
+    assert_eq!(of(&uniform, "0"), of(&loss, "0"));
+    assert_ne!(of(&uniform, "1"), of(&loss, "1"));
+    assert_ne!(of(&influence, "1"), of(&loss, "1"));
+
+    let journal = fs::read_to_string(at("l/journal.jsonl")).unwrap();
+    let first = journal.find("\"trained\"").unwrap();
+    let end = first + journal[first..].find('\n').unwrap() + 1;
+    fs::write(at("l/journal.jsonl"), &journal[..end]).unwrap();
+    fs::remove_file(at("l/scores-1.safetensors")).unwrap();
+    let run = deepaug(folder.path(), &["optimize", "--resume", "l"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(without_times(&at("l/notebook.csv")), loss);
 }

@@ -68,10 +68,11 @@ impl Application {
 
     /// Returns an epoch's images as copies, with the image each was made from. The seed is the epoch's, or the
     /// training run's if copies are made only once. They are used beside the images or instead of them, as
-    /// [`keeps_originals`](Self::keeps_originals) says.
-    pub fn copies(&self, policy: &Policy, images: ArrayView4<'_, u8>, seed: u64) -> Copies {
+    /// [`keeps_originals`](Self::keeps_originals) says. `shares` is as in [`Policy::copies_by`]; in place, every image is
+    /// augmented alike.
+    pub fn copies(&self, policy: &Policy, images: ArrayView4<'_, u8>, shares: Option<&[f64]>, seed: u64) -> Copies {
         match self {
-            Self::Once | Self::Epoch => policy.copies(images, seed),
+            Self::Once | Self::Epoch => policy.copies_by(images, shares, seed),
             Self::Online(online) => {
                 let sources = (0..images.dim().0).collect();
                 let (images, ops) = online.images_and_ops(policy, images, seed);

@@ -42,10 +42,18 @@ impl Policy {
     /// Returns which copies the policy makes of `n` images: those of the first sub-policy in the order of the
     /// images, then those of the second, and so on.
     pub fn plan(&self, n: usize, seed: u64) -> Vec<CopySpec> {
+        self.plan_by(n, None, seed)
+    }
+
+    /// Returns the same if images are drawn in proportion to numbers above 0, one for each.
+    fn plan_by(&self, n: usize, shares: Option<&[f64]>, seed: u64) -> Vec<CopySpec> {
         let per_sub_policy = ((self.portion * n as f64).round() as usize).min(n);
         (0..self.outcomes())
             .flat_map(|sub_policy| {
-                let mut chosen = index::sample(&mut generator(seed, subset(sub_policy)), n, per_sub_policy).into_vec();
+                let rng = &mut generator(seed, subset(sub_policy));
+                let weighted = shares
+                    .and_then(|shares| index::sample_weighted(rng, n, |image| shares[image], per_sub_policy).ok());
+                let mut chosen = weighted.unwrap_or_else(|| index::sample(rng, n, per_sub_policy)).into_vec();
                 chosen.sort_unstable();
                 chosen.into_iter().map(move |source| CopySpec { sub_policy, source })
             })
@@ -80,8 +88,17 @@ impl Policy {
     /// A portion outside 0..=1 is clamped to it, NaN counts as 0, and ops missing from the ranges are left out;
     /// see [`Policy::validate`].
     pub fn copies(&self, images: ArrayView4<'_, u8>, seed: u64) -> Copies {
+        self.copies_by(images, None, seed)
+    }
+
+    /// Makes the copies of [`copies`](Self::copies), but draws the images of each sub-policy in proportion to `shares`,
+    /// numbers above 0, without replacement.
+    ///
+    /// # Panics
+    /// If there are fewer shares than images.
+    pub fn copies_by(&self, images: ArrayView4<'_, u8>, shares: Option<&[f64]>, seed: u64) -> Copies {
         let (n, height, width, channels) = images.dim();
-        let plan = self.plan(n, seed);
+        let plan = self.plan_by(n, shares, seed);
         let transforms = Transforms::new(self);
         let sources = plan.iter().map(|copy| copy.source).collect();
         let shape = (plan.len(), height, width, channels);
@@ -272,6 +289,24 @@ mod tests {
                 assert!((found - expected).abs() <= 5.0 * deviation + 1e-9, "{probability}: {found} {expected}");
             }
         }
+    }
+
+    #[test]
+    fn images_are_drawn_in_proportion_to_their_shares() {
+        let invert = SubPolicy { ops: vec![Step::new(Op::Invert, 1.0)] };
+        let policy = Policy::new(RangeTable::Monotone, 0.25, vec![invert]);
+        let images = Array4::from_elem((4, 1, 1, 1), 10_u8);
+        let shares = [0.1, 0.2, 0.3, 0.4];
+        let mut counts = [0.0; 4];
+        for seed in 0..20_000 {
+            let copies = policy.copies_by(images.view(), Some(&shares), seed);
+            assert_eq!(copies.sources.len(), 1);
+            counts[copies.sources[0]] += 1.0 / 20_000.0;
+        }
+        assert!(counts.iter().zip(shares).all(|(found, share)| (found - share).abs() < 0.015), "{counts:?}");
+        let all = Policy { portion: 1.0, ..policy.clone() };
+        assert_eq!(all.copies_by(images.view(), Some(&shares), 3), all.copies(images.view(), 3));
+        assert_eq!(policy.copies_by(images.view(), None, 3), policy.copies(images.view(), 3));
     }
 
     #[test]

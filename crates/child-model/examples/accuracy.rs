@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             validation_labels: &dataset.gather_labels(&split.validation),
             classes: dataset.classes().len(),
         };
-        let training = Training { set, policy: &policy, settings: &settings, seed, initial_weights: None };
+        let training = Training::new(set, &policy, &settings, seed);
         let history = net.train(&training, &|_| true)?;
         println!("{}", serde_json::json!({ "model": net.name(), "seed": seed, "history": history }));
     }

@@ -48,6 +48,16 @@ pub struct Training<'a> {
     pub seed: u64,
     /// Weights to start from instead of fresh ones, as written by [`ChildModel::pretrain`].
     pub initial_weights: Option<&'a Path>,
+    /// For each image, how likely it is to be among those that a sub-policy copies if it copies only some: numbers above 0, in
+    /// proportion to which images are drawn without replacement. Absent if all are equally likely.
+    pub shares: Option<&'a [f64]>,
+}
+
+impl<'a> Training<'a> {
+    /// Makes a training run from fresh weights, in which all images are equally likely to be copied.
+    pub fn new(set: TrainingSet<'a>, policy: &'a Policy, settings: &'a Settings, seed: u64) -> Self {
+        Self { set, policy, settings, seed, initial_weights: None, shares: None }
+    }
 }
 
 impl Training<'_> {
@@ -63,7 +73,7 @@ impl Training<'_> {
             (Strategy::Uncertain(_), Application::Online(_)) => self.candidates(epoch),
             _ => {
                 let (policy, seed) = self.at(epoch);
-                self.settings.augment.copies(policy, self.set.images, seed)
+                self.settings.augment.copies(policy, self.set.images, self.shares, seed)
             }
         }
     }
@@ -76,7 +86,7 @@ impl Training<'_> {
         // Where nothing is done to images, candidates would be the same.
         let count = if changes { self.settings.strategy.candidates(epoch, self.settings.epochs) } else { 1 };
         let seeds = std::iter::once(seed).chain(std::iter::repeat_with(|| others.next_u64()));
-        let made = seeds.take(count).map(|seed| self.settings.augment.copies(policy, self.set.images, seed));
+        let made = seeds.take(count).map(|seed| self.settings.augment.copies(policy, self.set.images, None, seed));
         joined(made.collect())
     }
 

@@ -20,7 +20,7 @@
 //! };
 //! let settings = Settings::plain(1, Model::BasicCnn.optimiser());
 //! let policy = Policy::none(RangeTable::Monotone);
-//! let training = Training { set, policy: &policy, settings: &settings, seed: 7, initial_weights: None };
+//! let training = Training::new(set, &policy, &settings, 7);
 //! let net = Net::new(Model::BasicCnn, Device::open(DeviceChoice::Cpu)?);
 //! let history = net.train(&training, &|_| true)?;
 //! assert_eq!(history.epochs.len(), 1);

@@ -62,7 +62,7 @@ fn measured(
             validation_labels: &training.set.validation_labels[..1],
             ..training.set.view()
         };
-        let training = Training { set, policy, settings: &settings, seed: 0, initial_weights: None };
+        let training = Training::new(set, policy, &settings, 0);
         let start = Instant::now();
         child.train_all(&vec![training; children], threads, &Silent).into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(start.elapsed())

@@ -603,13 +603,7 @@ mod tests {
             Policy::new(RangeTable::Monotone, portion, vec![SubPolicy { ops }])
         };
         let policies = [policy(vec![Op::Rotate], 0.25), policy(vec![Op::Invert, Op::Shear], 1.0)];
-        let training = |i: usize| Training {
-            set,
-            policy: &policies[i],
-            settings: &settings,
-            seed: i as u64,
-            initial_weights: None,
-        };
+        let training = |i: usize| Training::new(set, &policies[i], &settings, i as u64);
         let trainings = [training(0), training(1)];
         let plan = Arc::new(model.plan([12, 12, 3], 3).unwrap());
         let fit = |trainings: &[&Training<'_>]| {

@@ -252,7 +252,7 @@ struct Request<'a> {
 /// Writes the training run's images, labels and request into a folder, and returns the request, open for reading.
 fn write_request(files: &Path, training: &Training<'_>) -> io::Result<File> {
     let Training { set, policy, settings, seed, .. } = *training;
-    let copies = policy.copies(set.images, seed);
+    let copies = training.augmented(0);
     let copied_labels: Vec<usize> = copies.sources.iter().map(|&source| set.labels[source]).collect();
     let [train_images, train_labels] = write_part(files, "train", set.images, set.labels)?;
     let [validation_images, validation_labels] =

@@ -143,7 +143,7 @@ fn case(name: &str, model: &Model, images: &Array4<u8>, labels: &[usize], standa
     };
     let settings = Settings { standardize, batch_size: 16, ..Settings::plain(1, model.optimiser()) };
     let policy = Policy::none(RangeTable::Monotone);
-    let training = Training { set, policy: &policy, settings: &settings, seed: 3, initial_weights: None };
+    let training = Training::new(set, &policy, &settings, 3);
     let net = Net::new(model.clone(), Device::open(DeviceChoice::Cpu).unwrap());
     let weights = folder().join(format!("{name}.ours"));
     net.pretrain(&training, &weights, &|_| true).unwrap();

@@ -42,7 +42,7 @@ impl Toy {
             validation_labels: &self.labels,
             classes: 3,
         };
-        Training { set, policy: &self.policy, settings: &self.settings, seed: u64::MAX, initial_weights: None }
+        Training::new(set, &self.policy, &self.settings, u64::MAX)
     }
 
     fn train(&self, program: &Program) -> Result<History, TrainError> {

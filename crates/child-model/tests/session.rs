@@ -63,7 +63,7 @@ impl Case {
             classes: CLASSES,
         };
         let (policy, settings) = (&self.policies[policy], &self.settings);
-        Training { set, policy, settings, seed, initial_weights: None }
+        Training::new(set, policy, settings, seed)
     }
 
     fn session<'a>(&self, trainings: &[Training<'a>]) -> Box<dyn Session + 'a> {

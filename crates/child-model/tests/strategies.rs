@@ -44,7 +44,7 @@ impl Case {
             validation_labels: &self.validation.1,
             classes: CLASSES,
         };
-        Training { set, policy: &self.policy, settings, seed: 8, initial_weights: None }
+        Training::new(set, &self.policy, settings, 8)
     }
 
     /// Trains epoch by epoch, and returns the state that is reached; `look` sees the session after each epoch.

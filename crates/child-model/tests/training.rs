@@ -72,7 +72,7 @@ fn the_basic_cnn_learns_fashion_mnist() {
     let images = images(600, 300);
     let settings = Settings { batch_size: 32, ..Settings::plain(4, Model::BasicCnn.optimiser()) };
     let policy = none();
-    let training = Training { set: images.set(), policy: &policy, settings: &settings, seed: 5, initial_weights: None };
+    let training = Training::new(images.set(), &policy, &settings, 5);
     let history = net(Model::BasicCnn).train(&training, &|_| true).unwrap();
     let (first, last) = (history.epochs[0], history.epochs[3]);
     assert_eq!(history.epochs.iter().map(|e| e.epoch).collect::<Vec<_>>(), [1, 2, 3, 4]);
@@ -86,8 +86,7 @@ fn equal_seeds_give_equal_bits_whatever_runs_beside_them() {
     let images = images(100, 50);
     let (none, rotating) = (none(), rotating());
     let settings = short(2);
-    let training =
-        |policy, seed| Training { set: images.set(), policy, settings: &settings, seed, initial_weights: None };
+    let training = |policy, seed| Training::new(images.set(), policy, &settings, seed);
     let alone = tiny().train(&training(&rotating, 1), &|_| true).unwrap();
     let all = [training(&none, 1), training(&rotating, 1), training(&rotating, 2)];
     struct Silent;
@@ -118,7 +117,7 @@ fn observers_see_every_epoch_and_can_stop_one_training() {
     let images = images(40, 20);
     let policy = none();
     let settings = short(2);
-    let training = Training { set: images.set(), policy: &policy, settings: &settings, seed: 1, initial_weights: None };
+    let training = Training::new(images.set(), &policy, &settings, 1);
     let observer = StopSecond(Mutex::default(), Mutex::default());
     let results = tiny().train_all(&[training; 4], 2, &observer);
     assert!(matches!(results[1], Err(TrainError::Stopped)));
@@ -138,7 +137,7 @@ fn pretrained_weights_are_where_a_training_starts() {
     let weights = folder.path().join("weights.safetensors");
     let policy = none();
     let (long, one) = (short(30), short(1));
-    let fresh = Training { set: images.set(), policy: &policy, settings: &long, seed: 1, initial_weights: None };
+    let fresh = Training::new(images.set(), &policy, &long, 1);
     let epochs = Mutex::new(Vec::new());
     let watch = |record: &EpochRecord| {
         epochs.lock().unwrap().push(*record);
@@ -170,7 +169,7 @@ fn images_too_small_for_the_net_are_refused() {
     let images = images(20, 10);
     let (policy, settings) = (none(), short(1));
     let set = TrainingSet { images: images.train.slice(s![.., ..9, ..12, ..]), ..images.set() };
-    let training = Training { set, policy: &policy, settings: &settings, seed: 1, initial_weights: None };
+    let training = Training::new(set, &policy, &settings, 1);
     let error = tiny().train(&training, &|_| true).unwrap_err().to_string();
     assert!(error.contains("at least 10x10 pixels, these are 9x12"), "{error}");
 }
@@ -181,7 +180,7 @@ fn a_loss_that_is_no_number_ends_its_training_alone() {
     let policy = none();
     let calm = short(2);
     let wild = Settings { optimiser: Optimiser::plain(Rule::Sgd, 1e30), ..calm };
-    let training = |settings| Training { set: images.set(), policy: &policy, settings, seed: 1, initial_weights: None };
+    let training = |settings| Training::new(images.set(), &policy, settings, 1);
     struct Silent;
     impl Observer for Silent {}
     let results = tiny().train_all(&[training(&wild), training(&calm)], 2, &Silent);
@@ -215,7 +214,7 @@ fn optimisers_schedules_and_regularisation_learn() {
     ];
     let mut seen = Vec::new();
     for settings in &all {
-        let training = Training { set: images.set(), policy: &policy, settings, seed: 4, initial_weights: None };
+        let training = Training::new(images.set(), &policy, settings, 4);
         let history = net(model.clone()).train(&training, &|_| true).unwrap();
         assert!(history.epochs[3].val_acc > 0.4, "{settings:?} {history:?}");
         seen.push(bits(&history));
@@ -242,7 +241,7 @@ fn a_net_of_the_users_own_layers_learns() {
     let model = Model::Layers(layers);
     let settings = Settings { batch_size: 16, images_per_epoch: Some(600), ..Settings::plain(4, model.optimiser()) };
     let policy = none();
-    let training = Training { set: images.set(), policy: &policy, settings: &settings, seed: 4, initial_weights: None };
+    let training = Training::new(images.set(), &policy, &settings, 4);
     let history = net(model).train(&training, &|_| true).unwrap();
     assert!(history.epochs[3].val_acc > 0.4, "{history:?}");
 }

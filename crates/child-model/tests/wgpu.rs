@@ -66,7 +66,7 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
     let none = Policy { sub_policies: Vec::new(), ..policy.clone() };
     let plain = Settings::plain(2, Model::TinyCnn.optimiser());
     let settings = Settings { batch_size: 8, images_per_epoch: Some(16), measured: 10, ..plain };
-    let training = |set, policy, seed| Training { set, policy, settings: &settings, seed, initial_weights: None };
+    let training = |set, policy, seed| Training::new(set, policy, &settings, seed);
     let on = |choice| {
         // Two children with their own images: on the GPU they share every kernel.
         net(choice, Model::TinyCnn).train_all(
@@ -105,9 +105,7 @@ fn eight_children_become_as_good_on_the_gpu_as_on_the_cpu() {
     let model: Model = "simplecnn".parse().unwrap();
     let policy = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops: vec![Step::new(Op::Rotate, 0.3)] }]);
     let settings = Settings { batch_size: 32, images_per_epoch: Some(320), ..Settings::plain(12, model.optimiser()) };
-    let trainings: Vec<_> = (0..8)
-        .map(|seed| Training { set: set.view(), policy: &policy, settings: &settings, seed, initial_weights: None })
-        .collect();
+    let trainings: Vec<_> = (0..8).map(|seed| Training::new(set.view(), &policy, &settings, seed)).collect();
     let accuracy = |choice| {
         let histories = net(choice, model.clone()).with_stack(8).train_all(&trainings, 2, &Silent);
         // The last epochs together, so that a single image does not decide.
@@ -136,9 +134,7 @@ fn parts_of_trainings_are_the_whole_ones_on_the_gpu_too() {
     let plain = Settings::plain(3, Model::TinyCnn.optimiser());
     let augment = Application::Online(Online { chance: 1.0, ..Online::STANDARD });
     let settings = Settings { batch_size: 8, images_per_epoch: Some(32), augment, ..plain };
-    let trainings: Vec<_> = (0..3)
-        .map(|seed| Training { set: set.view(), policy: &policy, settings: &settings, seed, initial_weights: None })
-        .collect();
+    let trainings: Vec<_> = (0..3).map(|seed| Training::new(set.view(), &policy, &settings, seed)).collect();
     let net = net(DeviceChoice::Wgpu, Model::TinyCnn);
     let whole = net.train_all(&trainings, 2, &Silent);
     let folder = tempfile::tempdir().unwrap();

@@ -680,7 +680,7 @@ pub(crate) struct Subsample {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = in_range(2, 1_000_000))]
     pub(crate) images: usize,
     /// The strength C of the regression's penalty |w|²/2C
-    #[arg(long, value_name = "C", default_value_t = 10.0, value_parser = strength)]
+    #[arg(long, value_name = "C", default_value_t = deepaug::subsample::STRENGTH, value_parser = strength)]
     pub(crate) strength: f64,
     /// Folder for subsample.html, scores.csv, budgets.csv and subsample.json [default: subsample]
     #[arg(long, value_name = "FOLDER")]

@@ -73,7 +73,7 @@ fn densities(config: &ValidConfig, policies: &[(Policy, f64)]) -> Result<Vec<f64
         let fold = Fold::new(&dataset, &split.train, &split.validation);
         let set = fold.set(dataset.classes().len());
         let others = set.validation_images;
-        let training = Training { set, policy: &none, settings: &settings, seed, initial_weights: None };
+        let training = Training::new(set, &none, &settings, seed);
         let net = Net::new(config.model.clone(), Device::open(DeviceChoice::Cpu)?);
         let augmented =
             policies.iter().flat_map(|(policy, _)| (0..COPIES).map(|copy| online.images(policy, others, copy)));

@@ -70,6 +70,11 @@ pub(crate) fn judge(sample: usize) -> String {
     format!("judge-{sample}.safetensors")
 }
 
+/// Returns the name of the weights of a child without a policy, by which a sample's images are chosen.
+pub(crate) fn scorer(sample: usize) -> String {
+    format!("scores-{sample}.safetensors")
+}
+
 const COMPARISON: &str = "compare-";
 
 /// Returns the name of a comparison's journal.

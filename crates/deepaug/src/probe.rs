@@ -100,7 +100,7 @@ impl Probe {
 
     fn training(&self) -> Training<'_> {
         let (policy, settings) = (&self.policy, &self.settings);
-        Training { set: self.fold.set(self.classes), policy, settings, seed: self.seed, initial_weights: None }
+        Training::new(self.fold.set(self.classes), policy, settings, self.seed)
     }
 
     /// Returns the logits `[images, classes]` of images.

@@ -141,7 +141,7 @@ mod tests {
         let ops = vec![Step::new(Op::Rotate, 0.2)];
         let policy = Policy::new(RangeTable::Monotone, 0.5, vec![SubPolicy { ops }]);
         let settings = Settings::plain(2, Model::BasicCnn.optimiser());
-        let training = Training { set, policy: &policy, settings: &settings, seed: 1, initial_weights: None };
+        let training = Training::new(set, &policy, &settings, 1);
         let history = NearestMean.train(&training, &|_| true).unwrap();
         assert!(history.epochs[1].val_acc > 0.9, "{history:?}");
         assert_eq!(history.epochs, NearestMean.train(&training, &|_| true).unwrap().epochs);

@@ -120,7 +120,7 @@ impl ChildBench {
         };
         let settings = Settings { batch_size: self.batch, ..Settings::plain(1, self.model.optimiser()) };
         let policy = Policy::none(RangeTable::Monotone);
-        let training = Training { set, policy: &policy, settings: &settings, seed: 0, initial_weights: None };
+        let training = Training::new(set, &policy, &settings, 0);
         // Unlimited memory, to find how many children fit.
         let net = Net::new(self.model.clone(), device.clone()).with_memory(u64::MAX).with_stack(children);
         let sides = [children, children];
@@ -130,7 +130,7 @@ impl ChildBench {
             let augment = Application::Online(Online { chance: 1.0, ..Online::NOTHING });
             let settings = Settings { augment, strategy, images_per_epoch: Some(EPOCH), ..settings };
             let set = training.set.view();
-            let training = Training { set, policy, settings: &settings, seed: 0, initial_weights: None };
+            let training = Training::new(set, policy, &settings, 0);
             Some(augmented_images_per_second(&net, &training, sides, self.time))
         };
         let chosen = self.candidates.and_then(|candidates| {

@@ -11,6 +11,7 @@ use super::{AugmentMode, Config, EarlyStopping, Holdout, ObjectiveKind, Portion,
 use crate::config::auto::Auto;
 use crate::error::ConfigError;
 use crate::layout;
+use crate::subsample::Choice;
 
 /// A configuration whose values are valid, one by one and in combination. [`Config::check`] makes one.
 #[derive(Debug, Clone, PartialEq)]
@@ -217,6 +218,19 @@ impl Config {
         if self.augment.is_in_place() && self.portion == Portion::Searched {
             let why = "has no meaning where images are augmented in place, as augment says; use chance instead";
             return Err(("portion", why.into()));
+        }
+        if self.portion_by != Choice::Uniform {
+            let taken = [
+                (
+                    !self.child.command.is_empty(),
+                    "a program of your own trains, which does not say what it makes of an image",
+                ),
+                (self.augment.is_in_place(), "images are augmented in place, as augment says"),
+                (self.portion == Portion::Fixed(1.0), "portion is 1, so that all images are copied"),
+            ];
+            if let Some((_, when)) = taken.into_iter().find(|(is, _)| *is) {
+                return Err(("portion_by", format!("must be \"uniform\" when {when}")));
+            }
         }
         if self.keep > self.candidates {
             return Err(("keep", format!("must be at most candidates, which is {}", self.candidates)));

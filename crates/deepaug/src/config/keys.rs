@@ -166,6 +166,11 @@ const KEYS: &[(&str, &str)] = &[
     ("op_probability", "Probability with which each op is applied: a number, or \"search\" (0 to 1)."),
     ("portion", "Share of the training images that each sub-policy copies: a number, or \"search\" (0.1 to 1)."),
     (
+        "portion_by",
+        "Which images those are: \"uniform\", any; \"loss\" and \"influence\", likelier those that a classifier on the features \
+         of a child without a policy reads badly, or depends on. Only the search uses it, not best_policy.json.",
+    ),
+    (
         "augment",
         "Copies beside the originals, made \"once\" per training as in DeepAugment, or afresh each \"epoch\"; or \
          \"online\": each image in place, as compare and train do. In place as well: \"uncertain\", several candidates of each \

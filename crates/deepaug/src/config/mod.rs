@@ -29,6 +29,7 @@ use self::keys::{line_of, line_of_key, names, unknown};
 use crate::config::auto::Auto;
 use crate::config::colour::Colour;
 use crate::error::ConfigError;
+use crate::subsample::Choice;
 
 /// Epochs per training unless given: DeepAugment 1.1.2's.
 const EPOCHS: usize = 50;
@@ -113,6 +114,7 @@ pub struct Config {
     pub ops_per_sub_policy: usize,
     pub op_probability: Portion,
     pub portion: Portion,
+    pub portion_by: Choice,
     pub augment: AugmentMode,
     pub candidates: usize,
     pub keep: usize,
@@ -246,6 +248,7 @@ impl Default for Config {
             ops_per_sub_policy: 2,
             op_probability: Portion::Fixed(1.0),
             portion: Portion::Fixed(1.0),
+            portion_by: Choice::Uniform,
             augment: AugmentMode::Once,
             candidates: 4,
             keep: 1,
@@ -582,6 +585,9 @@ impl Config {
             }
             if self.augment != AugmentMode::Uncertain {
                 values.retain(|key, _| !SELECTION_KEYS.contains(&key.as_str()));
+            }
+            if self.portion_by == Choice::Uniform {
+                values.remove("portion_by");
             }
             if self.entropy_loss == 0.0 {
                 values.remove("entropy_loss");

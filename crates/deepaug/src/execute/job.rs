@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::execute::adversary::Adversary;
 use crate::execute::density::Density;
+use crate::execute::scored::Scored;
 use crate::train::final_training::TrainSize;
 
 /// Identifies a training within one study, or within one comparison, whose schemes count as trials.
@@ -39,6 +40,9 @@ pub struct Job {
     /// Weights to start from instead of fresh ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
+    /// By what images are chosen of which a policy copies only some; absent if all are equally likely.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scored: Option<Scored>,
     /// What is done with all of this.
     #[serde(default, skip_serializing_if = "Task::is_train")]
     pub task: Task,

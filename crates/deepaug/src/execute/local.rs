@@ -16,6 +16,7 @@ use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Observer, 
 
 use super::adversary::Adversary;
 use super::density::{Density, Judges};
+use super::scored::Shares;
 use super::{Executor, Job, JobId, Report, Task};
 use crate::error::Error;
 use crate::study::objective::Fold;
@@ -45,6 +46,7 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     judges: Judges,
+    shares: Shares,
     /// Set once no further job can succeed.
     broken: AtomicBool,
 }
@@ -68,8 +70,8 @@ struct Pending {
 
 impl Local {
     pub(crate) fn new(child: Arc<dyn ChildModel>, folds: Arc<dyn Folds>, capacity: Capacity) -> Self {
-        let (queue, wake, judges, broken) = Default::default();
-        let shared = Arc::new(Shared { child, folds, queue, wake, judges, broken });
+        let (queue, wake, judges, shares, broken) = Default::default();
+        let shared = Arc::new(Shared { child, folds, queue, wake, judges, shares, broken });
         let (sender, reports) = channel();
         let work = |_| {
             let (shared, sender) = (shared.clone(), sender.clone());
@@ -176,22 +178,33 @@ impl Shared {
             .iter()
             .zip(&folds)
             .map(|(Pending { job, .. }, fold)| Training {
-                set: fold.set(self.folds.classes()),
-                policy: &job.policy,
-                settings: &job.settings,
-                seed: job.seed,
                 initial_weights: job.start.as_deref(),
+                ..Training::new(fold.set(self.folds.classes()), &job.policy, &job.settings, job.seed)
             })
             .collect();
         let runs = jobs.iter().map(|_| Mutex::new(Run::default())).collect();
         let watch = Watch { shared: self, jobs, runs, reports };
-        let train = || match &jobs[0].job.task {
-            Task::Train => self.child.train_all(&trainings, 1, &watch),
-            Task::Keep { weights } => vec![self.keep(weights, &trainings[0], &watch)],
-            Task::Part { epochs, .. } => self.child.train_part(&trainings, epochs.clone(), &states(jobs), &watch),
-            Task::Judge(density) => vec![self.judge(density, &trainings[0], &watch)],
-            Task::Oppose { adversary, weights } => {
-                vec![self.oppose(adversary, weights.as_deref(), &trainings[0], &watch)]
+        let train = || {
+            let shares = jobs.iter().zip(&trainings).map(|(pending, training)| self.shares(&pending.job, training));
+            let shares = match shares.collect::<Result<Vec<_>, _>>() {
+                Ok(shares) => shares,
+                Err(error) => return vec![Err(error); jobs.len()],
+            };
+            let with_shares = trainings.iter().zip(&shares);
+            let with_shares = with_shares.map(|(training, shares)| Training {
+                set: training.set.view(),
+                shares: shares.as_ref().map(|shares| shares.as_slice()),
+                ..*training
+            });
+            let trainings: Vec<Training<'_>> = with_shares.collect();
+            match &jobs[0].job.task {
+                Task::Train => self.child.train_all(&trainings, 1, &watch),
+                Task::Keep { weights } => vec![self.keep(weights, &trainings[0], &watch)],
+                Task::Part { epochs, .. } => self.child.train_part(&trainings, epochs.clone(), &states(jobs), &watch),
+                Task::Judge(density) => vec![self.judge(density, &trainings[0], &watch)],
+                Task::Oppose { adversary, weights } => {
+                    vec![self.oppose(adversary, weights.as_deref(), &trainings[0], &watch)]
+                }
             }
         };
         let results = catch_unwind(AssertUnwindSafe(train)).unwrap_or_default();
@@ -202,6 +215,13 @@ impl Shared {
                 watch.finished(index, &results.get(index).cloned().unwrap_or_else(panicked));
             }
         }
+    }
+
+    /// Returns how likely each training image is to be copied, if some are likelier than others.
+    fn shares(&self, job: &Job, training: &Training<'_>) -> Result<Option<Arc<Vec<f64>>>, TrainError> {
+        let goes_on = || !self.is_cancelled(job.id);
+        let scored = job.scored.as_ref();
+        scored.map(|scored| scored.shares(self.child.as_ref(), training, &self.shares, &goes_on)).transpose()
     }
 
     /// Judges a policy without training with it.

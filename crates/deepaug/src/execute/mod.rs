@@ -24,6 +24,7 @@ mod adversary;
 mod density;
 mod job;
 mod local;
+mod scored;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub use density::Density;
 pub use job::{ImagesPart, ImagesRef, Job, JobId, Report, Task};
 pub(crate) use local::Folds;
 pub use local::Local;
+pub use scored::Scored;
 
 use crate::error::Error;
 

@@ -107,7 +107,7 @@ impl LabelCheck {
         let model = Model::SimpleCnn;
         let settings = Settings { batch_size: 32, standardize: true, ..Settings::plain(EPOCHS, model.optimiser()) };
         let none = Policy::none(ranges);
-        let training = Training { set, policy: &none, settings: &settings, seed, initial_weights: None };
+        let training = Training::new(set, &none, &settings, seed);
         let net = Net::new(model, Device::open(DeviceChoice::Cpu)?);
         let changed = steps.iter().map(|step| {
             let ops = vec![Step { probability: 1.0, ..*step }];

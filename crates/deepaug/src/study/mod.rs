@@ -51,6 +51,7 @@ use crate::study::population::{Population, pba};
 use crate::study::result::SearchResult;
 use crate::study::search::Search;
 use crate::study::sizing::{Sizing, Wanted};
+use crate::subsample::Choice;
 
 /// One search in one folder: `study.toml` (the frozen configuration), `journal.jsonl` (everything that happened),
 /// `notebook.csv` (the same as a table), and at the end `best_policy.json`, `top_policies.csv` and `result.json`.
@@ -274,6 +275,9 @@ impl Study {
         self.pretrain(executor, &emit)?;
         if self.config.objective == ObjectiveKind::Density {
             self.objective.judge_in(self.folder.clone());
+        }
+        if self.config.portion_by != Choice::Uniform {
+            self.objective.score_in(self.folder.clone());
         }
         match self.config.method {
             SearchMethod::Searcher(_) => {}

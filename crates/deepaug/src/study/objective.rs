@@ -15,7 +15,7 @@ use ndarray::{Array4, Axis};
 
 use crate::config::{Config, EpochSize, Holdout, ObjectiveKind, OverfitMeasure, ValidConfig};
 use crate::error::Error;
-use crate::execute::{Adversary, Density, Folds, ImagesPart, ImagesRef, Job, JobId, Local, Task};
+use crate::execute::{Adversary, Density, Folds, ImagesPart, ImagesRef, Job, JobId, Local, Scored, Task};
 use crate::files::write_whole;
 use crate::images::data::fingerprint;
 use crate::layout;
@@ -41,6 +41,8 @@ pub struct Objective {
     initial_weights: Option<PathBuf>,
     /// Where the weights of children without a policy are kept, which judge policies that no child is trained with.
     judges: Option<PathBuf>,
+    /// Where those are kept by which images are chosen of which a policy copies only some.
+    scorers: Option<PathBuf>,
 }
 
 impl Objective {
@@ -75,6 +77,7 @@ impl Objective {
             child,
             initial_weights: None,
             judges: None,
+            scorers: None,
             config: Arc::new(config.clone().into_inner()),
         })
     }
@@ -97,6 +100,7 @@ impl Objective {
                 part: ImagesPart::Search { sample: id.sample },
             },
             start: self.initial_weights.clone(),
+            scored: self.scored(id.sample),
             task: self.density(id.sample).map_or(Task::Train, Task::Judge),
         }
     }
@@ -114,6 +118,18 @@ impl Objective {
     /// Makes the search judge policies without training, by children whose weights are kept in a folder.
     pub(crate) fn judge_in(&mut self, folder: PathBuf) {
         self.judges = Some(folder);
+    }
+
+    /// Makes policies copy images by what children make of them whose weights are kept in a folder.
+    pub(crate) fn score_in(&mut self, folder: PathBuf) {
+        self.scorers = Some(folder);
+    }
+
+    /// Returns by what a sample's images are chosen, if not all are alike. Samples with the same images share the child.
+    fn scored(&self, sample: usize) -> Option<Scored> {
+        let sample = if self.config.holdout == Holdout::Fixed { 0 } else { sample };
+        let weights = self.scorers.as_ref()?.join(layout::scorer(sample));
+        Some(Scored { weights, seed: self.sample_seed(sample), by: self.config.portion_by })
     }
 
     /// Makes an executor that trains in this process.
@@ -245,11 +261,8 @@ impl Objective {
 
     fn training<'a>(&'a self, policy: &'a Policy, sample: usize, fold: &'a Fold) -> Training<'a> {
         Training {
-            set: fold.set(self.images.classes.len()),
-            policy,
-            settings: &self.settings,
-            seed: self.sample_seed(sample),
             initial_weights: self.initial_weights.as_deref(),
+            ..Training::new(fold.set(self.images.classes.len()), policy, &self.settings, self.sample_seed(sample))
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use deepaug_augmenter::{Online, Policy};
 use deepaug_child_model::EpochRecord;
 use deepaug_dataset::{DataError, Dataset};
-use ndarray::{Array2, Array4, ArrayView4, Axis, concatenate};
+use ndarray::{Array1, Array2, Array4, ArrayView4, Axis, concatenate};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -32,6 +32,9 @@ const WELL_FITTED: f64 = 0.95;
 /// The same of images that it was not fitted to. Scores chose better than chance on a set of which 94 % were read right,
 /// and worse on one of which 58 % were (reports/methods.md).
 const WELL_READ: f64 = 0.8;
+
+/// The strength C of the penalty |w|²/2C that is usual, the method's.
+pub const STRENGTH: f64 = 10.0;
 
 /// What to compare.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,8 +182,7 @@ impl Subsample {
             )
         });
         let (own, own_copies, others, other_copies) = (own?, own_copies?, others?, other_copies?);
-        // Every dimension counts alike, whatever the net's units.
-        let scale = own.std_axis(Axis(0), 0.0).mapv(|deviation| if deviation > 1e-9 { 1.0 / deviation } else { 0.0 });
+        let scale = scale(&own);
         let scaled = |x: &Array2<f64>| x * &scale;
         let own = Points { x: scaled(&own), labels: set.labels.to_vec() };
         let own_copies: Vec<Array2<f64>> = own_copies.iter().map(scaled).collect();
@@ -334,11 +336,7 @@ impl Fits<'_> {
             let positive: Vec<bool> = labels.iter().map(|&label| label == class).collect();
             Logistic::fit(x.view(), &positive, &counts, self.subsample.strength)
         };
-        self.of_classes().map(fit).collect()
-    }
-
-    fn of_classes(&self) -> std::ops::Range<usize> {
-        if self.classes == 2 { 1..2 } else { 0..self.classes }
+        of_classes(self.classes).map(fit).collect()
     }
 
     fn accuracy(&self, models: &[Logistic], on: &Points) -> f64 {
@@ -356,26 +354,73 @@ impl Fits<'_> {
         Accuracy { clean: self.accuracy(models, self.clean), changed: self.accuracy(models, self.changed) }
     }
 
-    /// Returns the score of each image, in the model of its class against the others, with copies of some.
+    /// Returns the score of each image, with copies of some.
     fn scores(&self, chosen: &[usize]) -> Result<Vec<Score>, Error> {
-        let (Points { x, labels }, counts) = self.points(chosen);
+        let (points, counts) = self.points(chosen);
         let count = self.own.labels.len();
-        let failed = |why: String| Error::from(ConfigError::new(why));
-        let of_class = |class: usize| -> Result<Vec<(usize, Score)>, Error> {
-            let positive: Vec<bool> = labels.iter().map(|&label| label == class).collect();
-            let model = Logistic::exact(x.view(), &positive, &counts, self.subsample.strength).map_err(failed)?;
-            let scores = model.scores(x.view(), &positive, &counts, count).map_err(failed)?;
-            Ok(scores
-                .into_iter()
-                .enumerate()
-                .filter(|(image, _)| self.classes == 2 || labels[*image] == class)
-                .collect())
-        };
-        let mut all: Vec<(usize, Score)> =
-            self.of_classes().into_par_iter().map(of_class).collect::<Result<Vec<_>, _>>()?.concat();
-        all.sort_by_key(|(image, _)| *image);
-        Ok(all.into_iter().map(|(_, score)| score).collect())
+        scored(&points, &counts, count, self.classes, self.subsample.strength)
+            .map_err(|why| Error::from(ConfigError::new(why)))
     }
+}
+
+/// Returns the scores of the first `count` points, each in the model of its class against the others.
+fn scored(
+    Points { x, labels }: &Points,
+    counts: &[f64],
+    count: usize,
+    classes: usize,
+    strength: f64,
+) -> Result<Vec<Score>, String> {
+    let of_class = |class: usize| -> Result<Vec<(usize, Score)>, String> {
+        let positive: Vec<bool> = labels.iter().map(|&label| label == class).collect();
+        if !positive.contains(&true) || !positive.contains(&false) {
+            return Ok(Vec::new());
+        }
+        let model = Logistic::exact(x.view(), &positive, counts, strength)?;
+        let scores = model.scores(x.view(), &positive, counts, count)?.into_iter().enumerate();
+        Ok(scores.filter(|(image, _)| classes == 2 || labels[*image] == class).collect())
+    };
+    let mut all: Vec<(usize, Score)> =
+        of_classes(classes).into_par_iter().map(of_class).collect::<Result<Vec<_>, _>>()?.concat();
+    all.sort_by_key(|(image, _)| *image);
+    if all.len() == count {
+        Ok(all.into_iter().map(|(_, score)| score).collect())
+    } else {
+        Err("there is only one class, so no image can be told from others".into())
+    }
+}
+
+/// Returns the classes that have a model of their own.
+fn of_classes(classes: usize) -> std::ops::Range<usize> {
+    if classes == 2 { 1..2 } else { 0..classes }
+}
+
+/// Returns the score of each image by what a net's last layer receives for it, `[images, dimensions]`, every dimension scaled
+/// to unit deviation.
+///
+/// # Errors
+/// Why images cannot be told apart.
+pub(crate) fn scores(
+    features: &Array2<f64>,
+    labels: &[usize],
+    classes: usize,
+    choice: Choice,
+) -> Result<Vec<f64>, String> {
+    let points = Points { x: features * &scale(features), labels: labels.to_vec() };
+    let scores = scored(&points, &vec![1.0; labels.len()], labels.len(), classes, STRENGTH)?;
+    Ok(scores
+        .iter()
+        .map(|score| match choice {
+            Choice::Uniform => 1.0,
+            Choice::Loss => score.loss,
+            Choice::Influence => score.influence,
+        })
+        .collect())
+}
+
+/// Returns what every dimension counts alike with, whatever the net's units.
+fn scale(features: &Array2<f64>) -> Array1<f64> {
+    features.std_axis(Axis(0), 0.0).mapv(|deviation| if deviation > 1e-9 { 1.0 / deviation } else { 0.0 })
 }
 
 impl Subsampled {

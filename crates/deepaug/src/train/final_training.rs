@@ -225,6 +225,7 @@ impl FinalTraining {
             seed: self.seed(id.sample),
             images: ImagesRef { config: self.shared.clone(), fingerprint: self.data.clone(), part: self.part },
             start: None,
+            scored: None,
             task: Task::Train,
         }
     }
@@ -250,7 +251,7 @@ impl FinalTraining {
 
     fn training<'a>(&'a self, policy: &'a Policy, settings: &'a Settings) -> Training<'a> {
         let set = self.images.fold.set(self.images.classes);
-        Training { set, policy, settings, seed: self.seed(0), initial_weights: None }
+        Training::new(set, policy, settings, self.seed(0))
     }
 
     /// Returns the images that it learns from.

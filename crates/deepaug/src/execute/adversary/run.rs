@@ -293,7 +293,7 @@ mod tests {
                 validation_labels: &self.labels,
                 classes: 3,
             };
-            Training { set, policy: &self.policy, settings: &self.settings, seed: 4, initial_weights: None }
+            Training::new(set, &self.policy, &self.settings, 4)
         }
     }
 
