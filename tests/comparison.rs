@@ -420,3 +420,126 @@ fn a_page_is_whole_before_and_after_a_comparison() {
     let missing = deepaug(folder.path(), &["report", "nowhere"]);
     assert_eq!(missing.code, 6, "{}", missing.stderr);
 }
+
+#[test]
+fn accuracy_is_told_by_subgroup_and_groups_can_be_weighted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_class_folders(&at("images"), &["a", "b", "c"], 50);
+    // Every class has images of two sites: few of one.
+    let mut table = String::from("image,label,site\n");
+    for class in ["a", "b", "c"] {
+        for index in 0..50 {
+            let site = if index % 5 == 0 { "north" } else { "south" };
+            table.push_str(&format!("images/{class}/{index}.png,{class},{site}\n"));
+        }
+    }
+    fs::write(at("labels.csv"), table).unwrap();
+    study(folder.path(), "data = \"labels.csv\"\nsubgroup_column = \"site\"\niters = 2\nchild_batch_size = 24\n");
+    let compare = [
+        "compare",
+        "study",
+        "--test-size",
+        "40",
+        "--seeds",
+        "2",
+        "--epochs",
+        "3",
+        "--baselines",
+        "none,balanced,group-dro",
+        "--name",
+        "sites",
+    ];
+    let run = deepaug(folder.path(), &compare);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.stdout.matches("worst group: ").count(), 4, "{}", run.stdout);
+    let result = json(&at("study/compare-sites.json"));
+    let scheme = |name: &str| {
+        result["schemes"].as_array().unwrap().iter().find(|scheme| scheme["name"] == name).unwrap().clone()
+    };
+    let groups = scheme("none")["groups"].as_array().unwrap().clone();
+    assert_eq!(groups.len(), 6);
+    assert_eq!((groups[0]["class"].as_str(), groups[0]["subgroup"].as_str()), (Some("a"), Some("north")));
+    let tested: u64 = groups.iter().map(|group| group["test_images"].as_u64().unwrap()).sum();
+    assert_eq!(tested, result["test_images"].as_u64().unwrap());
+    let mean = |group: &Value| group["mean"].as_f64().unwrap() * group["test_images"].as_u64().unwrap() as f64;
+    let overall = groups.iter().map(mean).sum::<f64>() / tested as f64;
+    assert!((overall - scheme("none")["mean"].as_f64().unwrap()).abs() < 1e-6);
+    assert!(scheme("none").get("group_weights").is_none());
+    for (name, moves) in [("balanced", false), ("group-dro", true)] {
+        let weights = scheme(name)["group_weights"].as_array().unwrap().clone();
+        assert_eq!(weights.len(), 3);
+        let last: Vec<f64> = weights[2].as_array().unwrap().iter().map(|weight| weight.as_f64().unwrap()).collect();
+        assert!((last.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        assert_eq!(last.iter().any(|weight| (weight - 1.0 / 6.0).abs() > 1e-9), moves, "{name}: {last:?}");
+    }
+    let run = deepaug(folder.path(), &["report", "study", "--out", "page.html"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let page = fs::read_to_string(at("page.html")).unwrap();
+    assert!(page.contains("By subgroup") && page.contains("What the loss of the heaviest groups counted"));
+
+    // Folders inside class folders; and a whole search for the worst group.
+    for class in ["a", "b", "c"] {
+        for index in 0..50 {
+            let site = at("nested").join(class).join(if index % 5 == 0 { "north" } else { "south" });
+            fs::create_dir_all(&site).unwrap();
+            fs::copy(at("images").join(class).join(format!("{index}.png")), site.join(format!("{index}.png"))).unwrap();
+        }
+    }
+    let keys =
+        "data = \"nested\"\nsubgroup_column = \"folder\"\nloss = \"group-dro\"\niters = 1\nchild_batch_size = 24\n";
+    let config = small_config(folder.path(), keys);
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "robust"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let journal = fs::read_to_string(at("robust/journal.jsonl")).unwrap();
+    assert!(journal.contains("\"groups\":{\"subgroups\":2"), "{journal}");
+}
+
+#[test]
+fn subgroups_that_are_not_there_are_said_before_any_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_class_folders(&at("images"), &["a", "b", "c"], 50);
+    let table = |site: &dyn Fn(&str, u32) -> String| {
+        let mut table = String::from("image,label,site\n");
+        for class in ["a", "b", "c"] {
+            (0..50).for_each(|index| {
+                table.push_str(&format!("images/{class}/{index}.png,{class},{}\n", site(class, index)))
+            });
+        }
+        fs::write(at("labels.csv"), table).unwrap();
+    };
+    let refused = |keys: &str, code: i32, words: &str| {
+        let config = small_config(folder.path(), keys);
+        let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+        assert!(run.code == code && run.stderr.contains(words), "{keys}: {} {}", run.code, run.stderr);
+        assert!(!at("study").exists());
+    };
+    table(&|_, _| "north".into());
+    refused("data = \"labels.csv\"\nloss = \"group-dro\"\n", 3, "loss: must be \"mean\" when subgroup_column is empty");
+    refused("data = \"labels.csv\"\nsubgroup_column = \"clinic\"\n", 4, "there is no column \"clinic\"");
+    refused("data = \"images\"\nsubgroup_column = \"site\"\n", 4, "it says of no image which subgroup it is of");
+    refused(
+        "data = \"labels.csv\"\nsubgroup_column = \"site\"\nloss = \"group-dro\"\nmixup = 0.2\n",
+        3,
+        "loss: must be \"mean\" when mixup is above 0",
+    );
+    table(&|_, index| if index == 7 { String::new() } else { "north".into() });
+    refused(
+        "data = \"labels.csv\"\nsubgroup_column = \"site\"\n",
+        4,
+        "there is no subgroup; give one or remove the row",
+    );
+    // One image of a group, which is not among the sixty to learn from in every split: then it cannot be weighted.
+    table(&|class, index| if class == "b" && index < 1 { "north".into() } else { "south".into() });
+    let config = small_config(
+        folder.path(),
+        "data = \"labels.csv\"\nsubgroup_column = \"site\"\nloss = \"group-dro\"\ntrain_set_size = 20\nvalidation_set_size = 60\nseed = 4\n",
+    );
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+    assert!(run.code == 4 && run.stderr.contains("class \"b\", subgroup \"north\""), "{} {}", run.code, run.stderr);
+
+    study(folder.path(), "data = \"images\"\niters = 1\n");
+    let run = deepaug(folder.path(), &["compare", "study", "--baselines", "none,group-dro"]);
+    assert!(run.code == 3 && run.stderr.contains("set subgroup_column"), "{} {}", run.code, run.stderr);
+}

@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             validation_images: validation_images.view(),
             validation_labels: &dataset.gather_labels(&split.validation),
             classes: dataset.classes().len(),
+            subgroups: None,
         };
         let training = Training::new(set, &policy, &settings, seed);
         let history = net.train(&training, &|_| true)?;

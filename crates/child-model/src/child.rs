@@ -25,6 +25,19 @@ pub struct TrainingSet<'a> {
     pub validation_labels: &'a [usize],
     /// Number of classes.
     pub classes: usize,
+    /// The subgroups of images, if they are known.
+    pub subgroups: Option<Subgroups<'a>>,
+}
+
+/// Which subgroup, below `count`, each image is of, such as the hospital that it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subgroups<'a> {
+    /// Of each image to learn from.
+    pub images: &'a [usize],
+    /// Of each image to measure on.
+    pub validation: &'a [usize],
+    /// Number of subgroups.
+    pub count: usize,
 }
 
 impl TrainingSet<'_> {

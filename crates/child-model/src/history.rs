@@ -34,11 +34,37 @@ pub struct History {
     /// What its [strategy](crate::Strategy) found, if it was not a plain one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategyRecord>,
+    /// How each group of images fared, if their [subgroups](crate::Subgroups) are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupRecord>,
+}
+
+/// How each group of images fared: those of one class and one subgroup, class by class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupRecord {
+    /// Number of subgroups; a class has so many groups.
+    pub subgroups: usize,
+    /// Images to learn from of each group.
+    pub images: Vec<usize>,
+    /// Images to measure on of each group.
+    pub validation: Vec<usize>,
+    /// The accuracy on those in each epoch; absent for groups without any.
+    pub accuracies: Vec<Vec<Option<f64>>>,
+    /// What the loss of each group counted at the end of each epoch, if groups were [weighted](crate::GroupDro).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<Vec<f64>>,
+}
+
+impl GroupRecord {
+    /// Returns the lowest accuracy of any group after the last epoch.
+    pub fn worst(&self) -> Option<f64> {
+        self.accuracies.last()?.iter().flatten().copied().min_by(f64::total_cmp)
+    }
 }
 
 impl History {
     /// Makes the history of a training run without a strategy of its own.
     pub fn new(epochs: Vec<EpochRecord>, seconds: f64) -> Self {
-        Self { epochs, seconds, strategy: None }
+        Self { epochs, seconds, strategy: None, groups: None }
     }
 }

@@ -17,6 +17,7 @@
 //!     validation_images: images.view(),
 //!     validation_labels: &labels,
 //!     classes: 2,
+//!     subgroups: None,
 //! };
 //! let settings = Settings::plain(1, Model::BasicCnn.optimiser());
 //! let policy = Policy::none(RangeTable::Monotone);
@@ -51,6 +52,7 @@ mod parallel;
 mod program;
 mod pytorch;
 mod rng;
+mod robust;
 mod sampler;
 #[cfg(feature = "gpu")]
 mod self_check;
@@ -58,11 +60,11 @@ mod session;
 mod settings;
 mod strategy;
 
-pub use child::{Capacity, ChildModel, Observer, StateFiles, Training, TrainingSet};
+pub use child::{Capacity, ChildModel, Observer, StateFiles, Subgroups, Training, TrainingSet};
 pub use device::{Adapter, Device, DeviceChoice, adapters};
 pub use error::{DeviceError, TrainError};
 pub use geometry::{Activation, Padding};
-pub use history::{EpochRecord, History};
+pub use history::{EpochRecord, GroupRecord, History};
 pub use input::standard_values;
 #[doc(hidden)]
 pub use measure::LayerBench;
@@ -73,6 +75,7 @@ pub use network::{KernelSize, Layer};
 pub use optimiser::{Optimiser, Rule, Schedule};
 pub use program::{Program, kill_programs};
 pub use pytorch::PyTorch;
-pub use session::{Candidate, ParameterState, RowLoss, Session, State};
+pub use robust::GroupDro;
+pub use session::{Candidate, GroupEpoch, ParameterState, RowLoss, Session, State};
 pub use settings::Settings;
 pub use strategy::{Choose, OpTally, Selection, Strategy, StrategyRecord, SurenessRecord};

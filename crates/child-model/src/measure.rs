@@ -9,7 +9,7 @@ use ndarray::s;
 use crate::engine::cpu::Cpu;
 use crate::engine::{Choices, Engine, lowbias32};
 use crate::network::{self, Layer, Network, Plan};
-use crate::{ChildModel, Observer, Optimiser, Rule, Settings, TrainError, Training, TrainingSet};
+use crate::{ChildModel, Observer, Optimiser, Rule, Settings, Subgroups, TrainError, Training, TrainingSet};
 
 struct Silent;
 
@@ -60,6 +60,7 @@ fn measured(
         let set = TrainingSet {
             validation_images: training.set.validation_images.slice(s![..1, .., .., ..]),
             validation_labels: &training.set.validation_labels[..1],
+            subgroups: training.set.subgroups.map(|of| Subgroups { validation: &of.validation[..1], ..of }),
             ..training.set.view()
         };
         let training = Training::new(set, policy, &settings, 0);

@@ -119,6 +119,10 @@ impl Net {
             let why = format!("{}: needs images that are augmented in place", settings.strategy);
             return Err(TrainError::Session { why });
         }
+        if settings.robust.is_some() && settings.mixup > 0.0 {
+            let why = "images of several groups cannot be mixed where groups are weighted; set mixup to 0";
+            return Err(TrainError::Session { why: why.into() });
+        }
         let plan = self.plan(trainings[0])?;
         let weights = trainings.iter().map(|training| first_weights(&plan, training)).collect::<Result<_, _>>()?;
         self.device.backend.run(Start { plan: &plan, trainings, copies, weights })
@@ -589,6 +593,7 @@ mod tests {
             validation_images: images.view(),
             validation_labels: &labels,
             classes: 3,
+            subgroups: None,
         };
         let layers = r#"[{ "kind": "conv", "filters": 16 }, { "kind": "batch-norm", "momentum": 0.9, "activation": "relu" },
             { "kind": "conv", "filters": 16, "activation": "relu" }, { "kind": "max-pool" },

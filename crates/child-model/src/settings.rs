@@ -3,7 +3,7 @@
 use deepaug_augmenter::Application;
 use serde::{Deserialize, Serialize};
 
-use crate::{Optimiser, Strategy};
+use crate::{GroupDro, Optimiser, Strategy};
 
 /// Settings shared by all training runs of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,10 @@ pub struct Settings {
     /// ones (Yang et al. 2024, EntLoss); 0 for none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub entropy_loss: f64,
+    /// How groups are weighted, if it is not the mean over images that is made small. Images must have
+    /// [subgroups](crate::Subgroups), and nothing is mixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robust: Option<GroupDro>,
     /// Whether the values that the net sees are standardised: the mean of all training image values is subtracted
     /// and the result divided by their deviation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -60,6 +64,7 @@ impl Settings {
             augment: Application::Once,
             strategy: Strategy::Plain,
             entropy_loss: 0.0,
+            robust: None,
             standardize: false,
             measured: 0,
         }

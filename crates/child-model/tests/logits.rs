@@ -140,6 +140,7 @@ fn case(name: &str, model: &Model, images: &Array4<u8>, labels: &[usize], standa
         validation_images: images.slice(s![..8, .., .., ..]),
         validation_labels: &labels[..8],
         classes: 10,
+        subgroups: None,
     };
     let settings = Settings { standardize, batch_size: 16, ..Settings::plain(1, model.optimiser()) };
     let policy = Policy::none(RangeTable::Monotone);

@@ -41,6 +41,7 @@ impl Toy {
             validation_images: self.images.view(),
             validation_labels: &self.labels,
             classes: 3,
+            subgroups: None,
         };
         Training::new(set, &self.policy, &self.settings, u64::MAX)
     }

@@ -61,6 +61,7 @@ impl Case {
             validation_images: self.validation.0.view(),
             validation_labels: &self.validation.1,
             classes: CLASSES,
+            subgroups: None,
         };
         let (policy, settings) = (&self.policies[policy], &self.settings);
         Training::new(set, policy, settings, seed)

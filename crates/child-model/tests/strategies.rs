@@ -43,6 +43,7 @@ impl Case {
             validation_images: self.validation.0.view(),
             validation_labels: &self.validation.1,
             classes: CLASSES,
+            subgroups: None,
         };
         Training::new(set, &self.policy, settings, 8)
     }

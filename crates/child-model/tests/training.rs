@@ -36,6 +36,7 @@ impl Images {
             validation_images: self.validation.view(),
             validation_labels: &self.validation_labels,
             classes: 10,
+            subgroups: None,
         }
     }
 }

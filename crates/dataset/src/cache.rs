@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::dataset::Pixels;
-use crate::dataset::{Dataset, Part};
+use crate::dataset::{Dataset, Part, Subgroups};
 use crate::error::DataError;
 use crate::options::ReadOptions;
 use crate::origins::Origins;
@@ -154,6 +154,7 @@ struct Description {
     classes: Vec<String>,
     parts: Vec<Part>,
     groups: Option<Vec<usize>>,
+    subgroups: Option<Subgroups>,
     origins: Origins,
     /// Whether names are stored without their leading path.
     relative: bool,
@@ -176,6 +177,7 @@ fn store(dataset: &Dataset, path: &Path, to: &Path) -> Option<()> {
         classes: dataset.classes().to_vec(),
         parts: dataset.parts().to_vec(),
         groups: dataset.groups().map(<[usize]>::to_vec),
+        subgroups: dataset.subgroups().cloned(),
         origins,
         relative: is_relative,
     };
@@ -216,7 +218,7 @@ fn load(from: &Path, path: &Path) -> Option<Dataset> {
         return None;
     }
     let (text, pixels) = body.split_at_checked(usize::try_from(length).ok()?)?;
-    let Description { shape, labels, classes, parts, groups, mut origins, relative } =
+    let Description { shape, labels, classes, parts, groups, subgroups, mut origins, relative } =
         serde_json::from_slice(text).ok()?;
     if shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side)) != Some(pixels.len()) {
         return None;
@@ -231,6 +233,13 @@ fn load(from: &Path, path: &Path) -> Option<Dataset> {
     let dataset = Dataset::from_pixels(path, pixels, labels, classes, parts).ok()?.with_origins(origins);
     let dataset = match groups {
         Some(groups) => dataset.with_groups(groups).ok()?,
+        None => dataset,
+    };
+    let of = |subgroups: Subgroups| -> Option<Vec<String>> {
+        subgroups.of.iter().map(|&of| subgroups.names.get(of).cloned()).collect()
+    };
+    let dataset = match subgroups {
+        Some(subgroups) => dataset.with_subgroups(&of(subgroups)?).ok()?,
         None => dataset,
     };
     // Its age is the time since it was last used.

@@ -63,7 +63,17 @@ pub struct Dataset {
     classes: Vec<String>,
     parts: Vec<Part>,
     groups: Option<Vec<usize>>,
+    subgroups: Option<Subgroups>,
     origins: Origins,
+}
+
+/// The subgroups of images, such as the sites that they come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subgroups {
+    /// Their names, sorted.
+    pub names: Vec<String>,
+    /// That of each image.
+    pub of: Vec<usize>,
 }
 
 /// Where the pixels are stored.
@@ -146,7 +156,7 @@ impl Dataset {
             return wrong(format!("class \"{}\" has no images; add some or remove the class", classes[empty]));
         }
         let origins = Origins::default();
-        Ok(Self { origin: origin.into(), pixels, labels, classes, parts, groups: None, origins })
+        Ok(Self { origin: origin.into(), pixels, labels, classes, parts, groups: None, subgroups: None, origins })
     }
 
     /// Sets which images belong together, such as those of one patient: equal numbers, one per image. A [`Split`]
@@ -162,6 +172,23 @@ impl Dataset {
             return Err(DataError::unusable(&self.origin, why));
         }
         self.groups = Some(groups);
+        Ok(self)
+    }
+
+    /// Sets the subgroup of each image, by name.
+    ///
+    /// # Errors
+    /// [`DataError::Unusable`] if there is not exactly one name per image.
+    pub fn with_subgroups(mut self, of: &[String]) -> Result<Self, DataError> {
+        if of.len() != self.len() {
+            let why = format!("{} images but {} subgroups; every image needs one", self.len(), of.len());
+            return Err(DataError::unusable(&self.origin, why));
+        }
+        let mut names = of.to_vec();
+        names.sort();
+        names.dedup();
+        let of = of.iter().map(|name| names.partition_point(|other| other < name)).collect();
+        self.subgroups = Some(Subgroups { names, of });
         Ok(self)
     }
 
@@ -213,6 +240,11 @@ impl Dataset {
     /// Returns which images belong together: equal numbers, one per image. `None` if each is independent.
     pub fn groups(&self) -> Option<&[usize]> {
         self.groups.as_deref()
+    }
+
+    /// Returns the subgroup of each image, if they are known.
+    pub fn subgroups(&self) -> Option<&Subgroups> {
+        self.subgroups.as_ref()
     }
 
     /// Returns what is known about the source of the images: names, sizes, what was left out.

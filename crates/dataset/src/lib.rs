@@ -35,7 +35,7 @@ mod summary;
 mod tree;
 
 pub use cache::cache_folder;
-pub use dataset::{Dataset, Part, Sample};
+pub use dataset::{Dataset, Part, Sample, Subgroups};
 pub use duplicates::Duplicates;
 pub use error::DataError;
 pub use formats::format_names;

@@ -89,6 +89,9 @@ pub struct Columns {
     pub split: Option<String>,
     /// The column that says which images belong together, such as those of one patient.
     pub group: Option<String>,
+    /// The column with the subgroup of each image, such as the site that it comes from, on whose differences a model should not
+    /// depend; for class folders, `folder` if each holds a folder for every subgroup.
+    pub subgroup: Option<String>,
 }
 
 /// What to do with images that cannot be read.

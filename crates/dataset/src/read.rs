@@ -295,9 +295,14 @@ impl Kept {
         let parts = items.iter().map(|item| item.part).collect();
         origins.grouped = items.iter().any(|item| item.group.is_some());
         let groups: Vec<_> = items.iter().map(|item| item.group.clone()).collect();
+        let subgroups: Vec<_> = items.iter().map(|item| item.subgroup.clone()).collect();
         origins.names = items.into_iter().map(|item| item.name).collect();
         let dataset = Dataset::from_pixels(path, Pixels::Owned(pixels), labels, classes, parts)?.with_origins(origins);
-        together(dataset, &groups)
+        let dataset = together(dataset, &groups)?;
+        match &options.columns.subgroup {
+            None => Ok(dataset),
+            Some(column) => with_subgroups(dataset, column, subgroups),
+        }
     }
 }
 
@@ -349,6 +354,22 @@ fn stack(path: &Path, items: &[Item], images: Vec<Raster>, options: &ReadOptions
     });
     let shape = (pixels.len() / length, height, width, channels);
     Ok(Array4::from_shape_vec(shape, pixels).expect("every image has the size checked above"))
+}
+
+/// Gives every image its subgroup.
+fn with_subgroups(dataset: Dataset, column: &str, of: Vec<Option<String>>) -> Result<Dataset, DataError> {
+    if of.iter().all(Option::is_none) {
+        let why = format!(
+            "it says of no image which subgroup it is of: there is no \"{column}\". Name a column of a table, a key or an \
+             array; or \"folder\", where class folders hold a folder for each subgroup"
+        );
+        return Err(DataError::unusable(dataset.origin(), why));
+    }
+    if let Some(image) = of.iter().position(Option::is_none) {
+        let why = format!("{} has no \"{column}\"; give one or leave the image out", dataset.name(image));
+        return Err(DataError::unusable(dataset.origin(), why));
+    }
+    dataset.with_subgroups(&of.into_iter().flatten().collect::<Vec<_>>())
 }
 
 /// Joins images that belong together: those of one group of the source, and equal ones.

@@ -56,8 +56,8 @@ pub use cancel::Cancel;
 pub use config::auto::Auto;
 pub use config::colour::Colour;
 pub use config::{
-    AugmentMode, Child, Config, DensityCount, EarlyStopping, EpochSize, Holdout, ObjectiveKind, OverfitMeasure,
-    Portion, RewardKind, SearchMethod, SearchSpace, Sizes, ValidConfig,
+    AugmentMode, Child, Config, DensityCount, EarlyStopping, EpochSize, Holdout, LossKind, ObjectiveKind,
+    OverfitMeasure, Portion, RewardKind, SearchMethod, SearchSpace, Sizes, ValidConfig,
 };
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{

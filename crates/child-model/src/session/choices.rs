@@ -14,6 +14,9 @@ pub(super) struct ChildRng {
     order: Sampler,
     /// Whether rows are taken in order instead.
     in_order: bool,
+    /// The rows of each group, where as many are drawn of each.
+    groups: Vec<(Vec<u32>, Sampler)>,
+    seed: u64,
     dropout: ChaCha8Rng,
     mixup: ChaCha8Rng,
 }
@@ -23,6 +26,8 @@ impl ChildRng {
         Self {
             order: Sampler::new(pool, generator(seed, Stream::Order)),
             in_order: false,
+            groups: Vec::new(),
+            seed,
             dropout: generator(seed, Stream::Dropout),
             mixup: generator(seed, Stream::Mixup),
         }
@@ -32,16 +37,40 @@ impl ChildRng {
         self.order.set_images(pool);
     }
 
+    /// Draws as many rows of each of these groups from now on.
+    pub(super) fn set_groups(&mut self, groups: Vec<Vec<u32>>) {
+        if self.groups.len() != groups.len() {
+            let sampler = |group: usize| {
+                let mut rng = generator(self.seed, Stream::Order);
+                // Groups do not share numbers.
+                rng.set_word_pos((group as u128 + 1) << 40);
+                (Vec::new(), Sampler::new(0, rng))
+            };
+            self.groups = (0..groups.len()).map(sampler).collect();
+        }
+        for ((rows, sampler), new) in self.groups.iter_mut().zip(groups) {
+            sampler.set_images(new.len());
+            *rows = new;
+        }
+    }
+
     pub(super) fn keep_order(&mut self, keep: bool) {
         self.in_order = keep;
     }
 
     /// Returns the rows of a step of `images` images.
     fn rows(&mut self, step: usize, images: usize) -> impl Iterator<Item = u32> {
-        let first = self.in_order.then_some(step * images);
-        (0..images).map(move |place| match first {
-            Some(first) => ((first + place) % self.order.images().max(1)) as u32,
-            None => self.order.next(),
+        let first = step * images;
+        (0..images).map(move |place| {
+            if self.in_order {
+                ((first + place) % self.order.images().max(1)) as u32
+            } else if self.groups.is_empty() {
+                self.order.next()
+            } else {
+                let group = (first + place) % self.groups.len();
+                let (rows, sampler) = &mut self.groups[group];
+                rows[sampler.next() as usize]
+            }
         })
     }
 }

@@ -110,14 +110,33 @@ impl<'a, E: Engine> Evaluation<'a, E> {
         Ok(means(&engine.download(&sums)?, self.count))
     }
 
+    /// Returns the mean loss and accuracy of each child, and the loss of each image.
+    pub(super) fn means_and_losses(
+        &self,
+        network: &mut Network<E>,
+        engine: &E,
+    ) -> Result<(Vec<[f64; 2]>, Vec<Vec<RowLoss>>), String> {
+        let mut sums = engine.upload(vec![0.0; 2 * network.children()]);
+        let mut found = Vec::new();
+        self.batches(network, engine, |loss| {
+            sums = engine.add(sums.clone(), &loss.sums);
+            found.push(loss.rows);
+        });
+        let children = network.children();
+        Ok((means(&engine.download(&sums)?, self.count), self.of_children(children, &found, engine)?))
+    }
+
     /// Returns the loss of each image for each child.
     pub(super) fn losses(&self, network: &mut Network<E>, engine: &E) -> Result<Vec<Vec<RowLoss>>, String> {
-        let children = network.children();
         let mut found = Vec::new();
         self.batches(network, engine, |loss| found.push(loss.rows));
+        self.of_children(network.children(), &found, engine)
+    }
+
+    fn of_children(&self, children: usize, found: &[E::Array], engine: &E) -> Result<Vec<Vec<RowLoss>>, String> {
         let mut losses = vec![Vec::with_capacity(self.count); children];
         for rows in found {
-            let rows = engine.download(&rows)?;
+            let rows = engine.download(rows)?;
             for (losses, rows) in losses.iter_mut().zip(rows.chunks_exact(3 * self.images)) {
                 let left = self.count - losses.len();
                 losses.extend(row_losses(losses.len().., rows).take(left));

@@ -3,6 +3,7 @@
 mod choices;
 mod chooser;
 mod evaluation;
+mod groups;
 mod run;
 mod stack;
 mod state;
@@ -11,6 +12,7 @@ use deepaug_augmenter::{Copies, Ops};
 use ndarray::ArrayView4;
 
 pub(crate) use self::evaluation::{EVALUATION_BATCH, Evaluation};
+pub(crate) use self::groups::record as group_record;
 pub(crate) use self::run::run;
 pub(crate) use self::stack::Stack;
 pub use self::state::{ParameterState, State};
@@ -70,6 +72,11 @@ pub trait Session {
     /// training: with dropout, and normalised with their batch. Empty unless losses are kept.
     fn losses(&self, child: usize) -> &[RowLoss];
 
+    /// Returns how the groups of a child's images fared in the last epoch, if their subgroups are known.
+    fn groups(&self, _child: usize) -> Option<&GroupEpoch> {
+        None
+    }
+
     /// Returns a child's candidates in the last epoch, in the order of its pool; empty if there was nothing to choose. Those
     /// of images that did not come up have a loss of 0.
     fn candidates(&self, _child: usize) -> &[Candidate] {
@@ -115,6 +122,15 @@ pub struct RowLoss {
     pub right: bool,
     /// The entropy of the net's probabilities, in nats.
     pub entropy: f32,
+}
+
+/// How groups of images, those of one class and one subgroup, fared in an epoch: class by class, subgroup by subgroup.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GroupEpoch {
+    /// The accuracy on the validation images of each; absent for groups without any.
+    pub accuracies: Vec<Option<f64>>,
+    /// What the loss of each counts, if groups are [weighted](crate::GroupDro); empty otherwise.
+    pub weights: Vec<f64>,
 }
 
 /// One of several augmented versions of an image, of which some are learnt from.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::Session;
+use super::{Session, group_record};
 use crate::strategy::Recorder;
 use crate::{EpochRecord, History, Strategy, TrainError, Training};
 
@@ -26,6 +26,7 @@ pub(crate) fn run(
     let strategy = trainings[0].settings.strategy;
     let mut recorders: Vec<Recorder<'_>> =
         trainings.iter().map(|t| Recorder::new(strategy, t.set.labels, t.set.classes)).collect();
+    let mut groups: Vec<_> = trainings.iter().map(|training| group_record(&training.set)).collect();
     // What the net makes of this epoch's images decides how the next epoch's are augmented.
     let looks_back = strategy == Strategy::Entropy;
     session.keep_losses(looks_back);
@@ -57,6 +58,12 @@ pub(crate) fn run(
         if ended.iter().all(Option::is_some) {
             break;
         }
+        for (child, record) in groups.iter_mut().enumerate() {
+            if let (Some(record), Some(epoch)) = (record, session.groups(child)) {
+                record.accuracies.push(epoch.accuracies.clone());
+                record.weights.extend((!epoch.weights.is_empty()).then(|| epoch.weights.clone()));
+            }
+        }
         for (child, recorder) in recorders.iter_mut().enumerate() {
             recorder.epoch(epoch + 1, session.candidates(child), session.losses(child));
         }
@@ -74,8 +81,9 @@ pub(crate) fn run(
     }
     // The children of a stack share its time.
     let seconds = since.elapsed().as_secs_f64() / trainings.len() as f64;
-    let histories = epochs.into_iter().zip(ended).zip(recorders).map(|((epochs, ended), recorder)| match ended {
-        None => Ok(History { epochs, seconds, strategy: recorder.finish() }),
+    let found = recorders.into_iter().zip(groups);
+    let histories = epochs.into_iter().zip(ended).zip(found).map(|((epochs, ended), (recorder, groups))| match ended {
+        None => Ok(History { epochs, seconds, strategy: recorder.finish(), groups }),
         Some(error) => Err(error),
     });
     Ok(histories.collect())

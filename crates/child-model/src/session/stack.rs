@@ -8,7 +8,8 @@ use ndarray::{Array4, ArrayView4, Axis};
 use super::choices::{ChildRng, choices};
 use super::chooser::Chooser;
 use super::evaluation::{Evaluation, means, row_losses};
-use super::{Candidate, RowLoss, Session, State};
+use super::groups::Groups;
+use super::{Candidate, GroupEpoch, RowLoss, Session, State};
 use crate::engine::{Batch, Choices, Engine, Rows};
 use crate::input::Input;
 use crate::network::{self, Network, Plan, Weights};
@@ -46,6 +47,10 @@ struct Child<'a, E: Engine> {
     pool: Vec<usize>,
     /// The rows, if each image is there in several versions to choose from.
     candidates: Vec<Candidate>,
+    /// The image that each row shows.
+    sources: Vec<usize>,
+    /// Absent if their subgroups are not known.
+    groups: Option<Groups>,
     targets: E::Array,
     input: Input,
 }
@@ -83,11 +88,16 @@ impl<'a, E: Engine> Stack<'a, E> {
                 copies: None,
                 pool: Vec::new(),
                 candidates: Vec::new(),
+                sources: Vec::new(),
+                groups: None,
                 targets: engine.upload(Vec::new()),
                 input: Input::of(&training.set, &settings),
             }
         });
-        let children: Vec<_> = children.collect();
+        let mut children: Vec<_> = children.collect();
+        for (child, training) in children.iter_mut().zip(trainings) {
+            child.groups = Groups::new(&training.set, settings.robust)?;
+        }
 
         let first = &trainings[0].set;
         let of_all = trainings.iter().all(|training| is_same_set(&training.set, first));
@@ -200,6 +210,16 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
             _ => Vec::new(),
         };
         let of_child = &mut self.children[child];
+        let of_originals = if of_child.originals.is_some() { 0..labels.len() } else { 0..0 };
+        of_child.sources = of_originals.chain(copies.sources.iter().copied()).collect();
+        let groups = of_child.groups.as_ref().and_then(|groups| match candidates.is_empty() {
+            true => groups.rows(of_child.sources.iter().copied()),
+            // Images are drawn, and their candidates chosen from.
+            false => groups.rows(0..labels.len()),
+        });
+        if let Some(groups) = groups {
+            of_child.rng.set_groups(groups);
+        }
         of_child.rng.set_pool(if candidates.is_empty() { pool.len() } else { labels.len() });
         (of_child.copies, of_child.pool, of_child.candidates) = (pixels, pool, candidates);
         self.children[child].targets = self.targets(child, |_| 1.0);
@@ -231,11 +251,20 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         };
         let engine = &self.engine;
         let data = self.data.get_or_insert_with(|| engine.data(self.children.iter().map(rows).collect()));
+        let candidates = self.children[0].candidates.len() / self.children[0].labels.len().max(1);
+        let all_choose = self.children.iter().all(|child| !child.candidates.is_empty());
+        let (mut pools, mut weighing) = (Vec::new(), Vec::new());
+        for child in &mut self.children {
+            pools.push((child.seed, &mut child.candidates));
+            weighing.extend(child.groups.as_mut().map(|groups| Weighing {
+                groups,
+                labels: child.labels,
+                sources: &child.sources,
+            }));
+        }
         let mut chooser = match self.settings.strategy {
-            Strategy::Uncertain(selection) if self.children.iter().all(|child| !child.candidates.is_empty()) => {
-                let candidates = self.children[0].candidates.len() / self.children[0].labels.len();
-                let pools = self.children.iter_mut().map(|child| (child.seed, &mut child.candidates));
-                Some(Chooser::new(selection, candidates, self.epochs_done, pools))
+            Strategy::Uncertain(selection) if all_choose => {
+                Some(Chooser::new(selection, candidates, self.epochs_done, pools.into_iter()))
             }
             _ => None,
         };
@@ -254,7 +283,7 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
                 choices.partners =
                     choices.partners.iter().flat_map(|&mixed| std::iter::repeat_n(mixed, keep)).collect();
             }
-            let drawn = self.losses.is_some().then(|| choices.rows.clone());
+            let drawn = (self.losses.is_some() || self.settings.robust.is_some()).then(|| choices.rows.clone());
             let of_step = whole.is_none().then(|| engine.draws(data, choices, batch));
             let (draws, step_of_draws) = match (&whole, &of_step) {
                 (_, Some(of_step)) => (of_step, 0),
@@ -266,10 +295,19 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
             let logits = self.network.train(x, batch.images, &training, &mut self.tape);
             let loss = engine.cross_entropy(&logits, &targets, self.plan.classes, entropy, batch);
             sums = engine.add(sums, &loss.sums);
-            if let Some(drawn) = drawn {
+            let mut gradient = loss.gradient;
+            if let Some(drawn) = &drawn
+                && self.settings.robust.is_some()
+            {
+                let rows = engine.download(&loss.rows).map_err(device)?;
+                let targets = weighted(&mut weighing, &self.settings, self.plan.classes, drawn, &rows);
+                let targets = engine.upload(targets);
+                gradient = engine.cross_entropy(&logits, &targets, self.plan.classes, entropy, batch).gradient;
+            }
+            if let Some(drawn) = drawn.filter(|_| self.losses.is_some()) {
                 losses.push((drawn, loss.rows));
             }
-            let gradients = self.network.gradients(loss.gradient, batch.images, false, &training, &mut self.tape);
+            let gradients = self.network.gradients(gradient, batch.images, false, &training, &mut self.tape);
             let (done, all) = (self.epochs_done * steps + step, self.settings.epochs * steps);
             self.network.update(gradients, &self.settings.optimiser.update(done, all, steps));
         }
@@ -286,11 +324,21 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
             }
             self.losses = Some(of_children);
         }
-        let mut measure = |set: &Option<Evaluation<'a, E>>| {
-            let means = set.as_ref().map(|set| set.means(&mut self.network, engine));
-            means.transpose().map_err(device)
+        let has_groups = self.children.iter().any(|child| child.groups.is_some());
+        let mut measure = |set: &Option<Evaluation<'a, E>>, rows: bool| match set {
+            None => Ok((None, Vec::new())),
+            Some(set) if rows => {
+                set.means_and_losses(&mut self.network, engine).map(|(means, rows)| (Some(means), rows))
+            }
+            Some(set) => set.means(&mut self.network, engine).map(|means| (Some(means), Vec::new())),
         };
-        let (validated, measured) = (measure(&self.validation)?, measure(&self.measured)?);
+        let (validated, rows) = measure(&self.validation, has_groups).map_err(device)?;
+        let (measured, _) = measure(&self.measured, false).map_err(device)?;
+        for (child, rows) in self.children.iter_mut().zip(rows) {
+            if let Some(groups) = &mut child.groups {
+                groups.measure(&rows);
+            }
+        }
         self.epochs_done += 1;
         let epoch = self.epochs_done;
         let records = (0..children).map(|child| {
@@ -315,6 +363,10 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
 
     fn losses(&self, child: usize) -> &[RowLoss] {
         self.losses.as_ref().and_then(|losses| losses.get(child)).map_or(&[], Vec::as_slice)
+    }
+
+    fn groups(&self, child: usize) -> Option<&GroupEpoch> {
+        Some(&self.children.get(child)?.groups.as_ref()?.epoch)
     }
 
     fn candidates(&self, child: usize) -> &[Candidate] {
@@ -383,6 +435,41 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
     fn uploaded(&self) -> u64 {
         self.uploaded
     }
+}
+
+/// What the groups of a child are weighed by.
+struct Weighing<'c> {
+    groups: &'c mut Groups,
+    labels: &'c [usize],
+    /// The image that each row shows.
+    sources: &'c [usize],
+}
+
+/// Returns the targets of a step, `[K, B, classes]`, each multiplied by how much its image counts, given the rows drawn and what
+/// their losses `[K, B, 3]` are.
+fn weighted(
+    children: &mut [Weighing<'_>],
+    settings: &Settings,
+    classes: usize,
+    drawn: &[u32],
+    losses: &[f32],
+) -> Vec<f32> {
+    let images = drawn.len() / children.len().max(1);
+    let others = settings.label_smoothing as f32 / classes as f32;
+    let own = 1.0 - settings.label_smoothing as f32 + others;
+    let mut targets = Vec::with_capacity(drawn.len() * classes);
+    for (child, (drawn, losses)) in
+        children.iter_mut().zip(drawn.chunks_exact(images).zip(losses.chunks_exact(3 * images)))
+    {
+        let Weighing { groups, labels, sources } = child;
+        let shown = drawn.iter().map(|&row| sources[row as usize]);
+        let of_rows: Vec<f32> = losses.chunks_exact(3).map(|row| row[0]).collect();
+        let weights = groups.weigh(shown.clone(), &of_rows).unwrap_or_else(|| vec![1.0; images]);
+        for (image, weight) in shown.zip(weights) {
+            targets.extend((0..classes).map(|class| weight * if class == labels[image] { own } else { others }));
+        }
+    }
+    targets
 }
 
 /// Returns candidates not yet judged, if the copies are all images several times over.

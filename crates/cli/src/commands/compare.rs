@@ -1,6 +1,6 @@
 //! `deepaug compare`.
 
-use deepaug::compare::{Compare, Comparison, ComparisonResult, RankCheck, SchemeResult};
+use deepaug::compare::{Compare, Comparison, ComparisonResult, RankCheck, SchemeResult, WorstGroup};
 use deepaug::{Config, Error, FinalOptions};
 
 use super::stop_on_ctrl_c;
@@ -58,6 +58,9 @@ fn print(result: &ComparisonResult) {
     for scheme in &result.schemes {
         output::line(row(scheme));
         output::line(format_args!("                      {}", scheme.what));
+        if let Some(worst) = &scheme.worst_group {
+            output::line(format_args!("                      worst group: {}", worst_group(worst)));
+        }
     }
     output::line("");
     for versus in &result.versus {
@@ -101,6 +104,16 @@ fn row(scheme: &SchemeResult) -> String {
         less.unwrap_or_default(),
         scheme.accuracies.iter().flatten().count()
     )
+}
+
+fn worst_group(worst: &WorstGroup) -> String {
+    let interval = |interval: Option<(f64, f64)>| match interval {
+        Some((low, high)) => format!(" ({:.2} to {:.2})", 100.0 * low, 100.0 * high),
+        None => String::new(),
+    };
+    let gain =
+        worst.gain.map(|gain| format!(", {:+.2} points{} over none's", 100.0 * gain.mean, interval(gain.interval)));
+    format!("{:.2} %{}{}", 100.0 * worst.mean, interval(worst.interval), gain.unwrap_or_default())
 }
 
 fn ranks(check: &RankCheck) {

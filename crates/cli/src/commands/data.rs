@@ -129,6 +129,7 @@ pub(crate) fn ask(config: &mut Config, typed: &args::Reading) -> Result<(), Erro
         (&mut config.label_column, &typed.label_column),
         (&mut config.split_column, &typed.split_column),
         (&mut config.group_column, &typed.group_column),
+        (&mut config.subgroup_column, &typed.subgroup_column),
     ] {
         if let Some(value) = value {
             key.clone_from(value);

@@ -99,7 +99,7 @@ fn items(path: &Path, bytes: &[u8], part: Part, kind: &Kind, names: Option<&[Str
         let pixels = (0..PIXELS).flat_map(|i| [planes[i], planes[PIXELS + i], planes[2 * PIXELS + i]]).collect();
         let label = names.and_then(|names| names.get(usize::from(label)).cloned()).unwrap_or_else(|| label.to_string());
         let content = Content::Pixels(Raster::new(pixels, [SIDE, SIDE], 3));
-        Ok(Item { name, content, label, part, group: None })
+        Ok(Item { name, content, label, part, group: None, subgroup: None })
     };
     bytes.chunks_exact(row_length).enumerate().map(item).collect()
 }

@@ -40,36 +40,55 @@ impl Format for Folder {
         tree.is_folder() && tree.folders_in(tree.root()).any(below)
     }
 
-    fn list(&self, tree: &Tree, _options: &ReadOptions) -> Result<Listing, DataError> {
+    fn list(&self, tree: &Tree, options: &ReadOptions) -> Result<Listing, DataError> {
         if !tree.is_folder() {
             let why = "not a folder; name the folder that holds the class folders";
             return Err(DataError::unusable(tree.root(), why));
         }
         let mut listing = Listing::default();
         let mut classes = Vec::new();
+        let has_subgroups = options.columns.subgroup.as_deref() == Some(SUBGROUPS);
         for (part, root) in &part_folders(tree)? {
             refuse_masks(tree, root)?;
             let mut is_flat = true;
             for folder in tree.folders_in(root) {
                 is_flat = false;
-                let images: Vec<_> = tree.files_in(folder).iter().filter(|file| is_image(file)).cloned().collect();
-                if let Some(inner) = tree.folders_in(folder).find(|inner| tree.has_files(inner)) {
-                    return Err(DataError::unusable(
-                        inner,
-                        "a folder inside a class folder; move its images up, or name the folder above",
-                    ));
-                }
+                let images_in = |folder: &Path| -> Vec<PathBuf> {
+                    tree.files_in(folder).iter().filter(|file| is_image(file)).cloned().collect()
+                };
+                let inner: Vec<&Path> = tree.folders_in(folder).filter(|inner| tree.has_files(inner)).collect();
+                let images: Vec<(PathBuf, Option<String>)> = match (has_subgroups, inner.first()) {
+                    (true, _) => {
+                        if let Some(stray) = images_in(folder).first() {
+                            let why = "lies beside the folders of subgroups; move it into one of them";
+                            return Err(DataError::unusable(stray, why));
+                        }
+                        let of = |inner: &&Path| (file_name(inner), images_in(inner));
+                        let all = inner.iter().map(of);
+                        all.flat_map(|(name, images)| images.into_iter().map(move |image| (image, Some(name.clone()))))
+                            .collect()
+                    }
+                    (false, Some(inner)) => {
+                        return Err(DataError::unusable(
+                            inner,
+                            "a folder inside a class folder; move its images up, or name the folder above. If these are \
+                             subgroups of the class, set subgroup_column to \"folder\"",
+                        ));
+                    }
+                    (false, None) => images_in(folder).into_iter().map(|image| (image, None)).collect(),
+                };
                 if images.is_empty() {
                     listing.notes.say(format!("{} has no images: it is no class", tree.name(folder)));
                     continue;
                 }
                 let label = file_name(folder);
-                listing.items.extend(images.into_iter().map(|name| Item {
+                listing.items.extend(images.into_iter().map(|(name, subgroup)| Item {
                     name,
                     content: Content::File,
                     label: label.clone(),
                     part: *part,
                     group: None,
+                    subgroup,
                 }));
                 classes.push(label);
             }
@@ -84,6 +103,9 @@ impl Format for Folder {
         Ok(listing)
     }
 }
+
+/// What the column of subgroups is called where they are folders.
+const SUBGROUPS: &str = "folder";
 
 /// The roots that hold class folders: the user's own split where the folders are named so, else the folder itself.
 fn part_folders(tree: &Tree) -> Result<Vec<(Part, PathBuf)>, DataError> {

@@ -123,6 +123,7 @@ impl Pair<'_> {
             },
             part: self.part,
             group: None,
+            subgroup: None,
         };
         Ok(pixels.chunks_exact(height * width * channels).zip(&labels).enumerate().map(image).collect())
     }

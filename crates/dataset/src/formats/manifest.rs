@@ -234,6 +234,7 @@ struct Places {
     label: usize,
     split: Option<(usize, Split)>,
     group: Option<usize>,
+    subgroup: Option<usize>,
     headless: bool,
     /// Whether most of its names are images that lie there.
     resolves: bool,
@@ -278,6 +279,7 @@ impl Places {
                 label: 1,
                 split,
                 group: None,
+                subgroup: None,
                 headless: true,
                 resolves: true,
                 notes: Vec::new(),
@@ -333,8 +335,9 @@ impl Places {
             }),
         };
         let group = given_or(&given.group, &|| usual(&GROUP))?;
+        let subgroup = given_or(&given.subgroup, &|| None)?;
         let only_other = || {
-            let taken = [image, split.map(|(place, _)| place), group];
+            let taken = [image, split.map(|(place, _)| place), group, subgroup];
             let others: Vec<usize> = (0..head.len()).filter(|&place| !taken.contains(&Some(place))).collect();
             match others[..] {
                 [one] if image.is_some() => Some(one),
@@ -368,7 +371,7 @@ impl Places {
                         return Err(nothing_found(path, &column(image), example));
                     }
                 }
-                Ok(Self { image, label, split, group, headless: false, resolves: is_most(count), notes })
+                Ok(Self { image, label, split, group, subgroup, headless: false, resolves: is_most(count), notes })
             }
             _ => {
                 let (what, key) = if image.is_none() { ("images", "image") } else { ("labels", "label") };
@@ -401,6 +404,7 @@ impl Places {
             label: filled(self.label, "label")?,
             part,
             group: self.group.map(|place| filled(place, "group")).transpose()?,
+            subgroup: self.subgroup.map(|place| filled(place, "subgroup")).transpose()?,
         };
         Ok((filled(self.image, "path to an image")?, item))
     }

@@ -88,6 +88,8 @@ pub(crate) struct Item {
     pub(crate) part: Part,
     /// The group it belongs to.
     pub(crate) group: Option<String>,
+    /// Its subgroup, if that was asked for.
+    pub(crate) subgroup: Option<String>,
 }
 
 /// Where an image's pixels are.

@@ -144,6 +144,7 @@ struct Named {
     images: String,
     labels: String,
     groups: Option<String>,
+    subgroups: Option<String>,
 }
 
 /// Finds which arrays are images and which their labels, by name.
@@ -179,6 +180,7 @@ fn pairs<'a>(
             images: images.to_string(),
             labels,
             groups: find(part, &columns.group, &GROUPS),
+            subgroups: find(part, &columns.subgroup, &[]),
         });
     }
     if found.is_empty() {
@@ -214,14 +216,15 @@ fn items(
     };
     let labels = column(&named.labels)?;
     let groups = named.groups.as_deref().map(column).transpose()?;
+    let subgroups = named.subgroups.as_deref().map(column).transpose()?;
     labels
         .into_iter()
         .enumerate()
         .map(|(i, label)| {
             let name = PathBuf::from(format!("{} (image {i})", path.display()));
             let raster = images.raster(i, range, options.background);
-            let group = groups.as_ref().map(|groups| groups[i].clone());
-            Ok(Item { name, content: Content::Pixels(raster), label, part: named.part, group })
+            let [group, subgroup] = [&groups, &subgroups].map(|of| of.as_ref().map(|of| of[i].clone()));
+            Ok(Item { name, content: Content::Pixels(raster), label, part: named.part, group, subgroup })
         })
         .collect()
 }

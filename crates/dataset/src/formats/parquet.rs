@@ -176,6 +176,7 @@ struct Columns {
     label: String,
     split: Option<String>,
     group: Option<String>,
+    subgroup: Option<String>,
     /// The names of the classes behind the numbers.
     classes: Option<Vec<String>>,
 }
@@ -226,24 +227,28 @@ impl Columns {
         }?;
         let cell = |name: &Option<String>, kind| name.as_ref().map(|name| named(name, &is_cell, kind)).transpose();
         let (split, group) = (cell(&given.split, "parts")?, cell(&given.group, "groups")?);
+        let subgroup = cell(&given.subgroup, "subgroups")?;
         let named_so = |field: &&std::sync::Arc<Type>| SPLIT.contains(&field.name().to_lowercase().as_str());
         let split = split.or_else(|| Some(fields.iter().filter(named_so).find(|field| is_text(field))?.name().into()));
         let classes = class_names(reader, &label);
-        Ok(Self { image, label, split, group, classes })
+        Ok(Self { image, label, split, group, subgroup, classes })
     }
 
     /// A row; none where its label is hidden.
     fn item(&self, row: Row, place: &Path, part: Part) -> Result<Option<Item>, String> {
-        let (mut image, mut label, mut split, mut group) = (None, None, None, None);
+        let (mut image, mut label, mut split, mut group, mut subgroup) = Default::default();
         for (name, field) in row.into_columns() {
+            // One column may say several things.
+            for (own, to) in [(&self.split, &mut split), (&self.group, &mut group), (&self.subgroup, &mut subgroup)] {
+                if own.as_ref() == Some(&name) {
+                    *to = cell(&field);
+                }
+            }
+            if name == self.label {
+                label = cell(&field);
+            }
             if name == self.image {
                 image = bytes(field);
-            } else if name == self.label {
-                label = cell(&field);
-            } else if Some(&name) == self.split.as_ref() {
-                split = cell(&field);
-            } else if Some(&name) == self.group.as_ref() {
-                group = cell(&field);
             }
         }
         let empty = |name: &str| format!("{name} is empty");
@@ -266,13 +271,14 @@ impl Columns {
                     .ok_or_else(|| format!("{name} is \"{word}\"; it should be train, validation or test"))?
             }
         };
-        let group = match &self.group {
-            None => None,
-            Some(name) => Some(group.ok_or_else(|| empty(name))?),
+        let filled = |column: &Option<String>, cell: Option<String>| match column {
+            None => Ok(None),
+            Some(name) => cell.ok_or_else(|| empty(name)).map(Some),
         };
+        let (group, subgroup) = (filled(&self.group, group)?, filled(&self.subgroup, subgroup)?);
         let image =
             image.ok_or_else(|| format!("{} has no bytes; export the set with its images embedded", self.image))?;
-        Ok(Some(Item { name: place.into(), content: Content::Encoded(image), label, part, group }))
+        Ok(Some(Item { name: place.into(), content: Content::Encoded(image), label, part, group, subgroup }))
     }
 }
 

@@ -58,6 +58,7 @@ struct Sample {
     image: Option<(String, Vec<u8>)>,
     label: Option<String>,
     group: Option<String>,
+    subgroup: Option<String>,
     /// The keys of its JSON, where that has no label.
     keys: Option<String>,
 }
@@ -107,7 +108,14 @@ fn samples(shard: &Path, stream: impl Read, part: Part, options: &ReadOptions) -
         // Archives of class folders have no separate labels.
         let label = sample.label.or_else(|| stem.rsplit('/').nth(1).map(String::from));
         Some(match label {
-            Some(label) => Ok(Item { name: place, content: Content::Encoded(bytes), label, part, group: sample.group }),
+            Some(label) => Ok(Item {
+                name: place,
+                content: Content::Encoded(bytes),
+                label,
+                part,
+                group: sample.group,
+                subgroup: sample.subgroup,
+            }),
             None => Err(DataError::damaged(
                 &place,
                 match sample.keys {
@@ -131,6 +139,7 @@ impl Sample {
             let json: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("not JSON ({error})"))?;
             let cell = |key: &str| super::json_cell(&json[key]);
             self.group = columns.group.as_deref().and_then(cell);
+            self.subgroup = columns.subgroup.as_deref().and_then(cell);
             let label = cell(columns.label.as_deref().unwrap_or("label"));
             if label.is_none() {
                 let keys = json.as_object().map(|keys| keys.keys().cloned().collect::<Vec<_>>().join(", "));

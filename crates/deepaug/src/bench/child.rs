@@ -117,6 +117,7 @@ impl ChildBench {
             validation_images: images.view(),
             validation_labels: &labels,
             classes,
+            subgroups: None,
         };
         let settings = Settings { batch_size: self.batch, ..Settings::plain(1, self.model.optimiser()) };
         let policy = Policy::none(RangeTable::Monotone);

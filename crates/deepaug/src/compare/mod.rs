@@ -22,7 +22,9 @@ use deepaug_child_model::History;
 use serde::{Deserialize, Serialize};
 
 pub use event::CompareEvent;
-pub use result::{ComparisonResult, Cost, Finding, RankCheck, RankedTrial, SchemeResult, Versus};
+pub use result::{
+    ComparisonResult, Cost, Finding, GroupAccuracy, RankCheck, RankedTrial, SchemeResult, Versus, WorstGroup,
+};
 pub(crate) use result::{FORMAT, best_free};
 pub use scheme::Baseline;
 pub(crate) use scheme::{SEARCHED, Scheme};

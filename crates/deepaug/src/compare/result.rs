@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use deepaug_augmenter::Online;
-use deepaug_child_model::{History, Settings, StrategyRecord};
+use deepaug_child_model::{GroupRecord, History, Settings, StrategyRecord};
 use serde::{Deserialize, Serialize};
 
 use super::Comparison;
@@ -62,6 +62,45 @@ pub struct SchemeResult {
     /// What its strategy found, over all trainings, if it was not a plain one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategyRecord>,
+    /// The accuracy of each group of test images, class by class, if their subgroups are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupAccuracy>,
+    /// The accuracy of the worst of them in each training, if their subgroups are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_group: Option<WorstGroup>,
+    /// What the loss of each group counted by epoch, on average over trainings, if groups were weighted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_weights: Vec<Vec<f64>>,
+}
+
+/// The accuracy of a group: the test images of one class and one subgroup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupAccuracy {
+    /// The class.
+    pub class: String,
+    /// The subgroup.
+    pub subgroup: String,
+    /// Training images of the group.
+    pub train_images: usize,
+    /// Test images of the group.
+    pub test_images: usize,
+    /// The mean over trainings; absent without test images.
+    pub mean: Option<f64>,
+    /// Its 95 % interval over seeds, by Student's t.
+    pub interval: Option<(f64, f64)>,
+}
+
+/// How the worst group fares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorstGroup {
+    /// By seed: the lowest accuracy of any group; absent if the training failed.
+    pub accuracies: Vec<Option<f64>>,
+    /// Their mean.
+    pub mean: f64,
+    /// Its 95 % interval over seeds, by Student's t.
+    pub interval: Option<(f64, f64)>,
+    /// The difference from no augmentation, paired by seed; absent if that was not trained.
+    pub gain: Option<Paired>,
 }
 
 /// What the seeds say about the searched policies compared with a baseline.
@@ -174,9 +213,10 @@ impl Comparison {
             .filter(|scheme| self.trials.iter().all(|trial| trial.scheme() != scheme.name))
             .map(|s| self.scheme(s))
             .collect();
-        let none = schemes.iter().find(|scheme| scheme.name == "none").map(|scheme| scheme.accuracies.clone());
+        let none = schemes.iter().find(|scheme| scheme.name == "none").cloned();
         if let Some(none) = none {
-            schemes.iter_mut().filter(|scheme| scheme.name != "none").for_each(|scheme| scheme.beside(&none));
+            let others = schemes.iter_mut().filter(|scheme| scheme.name != "none");
+            others.for_each(|scheme| scheme.beside(&none.accuracies, none.worst_group.as_ref()));
         }
         let versus = versus(&schemes);
         let ended: Vec<_> = self.known.values().collect();
@@ -228,7 +268,34 @@ impl Comparison {
             seconds: (!seconds.is_empty()).then(|| mean(&seconds)),
             curve: (0..epochs).map(at).collect(),
             strategy: strategies::joined(trained.iter().copied()),
+            groups: self.groups(&trained),
+            worst_group: worst_group(&self.histories(&scheme.name)),
+            group_weights: group_weights(&trained),
         }
+    }
+
+    /// Returns the accuracy of each group over trainings.
+    fn groups(&self, trained: &[&History]) -> Vec<GroupAccuracy> {
+        let records: Vec<&GroupRecord> = trained.iter().filter_map(|history| history.groups.as_ref()).collect();
+        let Some(first) = records.first() else { return Vec::new() };
+        let names =
+            self.training.classes.iter().flat_map(|class| {
+                self.training.subgroups.iter().map(move |subgroup| (class.clone(), subgroup.clone()))
+            });
+        let of = |(number, (class, subgroup)): (usize, (String, String))| {
+            let last = |record: &&GroupRecord| *record.accuracies.last()?.get(number)?;
+            let accuracies: Vec<f64> = records.iter().filter_map(last).collect();
+            let (train_images, test_images) = (first.images[number], first.validation[number]);
+            (train_images + test_images > 0).then(|| GroupAccuracy {
+                class,
+                subgroup,
+                train_images,
+                test_images,
+                mean: (!accuracies.is_empty()).then(|| mean(&accuracies)),
+                interval: (!accuracies.is_empty()).then(|| interval_of_mean(&accuracies, LEVEL)).flatten(),
+            })
+        };
+        names.enumerate().filter_map(of).collect()
     }
 
     fn rank_check(&self) -> RankCheck {
@@ -245,8 +312,11 @@ impl Comparison {
 }
 
 impl SchemeResult {
-    /// Compares it with no augmentation.
-    fn beside(&mut self, none: &[Option<f64>]) {
+    /// Compares it with no augmentation, and its worst group with that one's.
+    fn beside(&mut self, none: &[Option<f64>], worst: Option<&WorstGroup>) {
+        if let (Some(own), Some(worst)) = (&mut self.worst_group, worst) {
+            own.gain = Paired::of(&own.accuracies, &worst.accuracies);
+        }
         self.gain = Paired::of(&self.accuracies, none);
         let pairs = self.accuracies.iter().zip(none).filter_map(|(&a, &b)| Some((1.0 - a?, 1.0 - b?)));
         let (errors, base): (Vec<f64>, Vec<f64>) = pairs.unzip();
@@ -256,6 +326,34 @@ impl SchemeResult {
             self.error_reduction_interval = interval.map(|(low, high)| (1.0 - high, 1.0 - low));
         }
     }
+}
+
+/// Returns how the worst group fared in each training; nothing if subgroups are not known.
+fn worst_group(histories: &[Option<&History>]) -> Option<WorstGroup> {
+    let accuracies: Vec<Option<f64>> =
+        histories.iter().map(|history| history.and_then(|history| history.groups.as_ref()?.worst())).collect();
+    let present: Vec<f64> = accuracies.iter().flatten().copied().collect();
+    (!present.is_empty()).then(|| WorstGroup {
+        mean: mean(&present),
+        interval: interval_of_mean(&present, LEVEL),
+        gain: None,
+        accuracies,
+    })
+}
+
+/// Returns the mean weights of groups by epoch; nothing if they were not weighted.
+fn group_weights(trained: &[&History]) -> Vec<Vec<f64>> {
+    let weights: Vec<&Vec<Vec<f64>>> = trained
+        .iter()
+        .filter_map(|history| Some(&history.groups.as_ref()?.weights))
+        .filter(|w| !w.is_empty())
+        .collect();
+    let Some(first) = weights.first() else { return Vec::new() };
+    let at = |epoch: usize, group: usize| {
+        let found: Vec<f64> = weights.iter().filter_map(|of| of.get(epoch)?.get(group).copied()).collect();
+        mean(&found)
+    };
+    (0..first.len()).map(|epoch| (0..first[epoch].len()).map(|group| at(epoch, group)).collect()).collect()
 }
 
 /// Compares the searched policies with each of the others.
@@ -366,6 +464,9 @@ mod tests {
             seconds: None,
             curve: Vec::new(),
             strategy: None,
+            groups: Vec::new(),
+            worst_group: None,
+            group_weights: Vec::new(),
         }
     }
 
@@ -409,7 +510,7 @@ mod tests {
     fn a_scheme_is_set_beside_no_augmentation() {
         let none = scheme("none", &[0.8, 0.7]);
         let mut better = scheme("cutout", &[0.9, 0.8]);
-        better.beside(&none.accuracies);
+        better.beside(&none.accuracies, None);
         assert!((better.gain.unwrap().mean - 0.1).abs() < 1e-12);
         assert!((better.error_reduction.unwrap() - 0.4).abs() < 1e-12);
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use deepaug_augmenter::published::{self, Published, UnknownPublished};
 use deepaug_augmenter::{Application, Online, Policy};
-use deepaug_child_model::{Settings, Strategy};
+use deepaug_child_model::{GroupDro, Settings, Strategy};
 use deepaug_controller::SearchError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -44,13 +44,17 @@ pub enum Baseline {
     Uncertain,
     /// EntAugment: one op, as strong as the model is sure of the image.
     Entropy,
+    /// The original images, as many of each group in every batch.
+    Balanced,
+    /// The same, with groups counting the more the worse they fare.
+    GroupDro,
     /// A published policy.
     Published(Published),
 }
 
 impl Baseline {
     /// Those that are not published policies.
-    const OWN: [Self; 8] = [
+    const OWN: [Self; 10] = [
         Self::None,
         Self::FlipCrop,
         Self::Cutout,
@@ -59,6 +63,8 @@ impl Baseline {
         Self::RandomViews,
         Self::Uncertain,
         Self::Entropy,
+        Self::Balanced,
+        Self::GroupDro,
     ];
 
     /// The default baselines.
@@ -83,6 +89,8 @@ impl fmt::Display for Baseline {
             Self::RandomViews => f.write_str("random-views"),
             Self::Uncertain => f.write_str("uncertain"),
             Self::Entropy => f.write_str("entropy"),
+            Self::Balanced => f.write_str("balanced"),
+            Self::GroupDro => f.write_str("group-dro"),
             Self::Published(published) => published.fmt(f),
         }
     }
@@ -194,6 +202,19 @@ impl Scheme {
                 let scheme = Self::online(&baseline.to_string(), &what, none, finish, training);
                 return Ok(Self { adversary: Some(adversary), ..scheme });
             }
+            Baseline::Balanced | Baseline::GroupDro => {
+                if let Some(why) = training.no_groups() {
+                    return Err(ConfigError::new(format!("{baseline} weighs groups of images: {why}")).into());
+                }
+                let how = training.config.group_dro();
+                let (what, how) = match baseline {
+                    Baseline::Balanced => ("as many images of each group", GroupDro { learning_rate: 0.0, ..how }),
+                    _ => ("the groups that fare worst count most", how),
+                };
+                let mut scheme = Self::online(&baseline.to_string(), what, none, Online::NOTHING, training);
+                scheme.settings.robust = Some(how);
+                return Ok(scheme);
+            }
             Baseline::Published(published) => ("a published policy".into(), published.policy(), online),
         };
         Ok(Self::online(&baseline.to_string(), &what, policy, online, training))
@@ -251,10 +272,10 @@ impl Scheme {
     /// Returns a checksum of everything that the scheme does, so that a comparison does not continue with another
     /// scheme of the same name.
     pub(crate) fn digest(&self) -> String {
-        let Settings { augment, strategy, .. } = self.settings;
+        let Settings { augment, strategy, robust, .. } = self.settings;
         let text = match &self.adversary {
-            None if strategy.is_plain() => serde_json::to_string(&(&self.policy, augment)),
-            None => serde_json::to_string(&(&self.policy, augment, strategy)),
+            None if strategy.is_plain() && robust.is_none() => serde_json::to_string(&(&self.policy, augment)),
+            None => serde_json::to_string(&(&self.policy, augment, strategy, robust)),
             Some(adversary) => serde_json::to_string(&(adversary, augment)),
         }
         .unwrap_or_default();

@@ -7,7 +7,9 @@ use deepaug_augmenter::RangeTable;
 use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
-use super::{AugmentMode, Config, EarlyStopping, Holdout, ObjectiveKind, Portion, RewardKind, SearchSpace, Sizes};
+use super::{
+    AugmentMode, Config, EarlyStopping, Holdout, LossKind, ObjectiveKind, Portion, RewardKind, SearchSpace, Sizes,
+};
 use crate::config::auto::Auto;
 use crate::error::ConfigError;
 use crate::layout;
@@ -218,6 +220,24 @@ impl Config {
         if self.augment.is_in_place() && self.portion == Portion::Searched {
             let why = "has no meaning where images are augmented in place, as augment says; use chance instead";
             return Err(("portion", why.into()));
+        }
+        if self.loss == LossKind::GroupDro {
+            let taken = [
+                (self.subgroup_column.is_empty(), "subgroup_column is empty, so that there are no groups"),
+                (!self.child.command.is_empty(), "a program of your own trains"),
+                (self.mixup > 0.0, "mixup is above 0, because images of several groups cannot be mixed"),
+                (self.method.looks_into_trainings(), "method is \"pba\" or \"adversarial\""),
+            ];
+            if let Some((_, when)) = taken.into_iter().find(|(is, _)| *is) {
+                return Err(("loss", format!("must be \"mean\" when {when}")));
+            }
+        }
+        for (key, value) in
+            [("robust_learning_rate", self.robust_learning_rate), ("robust_adjustment", self.robust_adjustment)]
+        {
+            if !(0.0..=1000.0).contains(&value) {
+                return Err((key, "must lie in 0..1000".into()));
+            }
         }
         if self.portion_by != Choice::Uniform {
             let taken = [

@@ -249,6 +249,17 @@ fn signed(value: f64) -> String {
     if value < 0.0 { number(value) } else { format!("+{}", number(value)) }
 }
 
+/// What training makes small.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossKind {
+    /// The mean over images.
+    #[default]
+    Mean,
+    /// That of the groups that fare worst: see [`GroupDro`](deepaug_child_model::GroupDro).
+    GroupDro,
+}
+
 /// Which images judge a policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -36,6 +36,11 @@ const KEYS: &[(&str, &str)] = &[
         "group_column",
         "... and for groups that belong together, such as a patient's images: never on both sides of a split.",
     ),
+    (
+        "subgroup_column",
+        "... and for subgroups, such as the site an image comes from: accuracy is told for each of them in each class; \
+         \"folder\" where class folders hold a folder for each.",
+    ),
     ("on_bad_image", "Unreadable images: \"error\" stops at the first, \"skip\" leaves them out and lists them."),
     ("data_cache", "Whether decoded images are kept in the user's cache folder, so that the next start is quick."),
     (
@@ -236,6 +241,17 @@ const KEYS: &[(&str, &str)] = &[
         "entropy_loss",
         "Weight of the entropy of the net's probabilities beside the loss, as EntAugment has with 1; 0 for none.",
     ),
+    (
+        "loss",
+        "\"mean\" over images, or \"group-dro\": groups, the images of one class and one subgroup, count the more the worse \
+         they fare, and every batch has as many of each.",
+    ),
+    ("robust_learning_rate", "Of \"group-dro\": how fast weights follow losses; 0 weighs all groups alike."),
+    (
+        "robust_adjustment",
+        "Added to the loss of a group, divided by the root of the number of its images: small groups are less certain.",
+    ),
+    ("robust_within_class", "Whether the groups of a class share its weight, instead of all groups theirs."),
     (
         "standardize",
         "Whether a child's inputs are standardised by the mean and the deviation of the training images' values.",

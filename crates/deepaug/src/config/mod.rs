@@ -11,8 +11,8 @@ use std::path::Path;
 
 use deepaug_augmenter::{Application, Online, Op, RangeTable, selection};
 use deepaug_child_model::{
-    ChildModel, Choose, Device, DeviceChoice, DeviceError, Layer, Model, Net, Optimiser, Program, Rule, Schedule,
-    Selection, Settings, Strategy,
+    ChildModel, Choose, Device, DeviceChoice, DeviceError, GroupDro, Layer, Model, Net, Optimiser, Program, Rule,
+    Schedule, Selection, Settings, Strategy,
 };
 use deepaug_controller::Method;
 use deepaug_dataset::{
@@ -22,8 +22,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::check::ValidConfig;
 pub use self::choices::{
-    AugmentMode, DensityCount, EarlyStopping, EpochSize, Holdout, ObjectiveKind, OverfitMeasure, Portion, RewardKind,
-    SearchMethod, SearchSpace, Sizes,
+    AugmentMode, DensityCount, EarlyStopping, EpochSize, Holdout, LossKind, ObjectiveKind, OverfitMeasure, Portion,
+    RewardKind, SearchMethod, SearchSpace, Sizes,
 };
 use self::keys::{line_of, line_of_key, names, unknown};
 use crate::config::auto::Auto;
@@ -63,6 +63,7 @@ pub struct Config {
     pub label_column: String,
     pub split_column: String,
     pub group_column: String,
+    pub subgroup_column: String,
     pub on_bad_image: OnBadImage,
     pub data_cache: bool,
     pub sizes: Sizes,
@@ -142,6 +143,10 @@ pub struct Config {
     pub label_smoothing: f64,
     pub mixup: f64,
     pub entropy_loss: f64,
+    pub loss: LossKind,
+    pub robust_learning_rate: f64,
+    pub robust_adjustment: f64,
+    pub robust_within_class: bool,
     pub standardize: bool,
     pub child: Child,
     pub device: DeviceChoice,
@@ -182,6 +187,9 @@ const ADVERSARY_KEYS: [&str; 6] = [
     "adversarial_largest_level",
 ];
 
+/// Keys of weighting groups.
+const ROBUST_KEYS: [&str; 4] = ["loss", "robust_learning_rate", "robust_adjustment", "robust_within_class"];
+
 /// Keys of choosing among candidates.
 const SELECTION_KEYS: [&str; 4] = ["candidates", "keep", "choose", "selection_warm_up"];
 
@@ -199,6 +207,7 @@ impl Default for Config {
             label_column: String::new(),
             split_column: String::new(),
             group_column: String::new(),
+            subgroup_column: String::new(),
             on_bad_image: OnBadImage::Error,
             data_cache: true,
             sizes: Sizes::Given,
@@ -276,6 +285,10 @@ impl Default for Config {
             label_smoothing: 0.0,
             mixup: 0.0,
             entropy_loss: 0.0,
+            loss: LossKind::Mean,
+            robust_learning_rate: 0.01,
+            robust_adjustment: 1.0,
+            robust_within_class: false,
             standardize: false,
             child: Child::default(),
             device: DeviceChoice::Auto,
@@ -391,6 +404,10 @@ impl Config {
             augment: self.application(),
             strategy: self.strategy(),
             entropy_loss: self.entropy_loss,
+            robust: match self.loss {
+                LossKind::Mean => None,
+                LossKind::GroupDro => Some(self.group_dro()),
+            },
         }
     }
 
@@ -409,6 +426,15 @@ impl Config {
             AugmentMode::Once | AugmentMode::Epoch | AugmentMode::Online => Strategy::Plain,
             AugmentMode::Uncertain => Strategy::Uncertain(self.selection()),
             AugmentMode::Entropy => Strategy::Entropy,
+        }
+    }
+
+    /// Returns how groups are weighted, where they are.
+    pub fn group_dro(&self) -> GroupDro {
+        GroupDro {
+            learning_rate: self.robust_learning_rate,
+            adjustment: self.robust_adjustment,
+            within_class: self.robust_within_class,
         }
     }
 
@@ -554,6 +580,7 @@ impl Config {
                 label: column(&self.label_column),
                 split: column(&self.split_column),
                 group: column(&self.group_column),
+                subgroup: column(&self.subgroup_column),
             },
             on_bad_image: self.on_bad_image,
             cache: if self.data_cache { cache_folder() } else { None },
@@ -585,6 +612,12 @@ impl Config {
             }
             if self.augment != AugmentMode::Uncertain {
                 values.retain(|key, _| !SELECTION_KEYS.contains(&key.as_str()));
+            }
+            if self.loss == LossKind::Mean {
+                values.retain(|key, _| !ROBUST_KEYS.contains(&key.as_str()));
+            }
+            if self.subgroup_column.is_empty() {
+                values.remove("subgroup_column");
             }
             if self.portion_by == Choice::Uniform {
                 values.remove("portion_by");

@@ -1,6 +1,7 @@
 //! From a policy to histories: the part of a study that trains.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use deepaug_augmenter::{Policy, RangeTable, SubPolicy};
 use deepaug_child_model::{
     Capacity, ChildModel, Settings, TrainError, Training, TrainingSet, images_per_second, standard_values,
 };
-use deepaug_dataset::{Dataset, Split};
+use deepaug_dataset::{DataError, Dataset, Split, Subgroups};
 use ndarray::{Array4, Axis};
 
-use crate::config::{Config, EpochSize, Holdout, ObjectiveKind, OverfitMeasure, ValidConfig};
+use crate::config::{Config, EpochSize, Holdout, LossKind, ObjectiveKind, OverfitMeasure, ValidConfig};
 use crate::error::Error;
 use crate::execute::{Adversary, Density, Folds, ImagesPart, ImagesRef, Job, JobId, Local, Scored, Task};
 use crate::files::write_whole;
@@ -57,6 +58,9 @@ impl Objective {
         split: &Split,
         child: Arc<dyn ChildModel>,
     ) -> Result<Self, Error> {
+        if config.loss == LossKind::GroupDro {
+            refuse_missing(dataset, missing_group(dataset, &split.train).as_ref())?;
+        }
         Ok(Self {
             fingerprint: fingerprint(dataset),
             images: Arc::new(StudyImages {
@@ -293,6 +297,7 @@ enum Images {
     Repeated {
         images: Array4<u8>,
         labels: Vec<usize>,
+        subgroups: Option<Subgroups>,
         of_samples: Vec<[Vec<usize>; 2]>,
     },
 }
@@ -315,14 +320,18 @@ impl Images {
         for image in of_samples.iter_mut().flatten().flatten() {
             *image = used.partition_point(|other| other < image);
         }
-        Ok(Self::Repeated { images: dataset.gather(&used), labels: dataset.gather_labels(&used), of_samples })
+        let subgroups = dataset
+            .subgroups()
+            .map(|all| Subgroups { names: all.names.clone(), of: used.iter().map(|&image| all.of[image]).collect() });
+        let (images, labels) = (dataset.gather(&used), dataset.gather_labels(&used));
+        Ok(Self::Repeated { images, labels, subgroups, of_samples })
     }
 
     /// Returns those of one sample. Samples beyond the configured number start again with the first.
     fn of(&self, sample: usize) -> Cow<'_, Fold> {
         match self {
             Self::Fixed(fold) => Cow::Borrowed(fold),
-            Self::Repeated { images, labels, of_samples } => {
+            Self::Repeated { images, labels, subgroups, of_samples } => {
                 let [train, validation] = &of_samples[sample % of_samples.len()];
                 let labels_of = |part: &[usize]| part.iter().map(|&image| labels[image]).collect();
                 Cow::Owned(Fold {
@@ -330,6 +339,7 @@ impl Images {
                     labels: labels_of(train),
                     validation_images: images.select(Axis(0), validation),
                     validation_labels: labels_of(validation),
+                    subgroups: subgroups.as_ref().map(|all| SubgroupsOfFold::of(all, train, validation)),
                 })
             }
         }
@@ -351,6 +361,45 @@ pub struct Fold {
     labels: Vec<usize>,
     validation_images: Array4<u8>,
     validation_labels: Vec<usize>,
+    subgroups: Option<SubgroupsOfFold>,
+}
+
+/// Returns a group of images, those of one class and one subgroup, of which none is among those to learn from.
+pub(crate) fn missing_group(dataset: &Dataset, train: &[usize]) -> Option<String> {
+    let subgroups = dataset.subgroups()?;
+    let groups = |images: &mut dyn Iterator<Item = usize>| -> BTreeSet<(usize, usize)> {
+        images.map(|image| (dataset.labels()[image], subgroups.of[image])).collect()
+    };
+    let all = groups(&mut (0..dataset.len()));
+    let (class, subgroup) = *all.difference(&groups(&mut train.iter().copied())).next()?;
+    Some(format!("class \"{}\", subgroup \"{}\"", dataset.classes()[class], subgroups.names[subgroup]))
+}
+
+/// Refuses to weigh groups of which one has no image to learn from.
+///
+/// # Errors
+/// [`DataError::Unusable`].
+pub(crate) fn refuse_missing(dataset: &Dataset, missing: Option<&String>) -> Result<(), DataError> {
+    missing.map_or(Ok(()), |group| {
+        let why =
+            format!("there is no image of {group} to learn from, so it cannot be weighted; give more training images");
+        Err(DataError::Unusable { path: dataset.origin().into(), why })
+    })
+}
+
+/// The subgroups of a fold's images.
+#[derive(Debug, Clone)]
+struct SubgroupsOfFold {
+    images: Vec<usize>,
+    validation: Vec<usize>,
+    count: usize,
+}
+
+impl SubgroupsOfFold {
+    fn of(all: &Subgroups, train: &[usize], validation: &[usize]) -> Self {
+        let [images, validation] = [train, validation].map(|part| part.iter().map(|&image| all.of[image]).collect());
+        Self { images, validation, count: all.names.len() }
+    }
 }
 
 impl Fold {
@@ -361,6 +410,7 @@ impl Fold {
             labels: dataset.gather_labels(train),
             validation_images: dataset.gather(validation),
             validation_labels: dataset.gather_labels(validation),
+            subgroups: dataset.subgroups().map(|all| SubgroupsOfFold::of(all, train, validation)),
         }
     }
 
@@ -372,6 +422,11 @@ impl Fold {
             validation_images: self.validation_images.view(),
             validation_labels: &self.validation_labels,
             classes,
+            subgroups: self.subgroups.as_ref().map(|of| deepaug_child_model::Subgroups {
+                images: &of.images,
+                validation: &of.validation,
+                count: of.count,
+            }),
         }
     }
 }

@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::config::auto::Auto;
-use crate::config::{Config, ValidConfig};
+use crate::config::{Config, LossKind, ValidConfig};
 use crate::error::{ConfigError, Error};
 use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Task};
 use crate::images::data::{fingerprint, read};
@@ -27,7 +27,7 @@ use crate::read::report::Pictured;
 use crate::remedy::Remedy;
 use crate::rng::{Purpose, derive};
 use crate::study::folder::{read_frozen, read_images};
-use crate::study::objective::Fold;
+use crate::study::objective::{Fold, missing_group, refuse_missing};
 
 /// How long a model's speed is measured before trainings start.
 const PROBE: Duration = Duration::from_millis(300);
@@ -118,6 +118,10 @@ pub(crate) struct FinalTraining {
     shared: Arc<Config>,
     pub(crate) child: Arc<dyn ChildModel>,
     pub(crate) classes: Vec<String>,
+    /// The names of subgroups; empty if they are not known.
+    pub(crate) subgroups: Vec<String>,
+    /// A group without images to learn from, if there is one.
+    missing_group: Option<String>,
     /// A checksum of the whole data set.
     pub(crate) data: String,
     images: Arc<FinalImages>,
@@ -161,6 +165,10 @@ impl FinalTraining {
         let child = config.child_model()?;
         child.check(dataset.image_shape(), dataset.classes().len())?;
         let train = chosen(&split, options.train_size, config.seed);
+        let missing_group = missing_group(dataset, &train);
+        if config.loss == LossKind::GroupDro {
+            refuse_missing(dataset, missing_group.as_ref())?;
+        }
         let mut test = split.test;
         if let Some(size) = options.test_size.filter(|&size| size < test.len()) {
             test.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(config.seed, Purpose::FinalImages, 1)));
@@ -172,6 +180,8 @@ impl FinalTraining {
             part: ImagesPart::Final { train_size: options.train_size, test_size: options.test_size },
             test,
             classes: dataset.classes().to_vec(),
+            subgroups: dataset.subgroups().map(|all| all.names.clone()).unwrap_or_default(),
+            missing_group,
             data: fingerprint(dataset),
             settings: Settings {
                 images_per_epoch: Some(train.len()),
@@ -198,6 +208,14 @@ impl FinalTraining {
         let split = Split::draw(&dataset, other.split_sizes(), derive(other.seed, Purpose::Split, 0))?;
         let seen: HashSet<usize> = split.train.into_iter().chain(split.validation).collect();
         Ok(self.test.iter().any(|image| seen.contains(image)))
+    }
+
+    /// Returns why groups cannot be weighted, if they cannot.
+    pub(crate) fn no_groups(&self) -> Option<String> {
+        if self.subgroups.is_empty() {
+            return Some("the study's images have no subgroups; set subgroup_column when it is made".into());
+        }
+        self.missing_group.as_ref().map(|group| format!("there is no image of {group} to learn from"))
     }
 
     /// Returns the seed of a sample, the same whatever is trained.
@@ -331,6 +349,10 @@ fn how_to_train(searched: Config, options: &FinalOptions) -> Result<ValidConfig,
         label_smoothing: base.label_smoothing,
         mixup: base.mixup,
         entropy_loss: base.entropy_loss,
+        loss: base.loss,
+        robust_learning_rate: base.robust_learning_rate,
+        robust_adjustment: base.robust_adjustment,
+        robust_within_class: base.robust_within_class,
         candidates: base.candidates,
         keep: base.keep,
         choose: base.choose,

@@ -97,6 +97,7 @@ impl<'a> Run<'a> {
         let set = TrainingSet {
             validation_images: training.set.validation_images.slice_move(s![..1, .., .., ..]),
             validation_labels: &training.set.validation_labels[..1],
+            subgroups: None,
             ..training.set
         };
         // The first images are put in place of these before they are learnt from.
@@ -292,6 +293,7 @@ mod tests {
                 validation_images: self.images.view(),
                 validation_labels: &self.labels,
                 classes: 3,
+                subgroups: None,
             };
             Training::new(set, &self.policy, &self.settings, 4)
         }
