@@ -22,6 +22,13 @@ pub(crate) struct Evaluation<'a, E: Engine> {
     batches: usize,
 }
 
+/// How a child fares on a set.
+pub(super) struct OfChild {
+    /// Mean loss and accuracy.
+    pub(super) means: [f64; 2],
+    pub(super) rows: Vec<RowLoss>,
+}
+
 /// A set to measure on, and how its pixels are seen.
 pub(crate) type Measured<'a, 'l> = (CowArray<'a, u8, Ix4>, &'l [usize], Input);
 
@@ -111,11 +118,7 @@ impl<'a, E: Engine> Evaluation<'a, E> {
     }
 
     /// Returns the mean loss and accuracy of each child, and the loss of each image.
-    pub(super) fn means_and_losses(
-        &self,
-        network: &mut Network<E>,
-        engine: &E,
-    ) -> Result<(Vec<[f64; 2]>, Vec<Vec<RowLoss>>), String> {
+    pub(super) fn means_and_losses(&self, network: &mut Network<E>, engine: &E) -> Result<Vec<OfChild>, String> {
         let mut sums = engine.upload(vec![0.0; 2 * network.children()]);
         let mut found = Vec::new();
         self.batches(network, engine, |loss| {
@@ -123,7 +126,9 @@ impl<'a, E: Engine> Evaluation<'a, E> {
             found.push(loss.rows);
         });
         let children = network.children();
-        Ok((means(&engine.download(&sums)?, self.count), self.of_children(children, &found, engine)?))
+        let means = means(&engine.download(&sums)?, self.count);
+        let rows = self.of_children(children, &found, engine)?;
+        Ok(means.into_iter().zip(rows).map(|(means, rows)| OfChild { means, rows }).collect())
     }
 
     /// Returns the loss of each image for each child.

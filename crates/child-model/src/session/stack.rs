@@ -7,7 +7,7 @@ use ndarray::{Array4, ArrayView4, Axis};
 
 use super::choices::{ChildRng, choices};
 use super::chooser::Chooser;
-use super::evaluation::{Evaluation, means, row_losses};
+use super::evaluation::{Evaluation, OfChild, means, row_losses};
 use super::groups::Groups;
 use super::{Candidate, GroupEpoch, RowLoss, Session, State};
 use crate::engine::{Batch, Choices, Engine, Rows};
@@ -327,9 +327,10 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         let has_groups = self.children.iter().any(|child| child.groups.is_some());
         let mut measure = |set: &Option<Evaluation<'a, E>>, rows: bool| match set {
             None => Ok((None, Vec::new())),
-            Some(set) if rows => {
-                set.means_and_losses(&mut self.network, engine).map(|(means, rows)| (Some(means), rows))
-            }
+            Some(set) if rows => set.means_and_losses(&mut self.network, engine).map(|found| {
+                let (means, rows) = found.into_iter().map(|OfChild { means, rows }| (means, rows)).unzip();
+                (Some(means), rows)
+            }),
             Some(set) => set.means(&mut self.network, engine).map(|means| (Some(means), Vec::new())),
         };
         let (validated, rows) = measure(&self.validation, has_groups).map_err(device)?;
@@ -475,7 +476,7 @@ fn weighted(
 /// Returns candidates not yet judged, if the copies are all images several times over.
 fn candidates(sources: &[usize], ops: &[Ops], images: usize) -> Vec<Candidate> {
     let are_all = sources.len() > images
-        && sources.len() % images.max(1) == 0
+        && sources.len().is_multiple_of(images.max(1))
         && sources.iter().enumerate().all(|(row, &source)| source == row % images);
     if !are_all {
         return Vec::new();

@@ -26,10 +26,13 @@ pub struct Scored {
 /// The shares of images, by the path of the weights that they were scored with: other threads wait for one instead of working
 /// them out too.
 #[derive(Debug, Default)]
-pub(super) struct Shares(Mutex<HashMap<PathBuf, Arc<Mutex<Option<Arc<Vec<f64>>>>>>>);
+pub(super) struct Shares(Mutex<HashMap<PathBuf, Slot>>);
+
+/// The shares of one sample's images, once they are known.
+type Slot = Arc<Mutex<Option<Arc<Vec<f64>>>>>;
 
 impl Shares {
-    fn of(&self, weights: &Path) -> Arc<Mutex<Option<Arc<Vec<f64>>>>> {
+    fn of(&self, weights: &Path) -> Slot {
         locked(&self.0).entry(weights.into()).or_default().clone()
     }
 }

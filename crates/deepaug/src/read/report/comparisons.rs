@@ -135,7 +135,7 @@ fn by_group(comparison: &ComparisonResult) -> Markup {
             }
         }
         @for scheme in &shown {
-            @if let Some(last) = scheme.group_weights.last() {
+            @if let Some(last) = scheme.group_weights.last().filter(|last| **last != scheme.group_weights[0]) {
                 @let lines = weights(scheme, last);
                 @let lines: Vec<Line<'_>> = lines.iter().zip(LINES).map(|((name, points), class)| Line::new(name, class, points.clone())).collect();
                 figure {
