@@ -79,6 +79,7 @@ fuzz_target!(|input: &[u8]| {
             split: named(4, "fold"),
             image: named(8, "file"),
             group: named(16, "group"),
+            subgroup: named(32, "folder"),
         },
         ..ReadOptions::default()
     };

@@ -62,7 +62,7 @@ impl Policy {
 
     /// Turns an image, height x width x channels, into a copy from [`plan`](Self::plan), with the same pixels as
     /// [`copies`](Self::copies), for callers whose images are not in one batch. `others` are images of the same
-    /// shape, from which [`Op::SamplePairing`](crate::Op::SamplePairing) takes a second image.
+    /// shape, from which [`Op::SamplePairing`] takes a second image.
     pub fn apply(&self, copy: CopySpec, mut image: ArrayViewMut3<'_, u8>, others: ArrayView4<'_, u8>, seed: u64) {
         let (height, width, channels) = image.dim();
         if image.is_empty() {

@@ -95,12 +95,18 @@ impl Training<'_> {
     fn candidates(&self, epoch: usize) -> Copies {
         let (policy, seed) = self.at(epoch);
         let mut others = generator(seed, Stream::Candidates);
-        let changes = policy.steps().next().is_some() || self.settings.augment.online() != Some(Online::NOTHING);
         // Where nothing is done to images, candidates would be the same.
-        let count = if changes { self.settings.strategy.candidates(epoch, self.settings.epochs) } else { 1 };
+        let count =
+            if self.changes_images() { self.settings.strategy.candidates(epoch, self.settings.epochs) } else { 1 };
         let seeds = std::iter::once(seed).chain(std::iter::repeat_with(|| others.next_u64()));
         let made = seeds.take(count).map(|seed| self.settings.augment.copies(policy, self.set.images, None, seed));
         joined(made.collect())
+    }
+
+    /// Whether anything is ever done to images in place.
+    pub(crate) fn changes_images(&self) -> bool {
+        let has_ops = self.policy.pieces().any(|(_, policy)| policy.steps().next().is_some());
+        has_ops || self.settings.augment.online() != Some(Online::NOTHING)
     }
 
     /// Makes an epoch's images, each as strong as the net was sure of it, if it has seen it.

@@ -396,6 +396,8 @@ fn alike(first: &Training<'_>, other: &Training<'_>) -> bool {
     let kind = |training: &Training<'_>| std::mem::discriminant(&training.settings.augment);
     kind(first) == kind(other)
         && *first.settings == Settings { augment: first.settings.augment, ..*other.settings }
+        // As many candidates of each image.
+        && (first.settings.strategy.most_candidates() == 1 || first.changes_images() == other.changes_images())
         && (a.images.dim(), a.classes) == (b.images.dim(), b.classes)
         && a.validation_images.dim() == b.validation_images.dim()
 }
@@ -641,6 +643,40 @@ mod tests {
     ];
 
     const IN_PLACE: Application = Application::Online(Online { chance: 1.0, ..Online::NOTHING });
+
+    #[test]
+    fn runs_with_and_without_candidates_do_not_share_a_pass() {
+        let images = Array4::zeros((4, 8, 8, 1));
+        let labels = [0, 1, 0, 1];
+        let set = TrainingSet {
+            images: images.view(),
+            labels: &labels,
+            validation_images: images.view(),
+            validation_labels: &labels,
+            classes: 2,
+            subgroups: None,
+        };
+        let selection = Selection { candidates: 3, keep: 1, choose: Choose::Highest, warm_up: 0.0 };
+        let uncertain = Settings {
+            augment: Application::Online(Online { chance: 1.0, ..Online::NOTHING }),
+            strategy: Strategy::Uncertain(selection),
+            ..Settings::plain(1, Optimiser::plain(crate::Rule::Adam, 1e-3))
+        };
+        let still = Settings { augment: Application::Online(Online::NOTHING), ..uncertain };
+        let none = Policy::none(RangeTable::Monotone);
+        let ops = vec![deepaug_augmenter::Step::new(Op::Rotate, 0.5)];
+        let some = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops }]);
+        let [a, b] = [&none, &some].map(|policy| Training::new(set, policy, &still, 1));
+        assert!(alike(&a, &a) && alike(&b, &b) && !alike(&a, &b));
+        assert_eq!([a.augmented(0).sources.len(), b.augmented(0).sources.len()], [4, 12]);
+        let plain = Settings { strategy: Strategy::Plain, ..still };
+        let [a, b] = [&none, &some].map(|policy| Training::new(set, policy, &plain, 1));
+        assert!(alike(&a, &b));
+        // Whatever finishes an image makes its candidates differ.
+        let finished = Settings { augment: Application::Online(Online::STANDARD), ..uncertain };
+        let [a, b] = [&none, &some].map(|policy| Training::new(set, policy, &finished, 1));
+        assert!(alike(&a, &b) && a.augmented(0).sources.len() == 12);
+    }
 
     #[test]
     fn children_in_one_pass_are_as_they_are_alone_bit_for_bit() {

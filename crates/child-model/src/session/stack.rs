@@ -157,6 +157,110 @@ impl<'a, E: Engine> Stack<'a, E> {
         [drawn.div_ceil(images).max(1), images]
     }
 
+    /// Trains for an epoch, and returns the mean loss and accuracy of each child.
+    fn train(&mut self) -> Result<Vec<[f64; 2]>, TrainError> {
+        let children = self.children.len();
+        let [steps, images] = self.steps();
+        let choices = self.choices();
+        let rows = |child: &Child<'a, E>| Rows {
+            parts: child.originals.iter().chain(&child.copies).cloned().collect(),
+            targets: child.targets.clone(),
+            input: child.input,
+        };
+        let engine = &self.engine;
+        let data = self.data.get_or_insert_with(|| engine.data(self.children.iter().map(rows).collect()));
+        let candidates = self.children[0].candidates.len() / self.children[0].labels.len().max(1);
+        let all_choose = self.children.iter().all(|child| !child.candidates.is_empty());
+        let (mut pools, mut weighing) = (Vec::new(), Vec::new());
+        for child in &mut self.children {
+            pools.push((child.seed, &mut child.candidates));
+            weighing.extend(child.groups.as_mut().map(|groups| Weighing {
+                groups,
+                labels: child.labels,
+                sources: &child.sources,
+            }));
+        }
+        let mut chooser = match self.settings.strategy {
+            Strategy::Uncertain(selection) if all_choose => {
+                Some(Chooser::new(selection, candidates, self.epochs_done, pools.into_iter()))
+            }
+            _ => None,
+        };
+        let keep = chooser.as_ref().map_or(1, Chooser::keep);
+        let batch = Batch { children, images: images * keep };
+        // Where nothing is chosen, all steps are known now.
+        let whole = chooser.is_none().then(|| engine.draws(data, choices.clone(), batch));
+        let entropy = self.settings.entropy_loss as f32 / (self.plan.classes.max(2) as f32).ln();
+        let mut sums = engine.upload(vec![0.0; 2 * children]);
+        let mut losses = Vec::new();
+        for step in 0..steps {
+            let mut choices = choices.of_step(step, steps);
+            if let Some(chooser) = &mut chooser {
+                let chosen = chooser.rows(&choices.rows, &mut self.network, engine, data, self.plan.classes);
+                choices.rows = chosen.map_err(device)?;
+                choices.partners =
+                    choices.partners.iter().flat_map(|&mixed| std::iter::repeat_n(mixed, keep)).collect();
+            }
+            let drawn = (self.losses.is_some() || self.settings.robust.is_some()).then(|| choices.rows.clone());
+            let of_step = whole.is_none().then(|| engine.draws(data, choices, batch));
+            let (draws, step_of_draws) = match (&whole, &of_step) {
+                (_, Some(of_step)) => (of_step, 0),
+                (Some(whole), None) => (whole, step),
+                (None, None) => break,
+            };
+            let [x, targets] = engine.batch(data, draws, step_of_draws, batch);
+            let training = network::TrainingStep { draws, step: step_of_draws, dropout: true };
+            let logits = self.network.train(x, batch.images, &training, &mut self.tape);
+            let loss = engine.cross_entropy(&logits, &targets, self.plan.classes, entropy, batch);
+            sums = engine.add(sums, &loss.sums);
+            let mut gradient = loss.gradient;
+            if let Some(drawn) = &drawn
+                && self.settings.robust.is_some()
+            {
+                let rows = engine.download(&loss.rows).map_err(device)?;
+                let targets = weighted(&mut weighing, &self.settings, self.plan.classes, drawn, &rows);
+                let targets = engine.upload(targets);
+                gradient = engine.cross_entropy(&logits, &targets, self.plan.classes, entropy, batch).gradient;
+            }
+            if let Some(drawn) = drawn.filter(|_| self.losses.is_some()) {
+                losses.push((drawn, loss.rows));
+            }
+            let gradients = self.network.gradients(gradient, batch.images, false, &training, &mut self.tape);
+            let (done, all) = (self.epochs_done * steps + step, self.settings.epochs * steps);
+            self.network.update(gradients, &self.settings.optimiser.update(done, all, steps));
+        }
+        let trained = means(&engine.download(&sums).map_err(device)?, steps * batch.images);
+        if self.losses.is_some() {
+            let mut of_children = vec![Vec::with_capacity(steps * batch.images); children];
+            for (rows, losses) in losses {
+                let losses = engine.download(&losses).map_err(device)?;
+                let of_step = losses.chunks_exact(3 * batch.images).zip(rows.chunks_exact(batch.images));
+                for (of_child, (losses, rows)) in of_children.iter_mut().zip(of_step) {
+                    of_child.extend(row_losses(rows.iter().map(|&row| row as usize), losses));
+                }
+            }
+            self.losses = Some(of_children);
+        }
+        Ok(trained)
+    }
+
+    /// Measures each child after an epoch: mean loss and accuracy on the validation images, and on original training images.
+    fn measure(&mut self) -> Result<[Option<Vec<[f64; 2]>>; 2], TrainError> {
+        let (network, engine) = (&mut self.network, &self.engine);
+        let measured = self.measured.as_ref().map(|set| set.means(network, engine)).transpose().map_err(device)?;
+        let Some(validation) = &self.validation else { return Ok([None, measured]) };
+        if self.children.iter().all(|child| child.groups.is_none()) {
+            return Ok([Some(validation.means(network, engine).map_err(device)?), measured]);
+        }
+        let found = validation.means_and_losses(network, engine).map_err(device)?;
+        for (child, OfChild { rows, .. }) in self.children.iter_mut().zip(&found) {
+            if let Some(groups) = &mut child.groups {
+                groups.measure(rows);
+            }
+        }
+        Ok([Some(found.into_iter().map(|of_child| of_child.means).collect()), measured])
+    }
+
     fn choices(&mut self) -> Choices {
         let steps = self.steps();
         let mut rngs: Vec<_> = self.children.iter_mut().map(|child| &mut child.rng).collect();
@@ -241,108 +345,11 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
     }
 
     fn epoch(&mut self) -> Result<Vec<Result<EpochRecord, TrainError>>, TrainError> {
-        let children = self.children.len();
-        let [steps, images] = self.steps();
-        let choices = self.choices();
-        let rows = |child: &Child<'a, E>| Rows {
-            parts: child.originals.iter().chain(&child.copies).cloned().collect(),
-            targets: child.targets.clone(),
-            input: child.input,
-        };
-        let engine = &self.engine;
-        let data = self.data.get_or_insert_with(|| engine.data(self.children.iter().map(rows).collect()));
-        let candidates = self.children[0].candidates.len() / self.children[0].labels.len().max(1);
-        let all_choose = self.children.iter().all(|child| !child.candidates.is_empty());
-        let (mut pools, mut weighing) = (Vec::new(), Vec::new());
-        for child in &mut self.children {
-            pools.push((child.seed, &mut child.candidates));
-            weighing.extend(child.groups.as_mut().map(|groups| Weighing {
-                groups,
-                labels: child.labels,
-                sources: &child.sources,
-            }));
-        }
-        let mut chooser = match self.settings.strategy {
-            Strategy::Uncertain(selection) if all_choose => {
-                Some(Chooser::new(selection, candidates, self.epochs_done, pools.into_iter()))
-            }
-            _ => None,
-        };
-        let keep = chooser.as_ref().map_or(1, Chooser::keep);
-        let batch = Batch { children, images: images * keep };
-        // Where nothing is chosen, all steps are known now.
-        let whole = chooser.is_none().then(|| engine.draws(data, choices.clone(), batch));
-        let entropy = self.settings.entropy_loss as f32 / (self.plan.classes.max(2) as f32).ln();
-        let mut sums = engine.upload(vec![0.0; 2 * children]);
-        let mut losses = Vec::new();
-        for step in 0..steps {
-            let mut choices = choices.of_step(step, steps);
-            if let Some(chooser) = &mut chooser {
-                let chosen = chooser.rows(&choices.rows, &mut self.network, engine, data, self.plan.classes);
-                choices.rows = chosen.map_err(device)?;
-                choices.partners =
-                    choices.partners.iter().flat_map(|&mixed| std::iter::repeat_n(mixed, keep)).collect();
-            }
-            let drawn = (self.losses.is_some() || self.settings.robust.is_some()).then(|| choices.rows.clone());
-            let of_step = whole.is_none().then(|| engine.draws(data, choices, batch));
-            let (draws, step_of_draws) = match (&whole, &of_step) {
-                (_, Some(of_step)) => (of_step, 0),
-                (Some(whole), None) => (whole, step),
-                (None, None) => break,
-            };
-            let [x, targets] = engine.batch(data, draws, step_of_draws, batch);
-            let training = network::TrainingStep { draws, step: step_of_draws, dropout: true };
-            let logits = self.network.train(x, batch.images, &training, &mut self.tape);
-            let loss = engine.cross_entropy(&logits, &targets, self.plan.classes, entropy, batch);
-            sums = engine.add(sums, &loss.sums);
-            let mut gradient = loss.gradient;
-            if let Some(drawn) = &drawn
-                && self.settings.robust.is_some()
-            {
-                let rows = engine.download(&loss.rows).map_err(device)?;
-                let targets = weighted(&mut weighing, &self.settings, self.plan.classes, drawn, &rows);
-                let targets = engine.upload(targets);
-                gradient = engine.cross_entropy(&logits, &targets, self.plan.classes, entropy, batch).gradient;
-            }
-            if let Some(drawn) = drawn.filter(|_| self.losses.is_some()) {
-                losses.push((drawn, loss.rows));
-            }
-            let gradients = self.network.gradients(gradient, batch.images, false, &training, &mut self.tape);
-            let (done, all) = (self.epochs_done * steps + step, self.settings.epochs * steps);
-            self.network.update(gradients, &self.settings.optimiser.update(done, all, steps));
-        }
-        drop(chooser);
-        let trained = means(&engine.download(&sums).map_err(device)?, steps * batch.images);
-        if self.losses.is_some() {
-            let mut of_children = vec![Vec::with_capacity(steps * batch.images); children];
-            for (rows, losses) in losses {
-                let losses = engine.download(&losses).map_err(device)?;
-                let of_step = losses.chunks_exact(3 * batch.images).zip(rows.chunks_exact(batch.images));
-                for (of_child, (losses, rows)) in of_children.iter_mut().zip(of_step) {
-                    of_child.extend(row_losses(rows.iter().map(|&row| row as usize), losses));
-                }
-            }
-            self.losses = Some(of_children);
-        }
-        let has_groups = self.children.iter().any(|child| child.groups.is_some());
-        let mut measure = |set: &Option<Evaluation<'a, E>>, rows: bool| match set {
-            None => Ok((None, Vec::new())),
-            Some(set) if rows => set.means_and_losses(&mut self.network, engine).map(|found| {
-                let (means, rows) = found.into_iter().map(|OfChild { means, rows }| (means, rows)).unzip();
-                (Some(means), rows)
-            }),
-            Some(set) => set.means(&mut self.network, engine).map(|means| (Some(means), Vec::new())),
-        };
-        let (validated, rows) = measure(&self.validation, has_groups).map_err(device)?;
-        let (measured, _) = measure(&self.measured, false).map_err(device)?;
-        for (child, rows) in self.children.iter_mut().zip(rows) {
-            if let Some(groups) = &mut child.groups {
-                groups.measure(&rows);
-            }
-        }
+        let trained = self.train()?;
+        let [validated, measured] = self.measure()?;
         self.epochs_done += 1;
         let epoch = self.epochs_done;
-        let records = (0..children).map(|child| {
+        let records = (0..self.children.len()).map(|child| {
             let [loss, acc] = trained[child];
             let [val_loss, val_acc] = validated.as_ref().map_or([f64::NAN; 2], |means| means[child]);
             if !loss.is_finite() || !val_loss.is_finite() {
