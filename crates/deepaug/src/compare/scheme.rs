@@ -194,6 +194,10 @@ impl Scheme {
                     Self::online(&baseline.to_string(), "one random op", published::entaugment(), online, training);
                 return Ok(scheme.with(Strategy::Entropy));
             }
+            Baseline::Adversarial | Baseline::RandomViews if training.settings().robust.is_some() => {
+                let why = format!("{baseline} decides what makes up a batch, so it needs loss = \"mean\"");
+                return Err(ConfigError::new(why).into());
+            }
             Baseline::Adversarial | Baseline::RandomViews => {
                 let is_taught = baseline == Baseline::Adversarial;
                 let adversary = Adversary::new(&training.config, training.shape()[2] == 3, is_taught);
