@@ -465,11 +465,14 @@ fn accuracy_is_told_by_subgroup_and_groups_can_be_weighted() {
     let mean = |group: &Value| group["mean"].as_f64().unwrap() * group["test_images"].as_u64().unwrap() as f64;
     let overall = groups.iter().map(mean).sum::<f64>() / tested as f64;
     assert!((overall - scheme("none")["mean"].as_f64().unwrap()).abs() < 1e-6);
-    assert!(scheme("none").get("group_weights").is_none());
+    assert!(groups.iter().all(|group| group.get("weights").is_none()));
     for (name, moves) in [("balanced", false), ("group-dro", true)] {
-        let weights = scheme(name)["group_weights"].as_array().unwrap().clone();
-        assert_eq!(weights.len(), 3);
-        let last: Vec<f64> = weights[2].as_array().unwrap().iter().map(|weight| weight.as_f64().unwrap()).collect();
+        let of_group = |group: &Value| {
+            let weights = group["weights"].as_array().unwrap();
+            assert_eq!(weights.len(), 3);
+            weights[2].as_f64().unwrap()
+        };
+        let last: Vec<f64> = scheme(name)["groups"].as_array().unwrap().iter().map(of_group).collect();
         assert!((last.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         assert_eq!(last.iter().any(|weight| (weight - 1.0 / 6.0).abs() > 1e-9), moves, "{name}: {last:?}");
     }

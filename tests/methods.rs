@@ -442,6 +442,8 @@ fn schemes_that_look_at_the_net_are_compared_and_trained_with() {
         let run = deepaug(folder.path(), &train);
         assert_eq!(run.code, 0, "{}", run.stderr);
         assert!(!rows(&at(table)).is_empty());
+        assert!(run.stdout.contains(table) && run.stdout.contains("net.strategy.html"), "{}", run.stdout);
+        assert_eq!(at("net.selection.csv").exists(), scheme == "uncertain", "nothing is left of the net before");
         let page = fs::read_to_string(at("net.strategy.html")).unwrap();
         assert!(page.contains(words));
         assert_eq!(page.matches("data:image/png").count(), if scheme == "entropy" { 30 } else { 0 });

@@ -423,8 +423,8 @@ pub(crate) struct Compare {
     /// Trainings per scheme; all schemes share the same seeds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range(1, 10_000))]
     pub(crate) seeds: usize,
-    /// Baselines to compare with: none, flip-crop, cutout, random-policy, adversarial, random-views, uncertain, entropy, balanced, group-dro, and
-    /// published policies
+    /// Baselines to compare with: none, flip-crop, cutout, random-policy, adversarial, random-views, uncertain, entropy,
+    /// balanced, group-dro, and published policies
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = Baseline::USUAL)]
     pub(crate) baselines: Vec<Baseline>,
     /// Also compare with the policies of another study, such as a random search, or of a file; may be repeated

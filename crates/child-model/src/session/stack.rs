@@ -139,15 +139,9 @@ impl<'a, E: Engine> Stack<'a, E> {
 
     /// Returns class weights of a child's rows, `[rows, classes]`, times the weight of each row.
     fn targets(&self, child: usize, weight: impl Fn(usize) -> f32) -> E::Array {
-        let classes = self.plan.classes;
-        let smoothing = self.settings.label_smoothing as f32;
-        let others = smoothing / classes as f32;
         let rows = self.children[child].pool.iter().enumerate();
-        let targets = rows.flat_map(|(row, &label)| {
-            let weight = weight(row);
-            (0..classes).map(move |c| weight * if c == label { 1.0 - smoothing + others } else { others })
-        });
-        self.engine.upload(targets.collect())
+        let rows = rows.map(|(row, &label)| (label, weight(row)));
+        self.engine.upload(targets(rows, self.plan.classes, self.settings.label_smoothing as f32).collect())
     }
 
     /// Returns the steps of an epoch, and the images of each child in each step.
@@ -463,9 +457,7 @@ fn weighted(
     losses: &[f32],
 ) -> Vec<f32> {
     let images = drawn.len() / children.len().max(1);
-    let others = settings.label_smoothing as f32 / classes as f32;
-    let own = 1.0 - settings.label_smoothing as f32 + others;
-    let mut targets = Vec::with_capacity(drawn.len() * classes);
+    let mut all = Vec::with_capacity(drawn.len() * classes);
     for (child, (drawn, losses)) in
         children.iter_mut().zip(drawn.chunks_exact(images).zip(losses.chunks_exact(3 * images)))
     {
@@ -473,11 +465,18 @@ fn weighted(
         let shown = drawn.iter().map(|&row| sources[row as usize]);
         let of_rows: Vec<f32> = losses.chunks_exact(3).map(|row| row[0]).collect();
         let weights = groups.weigh(shown.clone(), &of_rows).unwrap_or_else(|| vec![1.0; images]);
-        for (image, weight) in shown.zip(weights) {
-            targets.extend((0..classes).map(|class| weight * if class == labels[image] { own } else { others }));
-        }
+        let rows = shown.map(|image| labels[image]).zip(weights);
+        all.extend(targets(rows, classes, settings.label_smoothing as f32));
     }
-    targets
+    all
+}
+
+/// Returns the class weights of rows, given their labels and weights: `[rows, classes]`.
+fn targets(rows: impl Iterator<Item = (usize, f32)>, classes: usize, smoothing: f32) -> impl Iterator<Item = f32> {
+    let others = smoothing / classes as f32;
+    rows.flat_map(move |(label, weight)| {
+        (0..classes).map(move |c| weight * if c == label { 1.0 - smoothing + others } else { others })
+    })
 }
 
 /// Returns candidates not yet judged, if the copies are all images several times over.

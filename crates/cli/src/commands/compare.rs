@@ -89,10 +89,6 @@ fn print(result: &ComparisonResult) {
 
 fn row(scheme: &SchemeResult) -> String {
     let percent = |value: f64| 100.0 * value;
-    let range = |interval: Option<(f64, f64)>| match interval {
-        Some((low, high)) => format!(" ({:.2} to {:.2})", percent(low), percent(high)),
-        None => String::new(),
-    };
     let accuracy = scheme.mean.map(|mean| format!("{:.2} %{}", percent(mean), range(scheme.interval)));
     let gain = scheme.gain.map(|gain| format!("{:+.2}{}", percent(gain.mean), range(gain.interval)));
     let less = scheme.error_reduction.map(|part| format!("{:.1} %", percent(part)));
@@ -107,13 +103,13 @@ fn row(scheme: &SchemeResult) -> String {
 }
 
 fn worst_group(worst: &WorstGroup) -> String {
-    let interval = |interval: Option<(f64, f64)>| match interval {
-        Some((low, high)) => format!(" ({:.2} to {:.2})", 100.0 * low, 100.0 * high),
-        None => String::new(),
-    };
-    let gain =
-        worst.gain.map(|gain| format!(", {:+.2} points{} over none's", 100.0 * gain.mean, interval(gain.interval)));
-    format!("{:.2} %{}{}", 100.0 * worst.mean, interval(worst.interval), gain.unwrap_or_default())
+    let gain = worst.gain.map(|gain| format!(", {:+.2} points{} over none's", 100.0 * gain.mean, range(gain.interval)));
+    format!("{:.2} %{}{}", 100.0 * worst.mean, range(worst.interval), gain.unwrap_or_default())
+}
+
+/// Returns an interval of shares in percent, after a space.
+fn range(interval: Option<(f64, f64)>) -> String {
+    interval.map(|(low, high)| format!(" ({:.2} to {:.2})", 100.0 * low, 100.0 * high)).unwrap_or_default()
 }
 
 fn ranks(check: &RankCheck) {

@@ -42,6 +42,9 @@ pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
         let (weights, module) = (trained.weights.display(), trained.module.display());
         let (history, card) = (trained.history.display(), trained.card.display());
         output::line(format_args!("wrote {weights}, {module}, {history} and {card}"));
+        for other in &trained.others {
+            output::line(format_args!("wrote {}", other.display()));
+        }
     }
     Ok(())
 }

@@ -68,9 +68,6 @@ pub struct SchemeResult {
     /// The accuracy of the worst of them in each training, if their subgroups are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst_group: Option<WorstGroup>,
-    /// What the loss of each group counted by epoch, on average over trainings, if groups were weighted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub group_weights: Vec<Vec<f64>>,
 }
 
 /// The accuracy of a group: the test images of one class and one subgroup.
@@ -88,6 +85,9 @@ pub struct GroupAccuracy {
     pub mean: Option<f64>,
     /// Its 95 % interval over seeds, by Student's t.
     pub interval: Option<(f64, f64)>,
+    /// What its loss counted by epoch, on average over trainings; empty if groups were not weighted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<f64>,
 }
 
 /// How the worst group fares.
@@ -270,7 +270,6 @@ impl Comparison {
             strategy: strategies::joined(trained.iter().copied()),
             groups: self.groups(&trained),
             worst_group: worst_group(&self.histories(&scheme.name)),
-            group_weights: group_weights(&trained),
         }
     }
 
@@ -282,6 +281,10 @@ impl Comparison {
             self.training.classes.iter().flat_map(|class| {
                 self.training.subgroups.iter().map(move |subgroup| (class.clone(), subgroup.clone()))
             });
+        let weight = |group: usize, epoch: usize| {
+            let found = records.iter().filter_map(|record| record.weights.get(epoch)?.get(group).copied());
+            mean(&found.collect::<Vec<_>>())
+        };
         let of = |(number, (class, subgroup)): (usize, (String, String))| {
             let last = |record: &&GroupRecord| *record.accuracies.last()?.get(number)?;
             let accuracies: Vec<f64> = records.iter().filter_map(last).collect();
@@ -293,6 +296,7 @@ impl Comparison {
                 test_images,
                 mean: (!accuracies.is_empty()).then(|| mean(&accuracies)),
                 interval: (!accuracies.is_empty()).then(|| interval_of_mean(&accuracies, LEVEL)).flatten(),
+                weights: (0..first.weights.len()).map(|epoch| weight(number, epoch)).collect(),
             })
         };
         names.enumerate().filter_map(of).collect()
@@ -339,21 +343,6 @@ fn worst_group(histories: &[Option<&History>]) -> Option<WorstGroup> {
         gain: None,
         accuracies,
     })
-}
-
-/// Returns the mean weights of groups by epoch; nothing if they were not weighted.
-fn group_weights(trained: &[&History]) -> Vec<Vec<f64>> {
-    let weights: Vec<&Vec<Vec<f64>>> = trained
-        .iter()
-        .filter_map(|history| Some(&history.groups.as_ref()?.weights))
-        .filter(|w| !w.is_empty())
-        .collect();
-    let Some(first) = weights.first() else { return Vec::new() };
-    let at = |epoch: usize, group: usize| {
-        let found: Vec<f64> = weights.iter().filter_map(|of| of.get(epoch)?.get(group).copied()).collect();
-        mean(&found)
-    };
-    (0..first.len()).map(|epoch| (0..first[epoch].len()).map(|group| at(epoch, group)).collect()).collect()
 }
 
 /// Compares the searched policies with each of the others.
@@ -466,7 +455,6 @@ mod tests {
             strategy: None,
             groups: Vec::new(),
             worst_group: None,
-            group_weights: Vec::new(),
         }
     }
 

@@ -2,9 +2,7 @@
 //! AutoAugment, NeurIPS 2019): a child trained without a policy is measured on held-out images that the policy has
 //! changed. A policy that such a child still reads right keeps images among those it could have been trained on.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
 
 use deepaug_augmenter::{Online, Policy};
 use deepaug_child_model::{ChildModel, EpochRecord, History, TrainError, Training};
@@ -12,6 +10,7 @@ use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::local::locked;
+use super::slots::Slots;
 use crate::config::DensityCount;
 use crate::logits::{cross_entropy, greatest, values};
 use crate::rng::{Purpose, derive};
@@ -27,15 +26,8 @@ pub struct Density {
     pub count: DensityCount,
 }
 
-/// Which children are being trained, by their weights' paths: other threads wait for one instead of training it too.
-#[derive(Debug, Default)]
-pub(super) struct Judges(Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>);
-
-impl Judges {
-    fn of(&self, weights: &Path) -> Arc<Mutex<()>> {
-        locked(&self.0).entry(weights.into()).or_default().clone()
-    }
-}
+/// Which children are being trained.
+pub(super) type Judges = Slots<()>;
 
 impl Density {
     /// Judges the policy of a training by the child that this training would be without a policy. The history has

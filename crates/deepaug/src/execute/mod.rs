@@ -25,6 +25,7 @@ mod density;
 mod job;
 mod local;
 mod scored;
+mod slots;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

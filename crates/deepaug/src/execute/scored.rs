@@ -1,15 +1,15 @@
 //! Chooses the images that a policy copies, if it copies only some, by how much they matter to a classifier on frozen features
 //! (M. Kuchnik, V. Smith, Efficient augmentation via data subsampling, ICLR 2019).
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use deepaug_augmenter::{Application, Online, Policy};
 use deepaug_child_model::{ChildModel, Settings, TrainError, Training};
 use serde::{Deserialize, Serialize};
 
 use super::local::locked;
+use super::slots::Slots;
 use crate::subsample::{self, Choice};
 
 /// By what images are chosen.
@@ -23,19 +23,8 @@ pub struct Scored {
     pub by: Choice,
 }
 
-/// The shares of images, by the path of the weights that they were scored with: other threads wait for one instead of working
-/// them out too.
-#[derive(Debug, Default)]
-pub(super) struct Shares(Mutex<HashMap<PathBuf, Slot>>);
-
-/// The shares of one sample's images, once they are known.
-type Slot = Arc<Mutex<Option<Arc<Vec<f64>>>>>;
-
-impl Shares {
-    fn of(&self, weights: &Path) -> Slot {
-        locked(&self.0).entry(weights.into()).or_default().clone()
-    }
-}
+/// The shares of each sample's images, once they are known.
+pub(super) type Shares = Slots<Option<Arc<Vec<f64>>>>;
 
 impl Scored {
     /// Returns the share of each training image. Ends with [`TrainError::Stopped`] after an epoch of the child that scores

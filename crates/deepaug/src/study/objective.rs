@@ -58,9 +58,6 @@ impl Objective {
         split: &Split,
         child: Arc<dyn ChildModel>,
     ) -> Result<Self, Error> {
-        if config.loss == LossKind::GroupDro {
-            refuse_missing(dataset, missing_group(dataset, &split.train).as_ref())?;
-        }
         Ok(Self {
             fingerprint: fingerprint(dataset),
             images: Arc::new(StudyImages {
@@ -304,7 +301,12 @@ enum Images {
 
 impl Images {
     fn new(config: &Config, dataset: &Dataset, split: &Split) -> Result<Self, Error> {
+        let check = |train: &[usize]| match config.loss {
+            LossKind::Mean => Ok(()),
+            LossKind::GroupDro => refuse_missing(dataset, missing_group(dataset, train).as_ref()),
+        };
         if config.holdout == Holdout::Fixed {
+            check(&split.train)?;
             return Ok(Self::Fixed(Fold::new(dataset, &split.train, &split.validation)));
         }
         let samples = (config.opt_samples + config.most_confirm_samples()).max(1);
@@ -312,6 +314,7 @@ impl Images {
         for sample in 0..samples as u64 {
             let seed = derive(config.seed, Purpose::Holdout, sample);
             let Split { train, validation, .. } = split.redraw(dataset, config.split_sizes(), seed)?;
+            check(&train)?;
             of_samples.push([train, validation]);
         }
         let mut used: Vec<usize> = of_samples.iter().flatten().flatten().copied().collect();

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::error::{ConfigError, Error};
 use crate::execute::{Adversary, AdversaryRecord, Job, JobId, Report, Task, run_all};
 use crate::files::{write_json, write_whole};
+use crate::layout::{SELECTION, SURENESS};
 use crate::policies::read::Policies;
 use crate::read::report::write_strategy;
 use crate::strategies;
@@ -50,6 +51,9 @@ pub struct Trained {
     pub history: PathBuf,
     /// The file that describes it in words.
     pub card: PathBuf,
+    /// Further files: what a strategy or an adversary found while it trained.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<PathBuf>,
     /// The model.
     pub model: String,
     /// Height, width and channels of its images.
@@ -152,11 +156,12 @@ impl Train {
         let net = pytorch(&training.config, training.shape(), &training.classes, standard);
         let converted = draft.path().join(self.out.file_name().unwrap_or_default());
         let code = net.write(&unfinished, &converted)?;
-        let trained = Trained {
+        let mut trained = Trained {
             weights: self.out.clone(),
             module,
             history: self.out.with_extension("json"),
             card: self.out.with_extension("md"),
+            others: Vec::new(),
             model: training.child.name(),
             image: training.shape(),
             classes: training.classes.clone(),
@@ -172,11 +177,19 @@ impl Train {
             policy: scheme.policy,
         };
         if scheme.adversary.is_some() {
-            AdversaryRecord::read(&record)?.export(&self.out, scheme.settings.augment)?;
+            trained.others = AdversaryRecord::read(&record)?.export(&self.out, scheme.settings.augment)?;
+        }
+        // Of a net that was here before.
+        let page = self.out.with_extension(STRATEGY_PAGE);
+        for old in [SELECTION, SURENESS].map(|table| self.out.with_extension(table)).iter().chain([&page]) {
+            let _ = std::fs::remove_file(old);
         }
         if let Some(found) = &strategy {
-            strategies::write_table_of(found, &training.classes, |table| self.out.with_extension(table))?;
-            write_strategy(found, &scheme.what, &training.pictured(), &self.out.with_extension("strategy.html"))?;
+            trained
+                .others
+                .push(strategies::write_table_of(found, &training.classes, |table| self.out.with_extension(table))?);
+            write_strategy(found, &scheme.what, &training.pictured(), &page)?;
+            trained.others.push(page);
         }
         write_whole(&trained.module, code.as_bytes())?;
         write_json(&trained.history, &trained)?;
@@ -196,6 +209,9 @@ pub(crate) fn pytorch<'a>(
     let ReadOptions { fit, background, .. } = config.read_options();
     PyTorch { model: &config.model, image, classes, standard, padded: fit == Fit::Pad, background }
 }
+
+/// The ending of the page about what a strategy found.
+const STRATEGY_PAGE: &str = "strategy.html";
 
 /// The endings of the files beside the weights.
 const RESERVED: [&str; 3] = ["py", "json", "md"];

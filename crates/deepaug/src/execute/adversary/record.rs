@@ -72,12 +72,16 @@ impl AdversaryRecord {
     }
 
     /// Writes the policies by epoch (`NAME.schedule.json`) and what it learnt from (`NAME.adversary.csv`), for a path
-    /// `NAME` without ending.
-    pub(crate) fn export(&self, path: &Path, application: Application) -> Result<(), Error> {
+    /// `NAME` without ending, and returns their paths.
+    pub(crate) fn export(&self, path: &Path, application: Application) -> Result<Vec<PathBuf>, Error> {
+        let mut written = Vec::new();
         if let Some(policy) = schedule(self.policies()) {
-            write_json(&path.with_extension("schedule.json"), &Augmentation { policy, application })?;
+            written.push(path.with_extension("schedule.json"));
+            write_json(&written[0], &Augmentation { policy, application })?;
         }
-        self.write_table(&path.with_extension("adversary.csv"))
+        written.push(path.with_extension("adversary.csv"));
+        self.write_table(&written[written.len() - 1])?;
+        Ok(written)
     }
 
     /// Writes what it learnt from, one row for each policy of each update.

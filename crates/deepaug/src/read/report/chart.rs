@@ -9,6 +9,9 @@ const WIDTH: f64 = 720.0;
 /// Approximate width of a label's letter at the style sheet's font size.
 const LETTER: f64 = 8.0;
 
+/// The style sheet's classes for several lines or areas side by side; no chart draws more.
+pub(super) const SERIES: [&str; 5] = ["op-1", "op-2", "op-3", "op-4", "op-5"];
+
 /// Maps values from `low` to `high` to a line from `from` to `to`.
 #[derive(Debug, Clone, Copy)]
 struct Scale {

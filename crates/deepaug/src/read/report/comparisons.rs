@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::chart::{self, Line, Row};
+use super::chart::{self, Row};
 use super::material::Material;
-use super::strategy;
 use super::words::{between, percent, points};
-use crate::compare::{ComparisonResult, FORMAT, Finding, GroupAccuracy, RankCheck, SEARCHED, SchemeResult, Versus};
+use super::{strategy, subgroups};
+use crate::compare::{ComparisonResult, FORMAT, Finding, RankCheck, SEARCHED, SchemeResult, Versus};
 
 /// Shows each comparison with its intervals.
 pub(super) fn all(material: &Material) -> Markup {
@@ -78,7 +78,7 @@ fn compared(comparison: &ComparisonResult, material: &Material) -> Markup {
             "p and intervals are from paired t tests, corrected for " (comparison.versus.len())
             " comparisons (Bonferroni)."
         }
-        (by_group(comparison))
+        (subgroups::shown(comparison))
         @for scheme in &comparison.schemes {
             @if let Some(found) = &scheme.strategy {
                 h3 { "What nets found hard under " (name_of(&scheme.name)) }
@@ -87,83 +87,6 @@ fn compared(comparison: &ComparisonResult, material: &Material) -> Markup {
         }
         @if let Some(check) = &comparison.rank_check { (ranks(check, model)) }
     }
-}
-
-/// The classes of lines; so many are drawn.
-const LINES: [&str; 5] = ["op-1", "op-2", "op-3", "op-4", "op-5"];
-
-/// Shows how groups of images fared, those of one class and one subgroup.
-fn by_group(comparison: &ComparisonResult) -> Markup {
-    let row = |scheme: &SchemeResult| {
-        let worst = scheme.worst_group.as_ref()?;
-        let gain = worst.gain.map(|gain| format!("  ({} over none)", points(gain.mean, 1))).unwrap_or_default();
-        Some(Row {
-            name: name_of(&scheme.name),
-            note: format!("{}{gain}", percent(worst.mean)),
-            value: 100.0 * worst.mean,
-            interval: worst.interval.map(|(low, high)| (100.0 * low, 100.0 * high)),
-            is_subject: scheme.name == SEARCHED,
-        })
-    };
-    let rows: Vec<Row> = comparison.schemes.iter().filter_map(row).collect();
-    let Some(first) = comparison.schemes.iter().find(|scheme| !scheme.groups.is_empty()) else { return html! {} };
-    let shown: Vec<&SchemeResult> = comparison.schemes.iter().filter(|scheme| !scheme.groups.is_empty()).collect();
-    html! {
-        h3 { "By subgroup" }
-        figure {
-            (chart::intervals(&rows, " %", None))
-            figcaption {
-                "Accuracy on the test images of the group that fares worst, the images of one class and one subgroup, with 95 % "
-                "intervals over seeds. Which group that is may differ from seed to seed."
-            }
-        }
-        div.map {
-            table {
-                tr {
-                    th { "class" } th { "subgroup" } th.number { "to learn from" } th.number { "test" }
-                    @for scheme in &shown { th.number { (name_of(&scheme.name)) } }
-                }
-                @for (number, group) in first.groups.iter().enumerate() {
-                    tr {
-                        td { (group.class) } td { (group.subgroup) }
-                        td.number { (group.train_images) } td.number { (group.test_images) }
-                        @for scheme in &shown {
-                            td.number { @if let Some(mean) = scheme.groups.get(number).and_then(|group| group.mean) { (percent(mean)) } }
-                        }
-                    }
-                }
-            }
-        }
-        @for scheme in &shown {
-            @if let Some(last) = scheme.group_weights.last().filter(|last| **last != scheme.group_weights[0]) {
-                @let lines = weights(scheme, last);
-                @let lines: Vec<Line<'_>> = lines.iter().zip(LINES).map(|((name, points), class)| Line::new(name, class, points.clone())).collect();
-                figure {
-                    (chart::lines(&lines, "epoch", "weight"))
-                    figcaption { "What the loss of the heaviest groups counted under " (name_of(&scheme.name)) ", of 1 in all." }
-                }
-            }
-        }
-    }
-}
-
-/// Returns the course of the weights of the groups that are heaviest at the end.
-fn weights(scheme: &SchemeResult, last: &[f64]) -> Vec<(String, Vec<(f64, f64)>)> {
-    let mut order: Vec<usize> = (0..last.len()).filter(|&group| last[group] > 0.0).collect();
-    order.sort_by(|&a, &b| last[b].total_cmp(&last[a]));
-    // Groups are listed without those that have no image.
-    let listed: Vec<usize> = (0..last.len()).filter(|&group| last[group] > 0.0).collect();
-    let trained: Vec<&GroupAccuracy> = scheme.groups.iter().filter(|group| group.train_images > 0).collect();
-    let name = |group: usize| {
-        let place = listed.iter().position(|&other| other == group);
-        let group = place.and_then(|place| trained.get(place));
-        group.map(|group| format!("{}, {}", group.class, group.subgroup)).unwrap_or_default()
-    };
-    let course = |group: usize| -> Vec<(f64, f64)> {
-        let epochs = scheme.group_weights.iter().enumerate();
-        epochs.filter_map(|(epoch, weights)| Some((epoch as f64 + 1.0, *weights.get(group)?))).collect()
-    };
-    order.into_iter().take(LINES.len()).map(|group| (name(group), course(group))).collect()
 }
 
 fn what(comparison: &ComparisonResult, name: &str) -> Markup {
@@ -207,6 +130,6 @@ fn ranks(check: &RankCheck, model: &str) -> Markup {
 }
 
 /// Returns a scheme's name on the page.
-fn name_of(scheme: &str) -> String {
+pub(super) fn name_of(scheme: &str) -> String {
     if scheme == SEARCHED { "policies found".into() } else { scheme.into() }
 }

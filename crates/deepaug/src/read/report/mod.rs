@@ -13,6 +13,7 @@ mod pictures;
 mod population;
 mod sections;
 mod strategy;
+mod subgroups;
 mod subsample;
 mod suspects;
 mod words;

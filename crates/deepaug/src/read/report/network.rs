@@ -7,9 +7,6 @@ use super::chart::{self, Line};
 use super::material::Material;
 use crate::policies::space::PolicySpace;
 
-/// The classes of the lines of ops; so many are drawn.
-const OPS: [&str; 5] = ["op-1", "op-2", "op-3", "op-4", "op-5"];
-
 /// Shows among how many ops it still chooses, and the ops that it has come to prefer.
 pub(super) fn course(material: &Material) -> Markup {
     let course = &material.course;
@@ -27,18 +24,18 @@ pub(super) fn course(material: &Material) -> Markup {
     let level = |count: f64| vec![(0.0, count), (last.trial as f64, count)];
     let perplexity = [
         Line::new("undecided: all ops alike", "none", level(choices.len() as f64)),
-        Line::new("decided: one op", OPS[2], level(1.0)),
+        Line::new("decided: one op", chart::SERIES[2], level(1.0)),
         Line::new("the controller", "best", points(&|learnt| Some(of_ops(learnt)?.entropy.exp()))),
     ];
     let mut order: Vec<usize> = (0..choices.len()).collect();
     order.sort_by(|&a, &b| now.probabilities[b].total_cmp(&now.probabilities[a]));
     let ops: Vec<(String, Vec<(f64, f64)>)> = order
         .iter()
-        .take(OPS.len())
+        .take(chart::SERIES.len())
         .map(|&op| (choices[op].clone(), points(&|learnt| of_ops(learnt)?.probabilities.get(op).copied())))
         .collect();
     let ops: Vec<Line> =
-        ops.iter().zip(OPS).map(|((name, points), class)| Line::new(name, class, points.clone())).collect();
+        ops.iter().zip(chart::SERIES).map(|((name, points), class)| Line::new(name, class, points.clone())).collect();
     html! {
         h2 { "What the controller has learnt" }
         figure {

@@ -14,9 +14,6 @@ const OPS: usize = 20;
 /// Maximum number of choices listed by importance.
 const MATTERS: usize = 8;
 
-/// The classes of the areas of ops; so many are drawn, and the others as one.
-const CLASSES: [&str; 5] = ["op-1", "op-2", "op-3", "op-4", "op-5"];
-
 /// Returns the weights of the weightiest ops, and of all others together, in each epoch.
 pub(super) fn areas(epochs: usize, weight: &dyn Fn(Op, usize) -> f64) -> Vec<Area> {
     let course = |op: Op| (op, (0..epochs).map(|epoch| weight(op, epoch)).collect::<Vec<f64>>());
@@ -24,8 +21,8 @@ pub(super) fn areas(epochs: usize, weight: &dyn Fn(Op, usize) -> f64) -> Vec<Are
     ops.retain(|(_, heights)| heights.iter().any(|&height| height > 0.0));
     let total = |heights: &[f64]| heights.iter().sum::<f64>();
     ops.sort_by(|a, b| total(&b.1).total_cmp(&total(&a.1)));
-    let others = ops.split_off(ops.len().min(CLASSES.len()));
-    let drawn = ops.into_iter().zip(CLASSES);
+    let others = ops.split_off(ops.len().min(chart::SERIES.len()));
+    let drawn = ops.into_iter().zip(chart::SERIES);
     let mut areas: Vec<Area> =
         drawn.map(|((op, heights), class)| Area { name: op.name().into(), class, heights }).collect();
     if !others.is_empty() {

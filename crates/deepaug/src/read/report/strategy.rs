@@ -14,9 +14,6 @@ use super::{pictures, shell};
 use crate::error::Error;
 use crate::files::write_whole;
 
-/// The classes of lines; so many are drawn.
-const LINES: [&str; 5] = ["op-1", "op-2", "op-3", "op-4", "op-5"];
-
 /// Images with their labels, and the names of classes.
 pub(crate) struct Pictured<'a> {
     pub(crate) images: ArrayView4<'a, u8>,
@@ -89,9 +86,11 @@ fn selection(tallies: &[OpTally]) -> Markup {
     ops.sort_by(|a, b| overall(&b.1).total_cmp(&overall(&a.1)));
     let name = |op: &Option<Op>| op.map_or("no op", Op::name);
     // The hardest, and the easiest beside them.
-    let drawn = ops.iter().take(LINES.len() - 1).chain(ops.iter().skip(LINES.len() - 1).last());
-    let lines: Vec<Line<'_>> =
-        drawn.zip(LINES).map(|((op, of_op), class)| Line::new(name(op), class, of_op.by_epoch.clone())).collect();
+    let drawn = ops.iter().take(chart::SERIES.len() - 1).chain(ops.iter().skip(chart::SERIES.len() - 1).last());
+    let lines: Vec<Line<'_>> = drawn
+        .zip(chart::SERIES)
+        .map(|((op, of_op), class)| Line::new(name(op), class, of_op.by_epoch.clone()))
+        .collect();
     let row = |(op, of_op): &(Option<Op>, Chosen)| Row {
         name: name(op).into(),
         note: format!("loss {:.2}", of_op.losses / of_op.proposed),
