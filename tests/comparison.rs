@@ -521,6 +521,11 @@ fn subgroups_that_are_not_there_are_said_before_any_training() {
     table(&|_, _| "north".into());
     refused("data = \"labels.csv\"\nloss = \"group-dro\"\n", 3, "loss: must be \"mean\" when subgroup_column is empty");
     refused("data = \"labels.csv\"\nsubgroup_column = \"clinic\"\n", 4, "there is no column \"clinic\"");
+    refused(
+        "data = \"omniglot-sample\"\nsubgroup_column = \"site\"\n",
+        4,
+        "it says of no image which subgroup it is of",
+    );
     refused("data = \"images\"\nsubgroup_column = \"site\"\n", 4, "it says of no image which subgroup it is of");
     refused(
         "data = \"labels.csv\"\nsubgroup_column = \"site\"\nloss = \"group-dro\"\nmixup = 0.2\n",

@@ -14,7 +14,7 @@ use crate::duplicates::Duplicates;
 use crate::error::DataError;
 use crate::formats::{self, Content, Item, Listing};
 use crate::notes::Notes;
-use crate::options::{Channels, ImageSize, MAX_AUTO, OnBadImage, ReadOptions};
+use crate::options::{Channels, Columns, ImageSize, MAX_AUTO, OnBadImage, ReadOptions};
 use crate::origins::{Origins, Skipped};
 use crate::raster::{Deep, Fit, Raster, sized};
 use crate::tree::{Tree, is_image};
@@ -48,13 +48,13 @@ impl Dataset {
     /// Returns the embedded sample of Fashion-MNIST (Xiao et al. 2017, MIT licence): 4,000 training and 1,000 test
     /// images, grey, 28x28, ten classes of equal size.
     pub fn sample() -> Self {
-        sample(Sample::FashionMnist).expect("the embedded sample is whole, as its test shows")
+        sample(Sample::FashionMnist, None).expect("the embedded sample is whole, as its test shows")
     }
 }
 
 fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
     if let Some(sample) = path.to_str().and_then(Sample::named) {
-        return self::sample(sample);
+        return self::sample(sample, options.columns.subgroup.clone());
     }
     let tree = Tree::new(path)?;
     let format = formats::of(&tree, options)?;
@@ -93,10 +93,12 @@ fn pass_over(tree: &Tree, listing: &mut Listing) {
     listing.notes.pass_over_special(tree);
 }
 
-/// A set that is part of the program.
-fn sample(sample: Sample) -> Result<Dataset, DataError> {
+/// A set that is part of the program. Nothing needs to be said about how it is read; subgroups that are asked for it does not
+/// have.
+fn sample(sample: Sample, subgroup: Option<String>) -> Result<Dataset, DataError> {
     let listing = formats::idx::sample(sample)?;
-    assemble(Path::new(sample.name()), "sample", listing, &ReadOptions::default(), &|_, _| ())
+    let options = ReadOptions { columns: Columns { subgroup, ..Columns::default() }, ..ReadOptions::default() };
+    assemble(Path::new(sample.name()), "sample", listing, &options, &|_, _| ())
 }
 
 fn assemble(
