@@ -9,9 +9,13 @@ thread_local! {
     static FREE: RefCell<HashMap<usize, Vec<Vec<f32>>>> = RefCell::default();
 }
 
-/// Numbers that return to this thread's store when dropped.
+/// Numbers that return to this thread's store when dropped, if they come from it.
 #[derive(Debug, Default)]
-pub(crate) struct Buffer(Vec<f32>);
+pub(crate) struct Buffer {
+    values: Vec<f32>,
+    /// What was made elsewhere, such as the weights of every net that a thread reads, would fill the store for good.
+    is_stored: bool,
+}
 
 impl Buffer {
     /// Returns numbers left over from an earlier use, to be overwritten.
@@ -22,7 +26,7 @@ impl Buffer {
         if cfg!(test) {
             values.fill(f32::NAN);
         }
-        Self(values)
+        Self { values, is_stored: true }
     }
 
     pub(super) fn zeros(length: usize) -> Self {
@@ -40,14 +44,14 @@ impl Buffer {
 
 impl From<Vec<f32>> for Buffer {
     fn from(values: Vec<f32>) -> Self {
-        Self(values)
+        Self { values, is_stored: false }
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.0);
-        if !values.is_empty() {
+        let values = std::mem::take(&mut self.values);
+        if self.is_stored && !values.is_empty() {
             // Fails while the thread is ending; the memory is then freed normally.
             let _ = FREE.try_with(|free| free.borrow_mut().entry(values.len()).or_default().push(values));
         }
@@ -58,12 +62,37 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.0
+        &self.values
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.0
+        &mut self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored() -> usize {
+        FREE.with_borrow(|free| free.values().map(Vec::len).sum())
+    }
+
+    #[test]
+    fn only_what_came_from_the_store_returns_to_it() {
+        std::thread::spawn(|| {
+            for _ in 0..5 {
+                drop(Buffer::from(vec![1.0; 100]));
+            }
+            assert_eq!(stored(), 0);
+            for _ in 0..5 {
+                drop((Buffer::zeros(100), Buffer::uninit(100), Buffer::copy(&[2.0; 7])));
+            }
+            assert_eq!(stored(), 3);
+        })
+        .join()
+        .unwrap();
     }
 }
