@@ -281,6 +281,106 @@ fn what_an_adversary_cannot_do_is_said() {
     }
 }
 
+const TANDA: &str = "method = \"tanda\"\ntanda_steps = 6\ntanda_warm_up = 2\ntanda_batch = 8\ntanda_length = 3\n\
+    augment = \"online\"\nportion = 1.0\nchild_epochs = 6\nconfirm_policies = 2\nconfirm_samples = 2\ndata = \"images\"\n";
+
+#[test]
+fn a_generator_of_sequences_ends_in_a_policy_that_every_command_takes_and_goes_on_after_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_class_folders(&at("images"), &["a", "b", "c"], 50);
+    let config = small_config(folder.path(), TANDA);
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "whole"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("learning sequences: step 8/8"), "{}", run.stderr);
+    assert!(run.stderr.contains("learnt sequences in 8 steps, after all steps; likeliest:"), "{}", run.stderr);
+
+    let table = rows(&at("whole/tanda.csv"));
+    assert_eq!(table.len(), 8);
+    for (number, row) in table.iter().enumerate() {
+        let names = row.keys().filter(|name| name.contains(' ')).collect::<Vec<_>>();
+        // The authors' functions for photographs.
+        assert_eq!(names.len(), 33, "{names:?}");
+        let total: f64 = names.iter().map(|name| row[*name].parse::<f64>().unwrap()).sum();
+        assert!((total - 1.0).abs() < 1e-9);
+        assert_eq!(row["loss"].is_empty(), number < 2, "the generator waits for the discriminator");
+    }
+    let generator = json(&at("whole/generator.json"));
+    assert_eq!(generator["generator"]["weights"].as_array().unwrap().len(), 33);
+    // Sequences until the last fifteenth, and then nothing.
+    let schedule = json(&at("whole/schedule.json"));
+    let earlier = schedule["earlier"].as_array().unwrap();
+    assert_eq!((earlier.len(), earlier[0]["epochs"].as_u64()), (1, Some(14)));
+    let sequences = earlier[0]["policy"]["sub_policies"].as_array().unwrap();
+    assert!(sequences.len() == 100 && sequences.iter().all(|one| one["ops"].as_array().unwrap().len() == 3));
+    assert!(schedule["sub_policies"].as_array().unwrap().is_empty());
+    // None, TrivialAugment, the schedule, the sequences in all epochs, and sequences of equally likely steps.
+    let notebook = rows(&at("whole/notebook.csv"));
+    let trials: std::collections::BTreeSet<&str> =
+        notebook.iter().filter(|row| row["phase"] == "search").map(|row| &row["trial_no"][..]).collect();
+    assert_eq!(trials.len(), 5);
+
+    for crash in ["torn:1", "after:2", "after:3", "after:6"] {
+        let name = crash.replace(':', "-");
+        let mut optimize = Command::new(env!("CARGO_BIN_EXE_deepaug"));
+        optimize.args(["optimize", "--config", &config, "--out", &name]).current_dir(folder.path());
+        let status = optimize.stdout(Stdio::null()).stderr(Stdio::null()).env("DEEPAUG_CRASH", crash).status().unwrap();
+        assert!(!status.success(), "{crash}");
+        let run = deepaug(folder.path(), &["optimize", "--resume", &name]);
+        assert_eq!(run.code, 0, "{crash}: {}", run.stderr);
+        for file in ["schedule.json", "tanda.csv", "generator.json", "best_policy.json"] {
+            assert_eq!(
+                fs::read(at(&name).join(file)).unwrap(),
+                fs::read(at("whole").join(file)).unwrap(),
+                "{crash}: {file}"
+            );
+        }
+        assert_eq!(without_times(&at(&name).join("notebook.csv")), without_times(&at("whole/notebook.csv")), "{crash}");
+    }
+
+    let before = fs::read(at("whole/tanda.csv")).unwrap();
+    fs::remove_file(at("whole/tanda.csv")).unwrap();
+    assert_eq!(deepaug(folder.path(), &["notebook", "whole"]).code, 0);
+    assert_eq!(fs::read(at("whole/tanda.csv")).unwrap(), before);
+    assert_eq!(deepaug(folder.path(), &["report", "whole"]).code, 0);
+    let page = fs::read_to_string(at("whole/report.html")).unwrap();
+    assert!(page.contains("What sequences came to be made of") && page.contains("what learnt sequences make of each"));
+    for args in [
+        &["export", "--policy", "whole/schedule.json", "--to", "torchvision", "--out", "policy.py"][..],
+        &["preview", "--data", "images", "--policy", "whole/schedule.json", "--out", "sheet.png"],
+        &["train", "whole", "--schedule", "whole/schedule.json", "--epochs", "3", "--out", "net.safetensors"],
+    ] {
+        let run = deepaug(folder.path(), args);
+        assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
+    }
+    assert!(fs::read_to_string(at("policy.py")).unwrap().contains("set_epoch"));
+}
+
+#[test]
+fn what_a_generator_of_sequences_cannot_do_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    write_class_folders(&folder.path().join("images"), &["a", "b"], 30);
+    for (key, message) in [
+        ("augment = \"once\"", "augment: must be \"online\" when method is \"tanda\""),
+        ("tanda_length = 0", "tanda_length: must be at least 1"),
+        ("tanda_sequences = 1", "tanda_sequences: must be at least 2"),
+        ("tanda_learning_rate = 0.0", "tanda_learning_rate: must be above 0"),
+        ("tanda_functions = [{ op = \"rotate\", magnitude = 0.5 }]", "tanda_functions: must be two at least"),
+        (
+            "tanda_functions = [{ op = \"rotate\", magnitude = 2.0 }]",
+            "tanda_functions: function 1: magnitude must lie in",
+        ),
+        ("tanda_generator = \"gan\"", "tanda_generator"),
+    ] {
+        let name = key.split(' ').next().unwrap();
+        let lines: Vec<&str> = TANDA.lines().filter(|line| !line.starts_with(name)).collect();
+        let config = small_config(folder.path(), &format!("{}\n{key}\n", lines.join("\n")));
+        let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "study"]);
+        assert!(run.code == 3 && run.stderr.contains(message), "{key}: {} {}", run.code, run.stderr);
+        assert!(!folder.path().join("study").exists());
+    }
+}
+
 #[test]
 fn ops_are_explained_by_what_they_do_to_each_class() {
     let folder = tempfile::tempdir().unwrap();

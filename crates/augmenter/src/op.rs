@@ -51,7 +51,7 @@ macro_rules! registry {
 
         impl Op {
             /// Every op: DeepAugment's twenty in the order of its search space, then those of the AutoAugment
-            /// family.
+            /// family, then TANDA's.
             pub const ALL: [Op; $count] = [$(Op::$op,)*];
 
             /// Returns the canonical name, in kebab-case.
@@ -73,7 +73,7 @@ macro_rules! registry {
 
 // A new op needs its kernel in `ops`, a recipe for it, a line here, its page in OPS.md, and its row in the tables
 // of `ranges`.
-registry! { 35;
+registry! { 40;
     /// Cut pixels off each side and resize back.
     Crop "crop" Geometric,
     /// Gaussian blur.
@@ -144,6 +144,16 @@ registry! { 35;
     Cutout "cutout" Occlusion,
     /// Blend with another image of the batch; the label stays.
     SamplePairing "sample-pairing" Occlusion,
+    /// Zoom in or out about the centre, black outside.
+    Zoom "zoom" Geometric,
+    /// Twist about the centre, less and less outwards; black outside.
+    Swirl "swirl" Geometric,
+    /// Bend by a smooth random field, black outside.
+    Elastic "elastic" Geometric,
+    /// Blend with the darkest pixels around: bright shapes get thinner.
+    Erode "erode" BlurNoise,
+    /// Blend with the brightest pixels around: bright shapes get thicker.
+    Dilate "dilate" BlurNoise,
 }
 
 impl Op {
@@ -170,10 +180,9 @@ impl Op {
     /// The sixteen ops of the AutoAugment family; `invert` is also one of DeepAugment's.
     pub const AUTOAUGMENT: [Op; 16] = {
         let mut family = [Op::Invert; 16];
-        let own: [Op; 15] = *Self::ALL.last_chunk().expect("the last ops of the registry");
         let mut i = 0;
-        while i < own.len() {
-            family[i] = own[i];
+        while i < 15 {
+            family[i] = Self::ALL[Self::DEEPAUGMENT.len() + i];
             i += 1;
         }
         family

@@ -6,8 +6,8 @@ use rand::Rng;
 use crate::{
     distribution::Distribution,
     ops::{
-        Image, affine, blur, colour, convolution, crop, enhance, flip, histogram, nearest, noise, occlusion, pairing,
-        weather,
+        Fill, Image, affine, blur, colour, convolution, crop, deform, enhance, flip, histogram, morphology, nearest,
+        noise, occlusion, pairing, weather,
     },
 };
 
@@ -29,14 +29,9 @@ pub enum Grid {
     OfSide(Distribution),
 }
 
-/// What an op at a magnitude does, as returned by [`RangeTable::transform`](crate::RangeTable::transform). All
-/// parameters are drawn anew for each image; what happens "half the time" is drawn too.
+/// How pixels move.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Transform {
-    /// [`crop::crop`]: whole pixels cut off each of the four sides, each drawn separately.
-    Crop(Distribution, Unit),
-    /// [`blur::gaussian`]: the standard deviation.
-    GaussianBlur(Distribution, Unit),
+pub enum Warp {
     /// [`affine::rotate`]: degrees.
     Rotate(Distribution),
     /// [`affine::shear`]: degrees.
@@ -45,6 +40,24 @@ pub enum Transform {
     TranslateX(Distribution),
     /// [`affine::translate`] along y: a fraction of the height.
     TranslateY(Distribution),
+    /// [`affine::zoom`]: the factor.
+    Zoom(Distribution),
+    /// [`deform::swirl`]: radians.
+    Swirl(Distribution),
+    /// [`deform::elastic`]: the deviation, as a fraction of the image's shorter side.
+    Elastic(Distribution),
+}
+
+/// What an op at a magnitude does, as returned by [`RangeTable::transform`](crate::RangeTable::transform). All
+/// parameters are drawn anew for each image; what happens "half the time" is drawn too.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Transform {
+    /// [`crop::crop`]: whole pixels cut off each of the four sides, each drawn separately.
+    Crop(Distribution, Unit),
+    /// [`blur::gaussian`]: the standard deviation.
+    GaussianBlur(Distribution, Unit),
+    /// Moves pixels to positions between others.
+    Warp(Warp, Fill),
     /// [`convolution::sharpen`].
     Sharpen {
         /// The weight of the sharpened image.
@@ -118,6 +131,12 @@ pub enum Transform {
     Cutout(Distribution),
     /// [`pairing::blend`] with a random image of the batch: that image's weight.
     SamplePairing(Distribution),
+    /// [`morphology::erode`] in a square of 3 pixels a side for images of 32, and of as much of larger ones: the weight.
+    Erode(Distribution),
+    /// [`morphology::dilate`] in the same square: the weight.
+    Dilate(Distribution),
+    /// [`colour::add_hue_saturation`] of a hue alone: an integer out of 255.
+    Hue(Distribution),
 }
 
 impl Transform {
@@ -149,10 +168,15 @@ impl Transform {
                 crop::crop(image, sides.map(|side| length(cut, unit, side, rng).round() as usize));
             }
             Self::GaussianBlur(sigma, unit) => blur::gaussian(image, length(sigma, unit, shorter, rng)),
-            Self::Rotate(degrees) => affine::rotate(image, degrees.draw(rng)),
-            Self::Shear(degrees) => affine::shear(image, degrees.draw(rng)),
-            Self::TranslateX(part) => affine::translate(image, part.draw(rng) * width, 0.0),
-            Self::TranslateY(part) => affine::translate(image, 0.0, part.draw(rng) * height),
+            Self::Warp(how, fill) => match how {
+                Warp::Rotate(degrees) => affine::rotate(image, degrees.draw(rng), fill),
+                Warp::Shear(degrees) => affine::shear(image, degrees.draw(rng), fill),
+                Warp::TranslateX(part) => affine::translate(image, part.draw(rng) * width, 0.0, fill),
+                Warp::TranslateY(part) => affine::translate(image, 0.0, part.draw(rng) * height, fill),
+                Warp::Zoom(factor) => affine::zoom(image, factor.draw(rng), fill),
+                Warp::Swirl(radians) => deform::swirl(image, radians.draw(rng), fill),
+                Warp::Elastic(part) => deform::elastic(image, part.draw(rng) * shorter, fill, rng),
+            },
             Self::Sharpen { alpha, lightness } => convolution::sharpen(image, alpha.draw(rng), lightness.draw(rng)),
             Self::Emboss { alpha, strength } => convolution::emboss(image, alpha.draw(rng), strength.draw(rng)),
             Self::AdditiveGaussianNoise(sd) => noise::gaussian(image, sd.draw(rng), rng.random_bool(0.5), rng),
@@ -183,6 +207,10 @@ impl Transform {
                     colour::add_hue_saturation(image, hue, saturation);
                 }
             }
+            Self::Hue(shift) => match shift.draw(rng).round() as i32 {
+                0 => {}
+                hue => colour::add_hue_saturation(image, hue, 0),
+            },
             Self::HorizontalFlip(p) => sometimes(p, image, rng, flip::horizontal),
             Self::VerticalFlip(p) => sometimes(p, image, rng, flip::vertical),
             Self::ShearX(slope) => nearest::shear_x(image, slope.draw(rng)),
@@ -207,6 +235,8 @@ impl Transform {
                 let (x, y) = (rng.random_range(0..image.width), rng.random_range(0..image.height));
                 occlusion::cutout(image, side, x, y);
             }
+            Self::Erode(weight) => morphology::erode(image, radius(shorter), weight.draw(rng)),
+            Self::Dilate(weight) => morphology::dilate(image, radius(shorter), weight.draw(rng)),
             Self::SamplePairing(weight) => {
                 if !batch.is_empty() {
                     let other = batch.index_axis_move(Axis(0), rng.random_range(0..batch.dim().0));
@@ -225,6 +255,11 @@ fn sometimes<R: Rng + ?Sized>(p: f64, image: &mut Image<'_>, rng: &mut R, kernel
     if rng.random_bool(p) {
         kernel(image);
     }
+}
+
+/// Returns the radius of erosion and dilation: 1 pixel of 32.
+fn radius(shorter: f64) -> usize {
+    ((shorter / 32.0).round() as usize).max(1)
 }
 
 impl Grid {

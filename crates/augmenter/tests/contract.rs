@@ -194,7 +194,8 @@ fn copies_made_one_by_one_are_those_of_the_batch() {
 #[test]
 fn geometric_ops_do_nothing_at_magnitude_0_under_any_ranges() {
     let images = common::colour();
-    for ranges in RangeTable::ALL {
+    // Under those of TANDA, magnitude 0 is a step the other way.
+    for ranges in RangeTable::ALL.into_iter().filter(|&ranges| ranges != RangeTable::Tanda) {
         for op in Op::ALL.into_iter().filter(|&op| ranges.has(op) && op.category() == Category::Geometric) {
             assert_eq!(one_op(op, ranges, 0.0).copies(images.view(), 1).images, images, "{op} {ranges}");
         }

@@ -17,7 +17,9 @@ use std::{
 use deepaug_augmenter::{
     Application, Online, Op, Piece, Policy, RangeTable, Step, SubPolicy,
     export::{Target, export},
-    ops::{Image, affine, blur, colour, convolution, crop, enhance, flip, histogram, nearest},
+    ops::{
+        Fill, Image, affine, blur, colour, convolution, crop, deform, enhance, flip, histogram, morphology, nearest,
+    },
 };
 use ndarray::{Array4, ArrayView3, Axis};
 use rand::SeedableRng;
@@ -150,7 +152,7 @@ fn every_op() -> Vec<Policy> {
 type Kernel = fn(&mut Image<'_>);
 
 /// The modules' ops with given numbers, and our kernels with the same numbers.
-const KERNELS: [(&str, &str, Kernel); 60] = [
+const KERNELS: [(&str, &str, Kernel); 72] = [
     ("crop", "pixels=[1, 2, 3, 4]", |image| crop::crop(image, [1, 2, 3, 4])),
     ("crop", "pixels=[0, 0, 7, 0]", |image| crop::crop(image, [0, 0, 7, 0])),
     ("crop", "pixels=[20, 25, 30, 22]", |image| crop::crop(image, [20, 25, 30, 22])),
@@ -160,14 +162,14 @@ const KERNELS: [(&str, &str, Kernel); 60] = [
     ("gaussian_blur", "3.7", |image| blur::gaussian(image, 3.7)),
     ("gaussian_blur", "21.3", |image| blur::gaussian(image, 21.3)),
     ("gaussian_blur", "0.0", |image| blur::gaussian(image, 0.0)),
-    ("rotate", "17.0", |image| affine::rotate(image, 17.0)),
-    ("rotate", "-90.0", |image| affine::rotate(image, -90.0)),
-    ("rotate", "133.3", |image| affine::rotate(image, 133.3)),
-    ("shear", "12.5", |image| affine::shear(image, 12.5)),
-    ("shear", "-71.0", |image| affine::shear(image, -71.0)),
-    ("shear", "90.0", |image| affine::shear(image, 90.0)),
-    ("translate", "x=4.16 / width", |image| affine::translate(image, 4.16, 0.0)),
-    ("translate", "y=-11.3 / height", |image| affine::translate(image, 0.0, -11.3)),
+    ("rotate", "17.0", |image| affine::rotate(image, 17.0, Fill::Black)),
+    ("rotate", "-90.0", |image| affine::rotate(image, -90.0, Fill::Black)),
+    ("rotate", "133.3", |image| affine::rotate(image, 133.3, Fill::Black)),
+    ("shear", "12.5", |image| affine::shear(image, 12.5, Fill::Black)),
+    ("shear", "-71.0", |image| affine::shear(image, -71.0, Fill::Black)),
+    ("shear", "90.0", |image| affine::shear(image, 90.0, Fill::Black)),
+    ("translate", "x=4.16 / width", |image| affine::translate(image, 4.16, 0.0, Fill::Black)),
+    ("translate", "y=-11.3 / height", |image| affine::translate(image, 0.0, -11.3, Fill::Black)),
     ("sharpen", "0.3, 1.0", |image| convolution::sharpen(image, 0.3, 1.0)),
     ("sharpen", "0.77, 4.2", |image| convolution::sharpen(image, 0.77, 4.2)),
     ("emboss", "0.25, 1.0", |image| convolution::emboss(image, 0.25, 1.0)),
@@ -211,6 +213,18 @@ const KERNELS: [(&str, &str, Kernel); 60] = [
     ("sharpness", "-1.7", |image| enhance::sharpness(image, -1.7)),
     ("sharpness", "0.19", |image| enhance::sharpness(image, 0.19)),
     ("sharpness", "3.7", |image| enhance::sharpness(image, 3.7)),
+    ("zoom", "1.23", |image| affine::zoom(image, 1.23, Fill::Black)),
+    ("zoom", "0.71", |image| affine::zoom(image, 0.71, Fill::Black)),
+    ("swirl", "0.7", |image| deform::swirl(image, 0.7, Fill::Black)),
+    ("swirl", "-1.9", |image| deform::swirl(image, -1.9, Fill::Black)),
+    ("rotate", "17.0, edge=True", |image| affine::rotate(image, 17.0, Fill::Edge)),
+    ("translate", "y=-11.3 / height, edge=True", |image| affine::translate(image, 0.0, -11.3, Fill::Edge)),
+    ("zoom", "0.71, edge=True", |image| affine::zoom(image, 0.71, Fill::Edge)),
+    ("swirl", "-1.9, edge=True", |image| deform::swirl(image, -1.9, Fill::Edge)),
+    ("erode", "1.0", |image| morphology::erode(image, 1, 1.0)),
+    ("erode", "0.37", |image| morphology::erode(image, 1, 0.37)),
+    ("dilate", "1.0", |image| morphology::dilate(image, 1, 1.0)),
+    ("dilate", "0.52", |image| morphology::dilate(image, 1, 0.52)),
 ];
 
 /// Runs every kernel on one image of each kind.

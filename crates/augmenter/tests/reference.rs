@@ -7,7 +7,7 @@ use std::fs;
 
 use deepaug_augmenter::{
     Op, RangeTable,
-    ops::{Image, affine, blur, colour, convolution, crop, flip},
+    ops::{Fill, Image, affine, blur, colour, convolution, crop, flip},
 };
 use ndarray::{Array3, ArrayView3};
 use rand::SeedableRng;
@@ -42,10 +42,10 @@ fn run(kernel: &str, p: &[f64], image: &mut Array3<u8>) {
     let (height, width, channels) = image.dim();
     let image = &mut Image::new(image.as_slice_mut().unwrap(), height, width, channels);
     match kernel {
-        "rotate" => affine::rotate(image, p[0]),
-        "shear" => affine::shear(image, p[0]),
-        "translate_x" => affine::translate(image, p[0] * width as f64, 0.0),
-        "translate_y" => affine::translate(image, 0.0, p[0] * height as f64),
+        "rotate" => affine::rotate(image, p[0], Fill::Black),
+        "shear" => affine::shear(image, p[0], Fill::Black),
+        "translate_x" => affine::translate(image, p[0] * width as f64, 0.0, Fill::Black),
+        "translate_y" => affine::translate(image, 0.0, p[0] * height as f64, Fill::Black),
         "crop" => crop::crop(image, std::array::from_fn(|i| p[i] as usize)),
         "gaussian_blur" => blur::gaussian(image, p[0]),
         "sharpen" => convolution::sharpen(image, p[0], p[1]),

@@ -78,12 +78,13 @@ impl Training<'_> {
     /// instead of them, as [`Application::keeps_originals`] of the settings says. If copies are made only once,
     /// they are the same in every epoch that has the same policy: one may [change](Policy::at) during training.
     ///
-    /// If candidates are to be [chosen from](Strategy::Uncertain), all images follow again for each of them. If images are
+    /// If candidates are to be [chosen from](Strategy::Uncertain), all images follow again for each of them, as they do for
+    /// versions that are to be [held together](Strategy::Consistent). If images are
     /// augmented [by how sure the net is](Strategy::Entropy), it is taken to have seen none.
     pub fn augmented(&self, epoch: usize) -> Copies {
         match (self.settings.strategy, self.settings.augment) {
             (Strategy::Entropy, Application::Online(_)) => self.augmented_by(&vec![None; self.set.labels.len()], epoch),
-            (Strategy::Uncertain(_), Application::Online(_)) => self.candidates(epoch),
+            (Strategy::Uncertain(_) | Strategy::Consistent(_), Application::Online(_)) => self.candidates(epoch),
             _ => {
                 let (policy, seed) = self.at(epoch);
                 self.settings.augment.copies(policy, self.set.images, self.shares, seed)
@@ -91,7 +92,8 @@ impl Training<'_> {
         }
     }
 
-    /// Makes every candidate of an epoch's images; the first is what would be made without a choice.
+    /// Makes every candidate of an epoch's images; the first is what would be made without a choice, or, where versions are
+    /// to be held together, without the policy.
     fn candidates(&self, epoch: usize) -> Copies {
         let (policy, seed) = self.at(epoch);
         let mut others = generator(seed, Stream::Candidates);
@@ -99,7 +101,12 @@ impl Training<'_> {
         let count =
             if self.changes_images() { self.settings.strategy.candidates(epoch, self.settings.epochs) } else { 1 };
         let seeds = std::iter::once(seed).chain(std::iter::repeat_with(|| others.next_u64()));
-        let made = seeds.take(count).map(|seed| self.settings.augment.copies(policy, self.set.images, None, seed));
+        let none = Policy { in_place: true, ..Policy::none(policy.ranges) };
+        let is_held = matches!(self.settings.strategy, Strategy::Consistent(_));
+        let made = seeds.take(count).enumerate().map(|(number, seed)| {
+            let policy = if is_held && number == 0 { &none } else { policy };
+            self.settings.augment.copies(policy, self.set.images, None, seed)
+        });
         joined(made.collect())
     }
 

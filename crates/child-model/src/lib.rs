@@ -78,4 +78,4 @@ pub use pytorch::PyTorch;
 pub use robust::GroupDro;
 pub use session::{Candidate, GroupEpoch, ParameterState, RowLoss, Session, State};
 pub use settings::Settings;
-pub use strategy::{Choose, OpTally, Selection, Strategy, StrategyRecord, SurenessRecord};
+pub use strategy::{Choose, Consistency, OpTally, Selection, Strategy, StrategyRecord, SurenessRecord};

@@ -5,8 +5,8 @@ mod support;
 
 use deepaug_augmenter::{Application, Online, Op, Policy, RangeTable, Step, SubPolicy, published};
 use deepaug_child_model::{
-    ChildModel, Choose, Device, DeviceChoice, History, Model, Net, Optimiser, Rule, Selection, Session, Settings,
-    State, Strategy, StrategyRecord, TrainError, Training, TrainingSet,
+    ChildModel, Choose, Consistency, Device, DeviceChoice, History, Model, Net, Optimiser, Rule, Selection, Session,
+    Settings, State, Strategy, StrategyRecord, TrainError, Training, TrainingSet,
 };
 use ndarray::Array4;
 use support::{CLASSES, images};
@@ -92,6 +92,59 @@ fn one_candidate_is_plain_augmentation_bit_for_bit() {
     }
     let chosen = settings(uncertain(2, 1, Choose::Proportional, 0.0), Online::STANDARD);
     assert_ne!(case.state(&chosen, |_| {}), state);
+}
+
+fn consistent(views: usize, weight: f64) -> Strategy {
+    Strategy::Consistent(Consistency { views, weight })
+}
+
+/// A net in which an image is not changed by the others of its batch.
+fn without_norm() -> Net {
+    let layers = r#"[{ "kind": "conv", "filters": 8, "activation": "relu" }, { "kind": "max-pool" }]"#;
+    Net::new(Model::Layers(serde_json::from_str(layers).unwrap()), Device::open(DeviceChoice::Cpu).unwrap())
+}
+
+#[test]
+fn versions_that_nothing_holds_together_are_learnt_from_as_they_come() {
+    // One version of each image, whatever the policy draws.
+    let invert = SubPolicy { ops: vec![Step::new(Op::Invert, 1.0)] };
+    let policy = Policy { in_place: true, ..Policy::new(RangeTable::Monotone, 1.0, vec![invert]) };
+    let case = Case { net: without_norm(), ..Case::new(policy) };
+    let plain = case.history(&settings(Strategy::Plain, Online::NOTHING));
+    for views in [1, 3] {
+        let history = case.history(&settings(consistent(views, 0.0), Online::NOTHING));
+        assert_eq!(history.strategy, None);
+        for (a, b) in plain.epochs.iter().zip(&history.epochs) {
+            assert!((a.loss - b.loss).abs() < 1e-3 * a.loss, "{views}: {a:?} {b:?}");
+            assert!((a.acc - b.acc).abs() < 0.03 && (a.val_loss - b.val_loss).abs() < 1e-2 * a.val_loss);
+        }
+    }
+}
+
+#[test]
+fn logits_of_versions_are_drawn_together_and_a_rerun_is_the_same() {
+    let case = Case { net: without_norm(), ..Case::new(uniform()) };
+    let apart = |weight: f64| {
+        let settings = settings(consistent(2, weight), Online::NOTHING);
+        let training = case.training(&settings);
+        let folder = tempfile::tempdir().unwrap();
+        let weights = folder.path().join("net.safetensors");
+        case.net.pretrain(&training, &weights, &|_| true).unwrap();
+        let logits = |images: &Array4<u8>| case.net.predict(&weights, &training, images.view()).unwrap();
+        let versions = training.augmented(0).images;
+        let (n, both) = (case.images.0.dim().0, logits(&versions));
+        assert_eq!(versions.dim().0, 3 * n, "the image without its policy, and two versions");
+        assert_eq!(versions.slice(ndarray::s![..n, .., .., ..]), case.images.0);
+        let squares = (0..n).map(|i| (&both.row(i) - &both.row(n + i)).mapv(|d| f64::from(d * d)).sum());
+        squares.sum::<f64>() / n as f64
+    };
+    let (free, held) = (apart(0.0), apart(0.5));
+    assert!(held < 0.5 * free, "{held} {free}");
+    let held = settings(consistent(2, 0.5), Online::STANDARD);
+    let history = case.history(&held);
+    assert_eq!(history.epochs, case.history(&held).epochs);
+    assert!(history.epochs.iter().all(|epoch| epoch.acc <= 1.0));
+    assert!((held.strategy.cost(4) - 3.0).abs() < 1e-12);
 }
 
 #[test]

@@ -109,7 +109,10 @@ impl Live {
                 self.whole.set_prefix(standing(progress));
                 self.say(event);
             }
-            Event::PopulationEpoch { .. } | Event::AdversaryEpoch { .. } | Event::Pretraining { .. } => {
+            Event::PopulationEpoch { .. }
+            | Event::AdversaryEpoch { .. }
+            | Event::TandaStep { .. }
+            | Event::Pretraining { .. } => {
                 self.whole.set_prefix(event.to_string());
             }
             event => self.say(event),

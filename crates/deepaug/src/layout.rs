@@ -22,6 +22,9 @@ pub(crate) const ADVERSARY_RECORD: &str = "adversary.json";
 pub(crate) const ADVERSARY_WEIGHTS: &str = "adversary.safetensors";
 /// What an adversary wrote and learnt from, as a table.
 pub(crate) const ADVERSARY: &str = "adversary.csv";
+/// A generator of sequences, and how it learnt, as a table.
+pub(crate) const GENERATOR: &str = "generator.json";
+pub(crate) const TANDA: &str = "tanda.csv";
 /// The net that a search has trained, and its module for PyTorch.
 pub(crate) const MODEL: [&str; 2] = ["model.safetensors", "model.py"];
 /// The weights of a child without a policy, with which images are looked at.
@@ -41,7 +44,7 @@ pub(crate) const SELECTION: &str = "selection.csv";
 pub(crate) const SURENESS: &str = "sureness.csv";
 
 /// Names that the user may not choose for the notebook and the first weights.
-pub(crate) const RESERVED: [&str; 21] = [
+pub(crate) const RESERVED: [&str; 23] = [
     CONFIG,
     JOURNAL,
     LOCK,
@@ -56,6 +59,8 @@ pub(crate) const RESERVED: [&str; 21] = [
     ADVERSARY_RECORD,
     ADVERSARY_WEIGHTS,
     ADVERSARY,
+    GENERATOR,
+    TANDA,
     MODEL[0],
     MODEL[1],
     PROBE,

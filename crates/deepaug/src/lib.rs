@@ -57,7 +57,7 @@ pub use config::auto::Auto;
 pub use config::colour::Colour;
 pub use config::{
     AugmentMode, Child, Config, DensityCount, EarlyStopping, EpochSize, Holdout, LossKind, ObjectiveKind,
-    OverfitMeasure, Portion, RewardKind, SearchMethod, SearchSpace, Sizes, ValidConfig,
+    OverfitMeasure, Portion, RewardKind, SearchMethod, SearchSpace, Sizes, TandaGenerator, ValidConfig,
 };
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{

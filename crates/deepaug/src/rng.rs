@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Explanation = 10,
     /// Which images are augmented, if not all, and how.
     Subsample = 11,
+    /// A generator of sequences: how it learns, and what it writes.
+    Tanda = 12,
     /// Final trainings, for comparisons and for use: seeds that no search has used.
     Final = 16,
     /// The images that final trainings use.

@@ -5,9 +5,10 @@ use crate::{
     application::Application,
     distribution::Distribution,
     online::Online,
+    ops::Fill,
     policy::{Policy, Step, SubPolicy},
     ranges::RangeTable,
-    transform::{Grid, Transform, Unit},
+    transform::{Grid, Transform, Unit, Warp},
 };
 
 /// A call of an op: its name, the probability of applying it, and its arguments.
@@ -186,10 +187,19 @@ fn call(probability: f64, transform: &Transform) -> Call {
         Transform::Crop(cut, Unit::Side) => certain("crop", vec![("parts", several(cut, 4))]),
         Transform::GaussianBlur(sigma, Unit::Pixels) => plain("gaussian_blur", "sigma", sigma),
         Transform::GaussianBlur(part, Unit::Side) => plain("gaussian_blur", "part", part),
-        Transform::Rotate(degrees) => plain("rotate", "degrees", degrees),
-        Transform::Shear(degrees) => plain("shear", "degrees", degrees),
-        Transform::TranslateX(part) => plain("translate", "x", part),
-        Transform::TranslateY(part) => plain("translate", "y", part),
+        Transform::Warp(how, fill) => {
+            let (op, name, draw) = match how {
+                Warp::Rotate(degrees) => ("rotate", "degrees", degrees),
+                Warp::Shear(degrees) => ("shear", "degrees", degrees),
+                Warp::TranslateX(part) => ("translate", "x", part),
+                Warp::TranslateY(part) => ("translate", "y", part),
+                Warp::Zoom(factor) => ("zoom", "factor", factor),
+                Warp::Swirl(radians) => ("swirl", "radians", radians),
+                Warp::Elastic(part) => ("elastic", "part", part),
+            };
+            let edge = (fill == Fill::Edge).then(|| ("edge", "True".to_string()));
+            certain(op, std::iter::once((name, value(draw))).chain(edge).collect())
+        }
         Transform::Sharpen { alpha, lightness } => {
             certain("sharpen", vec![("alpha", value(alpha)), ("lightness", value(lightness))])
         }
@@ -230,6 +240,9 @@ fn call(probability: f64, transform: &Transform) -> Call {
         Transform::Brightness(factor) => plain("brightness", "factor", factor),
         Transform::Sharpness(factor) => plain("sharpness", "factor", factor),
         Transform::Cutout(part) => plain("cutout", "part", part),
+        Transform::Erode(weight) => plain("erode", "weight", weight),
+        Transform::Dilate(weight) => plain("dilate", "weight", weight),
+        Transform::Hue(shift) => certain("hue_and_saturation", vec![("shifts", format!("({}, [0.0])", listed(shift)))]),
         Transform::SamplePairing(_) => unreachable!("every library refuses the op"),
     }
 }
@@ -258,8 +271,11 @@ fn value(draw: Distribution) -> String {
 
 /// Writes several numbers, each drawn by itself.
 fn several(draw: Distribution, count: usize) -> String {
+    format!("{count} * ({},)", listed(draw))
+}
+
+/// Writes one of several numbers: a pair of numbers alone is a range to draw from.
+fn listed(draw: Distribution) -> String {
     let one = value(draw);
-    // A pair of numbers is a range to draw from.
-    let one = if one.starts_with(['(', '[', 'r']) { one } else { format!("[{one}]") };
-    format!("{count} * ({one},)")
+    if one.starts_with(['(', '[', 'r']) { one } else { format!("[{one}]") }
 }

@@ -12,8 +12,10 @@ def blurred(image, sigma, radius):
     return cv2.GaussianBlur(image, (2 * radius + 1, 2 * radius + 1), sigmaX=sigma, sigmaY=sigma).reshape(image.shape)
 
 
-def taken(image, x, y):
-    """The pixels at positions in 32nds of a pixel."""
+def taken(image, x, y, edge):
+    """The pixels at positions in 32nds of a pixel; black outside, or the nearest of the edge."""
+    if edge:
+        x, y = np.clip(x, 0, 32 * (image.shape[1] - 1)), np.clip(y, 0, 32 * (image.shape[0] - 1))
     whole = np.clip(np.stack([x >> 5, y >> 5], axis=-1), -(2**15), 2**15 - 1).astype(np.int16)
     rest = ((y & 31) * 32 + (x & 31)).astype(np.uint16)
     return cv2.remap(image, whole, rest, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).reshape(image.shape)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from PIL import Image
 from PIL import ImageEnhance
+from PIL import ImageFilter
 from PIL import ImageOps
 
 
@@ -39,8 +40,8 @@ def gaussian_blur(image, rng, sigma=None, part=None):
     return blurred(image, sigma, int(max(size, 5)) // 2) if sigma > 1e-3 else image
 
 
-def warp(image, xx=1.0, xy=0.0, yy=1.0, yx=0.0, shift=None):
-    """Moves (x, y) to the matrix times (x, y), about the centre unless shifted; bilinear, black outside.
+def warp(image, xx=1.0, xy=0.0, yy=1.0, yx=0.0, shift=None, edge=False):
+    """Moves (x, y) to the matrix times (x, y), about the centre unless shifted; bilinear, black outside or its edge.
 
     The positions are rounded to 1/32 pixel, as warpAffine of OpenCV 4 does; that of OpenCV 5 does not.
     """
@@ -57,18 +58,49 @@ def warp(image, xx=1.0, xy=0.0, yy=1.0, yx=0.0, shift=None):
         y = np.rint((b * np.arange(rows) + c) * 1024)
         return np.clip(x + y[:, None] + 16, -(2**29), 2**29).astype(np.int32) >> 5
 
-    return taken(image, positions(xx, xy, x0), positions(yx, yy, y0))
+    return taken(image, positions(xx, xy, x0), positions(yx, yy, y0), edge)
 
 
-def rotate(image, rng, degrees):
+def rotate(image, rng, degrees, edge=False):
     """Rotates about the centre, clockwise."""
     sin, cos = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
-    return warp(image, cos, -sin, cos, sin)
+    return warp(image, cos, -sin, cos, sin, edge=edge)
 
 
-def shear(image, rng, degrees):
+def shear(image, rng, degrees, edge=False):
     """Turns vertical lines by an angle, about the centre; they keep their length."""
-    return warp(image, 1.0, -math.sin(math.radians(degrees)), math.cos(math.radians(degrees)))
+    return warp(image, 1.0, -math.sin(math.radians(degrees)), math.cos(math.radians(degrees)), edge=edge)
+
+
+def sampled(image, x, y, edge):
+    """The pixels at positions, which are rounded to 32nds."""
+    x, y = (np.clip(np.rint(each * 1024) + 16, -(2**29), 2**29).astype(np.int32) >> 5 for each in (x, y))
+    return taken(image, x, y, edge)
+
+
+def swirl(image, rng, radians, edge=False):
+    """Twists about the centre by an angle that falls with the distance."""
+    rows, columns = image.shape[:2]
+    x, y = np.arange(columns) - (columns / 2 - 0.5), np.arange(rows)[:, None] - (rows / 2 - 0.5)
+    angle = radians * np.exp(-np.sqrt(x * x + y * y) / (20 * math.log(2) / 32 * min(rows, columns)))
+    sin, cos = np.sin(angle), np.cos(angle)
+    return sampled(image, columns / 2 - 0.5 + cos * x - sin * y, rows / 2 - 0.5 + sin * x + cos * y, edge)
+
+
+def elastic(image, rng, part, edge=False):
+    """Bends by cubic B-splines over five cells a side, whose coefficients deviate by a part of the shorter side."""
+
+    def basis(side):
+        at, matrix = (np.arange(side) + 0.5) * 5 / side, np.zeros((side, 8))
+        cell = at.astype(int)
+        t = (at - cell)[:, None]
+        weights = [(1 - t) ** 3, (3 * t - 6) * t * t + 4, ((-3 * t + 3) * t + 3) * t + 1, t**3]
+        matrix[np.arange(side)[:, None], cell[:, None] + np.arange(4)] = np.hstack(weights) / 6
+        return matrix
+
+    rows, columns = image.shape[:2]
+    x, y = basis(rows) @ rng.normal(0.0, part * min(rows, columns), (2, 8, 8)) @ basis(columns).T
+    return sampled(image, np.arange(columns) + x, np.arange(rows)[:, None] + y, edge)
 
 
 def blend_with_filtered(image, alpha, kernel):
@@ -196,6 +228,12 @@ def affine(image, *matrix):
     return pillow(image, lambda i: i.transform(i.size, Image.Transform.AFFINE, matrix))
 
 
+def blend_with_extreme(image, weight, extreme):
+    """Blends with the darkest or brightest pixels around: 1 pixel to each side of 32, and as much of larger images."""
+    size = 2 * max(half_away(min(image.shape[:2]) / 32), 1) + 1
+    return pillow(image, lambda i: Image.blend(i, i.filter(extreme(size)), weight))
+
+
 def translate_nearest(image, rng, x=0.0, y=0.0, pixels_x=0.0, pixels_y=0.0):
     """Shifts by whole pixels, or by parts of the width and of the height rounded to them."""
     x, y = half_away(x * image.shape[1] + pixels_x), half_away(y * image.shape[0] + pixels_y)
@@ -227,7 +265,7 @@ OPS = {
     "gaussian_blur": gaussian_blur,
     "rotate": rotate,
     "shear": shear,
-    "translate": lambda image, rng, x=0.0, y=0.0: warp(image, shift=(x * image.shape[1], y * image.shape[0])),
+    "translate": lambda image, rng, x=0.0, y=0.0, **k: warp(image, shift=(x * image.shape[1], y * image.shape[0]), **k),
     "sharpen": sharpen,
     "emboss": emboss,
     "gaussian_noise": gaussian_noise,
@@ -254,6 +292,11 @@ OPS = {
     "brightness": lambda image, rng, factor: pillow(image, lambda i: ImageEnhance.Brightness(i).enhance(factor)),
     "sharpness": lambda image, rng, factor: pillow(image, lambda i: ImageEnhance.Sharpness(i).enhance(factor)),
     "cutout": cutout,
+    "zoom": lambda image, rng, factor, edge=False: warp(image, factor, 0.0, factor, edge=edge),
+    "swirl": swirl,
+    "elastic": elastic,
+    "erode": lambda image, rng, weight: blend_with_extreme(image, weight, ImageFilter.MinFilter),
+    "dilate": lambda image, rng, weight: blend_with_extreme(image, weight, ImageFilter.MaxFilter),
     "finish": finish,
 }
 

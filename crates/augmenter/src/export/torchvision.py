@@ -65,8 +65,10 @@ def blurred(image, sigma, radius):
     return np.floor((correlated(correlated(image, kernel), kernel.T) + 2**15) / 2**16).astype(np.uint8)
 
 
-def taken(image, x, y):
-    """The pixels at positions in 32nds of a pixel; black outside."""
+def taken(image, x, y, edge):
+    """The pixels at positions in 32nds of a pixel; black outside, or the nearest of the edge."""
+    if edge:
+        x, y = np.clip(x, 0, 32 * (image.shape[1] - 1)), np.clip(y, 0, 32 * (image.shape[0] - 1))
     source, (rows, columns) = np.pad(image, ((2, 2), (2, 2), (0, 0))).astype(np.int64), image.shape[:2]
     right, lower = (x & 31)[..., None], (y & 31)[..., None]
     x, y = np.clip(x >> 5, -2, columns) + 2, np.clip(y >> 5, -2, rows) + 2

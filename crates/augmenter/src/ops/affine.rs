@@ -1,48 +1,53 @@
-//! Rotation, shear and translation: bilinear interpolation, black outside.
+//! Rotation, shear, zoom and translation: bilinear interpolation.
 //!
 //! The result equals OpenCV's `warpAffine` on `u8` images with `INTER_LINEAR` and `BORDER_CONSTANT`: source positions have 10
 //! fractional bits, of which 5 remain for the interpolation weights.
 
 use deepaug_simd::for_every_instruction_set;
 
-use super::{Image, scratch::Buffer};
+use super::{Fill, Image, scratch::Buffer};
 
 /// Rotates about the centre, clockwise for positive degrees.
-pub fn rotate(image: &mut Image<'_>, degrees: f64) {
+pub fn rotate(image: &mut Image<'_>, degrees: f64, fill: Fill) {
     let (sin, cos) = degrees.to_radians().sin_cos();
-    about_centre(image, [cos, -sin, sin, cos]);
+    about_centre(image, [cos, -sin, sin, cos], fill);
 }
 
 /// Shears horizontally about the centre; for positive degrees the bottom moves to the left.
 ///
 /// Vertical lines turn by the angle and keep their length, as in scikit-image before 0.20, on which imgaug 0.4.0
 /// builds: at 90 degrees the image collapses into a line.
-pub fn shear(image: &mut Image<'_>, degrees: f64) {
+pub fn shear(image: &mut Image<'_>, degrees: f64, fill: Fill) {
     let (sin, cos) = degrees.to_radians().sin_cos();
-    about_centre(image, [1.0, -sin, 0.0, cos]);
+    about_centre(image, [1.0, -sin, 0.0, cos], fill);
+}
+
+/// Zooms about the centre: in for factors above 1, out for those below.
+pub fn zoom(image: &mut Image<'_>, factor: f64, fill: Fill) {
+    about_centre(image, [factor, 0.0, 0.0, factor], fill);
 }
 
 /// Shifts by (possibly fractional) pixels, to the right and down for positive ones.
-pub fn translate(image: &mut Image<'_>, x: f64, y: f64) {
-    warp(image, [1.0, 0.0, x, 0.0, 1.0, y]);
+pub fn translate(image: &mut Image<'_>, x: f64, y: f64, fill: Fill) {
+    warp(image, [1.0, 0.0, x, 0.0, 1.0, y], fill);
 }
 
-fn about_centre(image: &mut Image<'_>, [xx, xy, yx, yy]: [f64; 4]) {
+fn about_centre(image: &mut Image<'_>, [xx, xy, yx, yy]: [f64; 4], fill: Fill) {
     let (cx, cy) = (image.width as f64 / 2.0 - 0.5, image.height as f64 / 2.0 - 0.5);
-    warp(image, [xx, xy, cx - xx * cx - xy * cy, yx, yy, cy - yx * cx - yy * cy]);
+    warp(image, [xx, xy, cx - xx * cx - xy * cy, yx, yy, cy - yx * cx - yy * cy], fill);
 }
 
 const POSITION_BITS: u32 = 10;
 const WEIGHT_BITS: u32 = 5;
 const WEIGHTS: i32 = 1 << WEIGHT_BITS;
 
-/// Black pixels around the source, so that every position needed is inside.
+/// Pixels around the source, so that every position needed is inside.
 const BORDER: usize = 2;
 
 /// Moves the pixel at (x, y) to `matrix` (two rows of three) times (x, y, 1).
-fn warp(image: &mut Image<'_>, matrix: [f64; 6]) {
+fn warp(image: &mut Image<'_>, matrix: [f64; 6], fill: Fill) {
     let (height, width, channels, stride) = (image.height, image.width, image.channels, image.stride());
-    let source = super::bordered(image, BORDER);
+    let source = super::bordered(image, BORDER, fill);
     let source_stride = (width + 2 * BORDER) * channels;
     let inverse = invert(matrix);
     let mut steps = Buffer::<i32>::any(2 * width);
@@ -59,6 +64,29 @@ fn warp(image: &mut Image<'_>, matrix: [f64; 6]) {
         let size = [width as i32, height as i32];
         let strides = [channels as i32, source_stride as i32];
         locate(places, weights, steps_x, steps_y, start, size, strides);
+        interpolate(row, &source, places, weights, channels, source_stride);
+    }
+}
+
+/// Takes every pixel from another position of the image: `of_row` writes those of a row, given its number, as x and y.
+/// They are rounded to 32nds of a pixel.
+pub(super) fn remap(image: &mut Image<'_>, fill: Fill, mut of_row: impl FnMut(usize, &mut [f64], &mut [f64])) {
+    let (height, width, channels, stride) = (image.height, image.width, image.channels, image.stride());
+    let source = super::bordered(image, BORDER, fill);
+    let source_stride = (width + 2 * BORDER) * channels;
+    let (size, strides) = ([width as i32, height as i32], [channels as i32, source_stride as i32]);
+    let mut positions = Buffer::<f64>::any(2 * width);
+    let (xs, ys) = positions.split_at_mut(width);
+    let mut steps = Buffer::<i32>::any(2 * width);
+    let (steps_x, steps_y) = steps.split_at_mut(width);
+    let mut taps = Buffer::<i32>::any(2 * width);
+    let (places, weights) = taps.split_at_mut(width);
+    let half = 1 << (POSITION_BITS - WEIGHT_BITS - 1);
+    for (y, row) in image.pixels.chunks_exact_mut(stride).enumerate() {
+        of_row(y, xs, ys);
+        steps_x.iter_mut().zip(&*xs).for_each(|(step, &x)| *step = fixed(x));
+        steps_y.iter_mut().zip(&*ys).for_each(|(step, &y)| *step = fixed(y));
+        locate(places, weights, steps_x, steps_y, [half; 2], size, strides);
         interpolate(row, &source, places, weights, channels, source_stride);
     }
 }

@@ -3,7 +3,8 @@
 //! Every kernel works in place on an [`Image`] with given parameters; kernels with randomness per pixel also take
 //! a generator. Those of DeepAugment's twenty ops follow imgaug 0.4.0, the library of its release 1.1.2, and
 //! through it OpenCV; where it matters, they reproduce OpenCV's fixed-point arithmetic, so that pixels are equal.
-//! Those of the AutoAugment family ([`nearest`], [`enhance`], [`histogram`]) reproduce the pixels of Pillow.
+//! Those of the AutoAugment family ([`nearest`], [`enhance`], [`histogram`]) reproduce the pixels of Pillow, as does
+//! [`morphology`].
 //!
 //! ```
 //! use deepaug_augmenter::ops::{Image, flip};
@@ -23,10 +24,12 @@ pub mod blur;
 pub mod colour;
 pub mod convolution;
 pub mod crop;
+pub mod deform;
 pub mod enhance;
 pub mod flip;
 pub mod histogram;
 mod math;
+pub mod morphology;
 pub mod nearest;
 pub mod noise;
 pub mod occlusion;
@@ -66,11 +69,21 @@ impl<'a> Image<'a> {
     }
 }
 
+/// What lies outside an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fill {
+    /// Black.
+    #[default]
+    Black,
+    /// The nearest pixel of the image.
+    Edge,
+}
+
 /// How many values beyond the last one of a [`bordered`] image may be read.
 const SLACK: usize = 8;
 
-/// Returns the image with `border` black pixels on every side.
-fn bordered(image: &Image<'_>, border: usize) -> Buffer<u8> {
+/// Returns the image with `border` pixels of what lies outside on every side.
+fn bordered(image: &Image<'_>, border: usize, fill: Fill) -> Buffer<u8> {
     let (stride, side) = (image.stride(), border * image.channels);
     let wide = stride + 2 * side;
     let mut buffer = Buffer::any((image.height + 2 * border) * wide + SLACK);
@@ -82,6 +95,16 @@ fn bordered(image: &Image<'_>, border: usize) -> Buffer<u8> {
         to[..side].fill(0);
         to[side..side + stride].copy_from_slice(from);
         to[side + stride..].fill(0);
+        if fill == Fill::Edge {
+            let (left, right) = (&from[..image.channels], &from[stride - image.channels..]);
+            to[..side].chunks_exact_mut(image.channels).for_each(|pixel| pixel.copy_from_slice(left));
+            to[side + stride..].chunks_exact_mut(image.channels).for_each(|pixel| pixel.copy_from_slice(right));
+        }
+    }
+    if fill == Fill::Edge {
+        top.chunks_exact_mut(wide).for_each(|row| row.copy_from_slice(&rows[..wide]));
+        let last = &rows[(image.height - 1) * wide..];
+        bottom.chunks_exact_mut(wide).for_each(|row| row.copy_from_slice(last));
     }
     buffer
 }

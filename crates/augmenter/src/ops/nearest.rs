@@ -57,7 +57,7 @@ const BORDER: usize = 1;
 /// Takes the pixel at (x, y) from `matrix` (two rows of three) times (x + 1/2, y + 1/2, 1).
 fn transform(image: &mut Image<'_>, matrix: [f64; 6]) {
     let (height, width, channels, stride) = (image.height, image.width, image.channels, image.stride());
-    let source = super::bordered(image, BORDER);
+    let source = super::bordered(image, BORDER, super::Fill::Black);
     let source_stride = (width + 2 * BORDER) * channels;
     let fixed = |v: f64| (v * f64::from(1 << BITS) + 0.5).floor() as i64;
     let [xx, xy, x, yx, yy, y] = matrix;

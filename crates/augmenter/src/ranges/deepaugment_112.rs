@@ -3,7 +3,8 @@
 use crate::{
     distribution::Distribution,
     op::Op,
-    transform::{Grid, Transform, Unit},
+    ops::Fill,
+    transform::{Grid, Transform, Unit, Warp},
 };
 
 pub(super) fn transform(op: Op, m: f64) -> Option<Transform> {
@@ -11,10 +12,10 @@ pub(super) fn transform(op: Op, m: f64) -> Option<Transform> {
     Some(match op {
         Op::Crop => Transform::Crop(Distribution::Whole(0, (32.0 * m) as i32), Unit::Pixels),
         Op::GaussianBlur => Transform::GaussianBlur(to(25.0 * m), Unit::Pixels),
-        Op::Rotate => Transform::Rotate(within(180.0 * m)),
-        Op::Shear => Transform::Shear(within(90.0 * m)),
-        Op::TranslateX => Transform::TranslateX(within(m)),
-        Op::TranslateY => Transform::TranslateY(within(m)),
+        Op::Rotate => Transform::Warp(Warp::Rotate(within(180.0 * m)), Fill::Black),
+        Op::Shear => Transform::Warp(Warp::Shear(within(90.0 * m)), Fill::Black),
+        Op::TranslateX => Transform::Warp(Warp::TranslateX(within(m)), Fill::Black),
+        Op::TranslateY => Transform::Warp(Warp::TranslateY(within(m)), Fill::Black),
         Op::Sharpen => Transform::Sharpen { alpha: to(1.0), lightness: Distribution::Between(0.5, 5.0 * m) },
         Op::Emboss => Transform::Emboss { alpha: to(1.0), strength: to(20.0 * m) },
         Op::AdditiveGaussianNoise => Transform::AdditiveGaussianNoise(to(255.0 * m)),

@@ -13,10 +13,15 @@
 //!
 //! `autoaugment` (magnitude = level / 10), `randaugment` (M / 30) and `trivialaugment-wide` (bin / 30) have the
 //! ranges of the methods with these names, for the ops of that family.
+//!
+//! `tanda` has steps of a fixed size and direction, from which longer transformations are composed: where an op has a
+//! direction, magnitude 1/2 changes nothing, 1 is the largest step one way and 0 the largest the other way. What comes from
+//! outside an image is its nearest pixel.
 
 mod autoaugment;
 mod deepaugment_112;
 mod monotone;
+mod tanda;
 
 use std::{fmt, str::FromStr};
 
@@ -45,12 +50,21 @@ pub enum RangeTable {
     /// The wide ranges of TrivialAugment.
     #[serde(rename = "trivialaugment-wide")]
     TrivialAugmentWide,
+    /// Steps of fixed size and direction, as in TANDA.
+    #[serde(rename = "tanda")]
+    Tanda,
 }
 
 impl RangeTable {
     /// Every table.
-    pub const ALL: [RangeTable; 5] =
-        [Self::Monotone, Self::DeepAugment112, Self::AutoAugment, Self::RandAugment, Self::TrivialAugmentWide];
+    pub const ALL: [RangeTable; 6] = [
+        Self::Monotone,
+        Self::DeepAugment112,
+        Self::AutoAugment,
+        Self::RandAugment,
+        Self::TrivialAugmentWide,
+        Self::Tanda,
+    ];
 
     /// Returns the name in configurations and policies.
     pub fn name(self) -> &'static str {
@@ -60,6 +74,7 @@ impl RangeTable {
             Self::AutoAugment => "autoaugment",
             Self::RandAugment => "randaugment",
             Self::TrivialAugmentWide => "trivialaugment-wide",
+            Self::Tanda => "tanda",
         }
     }
 
@@ -73,6 +88,7 @@ impl RangeTable {
             Self::AutoAugment => autoaugment::autoaugment(op, m),
             Self::RandAugment => autoaugment::randaugment(op, m),
             Self::TrivialAugmentWide => autoaugment::trivialaugment_wide(op, m),
+            Self::Tanda => tanda::transform(op, m),
         }
     }
 
@@ -144,7 +160,8 @@ impl fmt::Display for RangeTable {
 /// The error of parsing a table's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown range table `{0}`; there are `monotone`, `deepaugment-1.1.2`, `autoaugment`, `randaugment` and `trivialaugment-wide`"
+    "unknown range table `{0}`; there are `monotone`, `deepaugment-1.1.2`, `autoaugment`, `randaugment`, \
+     `trivialaugment-wide` and `tanda`"
 )]
 pub struct UnknownRangeTable(pub String);
 
@@ -199,6 +216,8 @@ mod tests {
         assert_eq!(corner(Op::Solarize, RangeTable::AutoAugment, 0.7, &flat), (155, 155));
         assert_eq!(corner(Op::Posterize, RangeTable::AutoAugment, 0.9, &flat), (0, 0));
         assert_eq!(corner(Op::Posterize, RangeTable::RandAugment, 1.0, &flat), (96, 96));
+        assert_eq!(corner(Op::Brightness, RangeTable::Tanda, 0.25, &flat), (75, 75));
+        assert_eq!(corner(Op::TranslateX, RangeTable::Tanda, 0.0, &ramp), (50, 50));
     }
 
     #[test]
@@ -209,7 +228,8 @@ mod tests {
             let page = page.split("\n## ").next().unwrap_or_default();
             assert!(page.contains(&format!("[`Op::{op:?}`]")) && page.contains("\nFollows "), "{op}");
             for table in RangeTable::ALL {
-                let row = page.lines().find(|line| line.starts_with('|') && line.contains(table.name()));
+                let has = |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(table.name()));
+                let row = page.lines().find(has);
                 assert_eq!(row.is_some(), table.has(op), "{op} {table}");
             }
         }
@@ -223,6 +243,28 @@ mod tests {
             assert_eq!(RangeTable::AutoAugment.has(op), Op::AUTOAUGMENT.contains(&op), "{op}");
         }
         assert!(!RangeTable::RandAugment.has(Op::SamplePairing) && !RangeTable::TrivialAugmentWide.has(Op::Cutout));
+    }
+
+    #[test]
+    fn steps_with_a_direction_do_nothing_in_the_middle() {
+        let image = Array3::from_shape_fn((8, 8, 3), |(y, x, c)| (y * 20 + x * 9 + c * 30) as u8);
+        let directed = [
+            Op::Rotate,
+            Op::Shear,
+            Op::Zoom,
+            Op::Swirl,
+            Op::TranslateX,
+            Op::TranslateY,
+            Op::AddToHueAndSaturation,
+            Op::Contrast,
+            Op::Saturation,
+            Op::Brightness,
+        ];
+        for op in Op::ALL.into_iter().filter(|op| RangeTable::Tanda.has(*op)) {
+            let mut changed = image.clone();
+            op.apply(RangeTable::Tanda, 0.5, changed.view_mut(), &mut Xoshiro256PlusPlus::seed_from_u64(1));
+            assert_eq!(changed == image, directed.contains(&op), "{op}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::{
     distribution::Distribution,
     op::Op,
-    transform::{Grid, Transform, Unit},
+    ops::Fill,
+    transform::{Grid, Transform, Unit, Warp},
 };
 
 pub(super) fn transform(op: Op, m: f64) -> Transform {
@@ -13,10 +14,10 @@ pub(super) fn transform(op: Op, m: f64) -> Transform {
     match op {
         Op::Crop => Transform::Crop(to(0.2 * m), Unit::Side),
         Op::GaussianBlur => Transform::GaussianBlur(to(0.06 * m), Unit::Side),
-        Op::Rotate => Transform::Rotate(within(45.0 * m)),
-        Op::Shear => Transform::Shear(within(35.0 * m)),
-        Op::TranslateX => Transform::TranslateX(within(0.3 * m)),
-        Op::TranslateY => Transform::TranslateY(within(0.3 * m)),
+        Op::Rotate => Transform::Warp(Warp::Rotate(within(45.0 * m)), Fill::Black),
+        Op::Shear => Transform::Warp(Warp::Shear(within(35.0 * m)), Fill::Black),
+        Op::TranslateX => Transform::Warp(Warp::TranslateX(within(0.3 * m)), Fill::Black),
+        Op::TranslateY => Transform::Warp(Warp::TranslateY(within(0.3 * m)), Fill::Black),
         Op::Sharpen => Transform::Sharpen { alpha: to(0.6 * m), lightness: Distribution::Fixed(1.0) },
         Op::Emboss => Transform::Emboss { alpha: to(0.7 * m), strength: Distribution::Fixed(1.0) },
         Op::AdditiveGaussianNoise => Transform::AdditiveGaussianNoise(to(64.0 * m)),
@@ -46,5 +47,10 @@ pub(super) fn transform(op: Op, m: f64) -> Transform {
         Op::Sharpness => Transform::Sharpness(around_1(3.0 * m)),
         Op::Cutout => Transform::Cutout(to(0.6 * m)),
         Op::SamplePairing => Transform::SamplePairing(to(0.4 * m)),
+        Op::Zoom => Transform::Warp(Warp::Zoom(around_1(0.4 * m)), Fill::Black),
+        Op::Swirl => Transform::Warp(Warp::Swirl(within(1.2 * m)), Fill::Black),
+        Op::Elastic => Transform::Warp(Warp::Elastic(to(0.1 * m)), Fill::Black),
+        Op::Erode => Transform::Erode(to(m)),
+        Op::Dilate => Transform::Dilate(to(m)),
     }
 }

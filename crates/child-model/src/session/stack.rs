@@ -178,6 +178,13 @@ impl<'a, E: Engine> Stack<'a, E> {
             Strategy::Uncertain(selection) if all_choose => {
                 Some(Chooser::new(selection, candidates, self.epochs_done, pools.into_iter()))
             }
+            Strategy::Consistent(consistency) if all_choose => {
+                Some(Chooser::new(consistency.all(), candidates, self.epochs_done, pools.into_iter()))
+            }
+            _ => None,
+        };
+        let consistency = match self.settings.strategy {
+            Strategy::Consistent(consistency) if all_choose => Some(consistency),
             _ => None,
         };
         let keep = chooser.as_ref().map_or(1, Chooser::keep);
@@ -216,6 +223,14 @@ impl<'a, E: Engine> Stack<'a, E> {
                 let targets = engine.upload(targets);
                 gradient = engine.cross_entropy(&logits, &targets, self.plan.classes, entropy, batch).gradient;
             }
+            if let Some(consistency) = consistency {
+                let (logits, of_child) = (engine.download(&logits).map_err(device)?, batch.images * self.plan.classes);
+                let mut slopes = engine.download(&gradient).map_err(device)?;
+                for (logits, slopes) in logits.chunks_exact(of_child).zip(slopes.chunks_exact_mut(of_child)) {
+                    consistency.add_gradient(logits, self.plan.classes, slopes);
+                }
+                gradient = engine.upload(slopes);
+            }
             if let Some(drawn) = drawn.filter(|_| self.losses.is_some()) {
                 losses.push((drawn, loss.rows));
             }
@@ -223,7 +238,11 @@ impl<'a, E: Engine> Stack<'a, E> {
             let (done, all) = (self.epochs_done * steps + step, self.settings.epochs * steps);
             self.network.update(gradients, &self.settings.optimiser.update(done, all, steps));
         }
-        let trained = means(&engine.download(&sums).map_err(device)?, steps * batch.images);
+        let mut trained = means(&engine.download(&sums).map_err(device)?, steps * batch.images);
+        if let Some(consistency) = consistency {
+            // Versions without the policy are not counted as right or wrong.
+            trained.iter_mut().for_each(|[_, accuracy]| *accuracy *= f64::from(consistency.share(1)));
+        }
         if self.losses.is_some() {
             let mut of_children = vec![Vec::with_capacity(steps * batch.images); children];
             for (rows, losses) in losses {
@@ -304,7 +323,7 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         self.uploaded += copies.images.len() as u64;
         let pixels = (count > 0).then(|| self.engine.pixels(copies.images.into()));
         let candidates = match self.settings.strategy {
-            Strategy::Uncertain(_) => candidates(&copies.sources, &copies.ops, labels.len()),
+            Strategy::Uncertain(_) | Strategy::Consistent(_) => candidates(&copies.sources, &copies.ops, labels.len()),
             _ => Vec::new(),
         };
         let of_child = &mut self.children[child];
@@ -319,8 +338,15 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
             of_child.rng.set_groups(groups);
         }
         of_child.rng.set_pool(if candidates.is_empty() { pool.len() } else { labels.len() });
+        let images = labels.len();
         (of_child.copies, of_child.pool, of_child.candidates) = (pixels, pool, candidates);
-        self.children[child].targets = self.targets(child, |_| 1.0);
+        let weight = |row: usize| match self.settings.strategy {
+            Strategy::Consistent(consistency) if !self.children[child].candidates.is_empty() => {
+                consistency.share(row / images)
+            }
+            _ => 1.0,
+        };
+        self.children[child].targets = self.targets(child, weight);
         self.data = None;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! How training uses what a policy makes of an image: as it comes, only where the net finds it hard, or as strongly as the
 //! net can take it.
 
+mod consistency;
 mod record;
 mod selection;
 mod sureness;
@@ -9,6 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::consistency::Consistency;
 pub(crate) use self::record::Recorder;
 pub use self::record::{OpTally, StrategyRecord, SurenessRecord};
 pub use self::selection::{Choose, Selection};
@@ -26,6 +28,8 @@ pub enum Strategy {
     Uncertain(Selection),
     /// The surer the net is of an image, the stronger the image is augmented: the policy's magnitudes are the strongest.
     Entropy,
+    /// Several versions of each image are learnt from, whose logits are drawn together.
+    Consistent(Consistency),
 }
 
 impl Strategy {
@@ -38,6 +42,7 @@ impl Strategy {
     pub fn candidates(&self, epoch: usize, epochs: usize) -> usize {
         match self {
             Self::Uncertain(selection) if !selection.is_warming_up(epoch, epochs) => selection.candidates.max(1),
+            Self::Consistent(consistency) => consistency.versions(),
             _ => 1,
         }
     }
@@ -46,6 +51,7 @@ impl Strategy {
     pub(crate) fn most_candidates(&self) -> usize {
         match self {
             Self::Uncertain(selection) => selection.candidates.max(1),
+            Self::Consistent(consistency) => consistency.versions(),
             _ => 1,
         }
     }
@@ -54,6 +60,7 @@ impl Strategy {
     pub(crate) fn keep(&self) -> usize {
         match self {
             Self::Uncertain(selection) => selection.keep.max(1),
+            Self::Consistent(consistency) => consistency.versions(),
             _ => 1,
         }
     }
@@ -82,6 +89,9 @@ impl fmt::Display for Strategy {
                 write!(f, ", after {:.0} % of the epochs", 100.0 * warm_up)
             }
             Self::Entropy => f.write_str("as strong as the net is sure of the image"),
+            Self::Consistent(Consistency { views, weight }) => {
+                write!(f, "logits of {views} versions and the original drawn together by {weight}")
+            }
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::read::inspect::{NamedPolicy, Trial};
 use crate::rng::{Purpose, derive};
 use crate::study::adversary;
 use crate::study::population::pba;
+#[cfg(feature = "generative")]
+use crate::study::tanda;
 use crate::train::final_training::FinalTraining;
 
 /// The scheme that the comparison is about.
@@ -303,6 +305,11 @@ fn random_policies(config: &ValidConfig, count: usize) -> Result<Vec<Policy>, Se
         SearchMethod::Searcher(_) => {}
         SearchMethod::Pba => return Ok(vec![pba::random_policy(config)]),
         SearchMethod::Adversarial => return adversary::random_policy(config).map(|policy| vec![policy]),
+        #[cfg(feature = "generative")]
+        SearchMethod::Tanda => return Ok(vec![tanda::random_policy(config)]),
+        // Refused by the configuration.
+        #[cfg(not(feature = "generative"))]
+        SearchMethod::Tanda => {}
     }
     let policy_space = PolicySpace::new(config);
     let space = policy_space.space()?;

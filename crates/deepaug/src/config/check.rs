@@ -8,7 +8,8 @@ use deepaug_child_model::Model;
 use deepaug_dataset::{Amount, format_names};
 
 use super::{
-    AugmentMode, Config, EarlyStopping, Holdout, LossKind, ObjectiveKind, Portion, RewardKind, SearchSpace, Sizes,
+    AugmentMode, Config, EarlyStopping, Holdout, LossKind, ObjectiveKind, Portion, RewardKind, SearchMethod,
+    SearchSpace, Sizes,
 };
 use crate::config::auto::Auto;
 use crate::error::ConfigError;
@@ -113,10 +114,16 @@ impl Config {
             ("interval", self.interval, 1, 100_000),
             ("candidates", self.candidates, 1, 1000),
             ("keep", self.keep, 1, 1000),
+            ("consistency_views", self.consistency_views, 1, 100),
             ("slots_per_op", self.slots_per_op, 1, 100),
             ("adversarial_policies", self.adversarial_policies, 1, 1000),
             ("adversarial_updates", self.adversarial_updates, 1, 10_000),
             ("adversarial_largest_level", self.adversarial_largest_level as usize, 1, 10),
+            ("tanda_length", self.tanda_length, 1, 20),
+            ("tanda_steps", self.tanda_steps, 1, 1_000_000),
+            ("tanda_warm_up", self.tanda_warm_up, 0, 1_000_000),
+            ("tanda_batch", self.tanda_batch, 1, 10_000),
+            ("tanda_sequences", self.tanda_sequences, 2, 1000),
             ("threads", self.threads, 0, 4096),
         ];
         for (key, value, least, most) in counts {
@@ -186,6 +193,11 @@ impl Config {
         if self.method.looks_into_trainings() {
             self.check_looking_into_trainings()?;
         }
+        if self.method == SearchMethod::Tanda && !cfg!(feature = "generative") {
+            let why = "\"tanda\" needs a deepaug that is built with the feature \"generative\"";
+            return Err(("method", why.into()));
+        }
+        self.check_tanda()?;
         let (rate, entropy) = (self.adversarial_learning_rate, self.adversarial_entropy);
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(("adversarial_learning_rate", format!("must be above 0, not {rate}")));
@@ -226,7 +238,7 @@ impl Config {
                 (self.subgroup_column.is_empty(), "subgroup_column is empty, so that there are no groups"),
                 (!self.child.command.is_empty(), "a program of your own trains"),
                 (self.mixup > 0.0, "mixup is above 0, because images of several groups cannot be mixed"),
-                (self.method.looks_into_trainings(), "method is \"pba\" or \"adversarial\""),
+                (self.method.looks_into_trainings(), "method is \"pba\", \"adversarial\" or \"tanda\""),
             ];
             if let Some((_, when)) = taken.into_iter().find(|(is, _)| *is) {
                 return Err(("loss", format!("must be \"mean\" when {when}")));
@@ -257,6 +269,24 @@ impl Config {
         }
         if !(0.0..=1.0).contains(&self.selection_warm_up) {
             return Err(("selection_warm_up", "must lie in 0..1".into()));
+        }
+        if !(0.0..=1000.0).contains(&self.consistency) {
+            return Err(("consistency", "must lie in 0..1000".into()));
+        }
+        if self.consistency > 0.0 {
+            let taken = [
+                (self.augment != AugmentMode::Online, "augment is not \"online\""),
+                (self.loss == LossKind::GroupDro, "loss is \"group-dro\""),
+                (self.mixup > 0.0, "mixup is above 0, because mixed images have no versions"),
+                (
+                    matches!(self.method, SearchMethod::Pba | SearchMethod::Adversarial),
+                    "method is \"pba\" or \"adversarial\"",
+                ),
+                (!self.child.command.is_empty(), "a program of your own trains"),
+            ];
+            if let Some((_, when)) = taken.into_iter().find(|(is, _)| *is) {
+                return Err(("consistency", format!("must be 0 when {when}")));
+            }
         }
         if !(0.0..=100.0).contains(&self.entropy_loss) {
             return Err(("entropy_loss", "must lie in 0..100".into()));
@@ -335,6 +365,33 @@ impl Config {
 
     /// Refuses settings that do not go with a population, which trains its own children and changes policies between
     /// epochs.
+    fn check_tanda(&self) -> Result<(), (&'static str, String)> {
+        for (number, step) in self.tanda_functions.iter().enumerate() {
+            if !self.ranges.has(step.op) {
+                return Err(("tanda_functions", format!("the {} ranges do not have the op {}", self.ranges, step.op)));
+            }
+            if !(0.0..=1.0).contains(&step.magnitude) || step.probability != 1.0 {
+                let why = format!("function {}: magnitude must lie in 0..1, and there is no probability", number + 1);
+                return Err(("tanda_functions", why));
+            }
+        }
+        if self.tanda_functions.len() == 1 {
+            return Err(("tanda_functions", "must be two at least to choose from, or none for the authors'".into()));
+        }
+        for (key, rate) in [
+            ("tanda_learning_rate", self.tanda_learning_rate),
+            ("tanda_discriminator_learning_rate", self.tanda_discriminator_learning_rate),
+        ] {
+            if !(rate > 0.0 && rate.is_finite()) {
+                return Err((key, format!("must be above 0, not {rate}")));
+            }
+        }
+        if !(self.tanda_lambda >= 0.0 && self.tanda_lambda.is_finite()) {
+            return Err(("tanda_lambda", format!("must be at least 0, not {}", self.tanda_lambda)));
+        }
+        Ok(())
+    }
+
     fn check_looking_into_trainings(&self) -> Result<(), (&'static str, String)> {
         let wanted = [
             ("augment", self.augment == AugmentMode::Online, "\"online\""),

@@ -13,11 +13,15 @@ pub enum SearchMethod {
     Pba,
     /// Adversarial AutoAugment (X. Zhang et al. 2020): one child, while which trains a network writes its policies.
     Adversarial,
+    /// TANDA (A. Ratner et al. 2017): a generator learns to write sequences of transformation functions that a discriminator
+    /// takes for images of the set.
+    Tanda,
 }
 
 impl SearchMethod {
     const PBA: &str = "pba";
     const ADVERSARIAL: &str = "adversarial";
+    const TANDA: &str = "tanda";
 
     /// Returns the name used in configuration files.
     pub fn name(self) -> &'static str {
@@ -25,10 +29,11 @@ impl SearchMethod {
             Self::Searcher(method) => method.name(),
             Self::Pba => Self::PBA,
             Self::Adversarial => Self::ADVERSARIAL,
+            Self::Tanda => Self::TANDA,
         }
     }
 
-    /// Whether policies come out of trainings, and are tried after them, instead of from a searcher.
+    /// Whether policies come out of what is trained before them, and are tried after that, instead of from a searcher.
     pub fn looks_into_trainings(self) -> bool {
         !matches!(self, Self::Searcher(_))
     }
@@ -43,18 +48,32 @@ impl Serialize for SearchMethod {
 impl<'de> Deserialize<'de> for SearchMethod {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let others = [Self::Pba, Self::Adversarial];
+        let others = [Self::Pba, Self::Adversarial, Self::Tanda];
         if let Some(other) = others.into_iter().find(|other| other.name() == name) {
             return Ok(other);
         }
         name.parse().map(Self::Searcher).map_err(|_| {
             let names: Vec<String> = Method::ALL.map(|method| format!("`{method}`")).to_vec();
-            let [before, last] = others.map(Self::name);
+            let [first, second, last] = others.map(Self::name);
             let known = names.join(", ");
-            let why = format_args!("unknown variant `{name}`, expected one of {known}, `{before}` or `{last}`");
+            let why =
+                format_args!("unknown variant `{name}`, expected one of {known}, `{first}`, `{second}` or `{last}`");
             serde::de::Error::custom(why)
         })
     }
+}
+
+/// How TANDA's generator chooses the next function of a sequence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TandaGenerator {
+    /// Each independently of the others.
+    #[default]
+    MeanField,
+    /// By a layer of long short-term memory.
+    Lstm,
+    /// By a layer of gated recurrent units.
+    Gru,
 }
 
 /// Whether the share of images that a sub-policy augments is searched or given.

@@ -67,8 +67,9 @@ const KEYS: &[(&str, &str)] = &[
         "method",
         "\"bayesian_optimization\", \"lfbo\" (the same with a classifier of good policies), \"random\", or AutoAugment's \
          controller, a network that writes policies and learns by \"ppo\" or \"reinforce\": for 1,000 trials and more; after \
-         100 it is no better than \"random\"; \"pba\", a population of children whose result is a policy for each epoch; or \"adversarial\", \
-         policies that a network writes to be hard for a child while it trains.",
+         100 it is no better than \"random\"; \"pba\", a population of children whose result is a policy for each epoch; \"adversarial\", \
+         policies that a network writes to be hard for a child while it trains; or \"tanda\", sequences of fixed steps that a \
+         generator learns to write so that a discriminator takes the results for images of the set.",
     ),
     ("iters", "Policies to try, besides trial 0, which has none."),
     ("seed", "Seed of all randomness: the same seed, data and kind of device give the same notebook."),
@@ -149,6 +150,26 @@ const KEYS: &[(&str, &str)] = &[
     ("adversarial_entropy", "Weight of the entropy of its decisions."),
     ("adversarial_clean", "Share of images that none of its policies changes."),
     ("adversarial_largest_level", "The largest magnitude that it writes, in tenths."),
+    (
+        "tanda_functions",
+        "Of \"tanda\": the steps that sequences are made of, such as [{ op = \"rotate\", magnitude = 0.1 }], with magnitudes of \
+         ranges; if empty, the authors' for photographs or for digits, in the ranges \"tanda\".",
+    ),
+    ("tanda_length", "Steps of a sequence."),
+    (
+        "tanda_generator",
+        "How a step is chosen: \"mean-field\", whatever those before it are; \"lstm\" or \"gru\", a recurrent layer.",
+    ),
+    (
+        "tanda_steps",
+        "Batches that the generator learns from, at most; it ends when it has nearly decided for a few functions.",
+    ),
+    ("tanda_warm_up", "Batches that the discriminator learns from before that."),
+    ("tanda_batch", "Images of a batch."),
+    ("tanda_sequences", "Sequences of each of them."),
+    ("tanda_learning_rate", "Of the generator; it multiplies a sum over the batch."),
+    ("tanda_discriminator_learning_rate", "Of the discriminator."),
+    ("tanda_lambda", "How much results must differ from their originals in the discriminator's eyes."),
     ("# Policies", ""),
     (
         "space",
@@ -196,6 +217,12 @@ const KEYS: &[(&str, &str)] = &[
         "selection_warm_up",
         "The share of the epochs, at the beginning, in which one candidate is made and nothing chosen.",
     ),
+    (
+        "consistency",
+        "Above 0, versions of each image are learnt from together, online, and the squared distances between the child's logits \
+         for them and for the image without its policy are added to the loss, times this; TANDA's authors use 0.1 to 0.5.",
+    ),
+    ("consistency_views", "How many versions."),
     ("chance", "Probability that a sub-policy augments an image, online."),
     (
         "finish",

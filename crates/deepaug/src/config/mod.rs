@@ -9,10 +9,10 @@ mod keys;
 use std::fmt;
 use std::path::Path;
 
-use deepaug_augmenter::{Application, Online, Op, RangeTable, selection};
+use deepaug_augmenter::{Application, Online, Op, RangeTable, Step, selection};
 use deepaug_child_model::{
-    ChildModel, Choose, Device, DeviceChoice, DeviceError, GroupDro, Layer, Model, Net, Optimiser, Program, Rule,
-    Schedule, Selection, Settings, Strategy,
+    ChildModel, Choose, Consistency, Device, DeviceChoice, DeviceError, GroupDro, Layer, Model, Net, Optimiser,
+    Program, Rule, Schedule, Selection, Settings, Strategy,
 };
 use deepaug_controller::Method;
 use deepaug_dataset::{
@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use self::check::ValidConfig;
 pub use self::choices::{
     AugmentMode, DensityCount, EarlyStopping, EpochSize, Holdout, LossKind, ObjectiveKind, OverfitMeasure, Portion,
-    RewardKind, SearchMethod, SearchSpace, Sizes,
+    RewardKind, SearchMethod, SearchSpace, Sizes, TandaGenerator,
 };
 use self::keys::{line_of, line_of_key, names, unknown};
 use crate::config::auto::Auto;
@@ -105,6 +105,16 @@ pub struct Config {
     pub adversarial_entropy: f64,
     pub adversarial_clean: f64,
     pub adversarial_largest_level: u32,
+    pub tanda_functions: Vec<Step>,
+    pub tanda_length: usize,
+    pub tanda_generator: TandaGenerator,
+    pub tanda_steps: usize,
+    pub tanda_warm_up: usize,
+    pub tanda_batch: usize,
+    pub tanda_sequences: usize,
+    pub tanda_learning_rate: f64,
+    pub tanda_discriminator_learning_rate: f64,
+    pub tanda_lambda: f64,
     pub space: SearchSpace,
     pub ranges: RangeTable,
     #[serde(deserialize_with = "selected")]
@@ -121,6 +131,8 @@ pub struct Config {
     pub keep: usize,
     pub choose: Choose,
     pub selection_warm_up: f64,
+    pub consistency: f64,
+    pub consistency_views: usize,
     pub chance: f64,
     pub finish: bool,
     pub pad: f64,
@@ -187,11 +199,28 @@ const ADVERSARY_KEYS: [&str; 6] = [
     "adversarial_largest_level",
 ];
 
+/// Keys of learnt sequences.
+const TANDA_KEYS: [&str; 10] = [
+    "tanda_functions",
+    "tanda_length",
+    "tanda_generator",
+    "tanda_steps",
+    "tanda_warm_up",
+    "tanda_batch",
+    "tanda_sequences",
+    "tanda_learning_rate",
+    "tanda_discriminator_learning_rate",
+    "tanda_lambda",
+];
+
 /// Keys of weighting groups.
 const ROBUST_KEYS: [&str; 4] = ["loss", "robust_learning_rate", "robust_adjustment", "robust_within_class"];
 
 /// Keys of choosing among candidates.
 const SELECTION_KEYS: [&str; 4] = ["candidates", "keep", "choose", "selection_warm_up"];
+
+/// Keys of holding versions of an image together.
+const CONSISTENCY_KEYS: [&str; 2] = ["consistency", "consistency_views"];
 
 impl Default for Config {
     fn default() -> Self {
@@ -249,6 +278,16 @@ impl Default for Config {
             adversarial_entropy: 1e-5,
             adversarial_clean: 0.2,
             adversarial_largest_level: 5,
+            tanda_functions: Vec::new(),
+            tanda_length: 5,
+            tanda_generator: TandaGenerator::MeanField,
+            tanda_steps: 300,
+            tanda_warm_up: 60,
+            tanda_batch: 32,
+            tanda_sequences: 3,
+            tanda_learning_rate: 0.002,
+            tanda_discriminator_learning_rate: 0.0005,
+            tanda_lambda: 0.001,
             space: SearchSpace::Policies,
             ranges: RangeTable::Monotone,
             ops: Op::DEEPAUGMENT.to_vec(),
@@ -263,6 +302,8 @@ impl Default for Config {
             keep: 1,
             choose: Choose::Proportional,
             selection_warm_up: 0.25,
+            consistency: 0.0,
+            consistency_views: 1,
             chance: Online::STANDARD.chance,
             finish: true,
             pad: Online::STANDARD.pad * 32.0,
@@ -423,6 +464,9 @@ impl Config {
     /// Returns how children use what a policy makes of an image.
     pub fn strategy(&self) -> Strategy {
         match self.augment {
+            AugmentMode::Online if self.consistency > 0.0 => {
+                Strategy::Consistent(Consistency { views: self.consistency_views, weight: self.consistency })
+            }
             AugmentMode::Once | AugmentMode::Epoch | AugmentMode::Online => Strategy::Plain,
             AugmentMode::Uncertain => Strategy::Uncertain(self.selection()),
             AugmentMode::Entropy => Strategy::Entropy,
@@ -610,6 +654,9 @@ impl Config {
             if self.method != SearchMethod::Pba {
                 values.retain(|key, _| !POPULATION_KEYS.contains(&key.as_str()));
             }
+            if self.method != SearchMethod::Tanda {
+                values.retain(|key, _| !TANDA_KEYS.contains(&key.as_str()));
+            }
             if self.augment != AugmentMode::Uncertain {
                 values.retain(|key, _| !SELECTION_KEYS.contains(&key.as_str()));
             }
@@ -621,6 +668,9 @@ impl Config {
             }
             if self.portion_by == Choice::Uniform {
                 values.remove("portion_by");
+            }
+            if self.consistency == 0.0 {
+                values.retain(|key, _| !CONSISTENCY_KEYS.contains(&key.as_str()));
             }
             if self.entropy_loss == 0.0 {
                 values.remove("entropy_loss");

@@ -43,7 +43,7 @@ fn a_net_of_layers_and_an_optimiser_are_read() {
 fn ops_are_chosen_by_family_and_category() {
     let ops = |text: &str| Config::parse(text).unwrap().ops;
     assert_eq!(ops("").len(), 20);
-    assert_eq!(ops("ops = \"all\"").len(), 35);
+    assert_eq!(ops("ops = \"all\"").len(), 40);
     assert_eq!(ops("ops = [\"deepaugment\", \"autoaugment\"]").len(), 35);
     assert_eq!(ops("ranges = \"randaugment\"\nops = \"autoaugment\"\nexclude = [\"samplepairing\"]").len(), 15);
     assert_eq!(ops("ops = [\"weather\", \"rotate\"]"), [Op::Fog, Op::Clouds, Op::Rotate]);
@@ -80,6 +80,14 @@ fn the_other_files_are_valid() {
     ] {
         let adversarial = Config::parse(text).unwrap().check().unwrap();
         assert_eq!((adversarial.method.name(), adversarial.adversarial_policies), ("adversarial", policies));
+    }
+    #[cfg(feature = "generative")]
+    for (generator, text) in [
+        (crate::TandaGenerator::Gru, include_str!("../../../../configs/tanda.toml")),
+        (crate::TandaGenerator::MeanField, include_str!("../../../../configs/tanda-small.toml")),
+    ] {
+        let tanda = Config::parse(text).unwrap().check().unwrap();
+        assert_eq!((tanda.method.name(), tanda.tanda_generator), ("tanda", generator));
     }
     for (name, text) in [
         ("uncertain", include_str!("../../../../configs/uncertain.toml")),

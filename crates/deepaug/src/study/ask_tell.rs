@@ -309,6 +309,10 @@ pub fn rebuild(folder: &Path) -> Result<Rebuilt, Error> {
     if let Some(opposed) = core.ledger().opposed() {
         opposed.write(folder)?;
     }
+    #[cfg(feature = "generative")]
+    if let Some(taught) = core.ledger().taught() {
+        taught.write(folder)?;
+    }
     Ok(Rebuilt {
         notebook: folder.join(&config.notebook_path),
         trials: core.ledger().proposals().count(),

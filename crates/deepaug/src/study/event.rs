@@ -129,6 +129,29 @@ pub enum Event {
         /// Its validation accuracy after the last epoch.
         accuracy: f64,
     },
+    /// A generator of sequences has learnt from a batch, or its discriminator has before it.
+    TandaStep {
+        /// Batches in all, at most.
+        steps: usize,
+        /// Its number, counted from 1.
+        step: usize,
+        /// The discriminator's loss.
+        loss: f64,
+        /// How undecided the generator is, in nats.
+        entropy: f64,
+        /// Time left for this, at most.
+        #[serde(rename = "seconds_left", serialize_with = "as_seconds")]
+        left: Option<Duration>,
+    },
+    /// It has learnt.
+    TandaEnded {
+        /// Batches that were used.
+        steps: usize,
+        /// Why it ended, in words.
+        why: String,
+        /// The likeliest functions, with how likely they are.
+        likeliest: Vec<(String, f64)>,
+    },
     /// A policy is about to be judged. Trial 0 has none.
     TrialStarted {
         /// Its number.
@@ -279,6 +302,21 @@ impl fmt::Display for Event {
                 "trained against its adversary: validation accuracy {accuracy:.4} after the last epoch, {}",
                 model.display()
             ),
+            Self::TandaStep { steps, step, loss, entropy, left } => {
+                write!(
+                    f,
+                    "learning sequences: step {step}/{steps}, discriminator's loss {loss:.3}, entropy {entropy:.2}"
+                )?;
+                match left.filter(|_| step < steps) {
+                    Some(left) => write!(f, ", {} left", clock(left)),
+                    None => Ok(()),
+                }
+            }
+            Self::TandaEnded { steps, why, likeliest } => {
+                let one = |(name, p): &(String, f64)| format!("{name} ({:.0} %)", 100.0 * p);
+                let names: Vec<String> = likeliest.iter().map(one).collect();
+                write!(f, "learnt sequences in {steps} steps, {why}; likeliest: {}", names.join(", "))
+            }
             Self::Pretraining { epochs, record } => {
                 write!(f, "pre-training epoch {}/{epochs}: validation accuracy {:.3}", record.epoch, record.val_acc)
             }

@@ -19,6 +19,8 @@ use crate::remedy::Remedy;
 use crate::study::lock::{Holder, lock};
 use crate::study::methods::Methods;
 use crate::study::population::record::Assignment;
+#[cfg(feature = "generative")]
+use crate::study::tanda::Taught;
 
 /// The version of the file format.
 const FORMAT: u32 = 1;
@@ -40,7 +42,7 @@ pub(crate) trait JournalLine: Serialize + DeserializeOwned {
 
 impl JournalLine for Entry {
     const EVENTS: &'static [&'static str] =
-        &["proposed", "trained", "failed", "told", "exploited", "member_trained", "member_failed", "opposed"];
+        &["proposed", "trained", "failed", "told", "exploited", "member_trained", "member_failed", "opposed", "taught"];
 }
 
 /// The first line.
@@ -90,6 +92,9 @@ pub(crate) enum Entry {
     MemberFailed { member: usize, from: usize, seed: u64, device: String, why: String },
     /// A child was trained against an adversary.
     Opposed { seed: u64, device: String, record: AdversaryRecord },
+    /// A generator of sequences has learnt.
+    #[cfg(feature = "generative")]
+    Taught(Taught),
     /// Another program judged a trial, or one sample of it.
     Told { trial: u64, sample: Option<usize>, told: ReportedOutcome },
 }

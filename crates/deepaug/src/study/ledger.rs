@@ -15,6 +15,8 @@ use crate::study::adversary::Opposed;
 use crate::study::candidate::{Candidate, mean_reward};
 use crate::study::journal::{Entry, ReportedOutcome};
 use crate::study::population::record::PopulationRecord;
+#[cfg(feature = "generative")]
+use crate::study::tanda::Taught;
 
 /// A training that has ended, in this run or an earlier one.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +85,8 @@ pub(crate) struct Ledger {
     ended: BTreeMap<(u64, usize), TrainingOutcome>,
     population: PopulationRecord,
     opposed: Option<Opposed>,
+    #[cfg(feature = "generative")]
+    taught: Option<Taught>,
     /// The one that ended last.
     last: Option<(u64, usize)>,
 }
@@ -102,6 +106,8 @@ impl Ledger {
             ended: BTreeMap::new(),
             population: PopulationRecord::default(),
             opposed: None,
+            #[cfg(feature = "generative")]
+            taught: None,
             last: None,
         };
         for entry in entries {
@@ -110,6 +116,8 @@ impl Ledger {
                 | Entry::MemberTrained { .. }
                 | Entry::MemberFailed { .. }
                 | Entry::Opposed { .. } => ledger.note(entry),
+                #[cfg(feature = "generative")]
+                Entry::Taught(_) => ledger.note(entry),
                 Entry::Proposed { trial, point, policy, scheme } => {
                     ledger.propose(trial, Proposal { point, policy, scheme });
                 }
@@ -139,8 +147,16 @@ impl Ledger {
                 population.end(from, member, TrainingOutcome::Failed { seed, device, why });
             }
             Entry::Opposed { seed, device, record } => self.opposed = Some(Opposed::new(seed, device, record)),
+            #[cfg(feature = "generative")]
+            Entry::Taught(taught) => self.taught = Some(taught),
             _ => {}
         }
+    }
+
+    /// Returns what is known about the generator of sequences, if there is one.
+    #[cfg(feature = "generative")]
+    pub(crate) fn taught(&self) -> Option<&Taught> {
+        self.taught.as_ref()
     }
 
     /// Returns what is known about the training against an adversary, if there was one.

@@ -87,7 +87,7 @@ impl Methods {
         // What comes out of trainings is tried as it is.
         let method = match config.method {
             SearchMethod::Searcher(method) => method,
-            SearchMethod::Pba | SearchMethod::Adversarial => Method::Random,
+            SearchMethod::Pba | SearchMethod::Adversarial | SearchMethod::Tanda => Method::Random,
         };
         Ok(deepaug_controller::searcher(method, space, settings, seed)?)
     }

@@ -21,6 +21,8 @@ pub(crate) mod scheduler;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sizing;
+#[cfg(feature = "generative")]
+pub(crate) mod tanda;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -133,11 +135,21 @@ impl Study {
         {
             config.child.folder = folder.to_string_lossy().into_owned();
         }
+        #[cfg(feature = "generative")]
+        if config.method == SearchMethod::Tanda {
+            let [.., channels] = dataset.image_shape();
+            tanda::choose_functions(&mut config, channels == 3);
+        }
         let left_out = leave_out_colour(&mut config, dataset)?;
         match config.method {
             SearchMethod::Searcher(_) => {}
             SearchMethod::Pba => config.iters = pba::CANDIDATES,
             SearchMethod::Adversarial => config.iters = adversary::CANDIDATES,
+            #[cfg(feature = "generative")]
+            SearchMethod::Tanda => config.iters = tanda::CANDIDATES,
+            // Refused by the configuration.
+            #[cfg(not(feature = "generative"))]
+            SearchMethod::Tanda => {}
         }
         let sizing = match (config.sizes, config.child_epochs) {
             (Sizes::Given, Auto::Given(_)) => None,
@@ -283,6 +295,10 @@ impl Study {
             SearchMethod::Searcher(_) => {}
             SearchMethod::Pba => self.evolve(executor, &emit)?,
             SearchMethod::Adversarial => self.oppose(executor, &emit)?,
+            #[cfg(feature = "generative")]
+            SearchMethod::Tanda => self.teach(&emit)?,
+            #[cfg(not(feature = "generative"))]
+            SearchMethod::Tanda => {}
         }
         let Self { folder, core, objective, cancel, budget, .. } = &mut self;
         let ended_by = Search::new(folder, core, objective, executor, cancel, *budget, &emit).run();
@@ -317,6 +333,15 @@ impl Study {
         let Self { folder, core, objective, cancel, .. } = self;
         let schedule = adversary::train(folder, core, objective, executor, cancel, emit)?;
         core.try_next(adversary::candidates(&schedule, &self.config)?);
+        Ok(())
+    }
+
+    /// Trains a generator of sequences, and has those tried that it writes.
+    #[cfg(feature = "generative")]
+    fn teach(&mut self, emit: &dyn Fn(&Event)) -> Result<(), Error> {
+        let Self { folder, core, objective, cancel, .. } = self;
+        let policies = tanda::train(folder, core, objective, cancel, emit)?;
+        core.try_next(policies);
         Ok(())
     }
 

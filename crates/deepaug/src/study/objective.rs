@@ -12,6 +12,8 @@ use deepaug_child_model::{
     Capacity, ChildModel, Settings, TrainError, Training, TrainingSet, images_per_second, standard_values,
 };
 use deepaug_dataset::{DataError, Dataset, Split, Subgroups};
+#[cfg(feature = "generative")]
+use ndarray::ArrayView4;
 use ndarray::{Array4, Axis};
 
 use crate::config::{Config, EpochSize, Holdout, LossKind, ObjectiveKind, OverfitMeasure, ValidConfig};
@@ -229,6 +231,12 @@ impl Objective {
         let adversary = Adversary { record: Some(record), ..Adversary::new(&self.config, self.has_colour(), true) };
         let job = self.job(JobId { trial: 0, sample: 0 }, &Policy::none(self.config.ranges));
         Job { task: Task::Oppose { adversary, weights: Some(weights) }, ..job }
+    }
+
+    /// Lends the training images of the first sample.
+    #[cfg(feature = "generative")]
+    pub(crate) fn with_training_images<T>(&self, use_them: impl FnOnce(ArrayView4<'_, u8>) -> T) -> T {
+        use_them(self.images.images.of(0).images.view())
     }
 
     /// Whether its images have colours.

@@ -40,6 +40,9 @@ pub(super) struct Material {
     pub(super) population: PopulationRecord,
     /// What is known about the training against an adversary; absent for other methods.
     pub(super) opposed: Option<Opposed>,
+    /// What a generator of sequences learnt; absent for other methods.
+    #[cfg(feature = "generative")]
+    pub(super) taught: Option<crate::study::tanda::Taught>,
     /// What ops do to a net, if that has been asked for.
     pub(super) explanation: Option<Explanation>,
     /// What the strategy of the trainings found; absent for plain ones.
@@ -65,6 +68,8 @@ impl Material {
             course,
             population: ledger.population().clone(),
             opposed: ledger.opposed().cloned(),
+            #[cfg(feature = "generative")]
+            taught: ledger.taught().cloned(),
             explanation: Explanation::read(study)?,
             strategy: ledger.strategy(),
             classes: dataset.as_ref().map(|dataset| dataset.classes().to_vec()).unwrap_or_default(),

@@ -16,6 +16,8 @@ mod strategy;
 mod subgroups;
 mod subsample;
 mod suspects;
+#[cfg(feature = "generative")]
+mod tanda;
 mod words;
 
 pub use self::explanation::write_explanation;
@@ -56,6 +58,7 @@ fn page(material: &Material) -> Markup {
         (network::course(material))
         (population::course(material))
         (adversary::course(material))
+        (learnt_sequences(material))
         @if let Some(found) = &material.strategy {
             h2 { "What children found hard" }
             (strategy::shown(found, &material.classes))
@@ -68,6 +71,16 @@ fn page(material: &Material) -> Markup {
         (sections::reproduction(material))
     };
     shell(&title, body)
+}
+
+#[cfg(feature = "generative")]
+fn learnt_sequences(material: &Material) -> Markup {
+    tanda::course(material)
+}
+
+#[cfg(not(feature = "generative"))]
+fn learnt_sequences(_: &Material) -> Markup {
+    html! {}
 }
 
 /// Returns a page that needs no other file.

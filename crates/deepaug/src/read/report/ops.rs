@@ -16,15 +16,18 @@ const MATTERS: usize = 8;
 
 /// Returns the weights of the weightiest ops, and of all others together, in each epoch.
 pub(super) fn areas(epochs: usize, weight: &dyn Fn(Op, usize) -> f64) -> Vec<Area> {
-    let course = |op: Op| (op, (0..epochs).map(|epoch| weight(op, epoch)).collect::<Vec<f64>>());
-    let mut ops: Vec<(Op, Vec<f64>)> = Op::ALL.into_iter().map(course).collect();
-    ops.retain(|(_, heights)| heights.iter().any(|&height| height > 0.0));
+    let course = |op: Op| (op.name().to_string(), (0..epochs).map(|epoch| weight(op, epoch)).collect());
+    weightiest(epochs, Op::ALL.into_iter().map(course).collect())
+}
+
+/// Returns the weightiest of some courses, and all others together.
+pub(super) fn weightiest(epochs: usize, mut courses: Vec<(String, Vec<f64>)>) -> Vec<Area> {
+    courses.retain(|(_, heights)| heights.iter().any(|&height| height > 0.0));
     let total = |heights: &[f64]| heights.iter().sum::<f64>();
-    ops.sort_by(|a, b| total(&b.1).total_cmp(&total(&a.1)));
-    let others = ops.split_off(ops.len().min(chart::SERIES.len()));
-    let drawn = ops.into_iter().zip(chart::SERIES);
-    let mut areas: Vec<Area> =
-        drawn.map(|((op, heights), class)| Area { name: op.name().into(), class, heights }).collect();
+    courses.sort_by(|a, b| total(&b.1).total_cmp(&total(&a.1)));
+    let others = courses.split_off(courses.len().min(chart::SERIES.len()));
+    let drawn = courses.into_iter().zip(chart::SERIES);
+    let mut areas: Vec<Area> = drawn.map(|((name, heights), class)| Area { name, class, heights }).collect();
     if !others.is_empty() {
         let heights = (0..epochs).map(|epoch| others.iter().map(|(_, heights)| heights[epoch]).sum()).collect();
         areas.push(Area { name: format!("{} others", others.len()), class: "none", heights });
