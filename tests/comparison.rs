@@ -496,6 +496,23 @@ fn accuracy_is_told_by_subgroup_and_groups_can_be_weighted() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     let journal = fs::read_to_string(at("robust/journal.jsonl")).unwrap();
     assert!(journal.contains("\"groups\":{\"subgroups\":2"), "{journal}");
+
+    // The same sites from a table beside folders of classes alone; they are part of what a study is made on.
+    let sites = |of: &dyn Fn(usize) -> &'static str| {
+        let rows = ["a", "b", "c"].into_iter().flat_map(|class| (0..50).map(move |index| (class, index)));
+        let rows: String = rows.map(|(class, index)| format!("{class}/{index}.png,{}\n", of(index))).collect();
+        fs::write(at("sites.csv"), format!("file,site\n{rows}")).unwrap();
+    };
+    sites(&|index| if index % 5 == 0 { "north" } else { "south" });
+    let keys = "data = \"images\"\nsubgroup_column = \"site\"\nsubgroup_table = \"sites.csv\"\niters = 1\n";
+    let config = small_config(folder.path(), keys);
+    let run = deepaug(folder.path(), &["optimize", "--config", &config, "--out", "beside"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let journal = fs::read_to_string(at("beside/journal.jsonl")).unwrap();
+    assert!(journal.contains("\"groups\":{\"subgroups\":2"), "{journal}");
+    sites(&|index| if index % 5 == 1 { "north" } else { "south" });
+    let run = deepaug(folder.path(), &["optimize", "--resume", "beside", "--iters", "2"]);
+    assert!(run.code != 0 && run.stderr.contains("the data set has changed"), "{} {}", run.code, run.stderr);
 }
 
 #[test]
@@ -527,6 +544,12 @@ fn subgroups_that_are_not_there_are_said_before_any_training() {
         "it says of no image which subgroup it is of",
     );
     refused("data = \"images\"\nsubgroup_column = \"site\"\n", 4, "it says of no image which subgroup it is of");
+    refused(
+        "data = \"images\"\nsubgroup_table = \"labels.csv\"\n",
+        3,
+        "subgroup_column: must name the column of subgroup_table",
+    );
+    refused("data = \"images\"\nsubgroup_column = \"site\"\nsubgroup_table = \"nowhere.csv\"\n", 4, "nowhere.csv");
     refused(
         "data = \"labels.csv\"\nsubgroup_column = \"site\"\nloss = \"group-dro\"\nmixup = 0.2\n",
         3,

@@ -27,7 +27,8 @@ import time
 OPS = """crop gaussian-blur rotate shear translate-x translate-y sharpen emboss additive-gaussian-noise dropout
     coarse-dropout gamma-contrast brighten invert fog clouds add-to-hue-and-saturation coarse-salt-pepper
     horizontal-flip vertical-flip shear-x shear-y translate-x-nearest translate-y-nearest rotate-nearest auto-contrast
-    equalize solarize posterize contrast saturation brightness sharpness cutout sample-pairing""".split()
+    equalize solarize posterize contrast saturation brightness sharpness cutout sample-pairing zoom swirl elastic erode
+    dilate""".split()
 U, SLOPE = random.uniform, math.degrees(math.atan(0.25))
 SHIFT, SLOPES, TURN, FACTOR = (-0.15, 0.15), (-SLOPE, SLOPE), (-22.5, 22.5), (0.55, 1.45)
 
@@ -96,6 +97,8 @@ def imgaug(side):
         "contrast": [pil.EnhanceContrast(FACTOR)], "saturation": [pil.EnhanceColor(FACTOR)],
         "brightness": [pil.EnhanceBrightness(FACTOR), iaa.Multiply(FACTOR)],
         "sharpness": [pil.EnhanceSharpness(FACTOR)], "cutout": [iaa.Cutout(size=(0.0, 0.3), cval=128)],
+        "zoom": [iaa.Affine(scale=(0.8, 1.2))],
+        "elastic": [iaa.ElasticTransformation(alpha=(0, 0.25 * side), sigma=side / 7)],
     }
     ops = {op: [(f"{type(a).__module__.rsplit('.')[-1]}.{type(a).__name__}, batch as {form}", form,
                  lambda images, a=a: a(images=images)) for a in choices for form in ("list", "array")]
@@ -149,8 +152,12 @@ def albumentations(side):
         "sharpness": [A.Sharpen((0, 0.45 / 13), (1, 1), p=1)],
         "cutout": [A.CoarseDropout((1, 1), (0.01, 0.3), (0.01, 0.3), fill=128, p=1),
                    A.Erasing((0, 0.09), (1, 1), fill=128, p=1)],
+        "zoom": [A.Affine(scale=(0.8, 1.2), p=1)],
+        "elastic": [A.ElasticTransform(0.25 * side, side / 7, p=1)],
+        **{op: [A.Morphological((3, 3), kind, p=1)] for op, kind in (("erode", "erosion"), ("dilate", "dilation"))},
     }
     notes = {"translate-x": ", whole pixels", "translate-y": ", whole pixels", "sharpness": ", never blurs",
+             "erode": ", 3 pixels, not blended", "dilate": ", 3 pixels, not blended",
              "coarse-dropout": ", 1 to 5 holes off any grid", "cutout": ", all of it inside the image"}
 
     def candidate(op, choice, wrap):
@@ -214,7 +221,16 @@ def torchvision(side):
         return (f"adjust_hue and adjust_saturation, {form}, multiplies saturation", form,
                 each(lambda image: saturation(hue(image, U(-32, 32) / 255), U(0.75, 1.25))))
 
+    def zoom():
+        return 0.0, [0.0, 0.0], U(0.8, 1.2), [0.0, 0.0], bilinear
+
+    def elastic(form):
+        from torchvision.transforms import v2
+        transforms = [v2.ElasticTransform(alpha, side / 7) for alpha in (0.05 * side, 0.15 * side, 0.25 * side)]
+        return f"ElasticTransform, {form}", form, each(lambda image: random.choice(transforms)(image))
+
     ops = {
+        "zoom": kernel("affine", zoom), "elastic": [elastic(form) for form in forms],
         "crop": kernel("resized_crop", crop), "gaussian-blur": kernel("gaussian_blur", blur),
         "rotate": kernel("rotate", lambda: (U(*TURN), bilinear)), "shear": affine(bilinear, shear_x=17.5),
         "translate-x": affine(bilinear, x=0.15), "translate-y": affine(bilinear, y=0.15),
@@ -323,7 +339,16 @@ def pillow(side):
         out.paste((128, 128, 128), square(side))
         return out
 
+    def zoom():
+        factor = 1 / U(0.8, 1.2)
+        return factor, 0, (1 - factor) * side / 2, 0, factor, (1 - factor) * side / 2
+
+    def extreme(kind):
+        size = 2 * max(round(side / 32), 1) + 1
+        return {f"{kind.__name__} and Image.blend": lambda image: Image.blend(image, image.filter(kind(size)), U(0, 0.5))}
+
     choices = {
+        "zoom": affine(bilinear, zoom), "erode": extreme(ImageFilter.MinFilter), "dilate": extreme(ImageFilter.MaxFilter),
         "crop": {"resize with a box": crop},
         "gaussian-blur": {"GaussianBlur, by boxes": lambda i: i.filter(ImageFilter.GaussianBlur(U(0, 0.03 * side)))},
         "rotate": rotate(bilinear), "shear": shear(bilinear, math.tan(math.radians(17.5))),
@@ -355,7 +380,19 @@ def pillow(side):
     return PIL.__version__, {"PIL": lambda arrays: [Image.fromarray(a) for a in arrays]}, contextlib.nullcontext(), ops
 
 
-LIBRARIES = {"imgaug": imgaug, "albumentations": albumentations, "torchvision": torchvision, "pillow": pillow}
+def skimage(side):
+    import skimage
+    from skimage.transform import swirl
+
+    def call(image):
+        # Its default radius is meant for 32 pixels.
+        made = swirl(image, strength=U(-0.6, 0.6), radius=100 * side / 32, order=1, preserve_range=True)
+        return made.astype("uint8")
+    return skimage.__version__, {"array": list}, contextlib.nullcontext(), {"swirl": [("swirl", "array", each(call))]}
+
+
+LIBRARIES = {"imgaug": imgaug, "albumentations": albumentations, "torchvision": torchvision, "pillow": pillow,
+             "skimage": skimage}
 
 
 def rate(call, images, seconds):
@@ -377,13 +414,13 @@ def check(call, images):
     assert all(np.array_equal(image, b) for image, b in zip(images, before)), "the input was changed"
 
 
-def work(library, sizes, seconds):
+def work(library, sizes, seconds, wanted):
     for side in sizes:
         random.seed(1)
         version, forms, context, ops = LIBRARIES[library](side)
         images = {form: prepare(pictures(side)) for form, prepare in forms.items()}
         with context:
-            for op in filter(ops.get, OPS):
+            for op in filter(ops.get, wanted):
                 trials = []
                 for how, form, call in ops[op]:
                     check(call, images[form][:4])
@@ -407,7 +444,7 @@ def table(side, best, libraries):
     print(f"\n{side} x {side}, images per second, one thread")
     print(f"{'op':27}" + "".join(f"{name:>15}" for name in [*libraries, "deepaug", "ratio"]))
     ratios = {}
-    for op in OPS:
+    for op in (op for op in OPS if any(key[1] == op for key in best)):
         speeds = [best.get((name, op, side), {}).get("images_per_second") for name in [*libraries, "deepaug"]]
         if speeds[-1] and any(speeds[:-1]):
             ratios[op] = speeds[-1] / max(filter(None, speeds[:-1]))
@@ -431,11 +468,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", metavar="OUT", help="where to write all results")
     parser.add_argument("--only", metavar="LIB,...", default=",".join(LIBRARIES), help="the peers to measure")
+    parser.add_argument("--ops", metavar="OP,...", default=",".join(OPS), help="the ops to measure")
+    parser.add_argument("--skimage-python", default=sys.executable, help="the Python of scikit-image's environment")
     parser.add_argument("--worker", choices=LIBRARIES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     sizes, libraries = [int(size) for size in arguments.size.split(",")], arguments.only.split(",")
     if arguments.worker:
-        return work(arguments.worker, sizes, arguments.seconds)
+        return work(arguments.worker, sizes, arguments.seconds, arguments.ops.split(","))
     if not set(libraries) <= set(LIBRARIES):
         parser.error(f"--only takes some of {', '.join(LIBRARIES)}")
 
@@ -444,11 +483,12 @@ def main():
     for number in range(1, arguments.rounds + 1):
         if arguments.deepaug:
             report = json.loads(run([arguments.deepaug, "bench", "--ops", "--threads", "1", *common, "--json"]))
-            measured += [{"library": "deepaug", **line, "round": number} for line in report["ops"]]
+            ours = [line for line in report["ops"] if line["op"] in arguments.ops.split(",")]
+            measured += [{"library": "deepaug", **line, "round": number} for line in ours]
         for library in libraries:
             print(f"round {number} of {arguments.rounds}: {library}", file=sys.stderr)
-            python = arguments.imgaug_python if library == "imgaug" else sys.executable
-            output = run([python, os.path.abspath(__file__), "--worker", library, *common])
+            python = getattr(arguments, f"{library}_python", sys.executable)
+            output = run([python, os.path.abspath(__file__), "--worker", library, "--ops", arguments.ops, *common])
             measured += [{**json.loads(line), "round": number} for line in output.splitlines()]
 
     best = {(m["library"], m["op"], m["size"]): m for m in sorted(measured, key=lambda m: m["images_per_second"])}

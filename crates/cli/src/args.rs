@@ -230,6 +230,9 @@ pub(crate) struct Reading {
     /// The same for subgroups, such as the site that an image comes from; "folder" for folders inside class folders
     #[arg(long, value_name = "NAME")]
     pub(crate) subgroup_column: Option<String>,
+    /// A table of its own with that column, and one that names the image
+    #[arg(long, value_name = "FILE")]
+    pub(crate) subgroup_table: Option<String>,
     /// What to do with unreadable images: error or skip
     #[arg(long, value_name = "WHAT", value_parser = on_bad_image)]
     pub(crate) on_bad_image: Option<OnBadImage>,

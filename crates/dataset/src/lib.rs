@@ -31,6 +31,7 @@ mod raster;
 mod read;
 mod resolve;
 mod split;
+mod subgroups;
 mod summary;
 mod tree;
 

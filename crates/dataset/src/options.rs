@@ -92,6 +92,8 @@ pub struct Columns {
     /// The column with the subgroup of each image, such as the site that it comes from, on whose differences a model should not
     /// depend; for class folders, `folder` if each holds a folder for every subgroup.
     pub subgroup: Option<String>,
+    /// A further table with that column, and one that names images, where what is read says nothing of subgroups.
+    pub subgroup_table: Option<PathBuf>,
 }
 
 /// What to do with images that cannot be read.

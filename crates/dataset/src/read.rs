@@ -17,6 +17,7 @@ use crate::notes::Notes;
 use crate::options::{Channels, Columns, ImageSize, MAX_AUTO, OnBadImage, ReadOptions};
 use crate::origins::{Origins, Skipped};
 use crate::raster::{Deep, Fit, Raster, sized};
+use crate::subgroups;
 use crate::tree::{Tree, is_image};
 
 type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -57,15 +58,25 @@ fn read(path: &Path, options: &ReadOptions, progress: Progress<'_>) -> Result<Da
         return self::sample(sample, options.columns.subgroup.clone());
     }
     let tree = Tree::new(path)?;
-    let format = formats::of(&tree, options)?;
+    // Where another table says which subgroup an image is of, the set itself need not.
+    let table = options.columns.subgroup_table.as_deref().zip(options.columns.subgroup.as_deref());
+    let columns = Columns { subgroup: None, subgroup_table: None, ..options.columns.clone() };
+    let own = ReadOptions { columns, ..options.clone() };
+    let of_set = if table.is_some() { &own } else { options };
+    let format = formats::of(&tree, of_set)?;
     let decode = || {
-        let mut listing = format.list(&tree, options)?;
+        let mut listing = format.list(&tree, of_set)?;
+        if let Some((table, column)) = table {
+            subgroups::look_up(&mut listing, table, column)?;
+        }
         pass_over(&tree, &mut listing);
         assemble(path, format.name(), listing, options, progress)
     };
     match &options.cache {
         Some(folder) if format.is_encoded() => {
-            cache::fetch(folder, path, &format.files(&tree, options)?, options, decode)
+            let mut files = format.files(&tree, of_set)?;
+            files.extend(table.map(|(table, _)| table.into()));
+            cache::fetch(folder, path, &files, options, decode)
         }
         _ => decode(),
     }
@@ -363,7 +374,8 @@ fn with_subgroups(dataset: Dataset, column: &str, of: Vec<Option<String>>) -> Re
     if of.iter().all(Option::is_none) {
         let why = format!(
             "it says of no image which subgroup it is of: there is no \"{column}\". Name a column of a table, a key or an \
-             array; or \"folder\", where class folders hold a folder for each subgroup"
+             array; or \"folder\", where class folders hold a folder for each subgroup; or give a table of images and \
+             subgroups as subgroup_table"
         );
         return Err(DataError::unusable(dataset.origin(), why));
     }

@@ -130,14 +130,13 @@ pub(crate) fn ask(config: &mut Config, typed: &args::Reading) -> Result<(), Erro
         (&mut config.split_column, &typed.split_column),
         (&mut config.group_column, &typed.group_column),
         (&mut config.subgroup_column, &typed.subgroup_column),
+        (&mut config.subgroup_table, &typed.subgroup_table),
     ] {
         if let Some(value) = value {
             key.clone_from(value);
         }
     }
-    for pair in &typed.set {
-        *config = config.clone().with(pair)?;
-    }
+    *config = config.with_all(typed.set.iter().map(String::as_str))?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Manifest;
 const NAMES: [&str; 3] = ["metadata", "labels", "manifest"];
 
 /// What columns are usually called.
-const IMAGE: [&str; 18] = [
+pub(crate) const IMAGE: [&str; 18] = [
     "path",
     "image",
     "file",

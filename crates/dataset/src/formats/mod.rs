@@ -3,7 +3,7 @@
 mod cifar;
 mod folder;
 pub(crate) mod idx;
-mod manifest;
+pub(crate) mod manifest;
 mod numpy;
 mod parquet;
 pub(crate) mod table;

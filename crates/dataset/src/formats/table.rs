@@ -11,10 +11,10 @@ use crate::error::DataError;
 /// A table as it stands in its file.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    pub(super) path: PathBuf,
-    pub(super) head: StringRecord,
+    pub(crate) path: PathBuf,
+    pub(crate) head: StringRecord,
     /// With the lines they begin at.
-    pub(super) rows: Vec<(u64, StringRecord)>,
+    pub(crate) rows: Vec<(u64, StringRecord)>,
 }
 
 impl Table {
@@ -72,13 +72,13 @@ impl Table {
     }
 
     /// A cell without the spaces around it; empty where the row is too short.
-    pub(super) fn cell(&self, row: usize, column: usize) -> &str {
+    pub(crate) fn cell(&self, row: usize, column: usize) -> &str {
         self.rows[row].1.get(column).unwrap_or_default().trim()
     }
 }
 
 /// What errors call a line.
-pub(super) fn at(path: &Path, line: u64) -> PathBuf {
+pub(crate) fn at(path: &Path, line: u64) -> PathBuf {
     PathBuf::from(format!("{} (line {line})", path.display()))
 }
 

@@ -233,6 +233,9 @@ impl Config {
             let why = "has no meaning where images are augmented in place, as augment says; use chance instead";
             return Err(("portion", why.into()));
         }
+        if !self.subgroup_table.is_empty() && self.subgroup_column.is_empty() {
+            return Err(("subgroup_column", "must name the column of subgroup_table".into()));
+        }
         if self.loss == LossKind::GroupDro {
             let taken = [
                 (self.subgroup_column.is_empty(), "subgroup_column is empty, so that there are no groups"),

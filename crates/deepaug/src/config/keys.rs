@@ -41,6 +41,10 @@ const KEYS: &[(&str, &str)] = &[
         "... and for subgroups, such as the site an image comes from: accuracy is told for each of them in each class; \
          \"folder\" where class folders hold a folder for each.",
     ),
+    (
+        "subgroup_table",
+        "A table of its own with that column, and one that names the image, where the data says nothing of subgroups.",
+    ),
     ("on_bad_image", "Unreadable images: \"error\" stops at the first, \"skip\" leaves them out and lists them."),
     ("data_cache", "Whether decoded images are kept in the user's cache folder, so that the next start is quick."),
     (

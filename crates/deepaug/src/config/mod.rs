@@ -64,6 +64,7 @@ pub struct Config {
     pub split_column: String,
     pub group_column: String,
     pub subgroup_column: String,
+    pub subgroup_table: String,
     pub on_bad_image: OnBadImage,
     pub data_cache: bool,
     pub sizes: Sizes,
@@ -237,6 +238,7 @@ impl Default for Config {
             split_column: String::new(),
             group_column: String::new(),
             subgroup_column: String::new(),
+            subgroup_table: String::new(),
             on_bad_image: OnBadImage::Error,
             data_cache: true,
             sizes: Sizes::Given,
@@ -569,31 +571,49 @@ impl Config {
     /// # Ok::<(), deepaug::Error>(())
     /// ```
     pub fn with(&self, pair: &str) -> Result<Self, ConfigError> {
-        let Some((key, text)) = pair.split_once('=') else {
-            return Err(ConfigError::new(format!("\"{pair}\" sets no key; write key=value")));
-        };
-        let (key, text) = (key.trim(), text.trim());
-        if !names().any(|name| name == key) {
-            return Err(unknown(key));
-        }
-        let value =
-            toml::from_str::<toml::Table>(&format!("value = {text}")).ok().and_then(|mut table| table.remove("value"));
-        let value = value.unwrap_or_else(|| toml::Value::String(text.into()));
-        let wrong =
-            |error: &dyn fmt::Display| ConfigError::new(format!("{key}: {}", in_words(error.to_string().trim())));
-        let mut table = toml::Table::try_from(self).map_err(|error| wrong(&error))?;
-        match key.split_once('.') {
-            Some((outer, inner)) => {
-                let outer = table.entry(outer).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-                if let Some(outer) = outer.as_table_mut() {
-                    outer.insert(inner.into(), value);
-                }
+        self.with_all([pair])
+    }
+
+    /// Returns the configuration with other values for several keys, which are checked together: one may need another.
+    ///
+    /// # Errors
+    /// As [`with`](Self::with).
+    pub fn with_all<'a>(&self, pairs: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        let mut keys: Vec<&str> = Vec::new();
+        let mut table = toml::Table::try_from(self).map_err(|error| ConfigError::new(error.to_string()))?;
+        for pair in pairs {
+            let Some((key, text)) = pair.split_once('=') else {
+                return Err(ConfigError::new(format!("\"{pair}\" sets no key; write key=value")));
+            };
+            let (key, text) = (key.trim(), text.trim());
+            if !names().any(|name| name == key) {
+                return Err(unknown(key));
             }
-            None => _ = table.insert(key.into(), value),
+            let value = toml::from_str::<toml::Table>(&format!("value = {text}"));
+            let value = value.ok().and_then(|mut table| table.remove("value"));
+            let value = value.unwrap_or_else(|| toml::Value::String(text.into()));
+            match key.split_once('.') {
+                Some((outer, inner)) => {
+                    let outer = table.entry(outer).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                    if let Some(outer) = outer.as_table_mut() {
+                        outer.insert(inner.into(), value);
+                    }
+                }
+                None => _ = table.insert(key.into(), value),
+            }
+            keys.push(key);
         }
+        if keys.is_empty() {
+            return Ok(self.clone());
+        }
+        let wrong = |error: &dyn fmt::Display| {
+            let why = in_words(error.to_string().trim());
+            // Which of several is meant is in the message, if the parser knows it.
+            ConfigError::new(if let [key] = keys[..] { format!("{key}: {why}") } else { why })
+        };
         // Through text, as a file would say it.
         let text = toml::to_string(&table).map_err(|error| wrong(&error))?;
-        Self::parse(&text).map_err(|error| match error.why.starts_with(key) {
+        Self::parse(&text).map_err(|error| match keys.iter().any(|key| error.why.starts_with(key)) {
             true => ConfigError { line: None, ..error },
             false => wrong(&error.why),
         })
@@ -625,6 +645,7 @@ impl Config {
                 split: column(&self.split_column),
                 group: column(&self.group_column),
                 subgroup: column(&self.subgroup_column),
+                subgroup_table: column(&self.subgroup_table).map(Into::into),
             },
             on_bad_image: self.on_bad_image,
             cache: if self.data_cache { cache_folder() } else { None },
@@ -643,6 +664,7 @@ impl Config {
             values.retain(|key, _| !FREE_KEYS.contains(&key.as_str()));
             // The journal identifies the images themselves; where they are stored may change.
             values.remove("data");
+            values.remove("subgroup_table");
             // Studies of versions without this key have this value.
             if self.reward == RewardKind::Accuracy {
                 values.remove("reward");

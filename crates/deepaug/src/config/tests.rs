@@ -64,6 +64,23 @@ fn the_file_of_defaults_holds_the_defaults() {
 }
 
 #[test]
+fn values_that_need_one_another_can_be_set_together() {
+    let config = Config::quickstart();
+    let pairs =
+        ["method=pba", "space=policies", "augment=online", "sizes=given", "child_epochs=5", "early_stopping=off"];
+    assert_eq!(config.with_all(pairs).unwrap().check().unwrap().method.name(), "pba");
+    let message = |pairs: &[&str]| config.with_all(pairs.iter().copied()).unwrap_err().to_string();
+    assert_eq!(message(&["opt_samples=2", "keep=9"]), "keep: must be at most candidates, which is 4");
+    assert!(message(&["method=pba", "opt_samples=2"]).starts_with("space: must be \"policies\""));
+    assert!(
+        message(&["opt_samples=two", "seed=1"]).starts_with("opt_samples: "),
+        "{}",
+        message(&["opt_samples=two", "seed=1"])
+    );
+    assert_eq!(config.with_all([]).unwrap(), config);
+}
+
+#[test]
 fn the_other_files_are_valid() {
     let paper = Config::parse(include_str!("../../../../configs/autoaugment.toml")).unwrap().check().unwrap();
     let space = crate::PolicySpace::new(&paper).space().unwrap();

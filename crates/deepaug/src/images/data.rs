@@ -45,6 +45,9 @@ pub(crate) fn fingerprint(dataset: &Dataset) -> String {
     for &label in dataset.labels() {
         checksum.update(&(label as u64).to_le_bytes());
     }
+    for &subgroup in dataset.subgroups().map_or(&[][..], |subgroups| &subgroups.of) {
+        checksum.update(&(subgroup as u64).to_le_bytes());
+    }
     format!("{} images, crc32 {:08x}", dataset.len(), checksum.finalize())
 }
 

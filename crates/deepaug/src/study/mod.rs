@@ -130,6 +130,11 @@ impl Study {
         {
             config.data = path.to_string_lossy().into_owned();
         }
+        if !config.subgroup_table.is_empty()
+            && let Ok(path) = Path::new(&config.subgroup_table).canonicalize()
+        {
+            config.subgroup_table = path.to_string_lossy().into_owned();
+        }
         if !config.child.command.is_empty()
             && let Ok(folder) = Path::new(".").join(&config.child.folder).canonicalize()
         {
