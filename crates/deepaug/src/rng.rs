@@ -29,6 +29,7 @@ pub(crate) enum Purpose {
     /// Which images are augmented, if not all, and how.
     Subsample = 11,
     /// A generator of sequences: how it learns, and what it writes.
+    #[cfg(feature = "generative")]
     Tanda = 12,
     /// Final trainings, for comparisons and for use: seeds that no search has used.
     Final = 16,
