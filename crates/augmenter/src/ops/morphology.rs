@@ -7,43 +7,81 @@ use super::{Image, pairing::blend, scratch::Buffer};
 /// Blends with the darkest of the pixels around each, in a square of `2 radius + 1` a side, weighted with `weight` (0..=1),
 /// as Pillow's `MinFilter` and `Image.blend` do.
 pub fn erode(image: &mut Image<'_>, radius: usize, weight: f64) {
-    blend_with(image, radius, weight, darker);
+    blend_with(image, radius, weight, Extreme { choose: darker, loser: u8::MAX });
 }
 
 /// Blends with the brightest of the pixels around each, likewise.
 pub fn dilate(image: &mut Image<'_>, radius: usize, weight: f64) {
-    blend_with(image, radius, weight, brighter);
+    blend_with(image, radius, weight, Extreme { choose: brighter, loser: 0 });
 }
 
-fn blend_with(image: &mut Image<'_>, radius: usize, weight: f64, choose: fn(&mut [u8], &[u8])) {
-    let (stride, height) = (image.stride(), image.height);
+fn blend_with(image: &mut Image<'_>, radius: usize, weight: f64, extreme: Extreme) {
+    let (stride, channels) = (image.stride(), image.channels);
     let mut rows = Buffer::copy(image.pixels);
-    for (to, from) in rows.chunks_exact_mut(stride).zip(image.pixels.chunks_exact(stride)) {
-        for shift in (1..=radius.min(image.width - 1)).map(|pixels| pixels * image.channels) {
-            choose(&mut to[shift..], &from[..stride - shift]);
-            choose(&mut to[..stride - shift], &from[shift..]);
-        }
+    let mut line = Line::new(image.width, radius.min(image.width), channels, extreme);
+    for row in rows.chunks_exact_mut(stride) {
+        line.spread(row);
     }
     let mut filtered = Buffer::copy(&rows);
-    for shift in (1..=radius.min(height - 1)).map(|pixels| pixels * stride) {
-        choose(&mut filtered[shift..], &rows[..height * stride - shift]);
-        choose(&mut filtered[..height * stride - shift], &rows[shift..]);
-    }
+    Line::new(image.height, radius.min(image.height), stride, extreme).spread(&mut filtered);
     blend(image, &filtered, weight);
 }
 
+/// Which of several values is taken: the choice of two, and a value that loses to all.
+#[derive(Clone, Copy)]
+struct Extreme {
+    choose: fn(&mut [u8], &[u8], &[u8]),
+    loser: u8,
+}
+
+/// Takes the extreme of the items around each, in windows of `2 radius + 1` items of `unit` values. The extremes of two, four,
+/// eight ... neighbours follow from one another, so that a window takes as many steps as its length has binary digits.
+struct Line {
+    radius: usize,
+    unit: usize,
+    extreme: Extreme,
+    /// The items with losers on both sides, and room for the next step.
+    items: Buffer<u8>,
+    next: Buffer<u8>,
+}
+
+impl Line {
+    fn new(length: usize, radius: usize, unit: usize, extreme: Extreme) -> Self {
+        let all = (length + 2 * radius) * unit;
+        Self { radius, unit, extreme, items: Buffer::any(all), next: Buffer::any(all) }
+    }
+
+    fn spread(&mut self, values: &mut [u8]) {
+        let Self { radius, unit, extreme, items, next } = self;
+        let (window, all, side) = (2 * *radius + 1, items.len(), *radius * *unit);
+        items[..side].fill(extreme.loser);
+        items[side..side + values.len()].copy_from_slice(values);
+        items[side + values.len()..].fill(extreme.loser);
+        let (mut span, mut filled) = (1, all);
+        while 2 * span <= window {
+            let shift = span * *unit;
+            filled -= shift;
+            (extreme.choose)(&mut next[..filled], &items[..filled], &items[shift..shift + filled]);
+            std::mem::swap(items, next);
+            span *= 2;
+        }
+        let shift = (window - span) * *unit;
+        (extreme.choose)(values, &items[..values.len()], &items[shift..shift + values.len()]);
+    }
+}
+
 for_every_instruction_set! {
-    fn darker(values: &mut [u8], others: &[u8]) {
-        for (value, other) in values.iter_mut().zip(others) {
-            *value = if *other < *value { *other } else { *value };
+    fn darker(chosen: &mut [u8], values: &[u8], others: &[u8]) {
+        for ((chosen, value), other) in chosen.iter_mut().zip(values).zip(others) {
+            *chosen = if *other < *value { *other } else { *value };
         }
     }
 }
 
 for_every_instruction_set! {
-    fn brighter(values: &mut [u8], others: &[u8]) {
-        for (value, other) in values.iter_mut().zip(others) {
-            *value = if *other > *value { *other } else { *value };
+    fn brighter(chosen: &mut [u8], values: &[u8], others: &[u8]) {
+        for ((chosen, value), other) in chosen.iter_mut().zip(values).zip(others) {
+            *chosen = if *other > *value { *other } else { *value };
         }
     }
 }
@@ -68,6 +106,19 @@ mod tests {
         assert_eq!(of(erode, 1, 1.0), square(4, 4));
         assert_eq!(of(erode, 1, 0.0), square(3, 5));
         assert_eq!(of(erode, 1, 0.25)[3 * 9 + 3], 160);
+    }
+
+    #[test]
+    fn windows_of_every_radius_hold_the_brightest_of_their_items() {
+        let values: Vec<u8> = (0..23).map(|i| (i * 97 % 89) as u8).collect();
+        for radius in 0..30_usize {
+            let mut spread = values.clone();
+            dilate(&mut Image::new(&mut spread, 1, 23, 1), radius, 1.0);
+            for (i, &found) in spread.iter().enumerate() {
+                let window = &values[i.saturating_sub(radius)..(i + radius + 1).min(23)];
+                assert_eq!(Some(&found), window.iter().max(), "{radius} {i}");
+            }
+        }
     }
 
     #[test]
