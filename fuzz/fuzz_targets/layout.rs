@@ -80,6 +80,7 @@ fuzz_target!(|input: &[u8]| {
             image: named(8, "file"),
             group: named(16, "group"),
             subgroup: named(32, "folder"),
+            subgroup_table: named(64, "file").map(|_| root.join("sites.csv")),
         },
         ..ReadOptions::default()
     };
