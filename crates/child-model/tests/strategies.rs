@@ -5,8 +5,8 @@ mod support;
 
 use deepaug_augmenter::{Application, Online, Op, Policy, RangeTable, Step, SubPolicy, published};
 use deepaug_child_model::{
-    ChildModel, Choose, Consistency, Device, DeviceChoice, History, Model, Net, Optimiser, Rule, Selection, Session,
-    Settings, State, Strategy, StrategyRecord, TrainError, Training, TrainingSet,
+    ChildModel, Choose, Consistency, Device, DeviceChoice, GroupDro, History, Model, Net, Optimiser, Rule, Selection,
+    Session, Settings, State, Strategy, StrategyRecord, TrainError, Training, TrainingSet,
 };
 use ndarray::Array4;
 use support::{CLASSES, images};
@@ -145,6 +145,9 @@ fn logits_of_versions_are_drawn_together_and_a_rerun_is_the_same() {
     assert_eq!(history.epochs, case.history(&held).epochs);
     assert!(history.epochs.iter().all(|epoch| epoch.acc <= 1.0));
     assert!((held.strategy.cost(4) - 3.0).abs() < 1e-12);
+    let robust = Some(GroupDro { learning_rate: 0.01, adjustment: 1.0, within_class: false });
+    let both = case.net.train(&case.training(&Settings { robust, ..held }), &|_| true);
+    assert!(both.unwrap_err().to_string().contains("groups cannot be weighted where versions"));
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub(crate) fn look_up(listing: &mut Listing, table: &Path, column: &str) -> Resu
     let rows = Rows::of(&table, column)?;
     let mut used = vec![false; table.rows.len()];
     for item in &mut listing.items {
-        let Some(row) = rows.find(item)? else {
+        let found = rows.find(item)?;
+        let Some(&row) = found.first() else {
             let why = format!("{} is not in it; give every image a row", item.name.display());
             return Err(DataError::damaged(&table.path, why));
         };
@@ -27,7 +28,7 @@ pub(crate) fn look_up(listing: &mut Listing, table: &Path, column: &str) -> Resu
             let why = format!("{} has no \"{column}\"; give one or leave the image out", item.name.display());
             return Err(DataError::damaged(&at(&table.path, table.rows[row].0), why));
         }
-        used[row] = true;
+        found.iter().for_each(|&row| used[row] = true);
         item.subgroup = Some(cell.into());
     }
     let unused: Vec<usize> = (0..used.len()).filter(|&row| !used[row]).collect();
@@ -55,9 +56,10 @@ impl<'t> Rows<'t> {
         let Some(subgroup) = head.iter().position(|cell| *cell == column) else {
             return Err(wrong(format!("there is no column \"{column}\"; there are {}", head.join(", "))));
         };
-        let usual = || IMAGE.iter().find_map(|name| head.iter().position(|cell| cell.to_lowercase() == *name));
+        let is_named = |place: usize, name: &str| place != subgroup && head[place].to_lowercase() == name;
+        let usual = || IMAGE.iter().find_map(|name| (0..head.len()).find(|&place| is_named(place, name)));
         let only_other = || (head.len() == 2).then(|| 1 - subgroup);
-        let Some(image) = usual().filter(|&place| place != subgroup).or_else(only_other) else {
+        let Some(image) = usual().or_else(only_other) else {
             return Err(wrong(format!(
                 "which column names the image is not clear; call it \"image\". There are {}",
                 head.join(", ")
@@ -72,10 +74,10 @@ impl<'t> Rows<'t> {
         Ok(Self { table, image, subgroup, by_name })
     }
 
-    /// Returns the row of an image: of those whose whole path ends its own, the longest.
-    fn find(&self, item: &Item) -> Result<Option<usize>, DataError> {
+    /// Returns the rows of an image, which agree: of those whose whole path ends its own, the longest.
+    fn find(&self, item: &Item) -> Result<Vec<usize>, DataError> {
         let mut own = parts(&item.name.to_string_lossy());
-        let Some(name) = own.pop() else { return Ok(None) };
+        let Some(name) = own.pop() else { return Ok(Vec::new()) };
         let stem = Path::new(&name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let mut best: Vec<usize> = Vec::new();
         let mut most = 0;
@@ -92,22 +94,19 @@ impl<'t> Rows<'t> {
             best.push(*row);
         }
         let cell = |row: usize| self.table.cell(row, self.subgroup);
-        match best[..] {
-            [] => Ok(None),
-            [first, ..] => match best.iter().find(|&&row| cell(row) != cell(first)) {
-                None => Ok(Some(first)),
-                Some(&other) => {
-                    let why = format!(
-                        "{} is \"{}\" here and \"{}\" in line {}; give more of its path",
-                        item.name.display(),
-                        cell(first),
-                        cell(other),
-                        self.table.rows[other].0
-                    );
-                    Err(DataError::damaged(&at(&self.table.path, self.table.rows[first].0), why))
-                }
-            },
+        if let [first, ..] = best[..]
+            && let Some(&other) = best.iter().find(|&&row| cell(row) != cell(first))
+        {
+            let why = format!(
+                "{} is \"{}\" here and \"{}\" in line {}; give more of its path",
+                item.name.display(),
+                cell(first),
+                cell(other),
+                self.table.rows[other].0
+            );
+            return Err(DataError::damaged(&at(&self.table.path, self.table.rows[first].0), why));
         }
+        Ok(best)
     }
 }
 

@@ -65,6 +65,9 @@ impl<'a, E: Engine> Stack<'a, E> {
         weights: Vec<Weights>,
     ) -> Result<Self, TrainError> {
         let settings = *trainings[0].settings;
+        if settings.robust.is_some() && matches!(settings.strategy, Strategy::Consistent(_)) {
+            return Err(misused("groups cannot be weighted where versions of an image are held together".into()));
+        }
         let network = Network::new(plan, engine, trainings.len(), merge(weights), &settings.optimiser);
         let mut uploaded = 0;
         // What children share is stored once.
@@ -174,19 +177,13 @@ impl<'a, E: Engine> Stack<'a, E> {
                 sources: &child.sources,
             }));
         }
-        let mut chooser = match self.settings.strategy {
-            Strategy::Uncertain(selection) if all_choose => {
-                Some(Chooser::new(selection, candidates, self.epochs_done, pools.into_iter()))
-            }
-            Strategy::Consistent(consistency) if all_choose => {
-                Some(Chooser::new(consistency.all(), candidates, self.epochs_done, pools.into_iter()))
-            }
-            _ => None,
+        let (selection, consistency) = match self.settings.strategy {
+            Strategy::Uncertain(selection) if all_choose => (Some(selection), None),
+            Strategy::Consistent(consistency) if all_choose => (Some(consistency.all()), Some(consistency)),
+            _ => (None, None),
         };
-        let consistency = match self.settings.strategy {
-            Strategy::Consistent(consistency) if all_choose => Some(consistency),
-            _ => None,
-        };
+        let mut chooser =
+            selection.map(|selection| Chooser::new(selection, candidates, self.epochs_done, pools.into_iter()));
         let keep = chooser.as_ref().map_or(1, Chooser::keep);
         let batch = Batch { children, images: images * keep };
         // Where nothing is chosen, all steps are known now.

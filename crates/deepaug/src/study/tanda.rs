@@ -31,6 +31,9 @@ const SEQUENCES: usize = 100;
 /// script for CIFAR-10.
 const TRANSFORMED: usize = 14;
 
+/// Every so many batches it is told how it learns: a batch takes a tenth of a second or two.
+const TOLD: usize = 10;
+
 /// What is known about the generator, once it has learnt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Taught {
@@ -41,15 +44,13 @@ pub(crate) struct Taught {
 impl Taught {
     /// Writes the generator and its table.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Error> {
-        let Learnt { functions, generator, steps, .. } = &self.learnt;
         write_json(&folder.join(layout::GENERATOR), &Learnt { steps: Vec::new(), ..self.learnt.clone() })?;
         let names = names(&self.learnt);
         let head: Vec<&str> = ["step", "discriminator_loss", "loss", "entropy"]
             .into_iter()
             .chain(names.iter().map(String::as_str))
             .collect();
-        debug_assert_eq!(functions.len(), generator.functions);
-        let rows = steps.iter().map(|step| {
+        let rows = self.learnt.steps.iter().map(|step| {
             let loss = step.loss.map_or_else(String::new, |loss| loss.to_string());
             let cells = [step.step.to_string(), step.discriminator_loss.to_string(), loss, step.entropy.to_string()];
             cells.into_iter().chain(step.probabilities.iter().map(f64::to_string)).collect()
@@ -112,7 +113,9 @@ pub(crate) fn train(
         let mut hear = |record: &StepRecord| {
             let left = begun.elapsed().div_f64(record.step as f64).mul_f64((steps - record.step) as f64);
             let (step, entropy) = (record.step, record.entropy);
-            emit(&Event::TandaStep { steps, step, loss: record.discriminator_loss, entropy, left: Some(left) });
+            if step.is_multiple_of(TOLD) || step == steps {
+                emit(&Event::TandaStep { steps, step, loss: record.discriminator_loss, entropy, left: Some(left) });
+            }
             !cancel.is_cancelled()
         };
         let seed = derive(config.seed, Purpose::Tanda, 0);

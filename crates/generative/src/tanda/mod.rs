@@ -160,6 +160,7 @@ pub struct Learnt {
     /// The generator.
     pub generator: Generator,
     /// How every batch went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepRecord>,
     /// Why it ended.
     pub end: End,
@@ -244,17 +245,18 @@ pub fn train(
         }
         let probabilities = mean_probabilities(&next, &transformed.sequences);
         let entropy = -probabilities.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>();
+        // The step that would decide is not taken: what is recorded last is what is kept.
+        if step > settings.warm_up && entropy < LEAST_ENTROPY * most {
+            end = End::Decided;
+            break;
+        }
+        generator = next;
         let record = StepRecord { step, discriminator_loss, loss: of_sequences, entropy, probabilities };
         let goes_on = hear(&record);
         records.push(record);
         if !goes_on {
             return Err(Error::Stopped);
         }
-        if step > settings.warm_up && entropy < LEAST_ENTROPY * most {
-            end = End::Decided;
-            break;
-        }
-        generator = next;
         seen_through = if discriminator_loss < 1e-3 { seen_through + 1 } else { 0 };
         if seen_through == LOST {
             end = End::Lost;
@@ -362,8 +364,7 @@ pub fn functions(has_colour: bool) -> Vec<Step> {
     };
     let zooms: &[f64] = if has_colour { &[0.0, 0.3, 0.7, 1.0] } else { &[0.3, 0.7] };
     let mut all =
-        [steps(Op::Rotate, turns), steps(Op::Zoom, zooms), steps(Op::Shear, twists), steps(Op::Swirl, twists)];
-    let mut all = all.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>();
+        [steps(Op::Rotate, turns), steps(Op::Zoom, zooms), steps(Op::Shear, twists), steps(Op::Swirl, twists)].concat();
     if has_colour {
         // A hue of ± 0.1 and 0.25 of a full turn.
         all.extend(steps(Op::AddToHueAndSaturation, &[0.0, 0.3, 0.7, 1.0]));

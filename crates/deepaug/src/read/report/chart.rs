@@ -211,13 +211,25 @@ pub(super) struct Area {
 
 /// Draws areas stacked on one another, one step an epoch, with their names above.
 pub(super) fn areas(areas: &[Area], across: &str, up: &str) -> Markup {
-    const HEIGHT: f64 = 280.0;
-    let (left, top, bottom) = (68.0, 34.0, 44.0);
+    /// Between lines of names.
+    const LINE: f64 = 20.0;
+    let (left, bottom) = (68.0, 44.0);
+    let mut places: Vec<(f64, f64)> = Vec::new();
+    let mut next = (left, 8.0);
+    for area in areas {
+        let width = 34.0 + LETTER * area.name.chars().count() as f64;
+        if next.0 + width > WIDTH && next.0 > left {
+            next = (left, next.1 + LINE);
+        }
+        places.push(next);
+        next.0 += width;
+    }
+    let (top, height) = (next.1 + 26.0, next.1 + 272.0);
     let epochs = areas.first().map_or(0, |area| area.heights.len());
     let total = |epoch: usize| areas.iter().map(|area| area.heights[epoch]).sum::<f64>();
     let highest = (0..epochs).map(total).fold(0.0, f64::max);
     let x = Scale { low: 0.0, high: epochs.max(1) as f64, from: left, to: WIDTH - 12.0 };
-    let y = Scale { low: 0.0, high: 1.05 * highest.max(1e-9), from: HEIGHT - bottom, to: top };
+    let y = Scale { low: 0.0, high: 1.05 * highest.max(1e-9), from: height - bottom, to: top };
     let mut below = vec![0.0; epochs];
     let mut paths = Vec::new();
     for area in areas {
@@ -229,18 +241,14 @@ pub(super) fn areas(areas: &[Area], across: &str, up: &str) -> Markup {
         paths.push(format!("M{}Z", there.chain(back).collect::<Vec<_>>().join("L")));
         below = above;
     }
-    let mut places = vec![left];
-    for area in areas {
-        places.push(places[places.len() - 1] + 34.0 + LETTER * area.name.chars().count() as f64);
-    }
     html! {
-        svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" {
+        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" {
             (frame(x, y, across, up))
-            @for ((area, path), &place) in areas.iter().zip(&paths).zip(&places) {
+            @for ((area, path), &(place, line)) in areas.iter().zip(&paths).zip(&places) {
                 g class=(area.class) {
                     path.area d=(path) {}
-                    rect x=(px(place)) y="8" width="16" height="8" {}
-                    text.key x=(px(place + 22.0)) y="16" { (area.name) }
+                    rect x=(px(place)) y=(px(line)) width="16" height="8" {}
+                    text.key x=(px(place + 22.0)) y=(px(line + 8.0)) { (area.name) }
                 }
             }
         }

@@ -31,7 +31,7 @@ pub(super) struct Material {
     pub(super) notebook: Inspection,
     /// Absent until the search has finished.
     pub(super) found: Option<SearchResult>,
-    /// The comparisons in the study's folder, starting with the one with the most seeds.
+    /// The comparisons in the study's folder, starting with the one with the most seeds, and of those the most schemes.
     pub(super) comparisons: Vec<ComparisonResult>,
     /// An image of each class, or why there is none.
     pub(super) images: Result<Array4<u8>, String>,
@@ -111,7 +111,7 @@ fn comparisons(study: &Path) -> Result<Vec<ComparisonResult>, Error> {
     paths.retain(is_result);
     paths.sort();
     let mut found = paths.iter().map(|path| parse(path)).collect::<Result<Vec<ComparisonResult>, _>>()?;
-    found.sort_by_key(|comparison| std::cmp::Reverse(comparison.seeds));
+    found.sort_by_key(|comparison| std::cmp::Reverse((comparison.seeds, comparison.schemes.len())));
     Ok(found)
 }
 

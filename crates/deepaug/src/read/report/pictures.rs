@@ -37,8 +37,10 @@ pub(super) fn policy(policy: &Policy, images: ArrayView4<'_, u8>, draws: u64) ->
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png(sheet)?)))
 }
 
-/// Applies one sub-policy of the policy to each image.
+/// Applies one sub-policy of the policy to each image; of a schedule, of the last policy that has any.
 fn drawn(policy: &Policy, images: ArrayView4<'_, u8>, seed: u64) -> Array4<u8> {
+    let has_ops = |policy: &&Policy| policy.steps().next().is_some();
+    let policy = policy.pieces().map(|(_, policy)| policy).filter(has_ops).last().unwrap_or(policy);
     let mut row = images.to_owned();
     for copy in policy.plan_one_each(images.dim().0, seed) {
         policy.apply(copy, row.index_axis_mut(ndarray::Axis(0), copy.source), images, seed);

@@ -58,7 +58,7 @@ fn sheet(material: &Material, learnt: &Learnt) -> Markup {
     let Ok(images) = &material.images else { return html! {} };
     let Ok(address) = pictures::policy(&learnt.policy(100, 0), images.view(), DRAWS) else { return html! {} };
     html! {
-        figure {
+        figure.policy {
             img src=(address) alt="images and what learnt sequences make of them";
             figcaption { "Images of the set in the first row, and below what learnt sequences make of each." }
         }
