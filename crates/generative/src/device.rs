@@ -1,7 +1,5 @@
 //! Where nets are trained.
 
-use burn::tensor::TensorData;
-
 /// Where nets are trained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Device {
@@ -22,11 +20,4 @@ impl Device {
             Self::Gpu => burn::tensor::Device::wgpu(burn::tensor::DeviceKind::DefaultDevice).autodiff(),
         }
     }
-}
-
-/// Reads the values of a tensor.
-pub(crate) fn values<const D: usize>(tensor: burn::tensor::Tensor<D>) -> Result<Vec<f32>, crate::Error> {
-    let failed = |error: &dyn std::fmt::Debug| crate::Error::Device(format!("{error:?}"));
-    let data: TensorData = tensor.try_into_data().map_err(|error| failed(&error))?;
-    data.as_slice::<f32>().map(<[f32]>::to_vec).map_err(|error| failed(&error))
 }

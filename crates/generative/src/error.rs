@@ -1,5 +1,7 @@
 //! Why nothing could be learnt.
 
+use std::path::PathBuf;
+
 /// Why nothing could be learnt.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +28,14 @@ pub enum Error {
     /// The caller asked to stop.
     #[error("stopped")]
     Stopped,
+    /// A file cannot be read or written.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A net on a device failed.
     #[error("the device failed: {0}")]
     Device(String),

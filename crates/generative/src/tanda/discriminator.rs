@@ -1,17 +1,16 @@
 //! Who tells transformed images from those of the set.
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::leaky_relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use ndarray::ArrayView4;
 use rand::Rng;
-use rand_distr::{Distribution, Normal};
 
 use crate::Error;
-use crate::device::values;
+use crate::net::{drawn, planes, softplus, values, zeros};
 
 /// The convolution whose outputs images are compared by, counted from 0: the third.
 const FEATURES: usize = 2;
@@ -39,7 +38,7 @@ impl Net {
             // K. He et al. 2015. burn draws from a generator that the whole process shares.
             let deviation = gain / ((kernel * kernel * before) as f64).sqrt();
             made.weight = drawn([width, before, kernel, kernel], deviation, device, rng);
-            made.bias = Some(Param::from_data(TensorData::new(vec![0.0_f32; width], [width]), device));
+            made.bias = Some(zeros(width, device));
             before = width;
             made
         };
@@ -63,12 +62,6 @@ impl Net {
         let logits = self.head.forward(x).flatten::<2>(1, 3).mean_dim(1).flatten::<1>(0, 1);
         (logits, features.expect("there is a third convolution"))
     }
-}
-
-fn drawn<const D: usize>(shape: [usize; D], deviation: f64, device: &Device, rng: &mut impl Rng) -> Param<Tensor<D>> {
-    let normal = Normal::new(0.0, deviation).expect("a deviation is positive");
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| normal.sample(rng) as f32).collect();
-    Param::from_data(TensorData::new(values, shape), device)
 }
 
 /// The discriminator and its training.
@@ -111,11 +104,9 @@ impl Discriminator {
     /// Learns to tell images of the set from transformed ones, and returns the loss before that.
     pub(super) fn learn(&mut self, real: ArrayView4<'_, u8>, made: ArrayView4<'_, u8>) -> Result<f64, Error> {
         let count = real.dim().0;
-        let images = Tensor::cat(vec![self.tensor(real), self.tensor(made)], 0);
+        let images = Tensor::cat(vec![planes(real, &self.device), planes(made, &self.device)], 0);
         let (logits, _) = self.net.forward(images);
         let [real, made] = [logits.clone().slice(0..count), logits.slice(count..)];
-        // Of log(1 + e^x), in a form that does not overflow.
-        let softplus = |x: Tensor<1>| x.clone().clamp_min(0.0) + (x.abs().neg().exp() + 1.0).log();
         let loss = (softplus(real.neg()).mean() + softplus(made).mean()) / 2.0;
         let before = f64::from(values(loss.clone())?[0]);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
@@ -125,17 +116,9 @@ impl Discriminator {
 
     /// Looks at images without learning.
     pub(super) fn judge(&self, images: ArrayView4<'_, u8>) -> Result<Verdicts, Error> {
-        let (logits, features) = self.net.valid().forward(self.tensor(images).inner());
+        let (logits, features) = self.net.valid().forward(planes(images, &self.device).inner());
         let logits = values(logits)?.into_iter().map(f64::from).collect();
         Ok(Verdicts { logits, features: values(features)? })
-    }
-
-    /// Images from -1 to 1, as `[images, channels, height, width]`.
-    fn tensor(&self, images: ArrayView4<'_, u8>) -> Tensor<4> {
-        let (count, height, width, channels) = images.dim();
-        let planes = images.permuted_axes([0, 3, 1, 2]);
-        let scaled: Vec<f32> = planes.iter().map(|&value| f32::from(value) / 127.5 - 1.0).collect();
-        Tensor::from_data(TensorData::new(scaled, [count, channels, height, width]), &self.device)
     }
 }
 
