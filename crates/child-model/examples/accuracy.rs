@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             validation_labels: &dataset.gather_labels(&split.validation),
             classes: dataset.classes().len(),
             subgroups: None,
+            translations: &[],
         };
         let training = Training::new(set, &policy, &settings, seed);
         let history = net.train(&training, &|_| true)?;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use deepaug_augmenter::{Application, Copies, Online, Policy};
-use ndarray::{Array2, ArrayView4, Axis, concatenate};
-use rand::RngCore;
+use ndarray::{Array2, Array4, ArrayView4, Axis, concatenate};
+use rand::{Rng, RngCore};
 
 use crate::rng::{Stream, generator};
 use crate::strategy::{levels, strengths};
@@ -27,6 +27,8 @@ pub struct TrainingSet<'a> {
     pub classes: usize,
     /// The subgroups of images, if they are known.
     pub subgroups: Option<Subgroups<'a>>,
+    /// What the images to learn from would look like in each subgroup; empty if that is not known.
+    pub translations: &'a [Array4<u8>],
 }
 
 /// Which subgroup, below `count`, each image is of, such as the hospital that it comes from.
@@ -79,12 +81,14 @@ impl Training<'_> {
     /// they are the same in every epoch that has the same policy: one may [change](Policy::at) during training.
     ///
     /// If candidates are to be [chosen from](Strategy::Uncertain), all images follow again for each of them, as they do for
-    /// versions that are to be [held together](Strategy::Consistent). If images are
+    /// versions that are to be [held together](Strategy::Consistent), or for [translations](Strategy::Patched). If images are
     /// augmented [by how sure the net is](Strategy::Entropy), it is taken to have seen none.
     pub fn augmented(&self, epoch: usize) -> Copies {
         match (self.settings.strategy, self.settings.augment) {
             (Strategy::Entropy, Application::Online(_)) => self.augmented_by(&vec![None; self.set.labels.len()], epoch),
             (Strategy::Uncertain(_) | Strategy::Consistent(_), Application::Online(_)) => self.candidates(epoch),
+            (Strategy::Translated, Application::Online(_)) => self.translated(epoch),
+            (Strategy::Patched(patching), Application::Online(_)) if patching.versions() > 1 => self.patched(epoch),
             _ => {
                 let (policy, seed) = self.at(epoch);
                 self.settings.augment.copies(policy, self.set.images, self.shares, seed)
@@ -108,6 +112,27 @@ impl Training<'_> {
             self.settings.augment.copies(policy, self.set.images, None, seed)
         });
         joined(made.collect())
+    }
+
+    /// Makes an epoch's images out of one translation of each.
+    fn translated(&self, epoch: usize) -> Copies {
+        let (policy, seed) = self.at(epoch);
+        let mut choose = generator(seed, Stream::Candidates);
+        let mut images = self.set.images.to_owned();
+        for (number, mut image) in images.outer_iter_mut().enumerate() {
+            let into = choose.random_range(0..self.set.translations.len().max(1));
+            if let Some(translated) = self.set.translations.get(into) {
+                image.assign(&translated.index_axis(Axis(0), number));
+            }
+        }
+        self.settings.augment.copies(policy, images.view(), None, seed)
+    }
+
+    /// Makes an epoch's images and all their translations, each augmented as the image is.
+    fn patched(&self, epoch: usize) -> Copies {
+        let (policy, seed) = self.at(epoch);
+        let versions = std::iter::once(self.set.images).chain(self.set.translations.iter().map(Array4::view));
+        joined(versions.map(|images| self.settings.augment.copies(policy, images, None, seed)).collect())
     }
 
     /// Whether anything is ever done to images in place.

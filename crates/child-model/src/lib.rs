@@ -18,6 +18,7 @@
 //!     validation_labels: &labels,
 //!     classes: 2,
 //!     subgroups: None,
+//!     translations: &[],
 //! };
 //! let settings = Settings::plain(1, Model::BasicCnn.optimiser());
 //! let policy = Policy::none(RangeTable::Monotone);
@@ -78,4 +79,4 @@ pub use pytorch::PyTorch;
 pub use robust::GroupDro;
 pub use session::{Candidate, GroupEpoch, ParameterState, RowLoss, Session, State};
 pub use settings::Settings;
-pub use strategy::{Choose, Consistency, OpTally, Selection, Strategy, StrategyRecord, SurenessRecord};
+pub use strategy::{Choose, Consistency, OpTally, Patching, Selection, Strategy, StrategyRecord, SurenessRecord};

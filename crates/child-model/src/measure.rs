@@ -61,6 +61,7 @@ fn measured(
             validation_images: training.set.validation_images.slice(s![..1, .., .., ..]),
             validation_labels: &training.set.validation_labels[..1],
             subgroups: training.set.subgroups.map(|of| Subgroups { validation: &of.validation[..1], ..of }),
+            translations: &[],
             ..training.set.view()
         };
         let training = Training::new(set, policy, &settings, 0);

@@ -17,7 +17,7 @@ use crate::network::{self, Network, Plan, Tensor, Weights, made_for};
 use crate::session::{EVALUATION_BATCH, Evaluation, Stack, run};
 use crate::{
     Capacity, ChildModel, Device, EpochRecord, History, Model, Observer, Optimiser, Session, Settings, State,
-    StateFiles, TrainError, Training, parallel,
+    StateFiles, TrainError, Training, TrainingSet, parallel,
 };
 
 /// A net trained on a device.
@@ -117,6 +117,12 @@ impl Net {
         let settings = trainings[0].settings;
         if !settings.strategy.is_plain() && settings.augment.online().is_none() {
             let why = format!("{}: needs images that are augmented in place", settings.strategy);
+            return Err(TrainError::Session { why });
+        }
+        if let Some(needed) = settings.strategy.translations()
+            && trainings.iter().any(|training| !has_translations(&training.set, needed))
+        {
+            let why = format!("{}: needs all training images as they would look in each subgroup", settings.strategy);
             return Err(TrainError::Session { why });
         }
         if settings.robust.is_some() && settings.mixup > 0.0 {
@@ -556,6 +562,12 @@ fn content(model: &Model, training: &Training<'_>) -> String {
     )
 }
 
+/// Whether a set has at least so many translations of all its images; exactly so many if there are several.
+fn has_translations(set: &TrainingSet<'_>, needed: usize) -> bool {
+    let known = set.translations.len();
+    (known == needed || needed == 1 && known > 0) && set.translations.iter().all(|all| all.dim() == set.images.dim())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -596,6 +608,7 @@ mod tests {
             validation_labels: &labels,
             classes: 3,
             subgroups: None,
+            translations: &[],
         };
         let layers = r#"[{ "kind": "conv", "filters": 16 }, { "kind": "batch-norm", "momentum": 0.9, "activation": "relu" },
             { "kind": "conv", "filters": 16, "activation": "relu" }, { "kind": "max-pool" },
@@ -655,6 +668,7 @@ mod tests {
             validation_labels: &labels,
             classes: 2,
             subgroups: None,
+            translations: &[],
         };
         let selection = Selection { candidates: 3, keep: 1, choose: Choose::Highest, warm_up: 0.0 };
         let uncertain = Settings {

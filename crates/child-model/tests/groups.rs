@@ -2,8 +2,8 @@
 
 use deepaug_augmenter::{Application, Online, Policy, RangeTable};
 use deepaug_child_model::{
-    ChildModel, Device, DeviceChoice, GroupDro, GroupRecord, Model, Net, Optimiser, Rule, Settings, Subgroups,
-    TrainError, Training, TrainingSet,
+    ChildModel, Device, DeviceChoice, GroupDro, GroupRecord, Model, Net, Optimiser, Patching, Rule, Settings, Strategy,
+    Subgroups, TrainError, Training, TrainingSet,
 };
 use ndarray::Array4;
 
@@ -47,6 +47,7 @@ impl Case {
             validation_labels: &self.labels,
             classes: 2,
             subgroups: known.then_some(subgroups),
+            translations: &[],
         };
         Training::new(set, &self.policy, settings, 3)
     }
@@ -140,6 +141,95 @@ fn alike_groups_are_plain_training_on_balanced_batches() {
     ordered.keep_order(true);
     ordered.epoch().unwrap().remove(0).unwrap();
     assert_eq!(ordered.state(0).unwrap(), balanced.state(0).unwrap());
+}
+
+/// Each image as bright as those of the first subgroup, and of the second.
+fn translations(case: &Case) -> Vec<Array4<u8>> {
+    let into = |bright: usize| {
+        let mut images = case.images.clone();
+        for (mut image, &subgroup) in images.outer_iter_mut().zip(&case.subgroups) {
+            image
+                .mapv_inplace(|value| (i32::from(value) + 120 * (bright as i32 - subgroup as i32)).clamp(0, 255) as u8);
+        }
+        images
+    };
+    vec![into(0), into(1)]
+}
+
+fn patched(weight: f64) -> Strategy {
+    Strategy::Patched(Patching { translations: 2, weight })
+}
+
+#[test]
+fn images_are_read_like_their_translations() {
+    let case = Case::new();
+    let known = translations(&case);
+    let groups = |settings: &Settings| {
+        let training = case.training(settings, true);
+        let training = Training { set: TrainingSet { translations: &known, ..training.set }, ..training };
+        let history = case.net.train(&training, &|_| true).unwrap();
+        assert!(history.epochs.iter().all(|epoch| epoch.acc <= 1.0 && epoch.loss < 2.0), "{:?}", history.epochs);
+        (history.groups.unwrap(), history.epochs)
+    };
+    let within = Some(GroupDro { within_class: true, ..ROBUST });
+    // Before weighting alone has come as far.
+    let alone = Settings { epochs: 2, ..settings(within) };
+    let held = Settings { strategy: patched(5.0), ..alone };
+    let alike = Some(GroupDro { learning_rate: 0.0, ..ROBUST });
+    let replaced = Settings { strategy: Strategy::Translated, robust: alike, ..alone };
+    let worst = |settings: &Settings| groups(settings).0.worst().unwrap();
+    assert!(worst(&held) > worst(&alone) + 0.05, "{} {}", worst(&held), worst(&alone));
+    assert!(worst(&replaced) > worst(&alone) + 0.05, "{} {}", worst(&replaced), worst(&alone));
+    assert_eq!(groups(&held), groups(&held));
+    assert_eq!((held.strategy.cost(2), replaced.strategy.cost(2)), (3.0, 1.0));
+    // Where nothing counts that they differ, nothing else is different.
+    assert_eq!(groups(&Settings { strategy: patched(0.0), ..alone }), groups(&alone));
+    // Groups need not be weighted.
+    let unweighted = groups(&Settings { robust: None, ..held });
+    let plain = groups(&Settings { robust: None, ..alone });
+    assert!(unweighted.0.weights.is_empty() && unweighted.0.worst() > plain.0.worst(), "{unweighted:?} {plain:?}");
+}
+
+#[test]
+fn every_version_is_learnt_from_in_each_step_and_each_translation_comes_up() {
+    let case = Case::new();
+    let known = translations(&case);
+    for (strategy, versions) in [(patched(1.0), 3), (Strategy::Translated, 1)] {
+        let settings = Settings { strategy, ..settings(None) };
+        let training = case.training(&settings, true);
+        let training = Training { set: TrainingSet { translations: &known, ..training.set }, ..training };
+        let [first, second] = [0, 1].map(|epoch| training.augmented(epoch));
+        assert_eq!(first.images.dim().0, versions * case.labels.len());
+        if versions == 3 {
+            let of = |version: usize| {
+                let count = case.labels.len();
+                first.images.slice(ndarray::s![version * count..(version + 1) * count, .., .., ..]).to_owned()
+            };
+            assert_eq!([of(0), of(1), of(2)], [case.images.clone(), known[0].clone(), known[1].clone()]);
+            assert_eq!(first.images, second.images);
+        } else {
+            let into = |image: usize| {
+                let is = |known: &Array4<u8>| {
+                    known.index_axis(ndarray::Axis(0), image) == first.images.index_axis(ndarray::Axis(0), image)
+                };
+                (is(&known[0]), is(&known[1]))
+            };
+            let chosen: Vec<(bool, bool)> = (0..case.labels.len()).map(into).collect();
+            assert!(chosen.contains(&(true, false)) && chosen.contains(&(false, true)));
+            assert!(chosen.iter().all(|&(a, b)| a || b));
+            assert_ne!(first.images, second.images);
+        }
+    }
+}
+
+#[test]
+fn translations_that_are_not_there_are_missed() {
+    let case = Case::new();
+    for strategy in [patched(1.0), Strategy::Translated] {
+        let settings = Settings { strategy, ..settings(None) };
+        let error = case.net.train(&case.training(&settings, true), &|_| true).unwrap_err().to_string();
+        assert!(error.contains("as they would look in each subgroup"), "{error}");
+    }
 }
 
 #[test]

@@ -141,6 +141,7 @@ fn case(name: &str, model: &Model, images: &Array4<u8>, labels: &[usize], standa
         validation_labels: &labels[..8],
         classes: 10,
         subgroups: None,
+        translations: &[],
     };
     let settings = Settings { standardize, batch_size: 16, ..Settings::plain(1, model.optimiser()) };
     let policy = Policy::none(RangeTable::Monotone);

@@ -42,6 +42,7 @@ impl Toy {
             validation_labels: &self.labels,
             classes: 3,
             subgroups: None,
+            translations: &[],
         };
         Training::new(set, &self.policy, &self.settings, u64::MAX)
     }

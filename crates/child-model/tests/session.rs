@@ -53,6 +53,7 @@ impl Case {
             validation_labels: &self.validation.1,
             classes: CLASSES,
             subgroups: None,
+            translations: &[],
         };
         let (policy, settings) = (&self.policies[policy], &self.settings);
         Training::new(set, policy, settings, seed)

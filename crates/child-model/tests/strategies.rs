@@ -35,6 +35,7 @@ impl Case {
             validation_labels: &self.validation.1,
             classes: CLASSES,
             subgroups: None,
+            translations: &[],
         };
         Training::new(set, &self.policy, settings, 8)
     }
@@ -147,7 +148,7 @@ fn logits_of_versions_are_drawn_together_and_a_rerun_is_the_same() {
     assert!((held.strategy.cost(4) - 3.0).abs() < 1e-12);
     let robust = Some(GroupDro { learning_rate: 0.01, adjustment: 1.0, within_class: false });
     let both = case.net.train(&case.training(&Settings { robust, ..held }), &|_| true);
-    assert!(both.unwrap_err().to_string().contains("groups cannot be weighted where versions"));
+    assert!(both.unwrap_err().to_string().contains("needs the subgroups of images"));
 }
 
 #[test]

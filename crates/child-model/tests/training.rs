@@ -37,6 +37,7 @@ impl Images {
             validation_labels: &self.validation_labels,
             classes: 10,
             subgroups: None,
+            translations: &[],
         }
     }
 }

@@ -61,6 +61,7 @@ fn a_training_on_the_gpu_agrees_with_the_cpu() {
         validation_labels,
         classes: 10,
         subgroups: None,
+        translations: &[],
     });
     let ops = vec![Step::new(Op::Rotate, 0.5)];
     let policy = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops }]);
@@ -103,6 +104,7 @@ fn eight_children_become_as_good_on_the_gpu_as_on_the_cpu() {
         validation_labels: &validation_labels,
         classes: 10,
         subgroups: None,
+        translations: &[],
     };
     let model: Model = "simplecnn".parse().unwrap();
     let policy = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops: vec![Step::new(Op::Rotate, 0.3)] }]);
@@ -132,6 +134,7 @@ fn parts_of_trainings_are_the_whole_ones_on_the_gpu_too() {
         validation_labels: &validation_labels,
         classes: 10,
         subgroups: None,
+        translations: &[],
     };
     let policy = Policy::new(RangeTable::Monotone, 1.0, vec![SubPolicy { ops: vec![Step::new(Op::Rotate, 0.3)] }]);
     let plain = Settings::plain(3, Model::TinyCnn.optimiser());

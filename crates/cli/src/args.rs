@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use deepaug::compare::Baseline;
+use deepaug::patch::Arm;
 use deepaug::subsample::{Choice, Order};
 use deepaug::{Auto, DeviceChoice, ExitCode, Model, OnBadImage, RangeTable, Target, TrainSize};
 
@@ -119,6 +120,19 @@ logistic regression on that, or by its leave-one-out influence (Kuchnik and Smit
 chosen ones are measured on other images, never on test images. High scores mark unusual images, and also ambiguous and wrongly
 labelled ones: see deepaug data --suspects.")]
     Subsample(Subsample),
+    /// Train a model that reads every subgroup of each class equally well, such as the images of every site
+    #[command(after_help = "Examples:
+  deepaug patch --data labels.csv --subgroup-column site
+  deepaug patch --data my-images --subgroup-column folder --arms erm,balanced,group-dro --seeds 3
+  deepaug patch --config patch.toml --out patched         repeat the command to continue after a stop or kill
+  deepaug patch --data labels.csv --subgroup-column marker --set translator=policy \\
+      --set 'translator_policies=[\"none\", \"draw-marker.json\"]'
+
+Images are translated into the other subgroup, by nets that learn it from the images, by policies or by a program of yours, and a
+net that reads an image otherwise than its translations is corrected (Goel et al., ICLR 2021). Beside it are compared: erm, plain
+training; balanced, as many images of each group in every batch; group-dro, which weighs the groups that fare worst; translated,
+balanced with translations in place of images. Epochs are chosen by the worst group of validation images.")]
+    Patch(Patch),
     /// Print a policy as code for another library
     #[command(after_help = "Examples:
   deepaug export --policy reports/experiments/my-images-001 --to torchvision --out policy.py
@@ -692,6 +706,42 @@ pub(crate) struct Subsample {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
     /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Patch {
+    /// Images, as for optimize
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What to compare: erm, balanced, group-dro, translated, clamp
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "erm,balanced,group-dro,translated,clamp")]
+    pub(crate) arms: Vec<Arm>,
+    /// Trainings of each
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range(1, 1000))]
+    pub(crate) seeds: usize,
+    /// The net to train [default: the configuration's]
+    #[arg(long)]
+    pub(crate) model: Option<Model>,
+    /// Epochs of a training [default: the configuration's]
+    #[arg(long, value_name = "N", value_parser = in_range(1, 100_000))]
+    pub(crate) epochs: Option<usize>,
+    /// Where to train: auto, cpu, gpu or gpu:N
+    #[arg(long)]
+    pub(crate) device: Option<DeviceChoice>,
+    /// Seed of all randomness [default: the configuration's]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+    /// Folder for patch.html, patch.json, groups.csv, weights.csv, the model and the translators
+    #[arg(long, value_name = "FOLDER", default_value = "patched")]
+    pub(crate) out: PathBuf,
+    /// Print one JSON object per line instead
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -80,6 +80,34 @@ pub(crate) fn scorer(sample: usize) -> String {
     format!("scores-{sample}.safetensors")
 }
 
+/// Everything that happened in model patching.
+pub(crate) const PATCH_JOURNAL: &str = "patch.jsonl";
+/// Its configuration.
+pub(crate) const PATCH_CONFIG: &str = "patch.toml";
+/// Its result.
+pub(crate) const PATCH_RESULT: &str = "patch.json";
+/// The accuracy of every group under every arm.
+pub(crate) const GROUPS: &str = "groups.csv";
+/// What the loss of every group counted, epoch by epoch.
+pub(crate) const WEIGHTS: &str = "weights.csv";
+/// Translations between subgroups, as pictures.
+pub(crate) const TRANSLATIONS: &str = "translations.png";
+/// Nets that translate between subgroups.
+#[cfg(feature = "generative")]
+pub(crate) const TRANSLATORS: &str = "translators.safetensors";
+/// The same as code for PyTorch.
+#[cfg(feature = "generative")]
+pub(crate) const TRANSLATORS_MODULE: &str = "translators.py";
+/// The net that model patching keeps.
+pub(crate) const PATCHED: &str = "model.safetensors";
+/// The same as code for PyTorch.
+pub(crate) const PATCHED_MODULE: &str = "model.py";
+
+/// Returns the file of what a program translated into a subgroup.
+pub(crate) fn translation(into: usize) -> String {
+    format!("translation-{into}.npy")
+}
+
 const COMPARISON: &str = "compare-";
 
 /// Returns the name of a comparison's journal.

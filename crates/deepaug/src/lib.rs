@@ -38,6 +38,7 @@ mod files;
 mod images;
 mod layout;
 mod logits;
+pub mod patch;
 mod policies;
 pub mod prelude;
 mod probe;
@@ -57,7 +58,7 @@ pub use config::auto::Auto;
 pub use config::colour::Colour;
 pub use config::{
     AugmentMode, Child, Config, DensityCount, EarlyStopping, EpochSize, Holdout, LossKind, ObjectiveKind,
-    OverfitMeasure, Portion, RewardKind, SearchMethod, SearchSpace, Sizes, TandaGenerator, ValidConfig,
+    OverfitMeasure, Portion, RewardKind, SearchMethod, SearchSpace, Sizes, TandaGenerator, Translator, ValidConfig,
 };
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{
@@ -82,7 +83,7 @@ pub use images::suspects::{Suspect, Suspects};
 pub use policies::read::{Policies, select_ops};
 pub use policies::space::PolicySpace;
 pub use read::inspect::{self, Inspection};
-pub use read::report::{write_explanation, write_report, write_subsample, write_suspects};
+pub use read::report::{write_explanation, write_patch, write_report, write_subsample, write_suspects};
 pub use remedy::Remedy;
 pub use study::ask_tell::{AskTell, Asked, Observation, Rebuilt, rebuild};
 pub use study::builder::StudyBuilder;

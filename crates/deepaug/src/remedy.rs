@@ -33,6 +33,8 @@ pub enum Remedy {
     Again,
     /// Choose another folder, or resume the study in this one.
     AnotherFolder,
+    /// Choose a folder that is empty or does not exist.
+    EmptyFolder,
     /// Finish the search first, or, if its trials are judged elsewhere, rebuild its results.
     FinishSearch {
         /// Its folder.
@@ -60,6 +62,7 @@ impl fmt::Display for Remedy {
             Self::Resume { study } => write!(f, "Continue by resuming the study in {}", study.display()),
             Self::Again => f.write_str("Repeat the call to continue"),
             Self::AnotherFolder => f.write_str("Choose another folder, or resume the study there"),
+            Self::EmptyFolder => f.write_str("Choose a folder that is empty or does not exist"),
             Self::FinishSearch { study } => {
                 let study = study.display();
                 write!(f, "Resume the study in {study}, or, if other programs judge its trials, rebuild its results")

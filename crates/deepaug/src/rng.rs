@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     /// A generator of sequences: how it learns, and what it writes.
     #[cfg(feature = "generative")]
     Tanda = 12,
+    /// How translations between subgroups are learnt, and how policies translate.
+    Patch = 13,
     /// Final trainings, for comparisons and for use: seeds that no search has used.
     Final = 16,
     /// The images that final trainings use.

@@ -138,6 +138,7 @@ mod tests {
             validation_labels: &labels,
             classes: 2,
             subgroups: None,
+            translations: &[],
         };
         let ops = vec![Step::new(Op::Rotate, 0.2)];
         let policy = Policy::new(RangeTable::Monotone, 0.5, vec![SubPolicy { ops }]);

@@ -58,23 +58,29 @@ impl Groups {
         Some(rows)
     }
 
-    /// Takes in the losses of a step's images, and returns how much each image counts, on average 1; nothing if groups are not
-    /// weighted.
-    pub(super) fn weigh(&mut self, images: impl Iterator<Item = usize> + Clone, losses: &[f32]) -> Option<Vec<f32>> {
-        let weights = self.weights.as_mut()?;
-        let mut sums = vec![(0.0, 0.0); self.numbers.len()];
-        for (image, &loss) in images.clone().zip(losses) {
+    /// Takes in a step's rows, each the image that it shows, its loss, and what it counts beside others of its image, and
+    /// returns what each counts in all; on average 1 if images do. Rows that do not count leave the weights as they are.
+    pub(super) fn weigh(&mut self, rows: &[(usize, f32, f32)]) -> Vec<f32> {
+        let Some(weights) = &mut self.weights else { return rows.iter().map(|&(.., share)| share).collect() };
+        let (mut sums, mut all) = (vec![(0.0, 0.0); self.numbers.len()], 0.0);
+        for &(image, loss, _) in rows.iter().filter(|(.., share)| *share > 0.0) {
             let (sum, count) = &mut sums[self.of_images[image]];
-            (*sum, *count) = (*sum + f64::from(loss), *count + 1.0);
+            (*sum, *count, all) = (*sum + f64::from(loss), *count + 1.0, all + 1.0);
         }
         let means: Vec<f64> = sums.iter().map(|(sum, count)| sum / f64::max(*count, 1.0)).collect();
         let weights = weights.step(&means);
-        let all = losses.len() as f64;
-        let of_image = |image: usize| {
+        let of_row = |&(image, _, share): &(usize, f32, f32)| {
             let group = self.of_images[image];
-            (weights[group] * all / sums[group].1) as f32
+            (weights[group] * all / f64::max(sums[group].1, 1.0)) as f32 * share
         };
-        Some(images.map(of_image).collect())
+        rows.iter().map(of_row).collect()
+    }
+
+    /// Returns, for each of a step's images, one divided by how many of them are of its group.
+    pub(super) fn shares(&self, images: &[usize]) -> Vec<f64> {
+        let mut counts = vec![0.0; self.numbers.len()];
+        images.iter().for_each(|&image| counts[self.of_images[image]] += 1.0);
+        images.iter().map(|&image| 1.0 / counts[self.of_images[image]]).collect()
     }
 
     /// Takes in the results of the validation images after an epoch.

@@ -13,6 +13,7 @@ use super::{Candidate, GroupEpoch, RowLoss, Session, State};
 use crate::engine::{Batch, Choices, Engine, Rows};
 use crate::input::Input;
 use crate::network::{self, Network, Plan, Weights};
+use crate::strategy::Held;
 use crate::{EpochRecord, ParameterState, Settings, Strategy, TrainError, Training, TrainingSet};
 
 /// Training runs that share their settings and the shape of their images.
@@ -65,9 +66,6 @@ impl<'a, E: Engine> Stack<'a, E> {
         weights: Vec<Weights>,
     ) -> Result<Self, TrainError> {
         let settings = *trainings[0].settings;
-        if settings.robust.is_some() && matches!(settings.strategy, Strategy::Consistent(_)) {
-            return Err(misused("groups cannot be weighted where versions of an image are held together".into()));
-        }
         let network = Network::new(plan, engine, trainings.len(), merge(weights), &settings.optimiser);
         let mut uploaded = 0;
         // What children share is stored once.
@@ -171,16 +169,13 @@ impl<'a, E: Engine> Stack<'a, E> {
         let (mut pools, mut weighing) = (Vec::new(), Vec::new());
         for child in &mut self.children {
             pools.push((child.seed, &mut child.candidates));
-            weighing.extend(child.groups.as_mut().map(|groups| Weighing {
-                groups,
-                labels: child.labels,
-                sources: &child.sources,
-            }));
+            let (labels, sources) = (child.labels, &child.sources[..]);
+            weighing.push(Weighing { groups: child.groups.as_mut(), labels, sources });
         }
-        let (selection, consistency) = match self.settings.strategy {
-            Strategy::Uncertain(selection) if all_choose => (Some(selection), None),
-            Strategy::Consistent(consistency) if all_choose => (Some(consistency.all()), Some(consistency)),
-            _ => (None, None),
+        let held = self.settings.strategy.held().filter(|_| all_choose);
+        let selection = match self.settings.strategy {
+            Strategy::Uncertain(selection) if all_choose => Some(selection),
+            _ => held.as_ref().map(Held::all),
         };
         let mut chooser =
             selection.map(|selection| Chooser::new(selection, candidates, self.epochs_done, pools.into_iter()));
@@ -199,7 +194,8 @@ impl<'a, E: Engine> Stack<'a, E> {
                 choices.partners =
                     choices.partners.iter().flat_map(|&mixed| std::iter::repeat_n(mixed, keep)).collect();
             }
-            let drawn = (self.losses.is_some() || self.settings.robust.is_some()).then(|| choices.rows.clone());
+            let is_looked_at = self.losses.is_some() || self.settings.robust.is_some() || held.is_some();
+            let drawn = is_looked_at.then(|| choices.rows.clone());
             let of_step = whole.is_none().then(|| engine.draws(data, choices, batch));
             let (draws, step_of_draws) = match (&whole, &of_step) {
                 (_, Some(of_step)) => (of_step, 0),
@@ -216,15 +212,17 @@ impl<'a, E: Engine> Stack<'a, E> {
                 && self.settings.robust.is_some()
             {
                 let rows = engine.download(&loss.rows).map_err(device)?;
-                let targets = weighted(&mut weighing, &self.settings, self.plan.classes, drawn, &rows);
+                let targets = weighted(&mut weighing, &self.settings, held.as_ref(), self.plan.classes, drawn, &rows);
                 let targets = engine.upload(targets);
                 gradient = engine.cross_entropy(&logits, &targets, self.plan.classes, entropy, batch).gradient;
             }
-            if let Some(consistency) = consistency {
+            if let (Some(held), Some(drawn)) = (&held, &drawn) {
                 let (logits, of_child) = (engine.download(&logits).map_err(device)?, batch.images * self.plan.classes);
                 let mut slopes = engine.download(&gradient).map_err(device)?;
-                for (logits, slopes) in logits.chunks_exact(of_child).zip(slopes.chunks_exact_mut(of_child)) {
-                    consistency.add_gradient(logits, self.plan.classes, slopes);
+                let each = logits.chunks_exact(of_child).zip(slopes.chunks_exact_mut(of_child));
+                for ((logits, slopes), (child, rows)) in each.zip(weighing.iter().zip(drawn.chunks_exact(batch.images)))
+                {
+                    held.add_gradient(logits, self.plan.classes, &child.counts(held, rows, keep), slopes);
                 }
                 gradient = engine.upload(slopes);
             }
@@ -236,9 +234,9 @@ impl<'a, E: Engine> Stack<'a, E> {
             self.network.update(gradients, &self.settings.optimiser.update(done, all, steps));
         }
         let mut trained = means(&engine.download(&sums).map_err(device)?, steps * batch.images);
-        if let Some(consistency) = consistency {
-            // Versions without the policy are not counted as right or wrong.
-            trained.iter_mut().for_each(|[_, accuracy]| *accuracy *= f64::from(consistency.share(1)));
+        if let Some(held) = &held {
+            // Versions that are only compared are not counted as right or wrong.
+            trained.iter_mut().for_each(|[_, accuracy]| *accuracy *= f64::from(held.factor()));
         }
         if self.losses.is_some() {
             let mut of_children = vec![Vec::with_capacity(steps * batch.images); children];
@@ -320,7 +318,9 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         self.uploaded += copies.images.len() as u64;
         let pixels = (count > 0).then(|| self.engine.pixels(copies.images.into()));
         let candidates = match self.settings.strategy {
-            Strategy::Uncertain(_) | Strategy::Consistent(_) => candidates(&copies.sources, &copies.ops, labels.len()),
+            Strategy::Uncertain(_) | Strategy::Consistent(_) | Strategy::Patched(_) => {
+                candidates(&copies.sources, &copies.ops, labels.len())
+            }
             _ => Vec::new(),
         };
         let of_child = &mut self.children[child];
@@ -337,12 +337,8 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
         of_child.rng.set_pool(if candidates.is_empty() { pool.len() } else { labels.len() });
         let images = labels.len();
         (of_child.copies, of_child.pool, of_child.candidates) = (pixels, pool, candidates);
-        let weight = |row: usize| match self.settings.strategy {
-            Strategy::Consistent(consistency) if !self.children[child].candidates.is_empty() => {
-                consistency.share(row / images)
-            }
-            _ => 1.0,
-        };
+        let held = self.settings.strategy.held().filter(|_| !self.children[child].candidates.is_empty());
+        let weight = |row: usize| held.as_ref().map_or(1.0, |held| held.share(row / images));
         self.children[child].targets = self.targets(child, weight);
         self.data = None;
         Ok(())
@@ -462,19 +458,43 @@ impl<'a, E: Engine> Session for Stack<'a, E> {
     }
 }
 
-/// What the groups of a child are weighed by.
+/// What rows of a child are weighed by.
 struct Weighing<'c> {
-    groups: &'c mut Groups,
+    /// Absent if they are not known.
+    groups: Option<&'c mut Groups>,
     labels: &'c [usize],
     /// The image that each row shows.
     sources: &'c [usize],
 }
 
-/// Returns the targets of a step, `[K, B, classes]`, each multiplied by how much its image counts, given the rows drawn and what
+impl Weighing<'_> {
+    /// Returns what each row of a step counts, given their losses `[B, 3]`.
+    fn weights(&mut self, held: Option<&Held>, rows: &[u32], losses: &[f32]) -> Vec<f32> {
+        let share = |row: usize| held.map_or(1.0, |held| held.share(row / self.labels.len()));
+        let rows = rows.iter().map(|&row| row as usize).zip(losses.chunks_exact(3));
+        let rows: Vec<_> = rows.map(|(row, loss)| (self.sources[row], loss[0], share(row))).collect();
+        match &mut self.groups {
+            Some(groups) => groups.weigh(&rows),
+            None => rows.into_iter().map(|(.., share)| share).collect(),
+        }
+    }
+
+    /// Returns what the term of each image of a step counts that holds its versions together, given their rows.
+    fn counts(&self, held: &Held, rows: &[u32], versions: usize) -> Vec<f64> {
+        let images: Vec<usize> = rows.iter().step_by(versions).map(|&row| self.sources[row as usize]).collect();
+        match &self.groups {
+            Some(groups) if held.by_group => groups.shares(&images),
+            _ => vec![1.0 / images.len().max(1) as f64; images.len()],
+        }
+    }
+}
+
+/// Returns the targets of a step, `[K, B, classes]`, each multiplied by how much its row counts, given the rows drawn and what
 /// their losses `[K, B, 3]` are.
 fn weighted(
     children: &mut [Weighing<'_>],
     settings: &Settings,
+    held: Option<&Held>,
     classes: usize,
     drawn: &[u32],
     losses: &[f32],
@@ -484,11 +504,8 @@ fn weighted(
     for (child, (drawn, losses)) in
         children.iter_mut().zip(drawn.chunks_exact(images).zip(losses.chunks_exact(3 * images)))
     {
-        let Weighing { groups, labels, sources } = child;
-        let shown = drawn.iter().map(|&row| sources[row as usize]);
-        let of_rows: Vec<f32> = losses.chunks_exact(3).map(|row| row[0]).collect();
-        let weights = groups.weigh(shown.clone(), &of_rows).unwrap_or_else(|| vec![1.0; images]);
-        let rows = shown.map(|image| labels[image]).zip(weights);
+        let weights = child.weights(held, drawn, losses);
+        let rows = drawn.iter().map(|&row| child.labels[child.sources[row as usize]]).zip(weights);
         all.extend(targets(rows, classes, settings.label_smoothing as f32));
     }
     all

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Choose, Selection};
-
 /// Besides learning from augmented versions of an image, the net's logits for them and for the image without its policy are
 /// drawn together: the loss has the squared distances between the logits of all pairs added (A. Ratner et al. 2017, TANDA,
 /// for end models).
@@ -17,37 +15,18 @@ pub struct Consistency {
 
 impl Consistency {
     /// Returns how many versions there are, with that which no policy changes.
-    pub(crate) fn versions(&self) -> usize {
+    pub(super) fn versions(&self) -> usize {
         self.views.max(1) + 1
     }
 
-    /// Returns the choice of all of them.
-    pub(crate) fn all(&self) -> Selection {
-        let versions = self.versions();
-        Selection { candidates: versions, keep: versions, choose: Choose::Proportional, warm_up: 0.0 }
-    }
-
-    /// Returns how much a row counts beside the others of its image, so that the mean over all rows is that over the
-    /// augmented ones, which come after the other.
-    pub(crate) fn share(&self, version: usize) -> f32 {
-        let versions = self.versions() as f32;
-        if version == 0 { 0.0 } else { versions / (versions - 1.0) }
-    }
-
-    /// Adds to the gradient of the logits `[images x versions, classes]` of one child that of the mean over images of their
-    /// distances, times the weight.
-    pub(crate) fn add_gradient(&self, logits: &[f32], classes: usize, gradient: &mut [f32]) {
-        let of_image = self.versions() * classes;
-        let images = logits.len() / of_image.max(1);
-        let slope = (2.0 * self.weight / images.max(1) as f64) as f32;
-        for (logits, gradient) in logits.chunks_exact(of_image).zip(gradient.chunks_exact_mut(of_image)) {
-            for class in 0..classes {
-                let of_class = logits[class..].iter().step_by(classes);
-                let total: f32 = of_class.clone().sum();
-                let versions = self.versions() as f32;
-                for (logit, gradient) in of_class.zip(gradient[class..].iter_mut().step_by(classes)) {
-                    *gradient += slope * (versions * logit - total);
-                }
+    /// Adds to the gradient of the logits `[versions, classes]` of an image that of their distances, times `count`.
+    pub(super) fn add_gradient(logits: &[f32], classes: usize, count: f64, gradient: &mut [f32]) {
+        let (slope, versions) = (2.0 * count as f32, (logits.len() / classes.max(1)) as f32);
+        for class in 0..classes {
+            let of_class = logits[class..].iter().step_by(classes);
+            let total: f32 = of_class.clone().sum();
+            for (logit, gradient) in of_class.zip(gradient[class..].iter_mut().step_by(classes)) {
+                *gradient += slope * (versions * logit - total);
             }
         }
     }
@@ -78,7 +57,10 @@ mod tests {
             let logits: Vec<f32> =
                 (0..2 * (views + 1) * classes).map(|i| ((i * 37 + 11) % 17) as f32 / 5.0 - 1.5).collect();
             let mut gradient = vec![0.0; logits.len()];
-            consistency.add_gradient(&logits, classes, &mut gradient);
+            let of_image = (views + 1) * classes;
+            for (logits, gradient) in logits.chunks(of_image).zip(gradient.chunks_mut(of_image)) {
+                Consistency::add_gradient(logits, classes, 0.3 / 2.0, gradient);
+            }
             for i in 0..logits.len() {
                 let at = |moved: f32| {
                     let mut logits = logits.clone();
@@ -90,10 +72,8 @@ mod tests {
             }
         }
         // By hand: one image, logits [1, 2] and [3, 1], weight 0.5: distance 5, gradient 2 x 0.5 x the differences.
-        let consistency = Consistency { views: 1, weight: 0.5 };
         let mut gradient = vec![1.0; 4];
-        consistency.add_gradient(&[1.0, 2.0, 3.0, 1.0], 2, &mut gradient);
+        Consistency::add_gradient(&[1.0, 2.0, 3.0, 1.0], 2, 0.5, &mut gradient);
         assert_eq!(gradient, [-1.0, 2.0, 3.0, 0.0]);
-        assert_eq!([0, 1].map(|version| consistency.share(version)), [0.0, 2.0]);
     }
 }

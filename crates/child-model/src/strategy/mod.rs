@@ -2,6 +2,8 @@
 //! net can take it.
 
 mod consistency;
+mod held;
+mod patching;
 mod record;
 mod selection;
 mod sureness;
@@ -11,6 +13,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use self::consistency::Consistency;
+pub(crate) use self::held::Held;
+pub use self::patching::Patching;
 pub(crate) use self::record::Recorder;
 pub use self::record::{OpTally, StrategyRecord, SurenessRecord};
 pub use self::selection::{Choose, Selection};
@@ -30,9 +34,23 @@ pub enum Strategy {
     Entropy,
     /// Several versions of each image are learnt from, whose logits are drawn together.
     Consistent(Consistency),
+    /// Each image is replaced by one of its [translations](crate::TrainingSet::translations), drawn anew in each epoch.
+    Translated,
+    /// Each image is learnt from, and its probabilities and those of its [translations](crate::TrainingSet::translations) are
+    /// drawn together.
+    Patched(Patching),
 }
 
 impl Strategy {
+    /// Returns how many translations of each image it needs to be known, if it needs any.
+    pub fn translations(&self) -> Option<usize> {
+        match self {
+            Self::Translated => Some(1),
+            Self::Patched(patching) => Some(patching.translations),
+            _ => None,
+        }
+    }
+
     /// Whether images are learnt from as they come.
     pub fn is_plain(&self) -> bool {
         *self == Self::Plain
@@ -41,9 +59,8 @@ impl Strategy {
     /// Returns the number of candidates that are made of each image in an epoch, counted from 0.
     pub fn candidates(&self, epoch: usize, epochs: usize) -> usize {
         match self {
-            Self::Uncertain(selection) if !selection.is_warming_up(epoch, epochs) => selection.candidates.max(1),
-            Self::Consistent(consistency) => consistency.versions(),
-            _ => 1,
+            Self::Uncertain(selection) if selection.is_warming_up(epoch, epochs) => 1,
+            _ => self.most_candidates(),
         }
     }
 
@@ -52,7 +69,8 @@ impl Strategy {
         match self {
             Self::Uncertain(selection) => selection.candidates.max(1),
             Self::Consistent(consistency) => consistency.versions(),
-            _ => 1,
+            Self::Patched(patching) => patching.versions(),
+            Self::Plain | Self::Entropy | Self::Translated => 1,
         }
     }
 
@@ -60,8 +78,7 @@ impl Strategy {
     pub(crate) fn keep(&self) -> usize {
         match self {
             Self::Uncertain(selection) => selection.keep.max(1),
-            Self::Consistent(consistency) => consistency.versions(),
-            _ => 1,
+            _ => self.most_candidates(),
         }
     }
 
@@ -91,6 +108,10 @@ impl fmt::Display for Strategy {
             Self::Entropy => f.write_str("as strong as the net is sure of the image"),
             Self::Consistent(Consistency { views, weight }) => {
                 write!(f, "logits of {views} versions and the original drawn together by {weight}")
+            }
+            Self::Translated => f.write_str("each image as it would look in one of the subgroups"),
+            Self::Patched(Patching { weight, .. }) => {
+                write!(f, "probabilities of an image and of its translations into subgroups drawn together by {weight}")
             }
         }
     }

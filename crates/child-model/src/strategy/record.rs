@@ -63,7 +63,7 @@ impl<'l> Recorder<'l> {
     /// Takes in an epoch, counted from 1: the candidates, and the rows learnt from. Rows are images, in order.
     pub(crate) fn epoch(&mut self, epoch: usize, candidates: &[Candidate], rows: &[RowLoss]) {
         match self.strategy {
-            Strategy::Plain | Strategy::Consistent(_) => {}
+            Strategy::Plain | Strategy::Consistent(_) | Strategy::Translated | Strategy::Patched(_) => {}
             Strategy::Uncertain(_) => self.tallies.extend(tallies(epoch, candidates)),
             Strategy::Entropy => self.see(rows),
         }
@@ -83,7 +83,7 @@ impl<'l> Recorder<'l> {
 
     pub(crate) fn finish(self) -> Option<StrategyRecord> {
         match self.strategy {
-            Strategy::Plain | Strategy::Consistent(_) => None,
+            Strategy::Plain | Strategy::Consistent(_) | Strategy::Translated | Strategy::Patched(_) => None,
             Strategy::Uncertain(_) => Some(StrategyRecord::Selection(self.tallies)),
             Strategy::Entropy => {
                 let seen = self.sureness.iter().enumerate();

@@ -12,6 +12,7 @@ mod export;
 mod inspect;
 mod notebook;
 mod optimize;
+mod patch;
 mod preview;
 mod report;
 mod serve;
@@ -37,6 +38,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Tell(args) => args.json,
         Command::Serve(args) => args.json,
         Command::Subsample(args) => args.json,
+        Command::Patch(args) => args.json,
         Command::Notebook(args) => args.json,
         Command::Apply(args) => args.json,
         Command::Preview(args) => args.json,
@@ -58,6 +60,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Command::Tell(args) => ask_tell::tell(args),
         Command::Serve(args) => serve::run(args),
         Command::Subsample(args) => subsample::run(args),
+        Command::Patch(args) => patch::run(args),
         Command::Notebook(args) => notebook::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Preview(args) => preview::run(args),

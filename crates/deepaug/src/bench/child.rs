@@ -118,6 +118,7 @@ impl ChildBench {
             validation_labels: &labels,
             classes,
             subgroups: None,
+            translations: &[],
         };
         let settings = Settings { batch_size: self.batch, ..Settings::plain(1, self.model.optimiser()) };
         let policy = Policy::none(RangeTable::Monotone);

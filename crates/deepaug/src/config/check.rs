@@ -124,6 +124,9 @@ impl Config {
             ("tanda_warm_up", self.tanda_warm_up, 0, 1_000_000),
             ("tanda_batch", self.tanda_batch, 1, 10_000),
             ("tanda_sequences", self.tanda_sequences, 2, 1000),
+            ("translator_steps", self.translator_steps, 1, 1_000_000),
+            ("translator_batch", self.translator_batch, 1, 10_000),
+            ("translator_width", self.translator_width, 4, 1024),
             ("threads", self.threads, 0, 4096),
         ];
         for (key, value, least, most) in counts {
@@ -198,6 +201,7 @@ impl Config {
             return Err(("method", why.into()));
         }
         self.check_tanda()?;
+        self.check_translator()?;
         let (rate, entropy) = (self.adversarial_learning_rate, self.adversarial_entropy);
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(("adversarial_learning_rate", format!("must be above 0, not {rate}")));
@@ -279,7 +283,6 @@ impl Config {
         if self.consistency > 0.0 {
             let taken = [
                 (self.augment != AugmentMode::Online, "augment is not \"online\""),
-                (self.loss == LossKind::GroupDro, "loss is \"group-dro\""),
                 (self.mixup > 0.0, "mixup is above 0, because mixed images have no versions"),
                 (
                     matches!(self.method, SearchMethod::Pba | SearchMethod::Adversarial),
@@ -368,6 +371,30 @@ impl Config {
 
     /// Refuses settings that do not go with a population, which trains its own children and changes policies between
     /// epochs.
+    fn check_translator(&self) -> Result<(), (&'static str, String)> {
+        if !self.translator_width.is_multiple_of(4) {
+            return Err(("translator_width", "must be a multiple of 4".into()));
+        }
+        for (key, rate) in [
+            ("translator_learning_rate", self.translator_learning_rate),
+            ("translator_discriminator_learning_rate", self.translator_discriminator_learning_rate),
+        ] {
+            if !(rate > 0.0 && rate.is_finite()) {
+                return Err((key, format!("must be above 0, not {rate}")));
+            }
+        }
+        for (key, weight) in [
+            ("translator_cycle", self.translator_cycle),
+            ("translator_identity", self.translator_identity),
+            ("patch_consistency", self.patch_consistency),
+        ] {
+            if !(0.0..=1000.0).contains(&weight) {
+                return Err((key, "must lie in 0..1000".into()));
+            }
+        }
+        Ok(())
+    }
+
     fn check_tanda(&self) -> Result<(), (&'static str, String)> {
         for (number, step) in self.tanda_functions.iter().enumerate() {
             if !self.ranges.has(step.op) {

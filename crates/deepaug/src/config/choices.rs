@@ -76,6 +76,19 @@ pub enum TandaGenerator {
     Gru,
 }
 
+/// How an image is made to look like those of another subgroup.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Translator {
+    /// By generators that learn it from images that are not paired.
+    #[default]
+    Cyclegan,
+    /// By policies of the user's.
+    Policy,
+    /// By a program of the user's.
+    Program,
+}
+
 /// Whether the share of images that a sub-policy augments is searched or given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Portion {

@@ -293,6 +293,39 @@ const KEYS: &[(&str, &str)] = &[
     ),
     ("child.folder", "The folder it is started in; empty for the folder that deepaug runs in when it makes the study."),
     ("child.layers", "Layers of your own net, such as [{ kind = \"conv\", filters = 16 }, { kind = \"max-pool\" }]."),
+    ("# Model patching", ""),
+    (
+        "translator",
+        "Of deepaug patch: how an image is made to look like those of another subgroup: \"cyclegan\" learns it from the images, \
+         \"policy\" and \"program\" know it.",
+    ),
+    (
+        "translator_policies",
+        "Of \"policy\": for each subgroup, in alphabetical order, the policy that makes others' images look like its own: a file, \
+         or \"none\".",
+    ),
+    (
+        "translator_command",
+        "Of \"program\": it is started for each subgroup with a NumPy file of images, the name of the file to write, and the \
+         subgroup's name.",
+    ),
+    (
+        "translator_steps",
+        "Of \"cyclegan\": batches to learn from at most; it ends when judges take the results for real.",
+    ),
+    ("translator_batch", "Images of each subgroup in a batch."),
+    ("translator_width", "Outputs of the first convolution, a multiple of 4; the authors' 32."),
+    ("translator_learning_rate", "Of the generators."),
+    ("translator_discriminator_learning_rate", "Of the discriminators."),
+    ("translator_cycle", "What the difference of an image from its translation there and back counts."),
+    (
+        "translator_identity",
+        "What, halved, the difference of an image from its translation into its own subgroup counts.",
+    ),
+    (
+        "patch_consistency",
+        "What it counts that the child's probabilities for an image and for its translations differ; the authors' 5.",
+    ),
     ("# Machine", ""),
     ("device", "\"auto\" (a GPU if there is one), \"cpu\" or \"wgpu\"."),
     ("threads", "Children trained at once on the CPU; 0 for one per core. Results do not depend on it."),

@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use self::check::ValidConfig;
 pub use self::choices::{
     AugmentMode, DensityCount, EarlyStopping, EpochSize, Holdout, LossKind, ObjectiveKind, OverfitMeasure, Portion,
-    RewardKind, SearchMethod, SearchSpace, Sizes, TandaGenerator,
+    RewardKind, SearchMethod, SearchSpace, Sizes, TandaGenerator, Translator,
 };
 use self::keys::{line_of, line_of_key, names, unknown};
 use crate::config::auto::Auto;
@@ -162,6 +162,17 @@ pub struct Config {
     pub robust_within_class: bool,
     pub standardize: bool,
     pub child: Child,
+    pub translator: Translator,
+    pub translator_policies: Vec<String>,
+    pub translator_command: Vec<String>,
+    pub translator_steps: usize,
+    pub translator_batch: usize,
+    pub translator_width: usize,
+    pub translator_learning_rate: f64,
+    pub translator_discriminator_learning_rate: f64,
+    pub translator_cycle: f64,
+    pub translator_identity: f64,
+    pub patch_consistency: f64,
     pub device: DeviceChoice,
     pub threads: usize,
     pub child_memory: Auto<u64>,
@@ -216,6 +227,21 @@ const TANDA_KEYS: [&str; 10] = [
 
 /// Keys of weighting groups.
 const ROBUST_KEYS: [&str; 4] = ["loss", "robust_learning_rate", "robust_adjustment", "robust_within_class"];
+
+/// Keys of translations between subgroups.
+const TRANSLATOR_KEYS: [&str; 11] = [
+    "translator",
+    "translator_policies",
+    "translator_command",
+    "translator_steps",
+    "translator_batch",
+    "translator_width",
+    "translator_learning_rate",
+    "translator_discriminator_learning_rate",
+    "translator_cycle",
+    "translator_identity",
+    "patch_consistency",
+];
 
 /// Keys of choosing among candidates.
 const SELECTION_KEYS: [&str; 4] = ["candidates", "keep", "choose", "selection_warm_up"];
@@ -334,6 +360,17 @@ impl Default for Config {
             robust_within_class: false,
             standardize: false,
             child: Child::default(),
+            translator: Translator::Cyclegan,
+            translator_policies: Vec::new(),
+            translator_command: Vec::new(),
+            translator_steps: 1500,
+            translator_batch: 25,
+            translator_width: 8,
+            translator_learning_rate: 1e-3,
+            translator_discriminator_learning_rate: 5e-4,
+            translator_cycle: 5.0,
+            translator_identity: 1.0,
+            patch_consistency: 5.0,
             device: DeviceChoice::Auto,
             threads: 0,
             child_memory: Auto::Auto,
@@ -672,6 +709,8 @@ impl Config {
             if self.value_range == Auto::Auto {
                 values.remove("value_range");
             }
+            // Only model patching has them.
+            values.retain(|key, _| !TRANSLATOR_KEYS.contains(&key.as_str()));
             // Only a population has them, and studies of versions without it have none.
             if self.method != SearchMethod::Pba {
                 values.retain(|key, _| !POPULATION_KEYS.contains(&key.as_str()));
@@ -700,6 +739,17 @@ impl Config {
             // Of other methods, final trainings alone have one.
             if self.method != SearchMethod::Adversarial {
                 values.retain(|key, _| !ADVERSARY_KEYS.contains(&key.as_str()));
+            }
+        }
+        values
+    }
+
+    /// Returns the values that affect model patching.
+    pub(crate) fn fixed_for_patching(&self) -> serde_json::Value {
+        let (mut values, all) = (self.fixed(), serde_json::to_value(self).unwrap_or_default());
+        if let Some(values) = values.as_object_mut() {
+            for key in TRANSLATOR_KEYS.into_iter().chain(ROBUST_KEYS) {
+                values.insert(key.into(), all[key].clone());
             }
         }
         values

@@ -125,6 +125,8 @@ pub enum ImagesPart {
         /// Maximum number of test images.
         test_size: Option<usize>,
     },
+    /// Those of model patching: all outside the validation and test sets, with their translations, and both of these.
+    Patch,
 }
 
 /// What an executor reports about its jobs.

@@ -351,6 +351,7 @@ impl Images {
                     validation_images: images.select(Axis(0), validation),
                     validation_labels: labels_of(validation),
                     subgroups: subgroups.as_ref().map(|all| SubgroupsOfFold::of(all, train, validation)),
+                    translations: Vec::new(),
                 })
             }
         }
@@ -373,6 +374,7 @@ pub struct Fold {
     validation_images: Array4<u8>,
     validation_labels: Vec<usize>,
     subgroups: Option<SubgroupsOfFold>,
+    translations: Vec<Array4<u8>>,
 }
 
 /// Returns a group of images, those of one class and one subgroup, of which none is among those to learn from.
@@ -422,7 +424,23 @@ impl Fold {
             validation_images: dataset.gather(validation),
             validation_labels: dataset.gather_labels(validation),
             subgroups: dataset.subgroups().map(|all| SubgroupsOfFold::of(all, train, validation)),
+            translations: Vec::new(),
         }
+    }
+
+    /// Adds what the images to learn from would look like in each subgroup.
+    pub(crate) fn with_translations(self, translations: Vec<Array4<u8>>) -> Self {
+        Self { translations, ..self }
+    }
+
+    /// Counts validation images from the `first` on as of further subgroups, as many again: those before and those after it are
+    /// then told apart.
+    pub(crate) fn apart_from(mut self, first: usize) -> Self {
+        if let Some(subgroups) = &mut self.subgroups {
+            subgroups.validation[first..].iter_mut().for_each(|subgroup| *subgroup += subgroups.count);
+            subgroups.count *= 2;
+        }
+        self
     }
 
     /// Returns the training set for a child model with `classes` classes.
@@ -438,6 +456,7 @@ impl Fold {
                 validation: &of.validation,
                 count: of.count,
             }),
+            translations: &self.translations,
         }
     }
 }

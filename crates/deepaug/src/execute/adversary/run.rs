@@ -98,6 +98,7 @@ impl<'a> Run<'a> {
             validation_images: training.set.validation_images.slice_move(s![..1, .., .., ..]),
             validation_labels: &training.set.validation_labels[..1],
             subgroups: None,
+            translations: &[],
             ..training.set
         };
         // The first images are put in place of these before they are learnt from.
@@ -294,6 +295,7 @@ mod tests {
                 validation_labels: &self.labels,
                 classes: 3,
                 subgroups: None,
+                translations: &[],
             };
             Training::new(set, &self.policy, &self.settings, 4)
         }

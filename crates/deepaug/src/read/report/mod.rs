@@ -9,6 +9,7 @@ mod explanation;
 mod material;
 mod network;
 mod ops;
+mod patch;
 mod pictures;
 mod population;
 mod sections;
@@ -21,6 +22,7 @@ mod tanda;
 mod words;
 
 pub use self::explanation::write_explanation;
+pub use self::patch::write_patch;
 pub(crate) use self::strategy::{Pictured, write_strategy};
 pub use self::subsample::write_subsample;
 pub use self::suspects::write_suspects;

@@ -1,0 +1,609 @@
+//! Model patching (K. Goel, A. Gu, Y. Li, C. Ré, "Model Patching: Closing the Subgroup Performance Gap with Data Augmentation",
+//! ICLR 2021): a model that depends on what tells subgroups apart, such as the site that an image comes from, is trained so
+//! that it reads every subgroup of every class equally well.
+//!
+//! Images are translated into each subgroup, and a net that reads an image otherwise than its translations is corrected. That is
+//! compared with plain training, with batches of as many images of each group, and with weighting groups by their losses; epochs
+//! are chosen by the worst group of validation images, and results are of test images.
+//!
+//! ```no_run
+//! use deepaug::patch::Patch;
+//! use deepaug::{Cancel, Config, read_data};
+//!
+//! let config = Config { data: "chest-x-rays".into(), subgroup_column: "site".into(), ..Config::quickstart() }.check()?;
+//! let dataset = read_data(&config, &|_, _| ())?;
+//! let patch = Patch { seeds: 5, ..Patch::new("patched") };
+//! let result = patch.run(&config, &dataset, &Cancel::new(), &|event| eprintln!("{event}"))?;
+//! println!("{}", result.sentence);
+//! # Ok::<(), deepaug::Error>(())
+//! ```
+
+mod arm;
+mod event;
+mod judges;
+#[cfg(feature = "generative")]
+mod learn;
+mod result;
+mod translator;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deepaug_augmenter::Policy;
+use deepaug_child_model::{ChildModel, EpochRecord, History, Settings, TrainError, Training, images_per_second};
+use deepaug_dataset::{Amount, DataError, Dataset, Part, Split, SplitSizes, Subgroups};
+use ndarray::{Array4, ArrayView4, Axis, concatenate};
+use serde::{Deserialize, Serialize};
+
+pub use self::arm::Arm;
+pub use self::event::PatchEvent;
+pub use self::judges::{Judged, KEPT, TAKEN};
+pub use self::result::{ArmResult, Group, PatchResult};
+pub use self::translator::{LearningStep, TranslatorRecord};
+
+use self::judges::Judges;
+#[cfg(feature = "generative")]
+use self::learn::Lesson;
+use self::result::best_epoch;
+use self::translator::Translate;
+use crate::cancel::Cancel;
+use crate::config::{Config, Sizes, Translator, ValidConfig};
+use crate::error::{ConfigError, Error};
+use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Report, Task, run_all};
+use crate::files::write_whole;
+use crate::images::data::fingerprint;
+use crate::layout;
+use crate::remedy::Remedy;
+use crate::rng::{Purpose, derive};
+use crate::statistics::mean;
+use crate::study::folder::frozen;
+use crate::study::journal::{Fingerprint, Journal, JournalLine};
+use crate::study::lock::Holder;
+use crate::study::objective::Fold;
+use crate::train::pytorch;
+
+/// How long the model's speed is measured before trainings start.
+const PROBE: Duration = Duration::from_millis(300);
+
+/// Validation images where the configuration leaves that open, as a share of all.
+const VALIDATION: f64 = 0.15;
+
+/// What to compare, and where to write it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Patch {
+    /// Ways of training.
+    pub arms: Vec<Arm>,
+    /// Trainings of each.
+    pub seeds: usize,
+    /// The folder. Repeating a call with the same folder continues where it stopped.
+    pub out: PathBuf,
+}
+
+impl Patch {
+    /// Compares everything with five seeds.
+    pub fn new(out: impl Into<PathBuf>) -> Self {
+        Self { arms: Arm::ALL.to_vec(), seeds: 5, out: out.into() }
+    }
+
+    /// Learns or reads translations, trains every arm, and writes tables, result and the model of the best arm. The page is
+    /// [`write_patch`](crate::write_patch)'s.
+    ///
+    /// # Errors
+    /// [`Error`]: no subgroups, a group without images, a configuration that does not fit, translators that are not good enough,
+    /// a folder that is used otherwise; [`Error::Paused`], after which everything finished is kept.
+    pub fn run(
+        &self,
+        config: &ValidConfig,
+        dataset: &Dataset,
+        cancel: &Cancel,
+        on_event: &dyn Fn(&PatchEvent),
+    ) -> Result<PatchResult, Error> {
+        let subgroups = self.check(config, dataset)?;
+        let split = split(config, dataset, subgroups)?;
+        let child = config.child_model()?;
+        child.check(dataset.image_shape(), dataset.classes().len())?;
+        std::fs::create_dir_all(&self.out).map_err(|error| Error::file(&self.out, error))?;
+        let path = self.out.join(layout::PATCH_JOURNAL);
+        let fingerprint = Fingerprint { data: fingerprint(dataset), config: config.fixed_for_patching() };
+        let (journal, entries) = match path.exists() {
+            true => Journal::open(&path, Some(&fingerprint), Holder::Long)?,
+            false => (self.begin(&path, fingerprint.clone())?, Vec::new()),
+        };
+        write_whole(&self.out.join(layout::PATCH_CONFIG), frozen(config).as_bytes())?;
+        let mut run = Run {
+            patch: self,
+            config,
+            dataset,
+            subgroups,
+            split,
+            child: child.into(),
+            data: fingerprint.data,
+            journal,
+            translator: None,
+            known: HashMap::new(),
+            cancel,
+            on_event,
+        };
+        for entry in entries {
+            match entry {
+                Entry::Translated(record) => run.translator = Some(record),
+                Entry::Trained { arm, sample, history, .. } => _ = run.known.insert((arm, sample), Ok(history)),
+                Entry::Failed { arm, sample, why, .. } => _ = run.known.insert((arm, sample), Err(why)),
+            }
+        }
+        run.whole()
+    }
+
+    /// Makes the journal in a folder that holds nothing else.
+    fn begin(&self, path: &Path, fingerprint: Fingerprint) -> Result<Journal<Entry>, Error> {
+        let inside = std::fs::read_dir(&self.out).map_err(|error| Error::file(&self.out, error))?.next();
+        if inside.is_some() {
+            let why = "not empty, and not made by deepaug patch";
+            return Err(Error::study(&self.out, why).with(Remedy::EmptyFolder));
+        }
+        Journal::create(path, fingerprint, Holder::Long)
+    }
+
+    /// Refuses what cannot be compared, before anything is trained.
+    fn check<'d>(&self, config: &Config, dataset: &'d Dataset) -> Result<&'d Subgroups, Error> {
+        let wrong = |why: String| Err(Error::from(ConfigError::new(why)));
+        if self.arms.is_empty() || self.seeds == 0 {
+            return wrong("there is nothing to train: give at least one arm and one seed".into());
+        }
+        let Some(subgroups) = dataset.subgroups() else {
+            return wrong(
+                "the images have no subgroups; name what says which subgroup each is of, as subgroup_column = \"site\" \
+                 (group_column is for images that must stay on one side of a split)"
+                    .into(),
+            );
+        };
+        let unusable = |why: String| Err(DataError::Unusable { path: dataset.origin().into(), why }.into());
+        let names = &subgroups.names;
+        if let [only] = &names[..] {
+            return unusable(format!("all images are of the subgroup \"{only}\"; model patching needs two"));
+        }
+        for (label, class) in dataset.classes().iter().enumerate() {
+            let has = |number: usize| {
+                dataset.labels().iter().zip(&subgroups.of).any(|(&of, &subgroup)| of == label && subgroup == number)
+            };
+            if let Some(missing) = (0..names.len()).find(|&number| !has(number)) {
+                return unusable(format!(
+                    "there is no image of class \"{class}\" in the subgroup \"{}\": add some, or leave the class out",
+                    names[missing]
+                ));
+            }
+        }
+        if config.mixup > 0.0 {
+            return wrong("mixup: must be 0 for model patching, which does not mix images of several groups".into());
+        }
+        if !config.child.command.is_empty() {
+            let why = "child.command: a program does not say how groups of images fare";
+            return Err(ConfigError { remedy: Some(Remedy::NameNet), ..ConfigError::new(why) }.into());
+        }
+        if !self.arms.iter().any(|arm| arm.needs_translations()) {
+            return Ok(subgroups);
+        }
+        let listed = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        match config.translator {
+            Translator::Cyclegan if !cfg!(feature = "generative") => wrong(
+                "translator: \"cyclegan\" needs a deepaug that is built with the feature \"generative\"; use \"policy\" or \
+                 \"program\""
+                    .into(),
+            ),
+            Translator::Cyclegan if names.len() != 2 => wrong(format!(
+                "translator: \"cyclegan\" translates between two subgroups, and there are {}: {listed}; use \"policy\" or \
+                 \"program\", or join some",
+                names.len()
+            )),
+            Translator::Policy if config.translator_policies.len() != names.len() => wrong(format!(
+                "translator_policies: there must be one for each subgroup, {listed}; there are {}",
+                config.translator_policies.len()
+            )),
+            Translator::Program if config.translator_command.is_empty() => {
+                wrong("translator_command: must name a program where translator is \"program\"".into())
+            }
+            // Policies that cannot be read are said now.
+            _ => Translate::known(config).map(|_| subgroups),
+        }
+    }
+}
+
+/// Divides images so that each part has its share of every group.
+fn split(config: &ValidConfig, dataset: &Dataset, subgroups: &Subgroups) -> Result<Split, Error> {
+    let count = subgroups.names.len();
+    let group = |image: usize| dataset.labels()[image] * count + subgroups.of[image];
+    let names: Vec<String> = dataset
+        .classes()
+        .iter()
+        .flat_map(|class| subgroups.names.iter().map(move |name| format!("{class}, {name}")))
+        .collect();
+    let labels = (0..dataset.len()).map(group).collect();
+    let (images, parts) = (dataset.images().to_owned(), dataset.parts().to_vec());
+    let by_group = Dataset::new(dataset.origin(), images, labels, names, parts)?;
+    let by_group = match dataset.groups() {
+        Some(together) => by_group.with_groups(together.to_vec())?,
+        None => by_group,
+    };
+    let sizes = match config.sizes {
+        Sizes::Given => config.split_sizes(),
+        // Everything that is not held out is learnt from.
+        Sizes::Auto => SplitSizes {
+            train: Amount::Count(dataset.len()),
+            validation: match dataset.parts().contains(&Part::Validation) {
+                true => Amount::Count(dataset.len()),
+                false => Amount::Share(VALIDATION),
+            },
+            test: config.test_set_size,
+        },
+    };
+    Ok(Split::draw(&by_group, sizes, derive(config.seed, Purpose::Split, 0))?)
+}
+
+/// A line of the journal, after the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Entry {
+    /// Translations are known.
+    Translated(TranslatorRecord),
+    /// A child was trained.
+    Trained { arm: Arm, sample: usize, seed: u64, device: String, history: History },
+    /// A training failed.
+    Failed { arm: Arm, sample: usize, seed: u64, device: String, why: String },
+}
+
+impl JournalLine for Entry {
+    const SUBJECT: &'static str = "patching";
+    const REMEDY: Remedy = Remedy::EmptyFolder;
+    const LOCK: &'static str = layout::LOCK;
+    const EVENTS: &'static [&'static str] = &["translated", "trained", "failed"];
+}
+
+/// The outcome of a training: its history, or why it has none.
+type Outcome = Result<History, String>;
+
+/// The images of all trainings: those to learn from, and validation and test images, told apart by their subgroups.
+#[derive(Debug)]
+struct Images {
+    fold: Fold,
+    classes: usize,
+}
+
+impl Folds for Images {
+    fn fold(&self, _sample: usize) -> Cow<'_, Fold> {
+        Cow::Borrowed(&self.fold)
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+}
+
+/// A run from its first translation to its result.
+struct Run<'r> {
+    patch: &'r Patch,
+    config: &'r ValidConfig,
+    dataset: &'r Dataset,
+    subgroups: &'r Subgroups,
+    split: Split,
+    child: Arc<dyn ChildModel>,
+    data: String,
+    journal: Journal<Entry>,
+    translator: Option<TranslatorRecord>,
+    known: HashMap<(Arm, usize), Outcome>,
+    cancel: &'r Cancel,
+    on_event: &'r dyn Fn(&PatchEvent),
+}
+
+impl Run<'_> {
+    fn whole(mut self) -> Result<PatchResult, Error> {
+        let needs = self.patch.arms.iter().any(|arm| arm.needs_translations());
+        let translations = if needs { self.translations()? } else { Vec::new() };
+        let Split { train, validation, test, .. } = &self.split;
+        let held_out = [&validation[..], test].concat();
+        let fold = Fold::new(self.dataset, train, &held_out).apart_from(validation.len());
+        let fold = fold.with_translations(translations);
+        let images = Arc::new(Images { fold, classes: self.dataset.classes().len() });
+        self.train(&images)?;
+        let mut result = self.result();
+        result.write_tables(&self.patch.out)?;
+        if let Some(best) = result.best {
+            result.files = self.keep(best, &images)?;
+        }
+        result.write(&self.patch.out)?;
+        Ok(result)
+    }
+
+    /// Returns what each training image would look like in each subgroup.
+    fn translations(&mut self) -> Result<Vec<Array4<u8>>, Error> {
+        let since = Instant::now();
+        let all = self.dataset.gather(&self.split.train);
+        let of: Vec<usize> = self.split.train.iter().map(|&image| self.subgroups.of[image]).collect();
+        if self.translator.is_some()
+            && let Some(known) = self.left_behind(all.view(), &of)?
+        {
+            return Ok(known);
+        }
+        let on_epoch = |_: &EpochRecord, _: usize| !self.cancel.is_cancelled();
+        (self.on_event)(&PatchEvent::Judging { epochs: self.config.epochs() });
+        let parts = [&self.split.train[..], &self.split.validation];
+        let judges = Judges::train(self.config, self.dataset, self.subgroups, parts, &on_epoch);
+        let judges = judges.map_err(|error| match error {
+            Error::Stopped => self.paused(),
+            error => error,
+        })?;
+        let (translate, record) = match Translate::known(self.config)? {
+            None => self.learnt(&judges, since)?,
+            Some(known) => {
+                // A program is asked once for all images.
+                let both = concatenate(Axis(0), &[all.view(), judges.images.view()]).expect("images of one size");
+                let of_both = [&of[..], &judges.subgroups()].concat();
+                let made = (0..self.subgroups.names.len())
+                    .map(|into| known.apply(both.view(), &of_both, into, self.subgroups))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let tail = all.dim().0;
+                let judged =
+                    judges.judge(0, &mut |into| Ok(made[into].slice_axis(Axis(0), (tail..).into()).to_owned()))?;
+                let draw = &mut |images: ArrayView4<'_, u8>, of: &[usize], into: usize| {
+                    known.apply(images, of, into, self.subgroups)
+                };
+                judges.draw(&self.subgroups.names, draw, &self.patch.out)?;
+                (self.on_event)(&PatchEvent::Judged { steps: 0, judged: judged.clone(), at_most: Duration::ZERO });
+                let record = TranslatorRecord {
+                    translator: self.config.translator,
+                    seconds: since.elapsed().as_secs_f64(),
+                    steps: Vec::new(),
+                    judged: vec![judged],
+                };
+                if let Translate::Program(_) = known {
+                    for (into, made) in made.iter().enumerate() {
+                        let path = self.patch.out.join(layout::translation(into));
+                        let part = made.slice_axis(Axis(0), (..tail).into()).to_owned();
+                        ndarray_npy::write_npy(&path, &part)
+                            .map_err(|error| Error::file(&path, std::io::Error::other(error)))?;
+                    }
+                }
+                (known, record)
+            }
+        };
+        self.journal.append(&Entry::Translated(record.clone()))?;
+        self.translator = Some(record);
+        match self.left_behind(all.view(), &of)? {
+            Some(made) => Ok(made),
+            None => self.each(|into| translate.apply(all.view(), &of, into, self.subgroups)),
+        }
+    }
+
+    /// Returns the translations that are known from before, if their files are there.
+    fn left_behind(&self, all: ArrayView4<'_, u8>, of: &[usize]) -> Result<Option<Vec<Array4<u8>>>, Error> {
+        match self.config.translator {
+            Translator::Program => {
+                let read = |into| ndarray_npy::read_npy(self.patch.out.join(layout::translation(into))).ok();
+                let made: Option<Vec<Array4<u8>>> = (0..self.subgroups.names.len()).map(read).collect();
+                Ok(made.filter(|made| made.iter().all(|made| made.dim() == all.dim())))
+            }
+            Translator::Policy => {
+                let Some(known) = Translate::known(self.config)? else { return Ok(None) };
+                self.each(|into| known.apply(all, of, into, self.subgroups)).map(Some)
+            }
+            #[cfg(feature = "generative")]
+            Translator::Cyclegan => {
+                let known = Lesson::read(&self.patch.out.join(layout::TRANSLATORS));
+                known.map(|known| self.each(|into| known.apply(all, of, into, self.subgroups))).transpose()
+            }
+            #[cfg(not(feature = "generative"))]
+            Translator::Cyclegan => Ok(None),
+        }
+    }
+
+    fn each(&self, of: impl Fn(usize) -> Result<Array4<u8>, Error>) -> Result<Vec<Array4<u8>>, Error> {
+        (0..self.subgroups.names.len()).map(of).collect()
+    }
+
+    #[cfg(feature = "generative")]
+    fn learnt(&self, judges: &Judges, since: Instant) -> Result<(Translate, TranslatorRecord), Error> {
+        let Self { config, dataset, subgroups, split, patch, .. } = self;
+        let lesson = Lesson { config, dataset, subgroups, train: &split.train, judges, folder: &patch.out };
+        lesson.learn(since, self.cancel, self.on_event)
+    }
+
+    #[cfg(not(feature = "generative"))]
+    fn learnt(&self, _: &Judges, _: Instant) -> Result<(Translate, TranslatorRecord), Error> {
+        Err(Error::Stopped)
+    }
+
+    fn paused(&self) -> Error {
+        Error::Paused { path: self.patch.out.join(layout::PATCH_JOURNAL) }
+    }
+
+    fn settings(&self, arm: Arm) -> Settings {
+        arm.settings(self.config, self.split.train.len(), self.subgroups.names.len())
+    }
+
+    /// Returns a training of an arm; the caller chooses its identifier and what is done with it.
+    fn job(&self, id: JobId, arm: Arm, task: Task) -> Job {
+        let (config, fingerprint) = (Arc::new((**self.config).clone()), self.data.clone());
+        Job {
+            id,
+            policy: Policy::none(self.config.ranges),
+            settings: self.settings(arm),
+            // Arms differ in nothing else.
+            seed: derive(self.config.seed, Purpose::Final, id.sample as u64),
+            images: ImagesRef { config, fingerprint, part: ImagesPart::Patch },
+            start: None,
+            scored: None,
+            task,
+        }
+    }
+
+    fn executor(&self, images: &Arc<Images>) -> Result<Local, Error> {
+        let (policy, settings) = (Policy::none(self.config.ranges), self.settings(Arm::Erm));
+        let training = Training::new(images.fold.set(images.classes), &policy, &settings, 0);
+        let capacity = self.child.capacity(&training, self.config.threads())?;
+        Ok(Local::new(self.child.clone(), images.clone(), capacity))
+    }
+
+    /// Trains whatever is missing, seed by seed, so that an early stop leaves complete pairs.
+    fn train(&mut self, images: &Arc<Images>) -> Result<(), Error> {
+        let wanted = (0..self.patch.seeds).flat_map(|sample| self.patch.arms.iter().map(move |&arm| (arm, sample)));
+        let todo: Vec<(Arm, usize)> = wanted.filter(|training| !self.known.contains_key(training)).collect();
+        let trainings = self.patch.arms.len() * self.patch.seeds;
+        (self.on_event)(&PatchEvent::Started {
+            journal: self.patch.out.join(layout::PATCH_JOURNAL),
+            model: self.child.name(),
+            device: self.child.device(),
+            images: [self.split.train.len(), self.split.validation.len(), self.split.test.len()],
+            arms: self.patch.arms.clone(),
+            trainings,
+            known: trainings - todo.len(),
+            seconds: self.seconds(images, &todo),
+        });
+        if todo.is_empty() {
+            return Ok(());
+        }
+        let job = |(place, &(arm, sample)): (usize, &(Arm, usize))| {
+            self.job(JobId { trial: place as u64, sample }, arm, Task::Train)
+        };
+        let jobs = todo.iter().enumerate().map(job).collect();
+        let mut executor = self.executor(images)?;
+        let (start, mut left) = (Instant::now(), todo.len());
+        let (on_event, cancel, config, subgroups) =
+            (self.on_event, self.cancel, self.config, self.subgroups.names.len());
+        let (journal, known) = (&mut self.journal, &mut self.known);
+        let mut hear = |report: Report| {
+            match report {
+                Report::Epoch { id, record } => {
+                    let (arm, sample) = todo[id.trial as usize];
+                    on_event(&PatchEvent::Epoch { arm, sample, epochs: config.epochs(), record });
+                }
+                Report::Repeated { id, why } => {
+                    let (arm, sample) = todo[id.trial as usize];
+                    on_event(&PatchEvent::Repeated { arm, sample, why });
+                }
+                Report::Ended { id, device, result } => {
+                    let (arm, sample) = todo[id.trial as usize];
+                    let seed = derive(config.seed, Purpose::Final, sample as u64);
+                    left -= 1;
+                    journal.append(&match result.clone() {
+                        Ok(history) => Entry::Trained { arm, sample, seed, device, history },
+                        Err(why) => Entry::Failed { arm, sample, seed, device, why },
+                    })?;
+                    let seconds_left = start.elapsed().as_secs_f64() / (todo.len() - left) as f64 * left as f64;
+                    on_event(&match &result {
+                        Ok(history) => {
+                            let worst = history.groups.as_ref().and_then(|groups| best_epoch(groups, subgroups));
+                            let worst = worst.map(|best| best.worst);
+                            PatchEvent::Trained { arm, sample, worst, done: trainings - left, trainings, seconds_left }
+                        }
+                        Err(why) => PatchEvent::Failed { arm, sample, why: why.clone() },
+                    });
+                    known.insert((arm, sample), result);
+                }
+                Report::Cancelled { .. } | Report::Broken { .. } => {}
+            }
+            Ok(())
+        };
+        match run_all(&mut executor, jobs, &|| cancel.is_cancelled(), &mut hear)? {
+            true => Ok(()),
+            false => Err(self.paused()),
+        }
+    }
+
+    /// Returns how long trainings will take, from the speed of a few steps.
+    fn seconds(&self, images: &Images, todo: &[(Arm, usize)]) -> Option<f64> {
+        if todo.is_empty() || !self.child.is_quick() {
+            return None;
+        }
+        let (policy, settings) = (Policy::none(self.config.ranges), self.settings(Arm::Erm));
+        let training = Training::new(images.fold.set(images.classes), &policy, &settings, 0);
+        let speed = images_per_second(self.child.as_ref(), &training, [self.config.threads(); 2], PROBE).ok()?;
+        let held_out = (self.split.validation.len() + self.split.test.len()) as f64;
+        let of = |&(arm, _): &(Arm, usize)| {
+            let settings = self.settings(arm);
+            // An evaluation is a forward pass: a third of a training step.
+            let cost = settings.strategy.cost(settings.epochs) * self.split.train.len() as f64 + held_out / 3.0;
+            settings.epochs as f64 * cost
+        };
+        Some(todo.iter().map(of).sum::<f64>() / speed)
+    }
+
+    /// Trains the best training of an arm once more, up to the epoch that was chosen, and writes its net.
+    fn keep(&self, arm: Arm, images: &Arc<Images>) -> Result<Vec<PathBuf>, Error> {
+        let subgroups = self.subgroups.names.len();
+        let of = |sample: usize| {
+            let groups = self.known.get(&(arm, sample))?.as_ref().ok()?.groups.as_ref()?;
+            Some((sample, best_epoch(groups, subgroups)?))
+        };
+        let found = (0..self.patch.seeds).filter_map(of).reduce(|a, b| if b.1.worst > a.1.worst { b } else { a });
+        let Some((sample, best)) = found else { return Ok(Vec::new()) };
+        (self.on_event)(&PatchEvent::Keeping { arm, epochs: best.epoch + 1 });
+        let draft = tempfile::Builder::new().prefix(".deepaug-").tempdir_in(&self.patch.out);
+        let draft = draft.map_err(|error| Error::file(&self.patch.out, error))?;
+        let state = draft.path().join("state");
+        let task = Task::Part { epochs: 0..best.epoch + 1, from: None, to: state.clone() };
+        let (mut failed, cancel) = (None, self.cancel);
+        let mut hear = |report: Report| {
+            if let Report::Ended { result: Err(why), .. } = report {
+                failed = Some(why);
+            }
+            Ok(())
+        };
+        let job = self.job(JobId { trial: 0, sample }, arm, task);
+        if !run_all(&mut self.executor(images)?, vec![job], &|| cancel.is_cancelled(), &mut hear)? {
+            return Err(self.paused());
+        }
+        if let Some(why) = failed {
+            return Err(Error::Child(TrainError::Failed { why }));
+        }
+        let standard = self
+            .config
+            .standardize
+            .then(|| deepaug_child_model::standard_values(images.fold.set(images.classes).images));
+        let net = pytorch(self.config, self.dataset.image_shape(), self.dataset.classes(), standard);
+        let [weights, module] = [layout::PATCHED, layout::PATCHED_MODULE].map(|name| self.patch.out.join(name));
+        let converted = draft.path().join(layout::PATCHED);
+        let code = net.write(&state, &converted)?;
+        write_whole(&module, code.as_bytes())?;
+        std::fs::rename(&converted, &weights).map_err(|error| Error::file(&weights, error))?;
+        let mut files = vec![weights, module];
+        files.extend(self.translator_as_code()?);
+        Ok(files)
+    }
+
+    /// Writes translators that have been learnt as code, and returns the files.
+    fn translator_as_code(&self) -> Result<Vec<PathBuf>, Error> {
+        #[cfg(feature = "generative")]
+        if self.config.translator == Translator::Cyclegan {
+            let weights = self.patch.out.join(layout::TRANSLATORS);
+            if let Some(Translate::Learnt(translators)) = Lesson::read(&weights) {
+                let names = [self.subgroups.names[0].clone(), self.subgroups.names[1].clone()];
+                let code = self.patch.out.join(layout::TRANSLATORS_MODULE);
+                write_whole(&code, translators.pytorch(&names, layout::TRANSLATORS).as_bytes())?;
+                return Ok(vec![weights, code]);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn result(&self) -> PatchResult {
+        let histories = |arm: Arm| -> Vec<Option<&History>> {
+            (0..self.patch.seeds)
+                .map(|sample| self.known.get(&(arm, sample)).and_then(|outcome| outcome.as_ref().ok()))
+                .collect()
+        };
+        let arms: Vec<(Arm, Vec<Option<&History>>)> =
+            self.patch.arms.iter().map(|&arm| (arm, histories(arm))).collect();
+        let seconds: Vec<f64> =
+            self.known.values().filter_map(|outcome| Some(outcome.as_ref().ok()?.seconds)).collect();
+        PatchResult {
+            model: self.child.name(),
+            settings: self.settings(Arm::Erm),
+            images: [self.split.train.len(), self.split.validation.len(), self.split.test.len()],
+            seconds: mean(&seconds) * seconds.len() as f64,
+            failed: self.known.values().filter(|outcome| outcome.is_err()).count(),
+            ..PatchResult::of(&arms, self.dataset.classes(), &self.subgroups.names, self.translator.clone())
+        }
+    }
+}
