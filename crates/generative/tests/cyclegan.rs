@@ -87,6 +87,38 @@ fn the_same_seed_learns_the_same_and_files_keep_it() {
     assert!(matches!(Translators::read(&path, Device::Cpu), Err(Error::File { .. })));
 }
 
+/// Generators learn first, from discriminators as they are; these learn from what generators made before.
+#[test]
+fn generators_and_discriminators_learn_in_turn() {
+    let [clean, marked] = sides();
+    let run = |generators: f64, discriminators: f64| {
+        let settings = Settings {
+            steps: 2,
+            batch: 4,
+            width: 4,
+            generator_learning_rate: generators,
+            discriminator_learning_rate: discriminators,
+            ..Settings::default()
+        };
+        let mut steps = Vec::new();
+        learn([&clean, &marked], &settings, 0, &mut |step, _| {
+            steps.push(*step);
+            Ok(Verdict::GoOn)
+        })
+        .unwrap();
+        steps
+    };
+    let (base, generators, discriminators) = (run(1e-3, 1e-3), run(5e-3, 1e-3), run(1e-3, 5e-3));
+    assert_eq!(base[0], generators[0]);
+    assert_eq!(base[0], discriminators[0]);
+    // The second step shows who learnt what in the first.
+    assert_ne!(base[1].cycle, generators[1].cycle);
+    assert_eq!(base[1].cycle, discriminators[1].cycle);
+    assert_ne!(base[1].loss, discriminators[1].loss);
+    assert!(base[1].discriminators != generators[1].discriminators);
+    assert!(base[1].discriminators != discriminators[1].discriminators);
+}
+
 #[test]
 fn odd_sizes_and_colours_are_translated_and_small_images_refused() {
     let settings = Settings { steps: 1, batch: 2, width: 4, ..Settings::default() };

@@ -114,6 +114,13 @@ fn the_other_files_are_valid() {
         assert_eq!(serde_json::to_value(config.augment).unwrap(), name);
         assert!(!config.strategy().is_plain());
     }
+    for (width, text) in [
+        (32, include_str!("../../../../configs/patch.toml")),
+        (8, include_str!("../../../../configs/patch-small.toml")),
+    ] {
+        let patch = Config::parse(text).unwrap().check().unwrap();
+        assert_eq!((patch.translator, patch.translator_width), (crate::Translator::Cyclegan, width));
+    }
     for text in [include_str!("../../../../configs/pba.toml"), include_str!("../../../../configs/pba-small.toml")] {
         let population = Config::parse(text).unwrap().check().unwrap();
         // Fifteen ops, as in the paper.
@@ -132,6 +139,9 @@ fn wrong_values_are_refused_by_line_and_key() {
     assert!(
         error("iters = 3\nchild.layers = [{ kind = \"conv\", filters = \"x\" }]").contains("line 2: child.layers[0]")
     );
+    for (key, value) in [("translator_width", "6"), ("translator_cycle", "-1.0"), ("patch_consistency", "nan")] {
+        assert!(error(&format!("{key} = {value}")).starts_with(&format!("line 1: {key}: must ")));
+    }
     assert!(error("ops = [\"rotat\"]").contains("rotate"), "{}", error("ops = [\"rotat\"]"));
     assert!(error("ops = \"geometrik\"").contains("`geometric`"), "{}", error("ops = \"geometrik\""));
     assert!(error("ops = [\"fog\"]\nexclude = \"weather\"").contains("line 2: exclude: must leave"));

@@ -70,6 +70,11 @@ pub(super) struct Judges {
 }
 
 impl Judges {
+    /// Returns the epochs of each judge's training.
+    pub(super) fn epochs(config: &Config) -> usize {
+        config.epochs().min(EPOCHS)
+    }
+
     /// Trains both on training images, as many of each group in every batch.
     pub(super) fn train(
         config: &ValidConfig,
@@ -83,7 +88,7 @@ impl Judges {
             loss: LossKind::GroupDro,
             robust_learning_rate: 0.0,
             consistency: 0.0,
-            child_epochs: Auto::Given(config.epochs().min(EPOCHS)),
+            child_epochs: Auto::Given(Self::epochs(config)),
             ..config.clone().into_inner()
         };
         let config = config.check()?;

@@ -309,9 +309,12 @@ impl Run<'_> {
         self.train(&images)?;
         let mut result = self.result();
         result.write_tables(&self.patch.out)?;
-        if let Some(best) = result.best {
-            result.files = self.keep(best, &images)?;
-        }
+        let is_kept = |old: &PatchResult| old.arms == result.arms && old.files.iter().all(|file| file.is_file());
+        result.files = match (PatchResult::read(&self.patch.out).filter(is_kept), result.best) {
+            (Some(old), _) => old.files,
+            (None, Some(best)) => self.keep(best, &images)?,
+            (None, None) => Vec::new(),
+        };
         result.write(&self.patch.out)?;
         Ok(result)
     }
@@ -327,7 +330,7 @@ impl Run<'_> {
             return Ok(known);
         }
         let on_epoch = |_: &EpochRecord, _: usize| !self.cancel.is_cancelled();
-        (self.on_event)(&PatchEvent::Judging { epochs: self.config.epochs() });
+        (self.on_event)(&PatchEvent::Judging { epochs: Judges::epochs(self.config) });
         let parts = [&self.split.train[..], &self.split.validation];
         let judges = Judges::train(self.config, self.dataset, self.subgroups, parts, &on_epoch);
         let judges = judges.map_err(|error| match error {

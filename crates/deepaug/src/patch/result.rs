@@ -190,6 +190,11 @@ impl PatchResult {
         )
     }
 
+    /// Reads the result in a folder, if there is one.
+    pub(super) fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(folder.join(layout::PATCH_RESULT)).ok()?).ok()
+    }
+
     /// Writes the result.
     pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
         write_json(&folder.join(layout::PATCH_RESULT), self)

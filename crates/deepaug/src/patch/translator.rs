@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use deepaug_augmenter::{Online, Policy};
+#[cfg(feature = "generative")]
+use deepaug_child_model::TrainError;
 use deepaug_dataset::Subgroups;
 #[cfg(feature = "generative")]
 use deepaug_generative::cyclegan::Translators;
@@ -82,7 +84,8 @@ impl Translate {
         match self {
             #[cfg(feature = "generative")]
             Self::Learnt(translators) => {
-                translators.translate(images, into).map_err(|error| Error::study(Path::new("."), error.to_string()))
+                let failed = |error: deepaug_generative::Error| TrainError::Failed { why: error.to_string() };
+                Ok(translators.translate(images, into).map_err(failed)?)
             }
             Self::Policies { policies, seed } => {
                 let always = Online { chance: 1.0, ..Online::NOTHING };
