@@ -35,6 +35,8 @@ mod error;
 pub mod execute;
 pub mod explain;
 mod files;
+#[cfg(feature = "generative")]
+mod generative;
 mod images;
 mod layout;
 mod logits;

@@ -21,3 +21,15 @@ impl Device {
         }
     }
 }
+
+/// Whether nets can be trained on a GPU here; a software adapter counts.
+pub fn has_gpu() -> bool {
+    #[cfg(feature = "gpu")]
+    return std::panic::catch_unwind(|| {
+        let device = Device::Gpu.open();
+        crate::net::values(burn::tensor::Tensor::<1>::ones([1], &device)).is_ok()
+    })
+    .unwrap_or(false);
+    #[cfg(not(feature = "gpu"))]
+    false
+}

@@ -9,4 +9,5 @@ mod error;
 mod net;
 pub mod tanda;
 
-pub use self::{device::Device, error::Error};
+pub use self::device::{Device, has_gpu};
+pub use self::error::Error;

@@ -14,6 +14,7 @@ use super::translator::{LearningStep, Translate, TranslatorRecord};
 use crate::cancel::Cancel;
 use crate::config::{Translator, ValidConfig};
 use crate::error::Error;
+use crate::generative::device;
 use crate::layout;
 use crate::rng::{Purpose, derive};
 
@@ -85,10 +86,11 @@ impl Lesson<'_> {
         };
         let seed = derive(config.seed, Purpose::Patch, 0);
         let sides = [0, 1].map(|side| Side { images: images[side].view(), classes: &labels[side] });
-        let translators = train(sides, &settings, Device::Cpu, seed, &mut hear).map_err(|error| match error {
-            deepaug_generative::Error::Stopped => Error::Paused { path: self.folder.join(layout::PATCH_JOURNAL) },
-            error => self.failed(&error),
-        })?;
+        let translators =
+            train(sides, &settings, device(config.device), seed, &mut hear).map_err(|error| match error {
+                deepaug_generative::Error::Stopped => Error::Paused { path: self.folder.join(layout::PATCH_JOURNAL) },
+                error => self.failed(&error),
+            })?;
         if !record.judged.last().is_some_and(|judged| judged.passes()) {
             return Err(self.not_passed(&record));
         }

@@ -119,8 +119,8 @@ fn run(command: &[String], images: ArrayView4<'_, u8>, into: &str) -> Result<Arr
     let ended = ended.map_err(|error| wrong(format!("{program:?} could not be started: {error}")))?;
     if !ended.status.success() {
         let words = String::from_utf8_lossy(&ended.stderr);
-        let last: Vec<&str> = words.lines().rev().take(5).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
+        let mut last: Vec<String> = words.lines().rev().take(5).map(|line| line.chars().take(200).collect()).collect();
+        last.reverse();
         return Err(wrong(format!("{program:?} ended with {} for \"{into}\": {}", ended.status, last.join("\n"))));
     }
     let translated: Array4<u8> = ndarray_npy::read_npy(&output).map_err(|error| {

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use deepaug_augmenter::{Op, Piece, Policy, RangeTable};
-use deepaug_generative::Device;
 use deepaug_generative::tanda::{self, Kind, Learnt, Settings, StepRecord};
 use ndarray::ArrayView4;
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::config::{Config, TandaGenerator};
 use crate::error::Error;
 use crate::files::{write_json, write_table};
+use crate::generative::device;
 use crate::layout;
 use crate::rng::{Purpose, derive};
 use crate::study::core::Core;
@@ -119,7 +119,8 @@ pub(crate) fn train(
             !cancel.is_cancelled()
         };
         let seed = derive(config.seed, Purpose::Tanda, 0);
-        let learn = |images: ArrayView4<'_, u8>| tanda::train(images, &settings, Device::Cpu, seed, &mut hear);
+        let learn =
+            |images: ArrayView4<'_, u8>| tanda::train(images, &settings, device(config.device), seed, &mut hear);
         let learnt = objective.with_training_images(learn).map_err(|error| match error {
             deepaug_generative::Error::Stopped => Error::Interrupted { path: folder.into() },
             error => Error::study(folder, format!("the generator could not be trained: {error}")),
