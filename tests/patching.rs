@@ -138,6 +138,8 @@ fn a_killed_run_goes_on_to_the_same_result() {
     for table in ["groups.csv", "weights.csv", "model.safetensors"] {
         assert_eq!(fs::read(at("killed").join(table)).unwrap(), fs::read(at("whole").join(table)).unwrap(), "{table}");
     }
+    let code = fs::read_to_string(at("whole/translator-1.py")).unwrap();
+    assert!(code.contains("Makes images look like those of white.") && !at("whole/translator-0.py").exists());
     // Judges see that an inverted image is not one with a corner.
     assert!(whole.stdout.contains("Note: judges do not take translated images"), "{}", whole.stdout);
     // Other settings do not go on in this folder.

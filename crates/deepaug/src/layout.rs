@@ -103,6 +103,11 @@ pub(crate) const PATCHED: &str = "model.safetensors";
 /// The same as code for PyTorch.
 pub(crate) const PATCHED_MODULE: &str = "model.py";
 
+/// Returns the file with a policy that translates into a subgroup, as code.
+pub(crate) fn translator_code(into: usize) -> String {
+    format!("translator-{into}.py")
+}
+
 /// Returns the file of what a program translated into a subgroup.
 pub(crate) fn translation(into: usize) -> String {
     format!("translation-{into}.npy")

@@ -32,7 +32,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deepaug_augmenter::Policy;
+use deepaug_augmenter::export::Target;
+use deepaug_augmenter::{Application, Online, Policy};
 use deepaug_child_model::{ChildModel, EpochRecord, History, Settings, TrainError, Training, images_per_second};
 use deepaug_dataset::{Amount, DataError, Dataset, Part, Split, SplitSizes, Subgroups};
 use ndarray::{Array4, ArrayView4, Axis, concatenate};
@@ -56,6 +57,7 @@ use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Report, Ta
 use crate::files::write_whole;
 use crate::images::data::fingerprint;
 use crate::layout;
+use crate::policies::read::Policies;
 use crate::remedy::Remedy;
 use crate::rng::{Purpose, derive};
 use crate::statistics::mean;
@@ -575,7 +577,7 @@ impl Run<'_> {
         Ok(files)
     }
 
-    /// Writes translators that have been learnt as code, and returns the files.
+    /// Writes translators as code, and returns the files; a program is code already.
     fn translator_as_code(&self) -> Result<Vec<PathBuf>, Error> {
         #[cfg(feature = "generative")]
         if self.config.translator == Translator::Cyclegan {
@@ -587,7 +589,24 @@ impl Run<'_> {
                 return Ok(vec![weights, code]);
             }
         }
-        Ok(Vec::new())
+        if self.config.translator != Translator::Policy {
+            return Ok(Vec::new());
+        }
+        let mut files = Vec::new();
+        for (into, name) in self.config.translator_policies.iter().enumerate().filter(|(_, name)| *name != "none") {
+            let policies = Policies {
+                application: Application::Online(Online { chance: 1.0, ..Online::NOTHING }),
+                origin: format!("Makes images look like those of {}.", self.subgroups.names[into]),
+                ..Policies::answer(Path::new(name), 1)?
+            };
+            // An op that torchvision cannot do the same way is left to deepaug apply.
+            if let Ok(code) = policies.export(Target::Torchvision) {
+                let path = self.patch.out.join(layout::translator_code(into));
+                write_whole(&path, code.as_bytes())?;
+                files.push(path);
+            }
+        }
+        Ok(files)
     }
 
     fn result(&self) -> PatchResult {
