@@ -23,14 +23,7 @@ const READING: &str = "{wide_bar} {pos}/{len} images read, {per_sec}, {eta} left
 const SUSPECTS: usize = 10;
 
 pub(crate) fn run(args: &args::Data) -> Result<(), Error> {
-    let mut config = match &args.config {
-        Some(path) => Config::read(path)?,
-        None => Config::quickstart(),
-    };
-    if let Some(data) = &args.data {
-        config.data = data.to_string_lossy().into_owned();
-    }
-    ask(&mut config, &args.reading)?;
+    let mut config = configuration(args.config.as_deref(), args.data.as_deref(), &args.reading)?;
     config.seed = args.seed.unwrap_or(config.seed);
     let config = config.check()?;
     let out = args.out.clone().unwrap_or_else(|| sheet_name(&config.data));
@@ -115,6 +108,19 @@ pub(crate) fn look(subject: &Subject, look: &args::Look, json: bool) -> Result<(
     let config = config.check()?;
     let dataset = read(&config, json)?;
     Ok((config, dataset))
+}
+
+/// Starts from a file or the quickstart, and applies the arguments that say which images are read and how.
+pub(crate) fn configuration(file: Option<&Path>, data: Option<&Path>, typed: &args::Reading) -> Result<Config, Error> {
+    let mut config = match file {
+        Some(path) => Config::read(path)?,
+        None => Config::quickstart(),
+    };
+    if let Some(data) = data {
+        config.data = data.to_string_lossy().into_owned();
+    }
+    ask(&mut config, typed)?;
+    Ok(config)
 }
 
 /// Applies the arguments to a configuration.

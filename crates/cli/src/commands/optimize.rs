@@ -57,14 +57,7 @@ fn log_to(path: &Path) {
 
 /// Starts from the file or the quickstart, then applies the arguments.
 fn configuration(args: &args::Optimize) -> Result<Config, Error> {
-    let mut config = match &args.config {
-        Some(path) => Config::read(path)?,
-        None => Config::quickstart(),
-    };
-    if let Some(data) = &args.data {
-        config.data = data.to_string_lossy().into_owned();
-    }
-    data::ask(&mut config, &args.reading)?;
+    let mut config = data::configuration(args.config.as_deref(), args.data.as_deref(), &args.reading)?;
     if let Some(epochs) = &args.epochs {
         config = config.with(&format!("child_epochs={epochs}"))?;
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deepaug::patch::{ArmResult, Patch, PatchEvent, PatchResult};
-use deepaug::{Auto, Cancel, Config, Error, write_patch};
+use deepaug::{Auto, Cancel, Error, write_patch};
 use indicatif::ProgressBar;
 
 use super::{data, stop_on_ctrl_c};
@@ -11,17 +11,14 @@ use crate::progress::bar;
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Patch) -> Result<(), Error> {
-    let mut config = match &args.config {
-        Some(path) => Config::read(path)?,
-        None => Config::quickstart(),
-    };
-    if let Some(data) = &args.data {
-        config.data = data.to_string_lossy().into_owned();
-    }
-    data::ask(&mut config, &args.reading)?;
+    let mut config = data::configuration(args.config.as_deref(), args.data.as_deref(), &args.reading)?;
     config.device = args.device.unwrap_or(config.device);
     config.seed = args.seed.unwrap_or(config.seed);
-    config.model = args.model.clone().unwrap_or(config.model);
+    if let Some(model) = &args.model {
+        // Layers in the configuration belong to its own model.
+        config.child.layers.clear();
+        config.model = model.clone();
+    }
     config.child_epochs = args.epochs.map_or(config.child_epochs, Auto::Given);
     let config = config.check()?;
     let dataset = data::read(&config, args.json)?;

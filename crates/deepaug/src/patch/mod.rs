@@ -19,11 +19,13 @@
 //! ```
 
 mod arm;
+mod check;
 mod event;
 mod judges;
 #[cfg(feature = "generative")]
 mod learn;
 mod result;
+mod translations;
 mod translator;
 
 use std::borrow::Cow;
@@ -32,11 +34,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deepaug_augmenter::export::Target;
-use deepaug_augmenter::{Application, Online, Policy};
-use deepaug_child_model::{ChildModel, EpochRecord, History, Settings, TrainError, Training, images_per_second};
-use deepaug_dataset::{Amount, DataError, Dataset, Part, Split, SplitSizes, Subgroups};
-use ndarray::{Array4, ArrayView4, Axis, concatenate};
+use deepaug_augmenter::Policy;
+use deepaug_child_model::{ChildModel, History, Settings, TrainError, Training, images_per_second};
+use deepaug_dataset::{Dataset, Split, Subgroups};
 use serde::{Deserialize, Serialize};
 
 pub use self::arm::Arm;
@@ -45,22 +45,17 @@ pub use self::judges::{Judged, KEPT, TAKEN};
 pub use self::result::{ArmResult, Group, PatchResult};
 pub use self::translator::{LearningStep, TranslatorRecord};
 
-use self::judges::Judges;
-#[cfg(feature = "generative")]
-use self::learn::Lesson;
-use self::result::best_epoch;
-use self::translator::Translate;
+use self::check::split;
+use self::result::{FORMAT, best_arm, best_epoch, sentence, warnings, with_gains};
 use crate::cancel::Cancel;
-use crate::config::{Config, Sizes, Translator, ValidConfig};
-use crate::error::{ConfigError, Error};
+use crate::config::ValidConfig;
+use crate::error::Error;
 use crate::execute::{Folds, ImagesPart, ImagesRef, Job, JobId, Local, Report, Task, run_all};
 use crate::files::write_whole;
 use crate::images::data::fingerprint;
 use crate::layout;
-use crate::policies::read::Policies;
 use crate::remedy::Remedy;
 use crate::rng::{Purpose, derive};
-use crate::statistics::mean;
 use crate::study::folder::frozen;
 use crate::study::journal::{Fingerprint, Journal, JournalLine};
 use crate::study::lock::Holder;
@@ -69,9 +64,6 @@ use crate::train::pytorch;
 
 /// How long the model's speed is measured before trainings start.
 const PROBE: Duration = Duration::from_millis(300);
-
-/// Validation images where the configuration leaves that open, as a share of all.
-const VALIDATION: f64 = 0.15;
 
 /// What to compare, and where to write it.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,100 +140,6 @@ impl Patch {
         }
         Journal::create(path, fingerprint, Holder::Long)
     }
-
-    /// Refuses what cannot be compared, before anything is trained.
-    fn check<'d>(&self, config: &Config, dataset: &'d Dataset) -> Result<&'d Subgroups, Error> {
-        let wrong = |why: String| Err(Error::from(ConfigError::new(why)));
-        if self.arms.is_empty() || self.seeds == 0 {
-            return wrong("there is nothing to train: give at least one arm and one seed".into());
-        }
-        let Some(subgroups) = dataset.subgroups() else {
-            return wrong(
-                "the images have no subgroups; name what says which subgroup each is of, as subgroup_column = \"site\" \
-                 (group_column is for images that must stay on one side of a split)"
-                    .into(),
-            );
-        };
-        let unusable = |why: String| Err(DataError::Unusable { path: dataset.origin().into(), why }.into());
-        let names = &subgroups.names;
-        if let [only] = &names[..] {
-            return unusable(format!("all images are of the subgroup \"{only}\"; model patching needs two"));
-        }
-        for (label, class) in dataset.classes().iter().enumerate() {
-            let has = |number: usize| {
-                dataset.labels().iter().zip(&subgroups.of).any(|(&of, &subgroup)| of == label && subgroup == number)
-            };
-            if let Some(missing) = (0..names.len()).find(|&number| !has(number)) {
-                return unusable(format!(
-                    "there is no image of class \"{class}\" in the subgroup \"{}\": add some, or leave the class out",
-                    names[missing]
-                ));
-            }
-        }
-        if config.mixup > 0.0 {
-            return wrong("mixup: must be 0 for model patching, which does not mix images of several groups".into());
-        }
-        if !config.child.command.is_empty() {
-            let why = "child.command: a program does not say how groups of images fare";
-            return Err(ConfigError { remedy: Some(Remedy::NameNet), ..ConfigError::new(why) }.into());
-        }
-        if !self.arms.iter().any(|arm| arm.needs_translations()) {
-            return Ok(subgroups);
-        }
-        let listed = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        match config.translator {
-            Translator::Cyclegan if !cfg!(feature = "generative") => wrong(
-                "translator: \"cyclegan\" needs a deepaug that is built with the feature \"generative\"; use \"policy\" or \
-                 \"program\""
-                    .into(),
-            ),
-            Translator::Cyclegan if names.len() != 2 => wrong(format!(
-                "translator: \"cyclegan\" translates between two subgroups, and there are {}: {listed}; use \"policy\" or \
-                 \"program\", or join some",
-                names.len()
-            )),
-            Translator::Policy if config.translator_policies.len() != names.len() => wrong(format!(
-                "translator_policies: there must be one for each subgroup, {listed}; there are {}",
-                config.translator_policies.len()
-            )),
-            Translator::Program if config.translator_command.is_empty() => {
-                wrong("translator_command: must name a program where translator is \"program\"".into())
-            }
-            // Policies that cannot be read are said now.
-            _ => Translate::known(config).map(|_| subgroups),
-        }
-    }
-}
-
-/// Divides images so that each part has its share of every group.
-fn split(config: &ValidConfig, dataset: &Dataset, subgroups: &Subgroups) -> Result<Split, Error> {
-    let count = subgroups.names.len();
-    let group = |image: usize| dataset.labels()[image] * count + subgroups.of[image];
-    let names: Vec<String> = dataset
-        .classes()
-        .iter()
-        .flat_map(|class| subgroups.names.iter().map(move |name| format!("{class}, {name}")))
-        .collect();
-    let labels = (0..dataset.len()).map(group).collect();
-    let (images, parts) = (dataset.images().to_owned(), dataset.parts().to_vec());
-    let by_group = Dataset::new(dataset.origin(), images, labels, names, parts)?;
-    let by_group = match dataset.groups() {
-        Some(together) => by_group.with_groups(together.to_vec())?,
-        None => by_group,
-    };
-    let sizes = match config.sizes {
-        Sizes::Given => config.split_sizes(),
-        // Everything that is not held out is learnt from.
-        Sizes::Auto => SplitSizes {
-            train: Amount::Count(dataset.len()),
-            validation: match dataset.parts().contains(&Part::Validation) {
-                true => Amount::Count(dataset.len()),
-                false => Amount::Share(VALIDATION),
-            },
-            test: config.test_set_size,
-        },
-    };
-    Ok(Split::draw(&by_group, sizes, derive(config.seed, Purpose::Split, 0))?)
 }
 
 /// A line of the journal, after the first.
@@ -319,104 +217,6 @@ impl Run<'_> {
         };
         result.write(&self.patch.out)?;
         Ok(result)
-    }
-
-    /// Returns what each training image would look like in each subgroup.
-    fn translations(&mut self) -> Result<Vec<Array4<u8>>, Error> {
-        let since = Instant::now();
-        let all = self.dataset.gather(&self.split.train);
-        let of: Vec<usize> = self.split.train.iter().map(|&image| self.subgroups.of[image]).collect();
-        if self.translator.is_some()
-            && let Some(known) = self.left_behind(all.view(), &of)?
-        {
-            return Ok(known);
-        }
-        let on_epoch = |_: &EpochRecord, _: usize| !self.cancel.is_cancelled();
-        (self.on_event)(&PatchEvent::Judging { epochs: Judges::epochs(self.config) });
-        let parts = [&self.split.train[..], &self.split.validation];
-        let judges = Judges::train(self.config, self.dataset, self.subgroups, parts, &on_epoch);
-        let judges = judges.map_err(|error| match error {
-            Error::Stopped => self.paused(),
-            error => error,
-        })?;
-        let (translate, record) = match Translate::known(self.config)? {
-            None => self.learnt(&judges, since)?,
-            Some(known) => {
-                // A program is asked once for all images.
-                let both = concatenate(Axis(0), &[all.view(), judges.images.view()]).expect("images of one size");
-                let of_both = [&of[..], &judges.subgroups()].concat();
-                let made = (0..self.subgroups.names.len())
-                    .map(|into| known.apply(both.view(), &of_both, into, self.subgroups))
-                    .collect::<Result<Vec<_>, _>>()?;
-                let tail = all.dim().0;
-                let judged =
-                    judges.judge(0, &mut |into| Ok(made[into].slice_axis(Axis(0), (tail..).into()).to_owned()))?;
-                let draw = &mut |images: ArrayView4<'_, u8>, of: &[usize], into: usize| {
-                    known.apply(images, of, into, self.subgroups)
-                };
-                judges.draw(&self.subgroups.names, draw, &self.patch.out)?;
-                (self.on_event)(&PatchEvent::Judged { steps: 0, judged: judged.clone(), at_most: Duration::ZERO });
-                let record = TranslatorRecord {
-                    translator: self.config.translator,
-                    seconds: since.elapsed().as_secs_f64(),
-                    steps: Vec::new(),
-                    judged: vec![judged],
-                };
-                if let Translate::Program(_) = known {
-                    for (into, made) in made.iter().enumerate() {
-                        let path = self.patch.out.join(layout::translation(into));
-                        let part = made.slice_axis(Axis(0), (..tail).into()).to_owned();
-                        ndarray_npy::write_npy(&path, &part)
-                            .map_err(|error| Error::file(&path, std::io::Error::other(error)))?;
-                    }
-                }
-                (known, record)
-            }
-        };
-        self.journal.append(&Entry::Translated(record.clone()))?;
-        self.translator = Some(record);
-        match self.left_behind(all.view(), &of)? {
-            Some(made) => Ok(made),
-            None => self.each(|into| translate.apply(all.view(), &of, into, self.subgroups)),
-        }
-    }
-
-    /// Returns the translations that are known from before, if their files are there.
-    fn left_behind(&self, all: ArrayView4<'_, u8>, of: &[usize]) -> Result<Option<Vec<Array4<u8>>>, Error> {
-        match self.config.translator {
-            Translator::Program => {
-                let read = |into| ndarray_npy::read_npy(self.patch.out.join(layout::translation(into))).ok();
-                let made: Option<Vec<Array4<u8>>> = (0..self.subgroups.names.len()).map(read).collect();
-                Ok(made.filter(|made| made.iter().all(|made| made.dim() == all.dim())))
-            }
-            Translator::Policy => {
-                let Some(known) = Translate::known(self.config)? else { return Ok(None) };
-                self.each(|into| known.apply(all, of, into, self.subgroups)).map(Some)
-            }
-            #[cfg(feature = "generative")]
-            Translator::Cyclegan => {
-                let known = Lesson::read(&self.patch.out.join(layout::TRANSLATORS));
-                known.map(|known| self.each(|into| known.apply(all, of, into, self.subgroups))).transpose()
-            }
-            #[cfg(not(feature = "generative"))]
-            Translator::Cyclegan => Ok(None),
-        }
-    }
-
-    fn each(&self, of: impl Fn(usize) -> Result<Array4<u8>, Error>) -> Result<Vec<Array4<u8>>, Error> {
-        (0..self.subgroups.names.len()).map(of).collect()
-    }
-
-    #[cfg(feature = "generative")]
-    fn learnt(&self, judges: &Judges, since: Instant) -> Result<(Translate, TranslatorRecord), Error> {
-        let Self { config, dataset, subgroups, split, patch, .. } = self;
-        let lesson = Lesson { config, dataset, subgroups, train: &split.train, judges, folder: &patch.out };
-        lesson.learn(since, self.cancel, self.on_event)
-    }
-
-    #[cfg(not(feature = "generative"))]
-    fn learnt(&self, _: &Judges, _: Instant) -> Result<(Translate, TranslatorRecord), Error> {
-        Err(Error::Stopped)
     }
 
     fn paused(&self) -> Error {
@@ -577,55 +377,32 @@ impl Run<'_> {
         Ok(files)
     }
 
-    /// Writes translators as code, and returns the files; a program is code already.
-    fn translator_as_code(&self) -> Result<Vec<PathBuf>, Error> {
-        #[cfg(feature = "generative")]
-        if self.config.translator == Translator::Cyclegan {
-            let weights = self.patch.out.join(layout::TRANSLATORS);
-            if let Some(Translate::Learnt(translators)) = Lesson::read(&weights) {
-                let names = [self.subgroups.names[0].clone(), self.subgroups.names[1].clone()];
-                let code = self.patch.out.join(layout::TRANSLATORS_MODULE);
-                write_whole(&code, translators.pytorch(&names, layout::TRANSLATORS).as_bytes())?;
-                return Ok(vec![weights, code]);
-            }
-        }
-        if self.config.translator != Translator::Policy {
-            return Ok(Vec::new());
-        }
-        let mut files = Vec::new();
-        for (into, name) in self.config.translator_policies.iter().enumerate().filter(|(_, name)| *name != "none") {
-            let policies = Policies {
-                application: Application::Online(Online { chance: 1.0, ..Online::NOTHING }),
-                origin: format!("Makes images look like those of {}.", self.subgroups.names[into]),
-                ..Policies::answer(Path::new(name), 1)?
-            };
-            // An op that torchvision cannot do the same way is left to deepaug apply.
-            if let Ok(code) = policies.export(Target::Torchvision) {
-                let path = self.patch.out.join(layout::translator_code(into));
-                write_whole(&path, code.as_bytes())?;
-                files.push(path);
-            }
-        }
-        Ok(files)
-    }
-
     fn result(&self) -> PatchResult {
         let histories = |arm: Arm| -> Vec<Option<&History>> {
             (0..self.patch.seeds)
                 .map(|sample| self.known.get(&(arm, sample)).and_then(|outcome| outcome.as_ref().ok()))
                 .collect()
         };
-        let arms: Vec<(Arm, Vec<Option<&History>>)> =
-            self.patch.arms.iter().map(|&arm| (arm, histories(arm))).collect();
-        let seconds: Vec<f64> =
-            self.known.values().filter_map(|outcome| Some(outcome.as_ref().ok()?.seconds)).collect();
+        let (classes, subgroups) = (self.dataset.classes().to_vec(), self.subgroups.names.clone());
+        let arms = self.patch.arms.iter().map(|&arm| ArmResult::of(arm, &histories(arm), &classes, &subgroups));
+        let arms = with_gains(arms.collect());
+        let best = best_arm(&arms);
+        let ended = self.known.values();
         PatchResult {
+            format: FORMAT,
+            sentence: sentence(&arms, best),
+            best,
             model: self.child.name(),
             settings: self.settings(Arm::Erm),
             images: [self.split.train.len(), self.split.validation.len(), self.split.test.len()],
-            seconds: mean(&seconds) * seconds.len() as f64,
-            failed: self.known.values().filter(|outcome| outcome.is_err()).count(),
-            ..PatchResult::of(&arms, self.dataset.classes(), &self.subgroups.names, self.translator.clone())
+            classes,
+            subgroups,
+            warnings: warnings(&arms, self.translator.as_ref()),
+            translator: self.translator.clone(),
+            arms,
+            seconds: ended.clone().flatten().map(|history| history.seconds).sum(),
+            failed: ended.filter(|outcome| outcome.is_err()).count(),
+            files: Vec::new(),
         }
     }
 }

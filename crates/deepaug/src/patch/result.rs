@@ -14,7 +14,7 @@ use crate::layout;
 use crate::statistics::{LEVEL, Paired, interval_of_mean, mean};
 
 /// The version of a result's format.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// The trainings of one arm. Accuracies are on test images, in the epoch in which the worst group of validation images fared
 /// best.
@@ -122,44 +122,6 @@ fn part<T: Copy>(of_all: &[T], subgroups: usize, part: usize) -> Vec<T> {
 }
 
 impl PatchResult {
-    /// Summarises trainings by arm, each with its histories by seed.
-    pub(super) fn of(
-        all: &[(Arm, Vec<Option<&History>>)],
-        classes: &[String],
-        subgroups: &[String],
-        translator: Option<TranslatorRecord>,
-    ) -> Self {
-        let mut arms: Vec<ArmResult> =
-            all.iter().map(|(arm, histories)| ArmResult::of(*arm, histories, classes, subgroups)).collect();
-        let of = |arm: &ArmResult| Some(arm.worst.as_ref()?.accuracies.clone());
-        if let Some(erm) = arms.iter().find(|arm| arm.arm == Arm::Erm).and_then(of) {
-            let comparisons = arms.len() - 1;
-            for arm in arms.iter_mut().filter(|arm| arm.arm != Arm::Erm) {
-                if let Some(worst) = &mut arm.worst {
-                    worst.gain = Paired::of_several(&worst.accuracies, &erm, comparisons);
-                }
-            }
-        }
-        let judged = arms.iter().filter_map(|arm| Some((arm, arm.validation?)));
-        let best = judged.reduce(|a, b| if b.1 > a.1 { b } else { a }).map(|(arm, _)| arm.arm);
-        Self {
-            format: FORMAT,
-            sentence: sentence(&arms, best),
-            best,
-            model: String::new(),
-            settings: Settings::plain(1, deepaug_child_model::Model::TinyCnn.optimiser()),
-            images: [0; 3],
-            classes: classes.to_vec(),
-            subgroups: subgroups.to_vec(),
-            warnings: warnings(&arms, translator.as_ref()),
-            translator,
-            arms,
-            seconds: 0.0,
-            failed: 0,
-            files: Vec::new(),
-        }
-    }
-
     /// Writes the accuracies of groups and the course of their weights as tables.
     pub(super) fn write_tables(&self, folder: &Path) -> Result<(), Error> {
         let each = self.arms.iter().flat_map(|arm| arm.groups.iter().map(move |group| (arm, group)));
@@ -210,7 +172,8 @@ struct Trained<'h> {
 }
 
 impl ArmResult {
-    fn of(arm: Arm, histories: &[Option<&History>], classes: &[String], subgroups: &[String]) -> Self {
+    /// Summarises an arm's trainings, by seed.
+    pub(super) fn of(arm: Arm, histories: &[Option<&History>], classes: &[String], subgroups: &[String]) -> Self {
         let count = subgroups.len();
         let chosen: Vec<Option<Trained<'_>>> = histories
             .iter()
@@ -287,8 +250,27 @@ impl ArmResult {
     }
 }
 
+/// Compares the worst group of each arm with that of plain training.
+pub(super) fn with_gains(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
+    let erm = arms.iter().find(|arm| arm.arm == Arm::Erm).and_then(|arm| Some(arm.worst.as_ref()?.accuracies.clone()));
+    let comparisons = arms.len().saturating_sub(1);
+    if let Some(erm) = erm {
+        let others = arms.iter_mut().filter(|arm| arm.arm != Arm::Erm);
+        for worst in others.filter_map(|arm| arm.worst.as_mut()) {
+            worst.gain = Paired::of_several(&worst.accuracies, &erm, comparisons);
+        }
+    }
+    arms
+}
+
+/// Returns the arm whose worst group of validation images fares best.
+pub(super) fn best_arm(arms: &[ArmResult]) -> Option<Arm> {
+    let judged = arms.iter().filter_map(|arm| Some((arm.arm, arm.validation?)));
+    judged.reduce(|a, b| if b.1 > a.1 { b } else { a }).map(|(arm, _)| arm)
+}
+
 /// Says what to use.
-fn sentence(arms: &[ArmResult], best: Option<Arm>) -> String {
+pub(super) fn sentence(arms: &[ArmResult], best: Option<Arm>) -> String {
     let of = |arm: Arm| arms.iter().find(|result| result.arm == arm);
     let Some((best, worst)) = best.and_then(of).and_then(|best| Some((best, best.worst.as_ref()?))) else {
         return "No training succeeded.".into();
@@ -339,7 +321,8 @@ fn sentence(arms: &[ArmResult], best: Option<Arm>) -> String {
     format!("{found}{}.", cheaper.unwrap_or_default())
 }
 
-fn warnings(arms: &[ArmResult], translator: Option<&TranslatorRecord>) -> Vec<String> {
+/// Says what should be known before the result is trusted.
+pub(super) fn warnings(arms: &[ArmResult], translator: Option<&TranslatorRecord>) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(first) = arms.first() {
         let named = |group: &Group| format!("{}, {}", group.class, group.subgroup);
