@@ -43,5 +43,6 @@ pub use formats::format_names;
 pub use options::{Channels, Columns, ImageSize, MAX_AUTO, OnBadImage, ReadOptions};
 pub use origins::{Origins, Skipped};
 pub use raster::{Fit, MAX_PIXELS};
+pub use read::LabelledImage;
 pub use split::{Amount, Split, SplitSizes, TEST_SHARE};
 pub use summary::{ClassCounts, Summary};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ndarray::Array4;
+use ndarray::{Array3, Array4};
 use rayon::prelude::*;
 
 use crate::cache;
-use crate::dataset::{Dataset, Pixels, Sample};
+use crate::dataset::{Dataset, Part, Pixels, Sample};
 use crate::duplicates::Duplicates;
 use crate::error::DataError;
 use crate::formats::{self, Content, Item, Listing};
@@ -46,10 +46,75 @@ impl Dataset {
         read(path, options, progress)
     }
 
+    /// Brings images in memory to one size and one number of channels, as [`read`](Self::read) does with those of files.
+    /// `origin` names them in errors. `classes` gives the order of classes, of which those without images are left out;
+    /// otherwise they are sorted.
+    ///
+    /// # Errors
+    /// [`DataError`] names the image at fault.
+    ///
+    /// ```
+    /// use deepaug_dataset::{Dataset, LabelledImage, ReadOptions};
+    /// use ndarray::Array3;
+    ///
+    /// let images = [("cat", 10), ("dog", 200)].map(|(label, grey)| LabelledImage {
+    ///     pixels: Array3::from_elem((8, 8, 1), grey),
+    ///     label: label.into(),
+    ///     ..LabelledImage::default()
+    /// });
+    /// let dataset = Dataset::of_images("pets".as_ref(), images.to_vec(), None, &ReadOptions::default())?;
+    /// assert_eq!((dataset.len(), dataset.classes()), (2, &["cat".to_string(), "dog".to_string()][..]));
+    /// # Ok::<(), deepaug_dataset::DataError>(())
+    /// ```
+    pub fn of_images(
+        origin: &Path,
+        images: Vec<LabelledImage>,
+        classes: Option<Vec<String>>,
+        options: &ReadOptions,
+    ) -> Result<Self, DataError> {
+        let item = |(index, image): (usize, LabelledImage)| {
+            let LabelledImage { pixels, label, part, group } = image;
+            let (height, width, channels) = pixels.dim();
+            let name = PathBuf::from(format!("image {index} of {}", origin.display()));
+            if height == 0 || width == 0 || !matches!(channels, 1 | 3) {
+                let why = format!("{height}x{width} pixels and {channels} channels; it must be grey (1) or RGB (3)");
+                return Err(DataError::damaged(&name, why));
+            }
+            let pixels = pixels.as_standard_layout().into_owned().into_raw_vec_and_offset().0;
+            let content = Content::Pixels(Raster::new(pixels, [width, height], channels));
+            Ok(Item { name, content, label, part, group, subgroup: None })
+        };
+        let items: Vec<Item> = images.into_iter().enumerate().map(item).collect::<Result<_, _>>()?;
+        if items.is_empty() {
+            return Err(DataError::unusable(origin, "there are no images in it"));
+        }
+        let listing = Listing { items, classes, ..Listing::default() };
+        assemble(origin, "memory", listing, options, &|_, _| ())
+    }
+
     /// Returns the embedded sample of Fashion-MNIST (Xiao et al. 2017, MIT licence): 4,000 training and 1,000 test
     /// images, grey, 28x28, ten classes of equal size.
     pub fn sample() -> Self {
         sample(Sample::FashionMnist, None).expect("the embedded sample is whole, as its test shows")
+    }
+}
+
+/// An image in memory, for [`Dataset::of_images`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelledImage {
+    /// Height x width x channels (1 or 3).
+    pub pixels: Array3<u8>,
+    /// The name of its class.
+    pub label: String,
+    /// The part that it belongs to; [`Part::Train`] where the source has no parts.
+    pub part: Part,
+    /// The group that it belongs to, such as one patient's images.
+    pub group: Option<String>,
+}
+
+impl Default for LabelledImage {
+    fn default() -> Self {
+        Self { pixels: Array3::zeros((1, 1, 1)), label: String::new(), part: Part::Train, group: None }
     }
 }
 

@@ -333,3 +333,14 @@ fn a_format_can_be_forced() {
         assert!(Dataset::read(&text, &options).is_err(), "{name} reads a picture as a set");
     }
 }
+
+#[test]
+fn arrays_may_name_classes_and_say_which_part_each_image_is_of() {
+    let set = read(&fixture("sets/named.npz")).unwrap();
+    assert_eq!(set.classes(), ["zebra", "ant"], "in the order of the names, not of the alphabet");
+    assert_eq!(set.labels(), [0, 1, 0, 1, 0, 1]);
+    assert_eq!(sizes(&set), [2, 2, 2]);
+    assert_eq!(firsts(&set), [10, 20, 30, 40, 50, 60]);
+    let why = message(&fixture("sets/named-wrong.npz"));
+    assert!(why.contains("image 1 has label 5, but class_names has 2 names, counted from 0"), "{why}");
+}

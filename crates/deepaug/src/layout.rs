@@ -8,6 +8,8 @@ pub(crate) const JOURNAL: &str = "journal.jsonl";
 pub(crate) const LOCK: &str = "lock";
 /// The same for its comparisons.
 pub(crate) const COMPARE_LOCK: &str = "compare-lock";
+/// Images that were given in memory.
+pub(crate) const IMAGES: &str = "images.npz";
 /// The command's log.
 pub(crate) const LOG: &str = "deepaug.log";
 /// The policies of a training by epoch, from a population.
@@ -44,8 +46,9 @@ pub(crate) const SELECTION: &str = "selection.csv";
 pub(crate) const SURENESS: &str = "sureness.csv";
 
 /// Names that the user may not choose for the notebook and the first weights.
-pub(crate) const RESERVED: [&str; 23] = [
+pub(crate) const RESERVED: [&str; 24] = [
     CONFIG,
+    IMAGES,
     JOURNAL,
     LOCK,
     COMPARE_LOCK,

@@ -21,8 +21,8 @@
 //!
 //! Main types: [`Config`] configures a search; [`Study`] runs it, by [`Objective`] and [`reward`]; the `journal`
 //! and the `notebook` record it; [`SearchResult`] is its result; [`Event`] reports progress; [`Error`] is what can
-//! go wrong. [`AskTell`] is a search whose trials another program judges, [`Server`] one that answers lines of
-//! JSON; [`execute`] carries out trainings. [`read_data`] and [`DataReport`] read and describe images,
+//! go wrong. [`AskTell`] is a search whose trials another program judges, [`JudgedStudy`] one whose trainings the
+//! caller carries out, [`Server`] one that answers lines of JSON; [`execute`] carries out trainings. [`read_data`] and [`DataReport`] read and describe images,
 //! [`Policies`] reads the policies found, [`Apply`] writes augmented copies of a folder, [`policy_sheet`] and
 //! [`LabelCheck`] show what a policy does, [`ChildBench`] and [`OpBench`] measure speed. The policies, data sets
 //! and children of the other crates are re-exported.
@@ -75,11 +75,12 @@ pub use deepaug_child_model::{
 pub use deepaug_controller as controller;
 pub use deepaug_dataset::files::image_files;
 pub use deepaug_dataset::{
-    Amount, Channels, ClassCounts, DataError, Dataset, Fit, OnBadImage, ReadOptions, Split, SplitSizes, Summary,
+    Amount, Channels, ClassCounts, DataError, Dataset, Fit, LabelledImage, OnBadImage, Part, ReadOptions, Split,
+    SplitSizes, Summary,
 };
 pub use error::{ConfigError, Error, ExitCode};
 pub use images::apply::{Applied, Apply};
-pub use images::data::{DataReport, data_sheet, read_data};
+pub use images::data::{DataReport, data_sheet, read_data, split};
 pub use images::preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_config, write_sheet};
 pub use images::suspects::{Suspect, Suspects};
 pub use policies::read::{Policies, select_ops};
@@ -91,13 +92,15 @@ pub use study::ask_tell::{AskTell, Asked, Observation, Rebuilt, rebuild};
 pub use study::builder::StudyBuilder;
 pub use study::candidate::{Candidate, Gain};
 pub use study::event::{Event, Progress};
-pub use study::folder::Changes;
+pub use study::folder::{Changes, folder_with_images};
 pub use study::journal::ReportedOutcome;
+pub use study::judged::JudgedStudy;
 pub use study::objective::{Fold, Objective};
 pub use study::result::{Advice, SearchResult, Termination, Verdict};
 pub use study::scheduler::{Decision, Finished, Scheduler, TrialProgress};
 pub use study::serve::{Server, Tell};
 pub use study::sizing::{Sizing, Wanted};
+pub use study::trials::{TrialRecord, TrialState, seed_of_sample};
 pub use study::{Budget, Study};
 pub use train::final_training::{FinalOptions, TrainSize};
 pub use train::{Train, Trained};

@@ -21,16 +21,15 @@ mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use deepaug::{Cancel, Error, ExitCode as codes, Remedy};
+use deepaug::{Cancel, Error, ExitCode, Remedy};
 
 use crate::args::{Args, Command};
 use crate::output;
 
 /// Runs a command and turns its error into a message and an exit code.
-pub(crate) fn run(args: Args) -> ExitCode {
+pub(crate) fn run(args: Args) -> u8 {
     let json = match &args.command {
         Command::Optimize(args) => args.json,
         Command::Init(args) => args.json,
@@ -79,16 +78,16 @@ pub(crate) fn run(args: Args) -> ExitCode {
         }
     };
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(())) => ExitCode::Done as u8,
         Ok(Err(error)) => {
             let path = error.path().map(|path| path.display().to_string());
             output::error(error.code(), &in_words(&error), path, json);
-            ExitCode::from(error.code())
+            error.code()
         }
         Err(_) => {
             let words = "this is a bug in deepaug; please report it with the lines above";
             output::error(DEFECT, words, None, json);
-            ExitCode::from(DEFECT)
+            DEFECT
         }
     }
 }
@@ -130,7 +129,7 @@ fn stop_on_ctrl_c(cancel: Cancel) {
             deepaug::kill_programs();
             // Their trainings end now, and remove their temporary files.
             std::thread::sleep(Duration::from_millis(300));
-            std::process::exit(i32::from(codes::Interrupted as u8));
+            std::process::exit(i32::from(ExitCode::Interrupted as u8));
         }
         output::note("stopping once what is nearly done has finished; press Ctrl-C again to stop at once");
     });
@@ -140,19 +139,22 @@ fn stop_on_ctrl_c(cancel: Cancel) {
 }
 
 /// The exit code for what should never happen.
-const DEFECT: u8 = codes::Defect as u8;
+const DEFECT: u8 = ExitCode::Defect as u8;
 
 /// The exit code for wrong arguments, the same as clap's.
-const ARGUMENTS: u8 = codes::Arguments as u8;
+const ARGUMENTS: u8 = ExitCode::Arguments as u8;
 
 /// Reports wrong arguments; `--help` and `--version` come this way too.
-pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && std::env::args().any(|argument| argument == "--json") {
-        output::error(ARGUMENTS, error.to_string().trim(), None, true);
-        return ExitCode::from(ARGUMENTS);
+pub(crate) fn refuse(error: &clap::Error, json: bool) -> u8 {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::Done as u8;
     }
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(ARGUMENTS) } else { ExitCode::SUCCESS }
+    match json {
+        true => output::error(ARGUMENTS, error.to_string().trim(), None, true),
+        false => _ = error.print(),
+    }
+    ARGUMENTS
 }
 
 /// Refuses to replace a file that is not one of those that a command writes, such as the images or the policy that it reads.

@@ -26,6 +26,10 @@ const IMAGES: [&str; 7] = ["x", "images", "image", "imgs", "data", "features", "
 const LABELS: [&str; 7] = ["y", "labels", "label", "targets", "target", "classes", "arr_1"];
 /// Usual names of group arrays.
 const GROUPS: [&str; 4] = ["groups", "group", "patients", "subjects"];
+/// Usual names of arrays that say which part each image belongs to.
+const PARTS: [&str; 2] = ["split", "splits"];
+/// The name of the array with the names of the classes, which labels count from 0.
+const CLASS_NAMES: &str = "class_names";
 
 impl Format for Numpy {
     fn name(&self) -> &'static str {
@@ -68,9 +72,11 @@ impl Format for Numpy {
             Some([low, high]) => Range { low, high },
             None => Range::of(images, &mut listing.notes)?,
         };
+        let classes = class_names(&arrays)?;
         for (named, images) in found {
-            listing.items.extend(items(&named, &images, range, &arrays, options)?);
+            listing.items.extend(items(&named, &images, range, &arrays, classes.as_deref(), options)?);
         }
+        listing.classes = classes;
         Ok(listing)
     }
 }
@@ -145,6 +151,8 @@ struct Named {
     labels: String,
     groups: Option<String>,
     subgroups: Option<String>,
+    /// The array that says which part each image belongs to, where one does.
+    parts: Option<String>,
 }
 
 /// Finds which arrays are images and which their labels, by name.
@@ -181,6 +189,7 @@ fn pairs<'a>(
             labels,
             groups: find(part, &columns.group, &GROUPS),
             subgroups: find(part, &columns.subgroup, &[]),
+            parts: find(part, &columns.split, &PARTS),
         });
     }
     if found.is_empty() {
@@ -200,6 +209,7 @@ fn items(
     images: &Images,
     range: Range,
     arrays: &Arrays,
+    classes: Option<&[String]>,
     options: &ReadOptions,
 ) -> Result<Vec<Item>, DataError> {
     let of = |name: &str| &arrays[name];
@@ -217,16 +227,45 @@ fn items(
     let labels = column(&named.labels)?;
     let groups = named.groups.as_deref().map(column).transpose()?;
     let subgroups = named.subgroups.as_deref().map(column).transpose()?;
+    let parts = named.parts.as_deref().map(column).transpose()?;
     labels
         .into_iter()
         .enumerate()
         .map(|(i, label)| {
+            let label = match classes {
+                None => label,
+                Some(classes) => {
+                    label.parse().ok().and_then(|class: usize| classes.get(class).cloned()).ok_or_else(|| {
+                        let why = format!(
+                            "image {i} has label {label}, but {CLASS_NAMES} has {} names, counted from 0",
+                            classes.len()
+                        );
+                        DataError::damaged(&of(&named.labels).0, why)
+                    })?
+                }
+            };
+            let part = match parts.as_ref().map(|parts| &parts[i]) {
+                None => named.part,
+                Some(part) => part_in_name(part).ok_or_else(|| {
+                    let why = format!("image {i} belongs to \"{part}\"; there are train, validation and test");
+                    DataError::damaged(&of(named.parts.as_ref().unwrap_or(&named.labels)).0, why)
+                })?,
+            };
             let name = PathBuf::from(format!("{} (image {i})", path.display()));
             let raster = images.raster(i, range, options.background);
             let [group, subgroup] = [&groups, &subgroups].map(|of| of.as_ref().map(|of| of[i].clone()));
-            Ok(Item { name, content: Content::Pixels(raster), label, part: named.part, group, subgroup })
+            Ok(Item { name, content: Content::Pixels(raster), label, part, group, subgroup })
         })
         .collect()
+}
+
+/// Returns the names of the classes, if an array has them.
+fn class_names(arrays: &Arrays) -> Result<Option<Vec<String>>, DataError> {
+    let Some((path, bytes)) = arrays.get(CLASS_NAMES) else { return Ok(None) };
+    match Values::read(bytes).map_err(|why| DataError::damaged(path, why))? {
+        Values::Words(names) => Ok(Some(names)),
+        _ => Err(DataError::damaged(path, "it holds numbers instead of the names of classes")),
+    }
 }
 
 /// Images as `[N, H, W, C]`, whatever their original layout.

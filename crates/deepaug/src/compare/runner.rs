@@ -55,7 +55,7 @@ pub(super) fn train(
                     Err(why) => CompareEvent::TrainingFailed { scheme, sample, why },
                 }
             }
-            Report::Cancelled { .. } | Report::Broken { .. } => return Ok(()),
+            Report::Cancelled { .. } | Report::Broken { .. } | Report::Judged { .. } => return Ok(()),
         };
         on_event(&event);
         Ok(())

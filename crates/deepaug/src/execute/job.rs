@@ -156,6 +156,13 @@ pub enum Report {
         /// Its epochs, or why there are none.
         result: Result<History, String>,
     },
+    /// A training has ended whose reward its executor decides, in a study that is judged elsewhere.
+    Judged {
+        /// Its identifier.
+        id: JobId,
+        /// Its reward as the study's `reward` says, or why there is none.
+        result: Result<f64, String>,
+    },
     /// A job was cancelled before it ended.
     Cancelled {
         /// Its identifier.

@@ -64,13 +64,20 @@ pub(crate) fn run_all(
             executor.cancel(&under_way.iter().copied().collect::<Vec<_>>());
         }
         let Some(report) = executor.next(PULSE)? else { continue };
+        let report = match report {
+            Report::Judged { id, .. } => {
+                let why = "its executor judged it, but has to train it".into();
+                Report::Ended { id, device: String::new(), result: Err(why) }
+            }
+            report => report,
+        };
         match &report {
             Report::Ended { id, .. } => _ = under_way.remove(id),
             Report::Cancelled { id } => {
                 under_way.remove(id);
                 all_ended = false;
             }
-            Report::Broken { .. } | Report::Epoch { .. } | Report::Repeated { .. } => {}
+            Report::Broken { .. } | Report::Epoch { .. } | Report::Repeated { .. } | Report::Judged { .. } => {}
         }
         if let Report::Broken { error } = report {
             return Err(failed.unwrap_or(error));
@@ -85,7 +92,7 @@ pub(crate) fn run_all(
 /// Takes jobs and returns reports. A result depends on its job alone: not on the executor, nor on when or
 /// alongside what it runs.
 ///
-/// A job is open until it is reported as [`Report::Ended`] or [`Report::Cancelled`], once.
+/// A job is open until it is reported as [`Report::Ended`], [`Report::Judged`] or [`Report::Cancelled`], once.
 pub trait Executor {
     /// Returns how many trainings can run at once.
     fn capacity(&self) -> usize;

@@ -33,6 +33,19 @@ pub(crate) fn read(config: &ValidConfig) -> Result<Dataset, Error> {
     read_data(config, &|_, _| ())
 }
 
+/// Divides images as a search with a configuration divides them; with repeated hold-out, as for its first sample.
+///
+/// # Errors
+/// [`Error::Data`]: too few images.
+pub fn split(config: &ValidConfig, dataset: &Dataset) -> Result<Split, Error> {
+    let mut sized = (**config).clone();
+    // Epochs and policies take trainings to choose; the images do not.
+    if sized.sizes == Sizes::Auto {
+        choose_parts(&mut sized, dataset, USUAL_TIME)?;
+    }
+    Ok(Split::draw(dataset, sized.split_sizes(), derive(config.seed, Purpose::Split, 0))?)
+}
+
 /// Returns a checksum of every pixel and label, so that a study is not resumed on other images.
 pub(crate) fn fingerprint(dataset: &Dataset) -> String {
     let mut checksum = crc32fast::Hasher::new();
@@ -91,11 +104,7 @@ impl DataReport {
         let image_size = if asked.image_size == ImageSize::Own { ImageSize::Auto } else { asked.image_size };
         let options = ReadOptions { image_size, on_bad_image: OnBadImage::Skip, ..asked.clone() };
         let dataset = Dataset::read_with(Path::new(&config.data), &options, progress)?;
-        let mut sized = (**config).clone();
-        // Epochs and policies take trainings to choose; the images do not.
-        let chosen = if sized.sizes == Sizes::Auto { choose_parts(&mut sized, &dataset, USUAL_TIME) } else { Ok(()) };
-        let seed = derive(config.seed, Purpose::Split, 0);
-        let split = chosen.and_then(|()| Ok(Split::draw(&dataset, sized.split_sizes(), seed)?));
+        let split = split(config, &dataset);
         let summary = Summary::new(&dataset, split.as_ref().ok());
         let [height, width, _] = summary.shape;
         let refused = match (&split, &summary.skipped[..]) {

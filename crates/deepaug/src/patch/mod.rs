@@ -306,7 +306,7 @@ impl Run<'_> {
                     });
                     known.insert((arm, sample), result);
                 }
-                Report::Cancelled { .. } | Report::Broken { .. } => {}
+                Report::Cancelled { .. } | Report::Broken { .. } | Report::Judged { .. } => {}
             }
             Ok(())
         };

@@ -85,23 +85,21 @@ impl AskTell {
     pub fn create(config: Config, folder: &Path) -> Result<Self, Error> {
         // The caller decides how many trials run at once, and what else happens to images.
         let config = Config { workers: Auto::Given(1), finish: false, ..config }.check()?;
-        if config.method.looks_into_trainings() {
-            let name = config.method.name();
-            let why =
-                format!("method: must not be \"{name}\" if trials are judged elsewhere: it trains its children itself");
-            return Err(ConfigError::new(why).into());
-        }
         let folder = claim(folder)?;
-        let found = || {
-            let journal = Journal::create(
-                &folder.join(layout::JOURNAL),
-                Fingerprint::outside(config.fixed()),
-                Holder::Short(PATIENCE),
-            )?;
-            write_whole(&folder.join(layout::CONFIG), frozen(&config).as_bytes())?;
+        let made = || {
+            let journal = found(&config, &folder, Holder::Short(PATIENCE))?;
             Self::new(&config, folder.clone(), journal, Vec::new())
         };
-        found().inspect_err(|_| unmake(&folder))
+        made().inspect_err(|_| unmake(&folder))
+    }
+
+    /// Returns whether the trials of the study in a folder are judged elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Study`]: there is none.
+    pub fn is_one(folder: &Path) -> Result<bool, Error> {
+        read_frozen(folder)?;
+        Journal::<Entry>::is_outside(&folder.join(layout::JOURNAL))
     }
 
     /// Opens a study that [`create`](Self::create) made, for a short time: others that do so too wait for one
@@ -184,7 +182,8 @@ impl AskTell {
         let mut answers: Vec<Result<(), Error>> = Vec::with_capacity(told.len());
         let mut taken: Vec<(u64, usize, TrainingOutcome)> = Vec::new();
         for Observation { trial, sample, outcome } in told {
-            let outcome = TrainingOutcome::Reported { told: outcome, whole: sample.is_none() };
+            let outcome =
+                TrainingOutcome::Reported { told: outcome, whole: sample.is_none(), epochs: Vec::new(), pruned: false };
             let earlier =
                 |at: usize| taken.iter().find(|(t, s, _)| (*t, *s) == (trial, at)).map(|(.., outcome)| outcome);
             let is_new = self.check(trial, sample, &outcome, &earlier);
@@ -282,6 +281,22 @@ impl AskTell {
     pub fn result(&self) -> Result<Option<SearchResult>, Error> {
         self.core.result(None)
     }
+}
+
+/// Makes the files of a study whose trials are judged elsewhere.
+///
+/// # Errors
+/// [`Error::Config`]: the method trains by itself; [`Error::File`].
+pub(crate) fn found(config: &ValidConfig, folder: &Path, holder: Holder) -> Result<Journal, Error> {
+    if config.method.looks_into_trainings() {
+        let name = config.method.name();
+        let why =
+            format!("method: must not be \"{name}\" if trials are judged elsewhere: it trains its children itself");
+        return Err(ConfigError::new(why).into());
+    }
+    let journal = Journal::create(&folder.join(layout::JOURNAL), Fingerprint::outside(config.fixed()), holder)?;
+    write_whole(&folder.join(layout::CONFIG), frozen(config).as_bytes())?;
+    Ok(journal)
 }
 
 /// What was rebuilt from a study's journal alone.

@@ -7,6 +7,7 @@ use deepaug_child_model::ChildModel;
 use deepaug_controller::{SearchError, Searcher, Space};
 use deepaug_dataset::Dataset;
 
+use crate::cancel::Cancel;
 use crate::config::{Config, ValidConfig};
 use crate::error::Error;
 use crate::images::data::read;
@@ -43,6 +44,7 @@ pub struct StudyBuilder<'a> {
     folder: Option<PathBuf>,
     wanted: Wanted,
     changes: Changes,
+    cancel: Cancel,
 }
 
 impl<'a> StudyBuilder<'a> {
@@ -89,6 +91,12 @@ impl<'a> StudyBuilder<'a> {
         Self { wanted, ..self }
     }
 
+    /// Sets a switch that ends the choice of sizes with [`Error::Stopped`], and then the study's run, as
+    /// [`Study::cancel`] does.
+    pub fn cancel(self, cancel: Cancel) -> Self {
+        Self { cancel, ..self }
+    }
+
     /// Sets the changes to a resumed study.
     pub fn changes(self, changes: Changes) -> Self {
         Self { changes, ..self }
@@ -99,10 +107,10 @@ impl<'a> StudyBuilder<'a> {
     /// # Errors
     /// As [`Study::create`].
     pub fn create(self) -> Result<Study, Error> {
-        let Self { config, dataset, child, methods, folder, wanted, .. } = self;
+        let Self { config, dataset, child, methods, folder, wanted, cancel, .. } = self;
         let config = config.check()?;
         with(&config, dataset, child, |dataset, child| {
-            Study::create_from(config.clone(), dataset, child, &methods, folder.as_deref(), wanted)
+            Study::create_from(config.clone(), dataset, child, &methods, folder.as_deref(), wanted, cancel)
         })
     }
 
@@ -111,10 +119,13 @@ impl<'a> StudyBuilder<'a> {
     /// # Errors
     /// As [`Study::resume`].
     pub fn resume(self) -> Result<Study, Error> {
-        let Self { dataset, child, methods, folder, changes, .. } = self;
+        let Self { dataset, child, methods, folder, changes, cancel, .. } = self;
         let folder = folder.unwrap_or_default();
         let config = thaw(&folder, &changes)?;
-        with(&config, dataset, child, |dataset, child| Study::reopen(config.clone(), dataset, child, &methods, &folder))
+        let study = with(&config, dataset, child, |dataset, child| {
+            Study::reopen(config.clone(), dataset, child, &methods, &folder)
+        })?;
+        Ok(study.ended_by(cancel))
     }
 }
 

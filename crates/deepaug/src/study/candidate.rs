@@ -125,6 +125,14 @@ impl Candidate {
         !self.has_failed() && self.pruned.is_none()
     }
 
+    /// Returns its gains over a baseline, in the search and with fresh seeds, the latter as one of `confirmed` policies
+    /// that were confirmed.
+    pub(crate) fn gains(&self, baseline: &Self, confirmed: usize, kind: RewardKind) -> [Option<Gain>; 2] {
+        let gain =
+            |samples: &[_], base: &[_], n| Some(Gain::paired(&accuracies(samples), &accuracies(base), n)?.of(kind));
+        [gain(&self.samples, &baseline.samples, 1), gain(&self.fresh, &baseline.fresh, confirmed)]
+    }
+
     /// Returns whether every training of the search failed.
     pub fn has_failed(&self) -> bool {
         self.samples.iter().all(Option::is_none)

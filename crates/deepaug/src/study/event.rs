@@ -55,6 +55,17 @@ pub enum Event {
         /// Trials that run at once.
         workers: usize,
     },
+    /// A study is about to begin whose trainings the caller carries out.
+    JudgingStarted {
+        /// Its folder.
+        study: PathBuf,
+        /// Policies to try, besides trial 0.
+        iters: u64,
+        /// Total number of trainings.
+        trainings: usize,
+        /// Trials that run at once.
+        workers: usize,
+    },
     /// Some ops are not searched because they change only colours, and all images are grey.
     OpsLeftOut {
         /// The ops.
@@ -246,6 +257,9 @@ impl fmt::Display for Event {
                  the search never sees\n{iters} policies, {workers} at a time, {trainings} trainings on {device}\nstudy: {}",
                     study.display()
                 )
+            }
+            Self::JudgingStarted { study, iters, trainings, workers } => {
+                write!(f, "{iters} policies, {workers} at a time, {trainings} trainings\nstudy: {}", study.display())
             }
             Self::Estimated { images_per_second, left } => {
                 let left = left.map(clock).unwrap_or_default();

@@ -73,14 +73,30 @@ pub(crate) fn thaw(folder: &Path, changes: &Changes) -> Result<ValidConfig, Erro
     Ok(config.check()?)
 }
 
-/// Makes the requested folder, which must be new or empty.
+/// Makes the requested folder, which must be new or empty but for images that were given in memory.
 pub(crate) fn claim(folder: &Path) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
     let mut inside = std::fs::read_dir(folder).map_err(|error| Error::file(folder, error))?;
-    if inside.next().is_some() {
+    if inside.any(|entry| entry.map_or(true, |entry| entry.file_name() != layout::IMAGES)) {
         return Err(Error::study(folder, "is not empty").with(Remedy::AnotherFolder));
     }
     Ok(folder.into())
+}
+
+/// Makes a folder for a study whose images are in memory, where a program then keeps them as `images.npz`, so that the
+/// study can be resumed and compared without it: the folder asked for, which must be new or empty, or the next free one.
+/// Returns it with the path for the images, which the configuration should name as its data.
+///
+/// # Errors
+/// [`Error::Study`], [`Error::File`].
+pub fn folder_with_images(config: &Config, folder: Option<&Path>) -> Result<[PathBuf; 2], Error> {
+    let folder = match folder {
+        Some(folder) => claim(folder)?,
+        None => next_free(config)?,
+    };
+    let folder = folder.canonicalize().map_err(|error| Error::file(&folder, error))?;
+    let images = folder.join(layout::IMAGES);
+    Ok([folder, images])
 }
 
 /// Makes the next free folder: the data set's name and a number.

@@ -26,7 +26,7 @@ use crate::study::tanda::Taught;
 const FORMAT: u32 = 1;
 
 /// The data of a study whose trials are judged elsewhere.
-const OUTSIDE: &str = "none";
+pub(crate) const OUTSIDE: &str = "none";
 
 /// The lines of a journal after the first.
 pub(crate) trait JournalLine: Serialize + DeserializeOwned {
@@ -95,8 +95,16 @@ pub(crate) enum Entry {
     /// A generator of sequences has learnt.
     #[cfg(feature = "generative")]
     Taught(Taught),
-    /// Another program judged a trial, or one sample of it.
-    Told { trial: u64, sample: Option<usize>, told: ReportedOutcome },
+    /// Another program judged a trial, or one sample of it, perhaps after values by epoch.
+    Told {
+        trial: u64,
+        sample: Option<usize>,
+        told: ReportedOutcome,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        values: Vec<f64>,
+        #[serde(rename = "behind", default, skip_serializing_if = "std::ops::Not::not")]
+        pruned: bool,
+    },
 }
 
 /// The result that another program reports for a trial.

@@ -37,18 +37,32 @@ pub(crate) enum TrainingOutcome {
     Reported {
         told: ReportedOutcome,
         whole: bool,
+        /// The epochs that were reported before it, of which only the number and the validation accuracy are known: any
+        /// number of which more is better.
+        epochs: Vec<EpochRecord>,
+        /// Whether it was stopped at a rung.
+        pruned: bool,
     },
 }
 
 impl TrainingOutcome {
+    /// Makes the outcome of a training that another program judged, from what it told.
+    pub(crate) fn reported(kind: RewardKind, told: ReportedOutcome, whole: bool, values: &[f64], pruned: bool) -> Self {
+        let epochs = values.iter().zip(1..).map(|(value, epoch)| judged_epoch(epoch, kind.merit(*value))).collect();
+        Self::Reported { told, whole, epochs, pruned }
+    }
+
     /// Returns the journal's line.
-    pub(crate) fn entry(&self, trial: u64, sample: usize) -> Entry {
+    pub(crate) fn entry(&self, kind: RewardKind, trial: u64, sample: usize) -> Entry {
         match self.clone() {
             Self::Trained { seed, device, history, pruned } => {
                 Entry::Trained { trial, sample, seed, device, history, pruned }
             }
             Self::Failed { seed, device, why } => Entry::Failed { trial, sample, seed, device, why },
-            Self::Reported { told, whole } => Entry::Told { trial, sample: (!whole).then_some(sample), told },
+            Self::Reported { told, whole, epochs, pruned } => {
+                let values = epochs.iter().map(|epoch| kind.merit(epoch.val_acc)).collect();
+                Entry::Told { trial, sample: (!whole).then_some(sample), told, values, pruned }
+            }
         }
     }
 
@@ -60,13 +74,35 @@ impl TrainingOutcome {
         }
     }
 
+    /// Returns the epochs that are known of it.
+    pub(crate) fn epochs(&self) -> &[EpochRecord] {
+        match self {
+            Self::Trained { history, .. } => &history.epochs,
+            Self::Reported { epochs, .. } => epochs,
+            Self::Failed { .. } => &[],
+        }
+    }
+
     pub(crate) fn is_pruned(&self) -> bool {
-        matches!(self, Self::Trained { pruned: true, .. })
+        matches!(self, Self::Trained { pruned: true, .. } | Self::Reported { pruned: true, .. })
+    }
+
+    /// Returns why it failed, if it did.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        match self {
+            Self::Failed { why, .. } | Self::Reported { told: ReportedOutcome::Failed(why), .. } => Some(why),
+            Self::Trained { .. } | Self::Reported { .. } => None,
+        }
     }
 
     fn has_failed(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::Reported { told: ReportedOutcome::Failed(_), .. })
+        self.failure().is_some()
     }
+}
+
+/// Returns an epoch of which only a value is known, of which more is better.
+pub(crate) fn judged_epoch(epoch: usize, val_acc: f64) -> EpochRecord {
+    EpochRecord { epoch, acc: 0.0, loss: 0.0, val_acc, val_loss: 0.0, train_acc: None }
 }
 
 #[derive(Debug)]
@@ -127,8 +163,10 @@ impl Ledger {
                 Entry::Failed { trial, sample, seed, device, why } => {
                     ledger.end(trial, sample, TrainingOutcome::Failed { seed, device, why });
                 }
-                Entry::Told { trial, sample, told } => {
-                    ledger.end(trial, sample.unwrap_or(0), TrainingOutcome::Reported { told, whole: sample.is_none() });
+                Entry::Told { trial, sample, told, values, pruned } => {
+                    let whole = sample.is_none();
+                    let outcome = TrainingOutcome::reported(ledger.kind, told, whole, &values, pruned);
+                    ledger.end(trial, sample.unwrap_or(0), outcome);
                 }
             }
         }
@@ -223,7 +261,7 @@ impl Ledger {
     pub(crate) fn epochs(&self) -> (usize, usize) {
         let search = self.ended.iter().filter(|((_, sample), _)| *sample < self.samples);
         search.fold((0, 0), |(taken, spared), (_, ended)| {
-            let epochs = ended.history().map_or(0, |history| history.epochs.len());
+            let epochs = ended.epochs().len();
             let left = if ended.is_pruned() { self.samples * self.epochs - epochs } else { 0 };
             (taken + epochs, spared + left)
         })
@@ -287,18 +325,14 @@ impl Ledger {
         candidate.scheme = scheme;
         candidate.fresh =
             self.ended.range((trial, self.samples)..=(trial, usize::MAX)).map(|(_, e)| self.worth(e)).collect();
-        candidate.pruned = self
-            .ended(trial, 0)
-            .filter(|ended| ended.is_pruned())
-            .and_then(TrainingOutcome::history)
-            .map(|h| h.epochs.len());
+        candidate.pruned = self.ended(trial, 0).filter(|ended| ended.is_pruned()).map(|ended| ended.epochs().len());
         Some(candidate)
     }
 
     /// Returns the epochs of a trial's first sample, and whether it was pruned.
     pub(crate) fn first_sample(&self, trial: u64) -> Option<(&[EpochRecord], bool)> {
-        let ended = self.ended(trial, 0)?;
-        Some((&ended.history()?.epochs, ended.is_pruned()))
+        let ended = self.ended(trial, 0).filter(|ended| !ended.has_failed())?;
+        Some((ended.epochs(), ended.is_pruned()))
     }
 
     /// Returns the samples that a trial needs: if trials are stopped early, its first decides whether the others

@@ -8,6 +8,7 @@ mod core;
 pub(crate) mod event;
 pub(crate) mod folder;
 pub(crate) mod journal;
+pub(crate) mod judged;
 pub(crate) mod ledger;
 pub(crate) mod lock;
 pub(crate) mod methods;
@@ -23,6 +24,7 @@ pub(crate) mod serve;
 pub(crate) mod sizing;
 #[cfg(feature = "generative")]
 pub(crate) mod tanda;
+pub(crate) mod trials;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,6 +118,7 @@ impl Study {
         methods: &Methods,
         out: Option<&Path>,
         wanted: Wanted,
+        cancel: Cancel,
     ) -> Result<Self, Error> {
         let mut config = config.into_inner();
         if config.reward != RewardKind::Accuracy {
@@ -160,7 +163,7 @@ impl Study {
             (Sizes::Given, Auto::Given(_)) => None,
             _ => {
                 child.check(dataset.image_shape(), dataset.classes().len())?;
-                let sizing = sizing::choose(&mut config, dataset, child.clone(), wanted)?;
+                let sizing = sizing::choose(&mut config, dataset, child.clone(), wanted, &cancel)?;
                 config.sizes = Sizes::Given;
                 Some(sizing)
             }
@@ -170,9 +173,11 @@ impl Study {
             Some(out) => claim(out)?,
             None => next_free(&config)?,
         };
-        Self::found(config, methods, &folder, parts).map(|study| Self { sizing, left_out, ..study }).inspect_err(|_| {
-            unmake(&folder);
-        })
+        Self::found(config, methods, &folder, parts)
+            .map(|study| Self { sizing, left_out, cancel, ..study })
+            .inspect_err(|_| {
+                unmake(&folder);
+            })
     }
 
     fn found(config: ValidConfig, methods: &Methods, folder: &Path, parts: Parts) -> Result<Self, Error> {
@@ -228,6 +233,11 @@ impl Study {
     /// Sets a budget for the next [`run`](Self::run).
     pub fn within(self, budget: Budget) -> Self {
         Self { budget, ..self }
+    }
+
+    /// Lets a switch end its run.
+    pub(crate) fn ended_by(self, cancel: Cancel) -> Self {
+        Self { cancel, ..self }
     }
 
     /// Returns a switch that ends [`run`](Self::run) with [`Error::Interrupted`]; trainings that are nearly done

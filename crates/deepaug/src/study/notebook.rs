@@ -130,6 +130,9 @@ fn cells(row: &Row<'_>) -> Vec<Vec<String>> {
                 (seed, device, failed) = (s.to_string(), d.clone(), why.clone())
             }
             TrainingOutcome::Reported { told: ReportedOutcome::Failed(why), .. } => failed = why.clone(),
+            TrainingOutcome::Reported { told: ReportedOutcome::Reward(_), pruned: b, .. } if *b => {
+                pruned = b.to_string()
+            }
             TrainingOutcome::Reported { told: ReportedOutcome::Reward(_), .. } => {}
         }
         let train_acc = measured.train_acc;

@@ -23,6 +23,7 @@ use crate::files::write_whole;
 use crate::images::data::fingerprint;
 use crate::layout;
 use crate::rng::{Purpose, derive};
+use crate::study::search::Trainings;
 use crate::train::pytorch;
 
 /// How long a child's speed is measured before a study.
@@ -90,24 +91,6 @@ impl Objective {
         &self.fingerprint
     }
 
-    /// Makes a training job of a trial.
-    pub(crate) fn job(&self, id: JobId, policy: &Policy) -> Job {
-        Job {
-            id,
-            policy: policy.clone(),
-            settings: self.settings,
-            seed: self.sample_seed(id.sample),
-            images: ImagesRef {
-                config: self.config.clone(),
-                fingerprint: self.fingerprint.clone(),
-                part: ImagesPart::Search { sample: id.sample },
-            },
-            start: self.initial_weights.clone(),
-            scored: self.scored(id.sample),
-            task: self.density(id.sample).map_or(Task::Train, Task::Judge),
-        }
-    }
-
     /// Returns how a sample is judged without training; fresh samples are trained.
     fn density(&self, sample: usize) -> Option<Density> {
         let folder = self.judges.as_ref().filter(|_| sample < self.config.opt_samples)?;
@@ -141,11 +124,6 @@ impl Objective {
     /// [`TrainError`].
     pub(crate) fn executor(&self) -> Result<Local, TrainError> {
         Ok(Local::new(self.child.clone(), self.images.clone(), self.capacity()?))
-    }
-
-    /// Returns the seed of a sample, the same in every trial.
-    pub fn sample_seed(&self, sample: usize) -> u64 {
-        derive(self.config.seed, Purpose::Sample, sample as u64)
     }
 
     /// Returns the model to train.
@@ -195,11 +173,6 @@ impl Objective {
         let sub_policies = vec![SubPolicy::default(); self.config.sub_policies];
         let policy = Policy::new(RangeTable::Monotone, 1.0, sub_policies);
         self.child.capacity(&self.training(&policy, 0, &self.images.images.of(0)), self.config.threads())
-    }
-
-    /// Returns the images per epoch of a training; if that depends on its policy, without one.
-    pub fn images_per_epoch(&self) -> usize {
-        self.settings.images_per_epoch.unwrap_or(self.images.images.of_training())
     }
 
     /// Makes the training without a policy, of `epochs` epochs, that all others start from; its weights are kept
@@ -273,6 +246,34 @@ impl Objective {
             initial_weights: self.initial_weights.as_deref(),
             ..Training::new(fold.set(self.images.classes.len()), policy, &self.settings, self.sample_seed(sample))
         }
+    }
+}
+
+impl Trainings for Objective {
+    fn job(&self, id: JobId, policy: &Policy) -> Job {
+        Job {
+            id,
+            policy: policy.clone(),
+            settings: self.settings,
+            seed: self.sample_seed(id.sample),
+            images: ImagesRef {
+                config: self.config.clone(),
+                fingerprint: self.fingerprint.clone(),
+                part: ImagesPart::Search { sample: id.sample },
+            },
+            start: self.initial_weights.clone(),
+            scored: self.scored(id.sample),
+            task: self.density(id.sample).map_or(Task::Train, Task::Judge),
+        }
+    }
+
+    fn sample_seed(&self, sample: usize) -> u64 {
+        derive(self.config.seed, Purpose::Sample, sample as u64)
+    }
+
+    /// If it depends on the policy, that without one.
+    fn images_per_epoch(&self) -> usize {
+        self.settings.images_per_epoch.unwrap_or(self.images.images.of_training())
     }
 }
 

@@ -73,7 +73,9 @@ impl Recorder {
 
     /// Records trainings that have ended.
     pub(crate) fn end(&mut self, ended: Vec<(u64, usize, TrainingOutcome)>) -> Result<(), Error> {
-        let entries: Vec<Entry> = ended.iter().map(|(trial, sample, ended)| ended.entry(*trial, *sample)).collect();
+        let kind = self.ledger.kind();
+        let entries: Vec<Entry> =
+            ended.iter().map(|(trial, sample, ended)| ended.entry(kind, *trial, *sample)).collect();
         self.journal.append_all(&entries)?;
         // What is on disk counts as known, even if its row cannot be written.
         let ids: Vec<(u64, usize)> = ended.iter().map(|(trial, sample, _)| (*trial, *sample)).collect();

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::files::{write_json, write_whole};
 use crate::layout;
 use crate::study::candidate::{Candidate, Gain, accuracies, best_first, mean_of_present};
+use crate::study::folder::read_ledger;
 use crate::study::ledger::Ledger;
 use crate::study::notebook::{POLICY_COLUMNS, op_cells, op_columns, policy_cells};
 
@@ -170,16 +171,22 @@ impl SearchResult {
         .ranked(others.collect())
     }
 
+    /// Reads what a study on disk has found so far, without opening it: it may be running. `None` before a policy can be
+    /// compared with no policy.
+    ///
+    /// # Errors
+    /// [`Error::Study`]: there is none, or it is damaged; [`Error::File`].
+    pub fn read(study: &Path) -> Result<Option<Self>, Error> {
+        let (_, ledger) = read_ledger(study)?;
+        Ok(Self::new(study, &ledger, None))
+    }
+
     /// Ranks `others` and adds the best of them.
     fn ranked(mut self, mut others: Vec<Candidate>) -> Option<Self> {
         let baseline = &self.baseline;
         let confirmed = others.iter().filter(|candidate| !candidate.fresh.is_empty()).count();
         for candidate in &mut others {
-            let gain = |samples: &[_], base: &[_], n| {
-                Some(Gain::paired(&accuracies(samples), &accuracies(base), n)?.of(self.reward))
-            };
-            candidate.search_gain = gain(&candidate.samples, &baseline.samples, 1);
-            candidate.fresh_gain = gain(&candidate.fresh, &baseline.fresh, confirmed);
+            [candidate.search_gain, candidate.fresh_gain] = candidate.gains(baseline, confirmed, self.reward);
         }
         others.retain(Candidate::is_usable);
         others.sort_by(|a, b| best_first(a.standing(), b.standing()));

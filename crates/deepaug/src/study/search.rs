@@ -8,23 +8,37 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
+use deepaug_augmenter::Policy;
 use deepaug_child_model::{EpochRecord, History, TrainError};
 
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::execute::{Executor, JobId, PULSE, Report};
+use crate::execute::{Executor, Job, JobId, PULSE, Report};
+use crate::reward::mean_of_highest;
 use crate::study::Budget;
 use crate::study::core::{Core, Settled};
 use crate::study::event::{Event, Progress};
+use crate::study::journal::ReportedOutcome;
 use crate::study::ledger::TrainingOutcome;
-use crate::study::objective::Objective;
 use crate::study::result::Termination;
+
+/// Makes the trainings of a search.
+pub(crate) trait Trainings {
+    /// Returns a training of a trial.
+    fn job(&self, id: JobId, policy: &Policy) -> Job;
+
+    /// Returns the seed of a sample, the same in every trial.
+    fn sample_seed(&self, sample: usize) -> u64;
+
+    /// Returns the images per epoch of a training; 0 if that is not known.
+    fn images_per_epoch(&self) -> usize;
+}
 
 /// A running search.
 pub(crate) struct Search<'a> {
     folder: &'a Path,
     core: &'a mut Core,
-    objective: &'a Objective,
+    objective: &'a dyn Trainings,
     executor: &'a mut dyn Executor,
     cancel: &'a Cancel,
     budget: Budget,
@@ -45,7 +59,7 @@ impl<'a> Search<'a> {
     pub(crate) fn new(
         folder: &'a Path,
         core: &'a mut Core,
-        objective: &'a Objective,
+        objective: &'a dyn Trainings,
         executor: &'a mut dyn Executor,
         cancel: &'a Cancel,
         budget: Budget,
@@ -208,6 +222,12 @@ impl<'a> Search<'a> {
                 self.end(id, device, result, stopped)?;
                 Ok(true)
             }
+            Report::Judged { id, result } => {
+                let epochs = self.under_way.remove(&id).unwrap_or_default();
+                let stopped = self.stopped.remove(&id);
+                self.judged(id, result, epochs, stopped)?;
+                Ok(true)
+            }
             Report::Cancelled { id } => {
                 self.under_way.remove(&id);
                 self.stopped.remove(&id);
@@ -225,12 +245,45 @@ impl<'a> Search<'a> {
         };
         // A repeated training starts over.
         epochs.truncate(record.epoch.saturating_sub(1));
-        epochs.push(record);
+        let val_acc = self.core.config().reward.merit(record.val_acc);
+        epochs.push(EpochRecord { val_acc, ..record });
         if self.core.is_stopped(trial, sample, epochs)? {
             self.stopped.insert(id, epochs.len());
             self.executor.stop(&[id]);
         }
         (self.emit)(&Event::Epoch { trial, sample, epochs: self.core.config().epochs(), record });
+        Ok(())
+    }
+
+    /// Records a training that was judged by whoever carried it out.
+    fn judged(
+        &mut self,
+        JobId { trial, sample }: JobId,
+        result: Result<f64, String>,
+        mut epochs: Vec<EpochRecord>,
+        stopped: Option<usize>,
+    ) -> Result<(), Error> {
+        epochs.truncate(stopped.unwrap_or(usize::MAX));
+        let config = self.core.config();
+        let (kind, last_n_epochs) = (config.reward, config.opt_last_n_epochs);
+        let told = match (stopped, result) {
+            (Some(_), _) => {
+                let values = epochs.iter().map(|epoch| epoch.val_acc).collect();
+                ReportedOutcome::Reward(kind.merit(mean_of_highest(values, last_n_epochs)))
+            }
+            (None, Ok(reward)) => ReportedOutcome::Reward(reward),
+            (None, Err(why)) => ReportedOutcome::Failed(why),
+        };
+        let event = match &told {
+            ReportedOutcome::Failed(why) => Event::TrainingFailed { trial, sample, why: why.clone() },
+            ReportedOutcome::Reward(reward) => {
+                let (phase, pruned) = (self.core.ledger().phase(sample), stopped.is_some());
+                Event::Trained { trial, sample, phase, accuracy: *reward, pruned }
+            }
+        };
+        let outcome = TrainingOutcome::Reported { told, whole: false, epochs, pruned: stopped.is_some() };
+        self.core.record(trial, sample, outcome)?;
+        (self.emit)(&event);
         Ok(())
     }
 

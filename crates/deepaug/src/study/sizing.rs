@@ -11,6 +11,7 @@ use deepaug_child_model::{Capacity, ChildModel, EpochRecord, History, Schedule, 
 use deepaug_dataset::{Amount, Dataset, Sample, Split, SplitSizes};
 use serde::Serialize;
 
+use crate::cancel::Cancel;
 use crate::config::auto::Auto;
 use crate::config::{Config, Holdout, Sizes};
 use crate::error::Error;
@@ -19,6 +20,7 @@ use crate::reward::mean_of_highest;
 use crate::rng::{Purpose, derive};
 use crate::statistics::{LEVEL, detectable, deviation, mean};
 use crate::study::objective::Objective;
+use crate::study::search::Trainings;
 
 /// Maximum size of the training set, and of the validation set, in the usual time: with more, a training takes so
 /// long that few fit. In four times the time, twice as many.
@@ -135,6 +137,7 @@ pub(crate) fn choose(
     dataset: &Dataset,
     child: Arc<dyn ChildModel>,
     wanted: Wanted,
+    cancel: &Cancel,
 ) -> Result<Sizing, Error> {
     let seed = derive(config.seed, Purpose::Split, 0);
     let usual = if Sample::named(&config.data).is_some() { SAMPLE_TIME } else { USUAL_TIME };
@@ -163,7 +166,10 @@ pub(crate) fn choose(
         }
         Ok(())
     };
-    run_all(&mut objective.executor()?, (0..PILOTS).map(pilot).collect(), &|| false, &mut hear)?;
+    let pilots = (0..PILOTS).map(pilot).collect();
+    if !run_all(&mut objective.executor()?, pilots, &|| cancel.is_cancelled(), &mut hear)? {
+        return Err(Error::Stopped);
+    }
     let histories: Vec<History> = histories.into_values().collect();
     // Slots without a remaining pilot wait for the others.
     let took = begun.elapsed().as_secs_f64() / PILOTS.div_ceil(at_once) as f64;
