@@ -1,0 +1,701 @@
+"""Studies: searches, what they found, and what is done with it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol, Union, overload
+
+from . import _data, _html, _native
+from ._config import Config
+from ._errors import StudyError
+from ._native import Policy, Trial
+from ._progress import Progress, Shown, attended
+
+if TYPE_CHECKING:
+    import pandas
+    from typing_extensions import Self
+
+Objective = Callable[[Policy, Trial], float]
+"""Trains with a policy in its own way, and returns a reward."""
+
+PathLike = Union[str, "os.PathLike[str]"]
+logger = logging.getLogger("deepaug")
+
+_KINDS = {
+    "started": "started",
+    "judging_started": "started",
+    "epoch": "epoch",
+    "trained": "trained",
+    "training_failed": "failed",
+    "confirming": "confirming",
+    "search_ended": "finished",
+}
+
+
+class Event(NamedTuple):
+    """Something that has happened in a study or a comparison."""
+
+    kind: str
+    """"started", "epoch", "trained" (one training), "trial" (all trainings of a policy), "pruned", "failed",
+    "confirming" or "finished"; others are named as `--json` names them."""
+    trial: Optional[int]
+    policy: Optional[Policy]
+    reward: Optional[float]
+    values: Mapping[str, Any]
+    """All of it, as the command's `--json` writes it."""
+
+
+class Callback(Protocol):
+    """Called with every event, on the thread that called `optimize`. An exception ends the search and is raised."""
+
+    def __call__(self, study: Study, event: Event, /) -> None: ...
+
+
+class Gain(NamedTuple):
+    """A mean difference from no policy over trainings paired by their seeds, in the unit of the reward."""
+
+    mean: float
+    low: Optional[float]
+    """The ends of its 95 % interval; None with too few seeds for one."""
+    high: Optional[float]
+    seeds: int
+    is_fresh: bool
+    """Whether the seeds are fresh: in the search itself, the gain of the best of many is too high."""
+
+    def __str__(self) -> str:
+        """Words such as +2.31 (+0.40 to +4.22, 5 seeds), in points where rewards are accuracies."""
+        interval = "" if self.low is None else f"{100 * self.low:+.2f} to {100 * (self.high or 0):+.2f}, "
+        return f"{100 * self.mean:+.2f} ({interval}{self.seeds} seeds)"
+
+
+class FrozenTrial(NamedTuple):
+    """A trial as it stands."""
+
+    number: int
+    policy: Policy
+    reward: Optional[float]
+    state: str
+    """"pending", "complete", "failed" or "pruned"."""
+    gain: Optional[Gain]
+    seconds: Optional[float]
+    scheme: Optional[str]
+    """The policy's name, if it needs no search."""
+    curves: list[list[float]]
+    """The validation accuracy by epoch of each training of the search, or what was reported."""
+    failed: list[str]
+    """Why trainings failed."""
+
+
+class Trials(Sequence[FrozenTrial]):
+    """The trials of a study, by number."""
+
+    def __init__(self, trials: Iterable[FrozenTrial]) -> None:
+        self._trials = list(trials)
+
+    @overload
+    def __getitem__(self, index: int, /) -> FrozenTrial: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[FrozenTrial]: ...
+    def __getitem__(self, index: Union[int, slice], /) -> Union[FrozenTrial, list[FrozenTrial]]:
+        return self._trials[index]
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Returns columns: number, state, reward, gain, gain_low, gain_high, seeds, seconds, scheme, policy."""
+        gains = [trial.gain for trial in self]
+        return {
+            "number": [trial.number for trial in self],
+            "state": [trial.state for trial in self],
+            "reward": [trial.reward for trial in self],
+            "gain": [gain and gain.mean for gain in gains],
+            "gain_low": [gain and gain.low for gain in gains],
+            "gain_high": [gain and gain.high for gain in gains],
+            "seeds": [gain and gain.seeds for gain in gains],
+            "is_fresh": [gain and gain.is_fresh for gain in gains],
+            "seconds": [trial.seconds for trial in self],
+            "scheme": [trial.scheme for trial in self],
+            "policy": [trial.policy.to_json() for trial in self],
+        }
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Returns them as a data frame of pandas."""
+        import pandas
+
+        return pandas.DataFrame(self.to_dict())
+
+    def __arrow_c_stream__(self, requested_schema: Optional[object] = None) -> object:
+        """Lets polars, duckdb and pyarrow take them; pyarrow must be installed."""
+        import pyarrow
+
+        return pyarrow.table(self.to_dict()).__arrow_c_stream__(requested_schema)
+
+    def __dataframe__(self, *arguments: Any, **keys: Any) -> Any:
+        """Lets libraries take them that know the interchange protocol of data frames; pandas must be installed."""
+        frame: Any = self.to_pandas()
+        return frame.__dataframe__(*arguments, **keys)
+
+    def _repr_html_(self) -> str:
+        return _html.trials(self)
+
+    def __repr__(self) -> str:
+        return f"<deepaug.Trials: {len(self)}>"
+
+
+class Scheme(NamedTuple):
+    """A way of augmenting that was compared."""
+
+    name: str
+    what: str
+    """What it does, in words."""
+    accuracy: Optional[float]
+    """The mean over seeds on test images; None if every training failed."""
+    gain: Optional[Gain]
+    """The gain over none."""
+    p: Optional[float]
+    """The two-sided p-value of that gain, not corrected for several schemes."""
+
+
+class Comparison(NamedTuple):
+    """Schemes compared with paired seeds on test images."""
+
+    schemes: list[Scheme]
+    verdict: str
+    path: Path
+    """The file with all of it."""
+
+    def _repr_html_(self) -> str:
+        return _html.comparison(self)
+
+
+class Trained(NamedTuple):
+    """A trained model."""
+
+    weights: Path
+    """safetensors, in PyTorch's names and layout."""
+    model: Path
+    """A module of PyTorch that loads them; see `deepaug.torch.load_model`."""
+    accuracy: float
+    """On test images, after the last epoch."""
+    values: Mapping[str, Any]
+    """The whole record."""
+
+
+def optimize(
+    data: Any = None,
+    config: Union[Config, Mapping[str, Any], PathLike, None] = None,
+    *,
+    labels: Any = None,
+    iterations: Optional[int] = None,
+    objective: Optional[Objective] = None,
+    reward: Optional[str] = None,
+    workers: Optional[int] = None,
+    seed: Optional[int] = None,
+    time: Optional[float] = None,
+    trainings: Optional[int] = None,
+    study: Optional[PathLike] = None,
+    resume: bool = False,
+    callbacks: Iterable[Callback] = (),
+    progress: Shown = None,
+    on_error: str = "fail",
+) -> Study:
+    """Searches for the augmentation that is right for images, and returns the finished study.
+
+    `data` is what `Dataset.read` takes; without any, built-in images are used. `config` is a `Config`, a mapping of
+    its keys, or a file; by default sizes are chosen from the data, for about ten minutes on two cores, or for `time`
+    seconds.
+
+    With `objective`, no images are needed: it is called as `objective(policy, trial)`, from `workers` threads, must
+    train and measure in its own way, and returns a reward, of the kind that `reward` names: "accuracy", "score", or
+    "loss", of which less is better. `trial.report(epoch, value)` lets trials that fall behind end early, if the
+    configuration's `early_stopping` says so. The best policies are confirmed with fresh seeds: `trial.seed`. An
+    exception counts as a failed training, or ends the search, if `on_error` is "raise".
+
+    `study` is the folder, new or empty, which the command reads as well; with `resume`, one that was stopped goes on.
+    Ctrl-C raises KeyboardInterrupt once epochs under way have ended; all that finished is kept.
+    """
+    if on_error not in ("fail", "raise"):
+        raise ValueError(f'on_error must be "fail" or "raise", not {on_error!r}')
+    if objective is not None:
+        _check(objective)
+    if resume:
+        if study is None:
+            raise TypeError("resume=True needs study=, the folder to go on with")
+        found = Study.load(study)
+        if data is not None and objective is None:
+            data = _data.read_as(found.config, data, labels) if not _data.is_path(data) else None
+        keys: dict[str, Any] = {"time": time, "trainings": trainings, "on_error": on_error, "progress": progress}
+        return found.optimize(data, iterations=iterations, objective=objective, callbacks=callbacks, **keys)
+    if objective is None and reward not in (None, "accuracy"):
+        raise ValueError('reward must be "accuracy" without an objective')
+    if objective is not None and data is not None:
+        raise TypeError("an objective has its own images; leave data out")
+    made = _config(config, "quickstart" if objective is None else "default")
+    given = {"iters": iterations, "workers": workers, "seed": seed, "reward": reward}
+    made = made.replace(**{key: value for key, value in given.items() if value is not None})
+    if objective is not None:
+        search: Optional[_native.Search] = _native.Search.judge(made.to_toml(), study)
+    else:
+        search = _trained(made, data, labels, study, time, iterations)
+    if search is None:
+        raise KeyboardInterrupt("stopped; nothing was written")
+    return Study._of(Path(search.folder))._run(
+        search, objective, callbacks, progress, time=time, trainings=trainings, on_error=on_error
+    )
+
+
+def _trained(
+    config: Config,
+    data: Any,
+    labels: Any,
+    study: Optional[PathLike],
+    time: Optional[float],
+    iterations: Optional[int],
+) -> Optional[_native.Search]:
+    """Makes a search that trains its own children."""
+    if data is None or _data.is_path(data):
+        if labels is not None:
+            raise TypeError("labels need images; use a pair of arrays, or a table of paths and labels")
+        config = config if data is None else config.replace(data=os.fspath(data))
+        return _native.Search.train(config.to_toml(), study, None, time, iterations)
+    dataset = _data.read_as(config, data, labels)
+    # Read again, they are what they are now.
+    channels = "grey" if dataset.images.shape[3] == 1 else "rgb"
+    config = config.replace(data="images", data_format="auto", image_size=0, channels=channels)
+    config = config.replace(image_column="", label_column="", group_column="", split_column="")
+    folder, images = _native.new_folder(config.to_toml(), study)
+    config = config.replace(data=images)
+    try:
+        _data.save(dataset, images)
+        search = _native.Search.train(config.to_toml(), folder, dataset, time, iterations)
+    except BaseException:
+        _unmake(images)
+        raise
+    if search is None:
+        _unmake(images)
+    return search
+
+
+def _unmake(images: PathLike) -> None:
+    """Removes the images of a study that could not be made, and its folder if nothing else is in it."""
+    for path in (Path(images), Path(f"{os.fspath(images)}.part.npz")):
+        path.unlink(missing_ok=True)
+    try:
+        Path(images).parent.rmdir()
+    except OSError:
+        pass
+
+
+def _check(objective: Objective) -> None:
+    """Refuses an objective that cannot be called with a policy and a trial."""
+    try:
+        inspect.signature(objective).bind(None, None)
+    except TypeError as error:
+        raise TypeError(f"the objective is called as objective(policy, trial): {error}") from None
+    except ValueError:
+        # Nothing is known about some functions that are not written in Python.
+        pass
+
+
+def _config(config: Union[Config, Mapping[str, Any], PathLike, None], base: str) -> Config:
+    if isinstance(config, Config):
+        return config
+    if config is None:
+        return Config(base)
+    if isinstance(config, Mapping):
+        return Config(base, **config)
+    return Config(config)
+
+
+def tell_of_failure(error: BaseException) -> None:
+    """Writes the traceback of a failed objective into the log."""
+    logger.warning("a training failed", exc_info=(type(error), error, error.__traceback__))
+
+
+class Study:
+    """A search in a folder, which the command reads as well. Several may read it; one at a time may write."""
+
+    def __init__(self) -> None:
+        raise TypeError("use deepaug.optimize, Study.create or Study.load")
+
+    @classmethod
+    def _of(cls, path: Path) -> Self:
+        study = cls.__new__(cls)
+        study._path = path
+        study._search = None
+        study._asked = None
+        return study
+
+    _path: Path
+    _search: Optional[_native.Search]
+    _asked: Optional[_native.AskTell]
+
+    @classmethod
+    def create(
+        cls,
+        config: Union[Config, Mapping[str, Any], PathLike, None] = None,
+        study: Optional[PathLike] = None,
+        *,
+        reward: Optional[str] = None,
+    ) -> Self:
+        """Makes a study whose trials are asked for and told. Without a folder, the next free one is taken under
+        `reports/experiments`."""
+        made = _config(config, "default")
+        if reward is not None:
+            made = made.replace(reward=reward)
+        folder = Path(study) if study is not None else Path(_native.new_folder(made.to_toml(), None)[0])
+        _native.AskTell.create(made.to_toml(), folder)
+        return cls._of(folder)
+
+    @classmethod
+    def load(cls, study: PathLike) -> Self:
+        """Opens the study in a folder, to read it or to go on with it."""
+        _native.study_config(study)
+        return cls._of(Path(study))
+
+    # Asking and telling.
+
+    def _open(self) -> _native.AskTell:
+        if self._asked is None:
+            self._asked = _native.AskTell(self._path)
+        return self._asked
+
+    def ask(self) -> Trial:
+        """Proposes a trial, which is pending until it is told. Trial 0 has no policy."""
+        return self._open().ask(1)[0]
+
+    def tell(
+        self,
+        trial: Union[Trial, int],
+        reward: Optional[float] = None,
+        *,
+        failed: Optional[str] = None,
+        sample: Optional[int] = None,
+    ) -> None:
+        """Takes the reward of a trial, or why it failed: as a whole, or of one of the configuration's `opt_samples`
+        trainings, counted from 0. Telling the same again changes nothing."""
+        number = trial.number if isinstance(trial, Trial) else trial
+        self._open().tell(number, None if reward is None else float(reward), failed, sample)
+
+    def pending(self) -> list[Trial]:
+        """Returns the trials that have been asked for and not told."""
+        return self._open().pending()
+
+    def close(self) -> None:
+        """Lets other processes ask and tell. The study can still be read, and opens again when it is asked."""
+        if self._asked is not None:
+            self._asked.result()
+            self._asked.close()
+            self._asked = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Searching.
+
+    def optimize(
+        self,
+        data: Any = None,
+        *,
+        iterations: Optional[int] = None,
+        objective: Optional[Objective] = None,
+        time: Optional[float] = None,
+        trainings: Optional[int] = None,
+        callbacks: Iterable[Callback] = (),
+        progress: Shown = None,
+        on_error: str = "fail",
+    ) -> Self:
+        """Goes on with the search, to as many iterations in all as it was made for, or as are given. The result is that
+        of a study that had never stopped. Images are read again unless they are given."""
+        self.close()
+        if _native.is_judged(self._path):
+            if objective is None:
+                raise StudyError("its trials are judged by an objective; give it, or use ask and tell")
+            _check(objective)
+            search: Optional[_native.Search] = _native.Search.resume_judging(self._path, iterations)
+        else:
+            if objective is not None:
+                raise StudyError("this study trains its own children; leave objective out")
+            dataset = None if data is None else _data.read_as(self.config, data)
+            search = _native.Search.resume_training(self._path, iterations, dataset)
+        if search is None:
+            return self
+        return self._run(search, objective, callbacks, progress, time=time, trainings=trainings, on_error=on_error)
+
+    def _run(
+        self,
+        search: _native.Search,
+        objective: Optional[Objective],
+        callbacks: Iterable[Callback],
+        progress: Shown,
+        *,
+        time: Optional[float],
+        trainings: Optional[int],
+        on_error: str,
+    ) -> Self:
+        called = list(callbacks)
+
+        def tell(values: Mapping[str, Any]) -> None:
+            event = _event(values)
+            for callback in called:
+                callback(self, event)
+
+        self._search = search
+        try:
+            with attended(Progress(progress), self._path / "deepaug.log", tell) as on_event:
+                search.run(on_event, objective, on_error == "raise", time, trainings)
+        except KeyboardInterrupt as interrupt:
+            words = f"everything finished is kept; Study.load({str(self._path)!r}).optimize() continues"
+            raise KeyboardInterrupt(words) from interrupt
+        finally:
+            self._search = None
+            for callback in called:
+                close = getattr(callback, "close", None)
+                if close is not None:
+                    close()
+        return self
+
+    def stop(self) -> None:
+        """Ends the search that is running, from a callback or another thread: what is nearly done is finished first."""
+        if self._search is not None:
+            self._search.stop()
+
+    # What it found.
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self._path
+
+    @property
+    def config(self) -> Config:
+        """Its configuration."""
+        return Config._of(*_native.study_config(self._path))
+
+    def _result(self) -> Optional[dict[str, Any]]:
+        found: Optional[dict[str, Any]] = json.loads(_native.result(self._path))
+        return found
+
+    def _found(self) -> dict[str, Any]:
+        found = self._result()
+        if found is None:
+            raise StudyError(f"{self._path}: nothing has been found yet; at least trial 0 and another must have ended")
+        return found
+
+    @property
+    def trials(self) -> Trials:
+        """Its trials so far, by number."""
+        return Trials(_frozen(record) for record in json.loads(_native.trials(self._path)))
+
+    @property
+    def best_policy(self) -> Policy:
+        """The policy to use: none, if the best came out no better."""
+        policy = _native.best_policy(self._path)
+        if policy is None:
+            self._found()
+            raise StudyError(f"{self._path}: no policy")
+        return policy
+
+    @property
+    def best_trial(self) -> FrozenTrial:
+        """The best trial: the confirmed one with the highest reward over fresh seeds, if any has been confirmed."""
+        number: int = self._found()["best"]["trial"]
+        return self.trials[number]
+
+    @property
+    def best_reward(self) -> Optional[float]:
+        """The reward of the best trial in the search; its `gain` says how reliable it is."""
+        return self.best_trial.reward
+
+    @property
+    def baseline(self) -> FrozenTrial:
+        """Trial 0, which has no policy."""
+        return self.trials[0]
+
+    @property
+    def verdict(self) -> str:
+        """What to use, in a sentence, with the gain that it rests on."""
+        return str(self._found()["answer"])
+
+    def top_policies(self, count: int = 20) -> list[FrozenTrial]:
+        """Returns up to 20 of the best trials, confirmed ones first."""
+        trials = {trial.number: trial for trial in self.trials}
+        return [trials[candidate["trial"]] for candidate in self._found()["top"][:count]]
+
+    def compare(
+        self,
+        *,
+        model: str = "wrn_16_2",
+        epochs: int = 200,
+        seeds: int = 5,
+        baselines: Optional[Sequence[str]] = None,
+        beside: Iterable[PathLike] = (),
+        name: Optional[str] = None,
+        progress: Shown = None,
+        **keys: Any,
+    ) -> Comparison:
+        """Trains a final model under the answer and under each baseline, with paired seeds, and measures it on test
+        images that the search never saw. Stopped and called again, it goes on.
+
+        Further keys are those of the command: config, train_size, test_size, device, chance, finish, pad, flip, cutout,
+        top.
+        """
+        options = _options(model=model, epochs=epochs, **keys)
+        names = None if baselines is None else list(baselines)
+        with attended(Progress(progress), None, None) as on_event:
+            found = _native.compare(self._path, options, seeds, names, list(beside), name, on_event)
+        return _comparison(self._path, json.loads(found or "null"))
+
+    def train(
+        self,
+        *,
+        out: PathLike,
+        model: str = "wrn_16_2",
+        epochs: int = 200,
+        scheme: Optional[str] = None,
+        policy: Optional[PathLike] = None,
+        sample: int = 0,
+        progress: Shown = None,
+        **keys: Any,
+    ) -> Trained:
+        """Trains a final model with the answer, or with a baseline named by `scheme`, or a file of policies, and writes its
+        weights to `out`, with a module of PyTorch, a record and a model card beside it.
+
+        Further keys are those of `compare`.
+        """
+        options = _options(model=model, epochs=epochs, **keys)
+        with attended(Progress(progress), None, None) as on_event:
+            found = _native.train(self._path, options, scheme, policy, sample, out, on_event)
+        if found is None:
+            raise KeyboardInterrupt("stopped; nothing was written")
+        values = json.loads(found)
+        return Trained(Path(values["weights"]), Path(values["module"]), values["accuracy"], values)
+
+    def report(self, path: Optional[PathLike] = None) -> Path:
+        """Writes its page, by default `report.html` in its folder, and returns the path."""
+        to = self._path / "report.html" if path is None else Path(path)
+        _native.report(self._path, to)
+        return to
+
+    def plot_history(self, ax: Any = None) -> Any:
+        """Plots rewards by trial, and the best so far; returns the axes."""
+        from . import plot
+
+        return plot.history(self, ax)
+
+    def plot_ops(self, ax: Any = None) -> Any:
+        """Plots how trials with each op did beside those without; bars are 95 % intervals."""
+        from . import plot
+
+        return plot.ops(self, ax)
+
+    def plot_importance(self, ax: Any = None) -> Any:
+        """Plots what matters according to the surrogate."""
+        from . import plot
+
+        return plot.importance(self, ax)
+
+    def plot_learning_curves(self, trials: Optional[Sequence[int]] = None, ax: Any = None) -> Any:
+        """Plots accuracy by epoch, by default of no policy and of the best trials."""
+        from . import plot
+
+        return plot.learning_curves(self, trials, ax)
+
+    def _inspection(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(_native.inspection(self._path))
+        return found
+
+    def __str__(self) -> str:
+        return _html.table(self)
+
+    def __repr__(self) -> str:
+        return f"<deepaug.Study {self._path}>"
+
+    def _repr_html_(self) -> str:
+        return _html.study(self)
+
+
+_OPTIONS = (
+    "config",
+    "model",
+    "epochs",
+    "train_size",
+    "test_size",
+    "device",
+    "chance",
+    "finish",
+    "pad",
+    "flip",
+    "cutout",
+    "top",
+)
+
+
+def _options(**keys: Any) -> dict[str, Any]:
+    """Returns every option of a final training."""
+    unknown = set(keys) - set(_OPTIONS)
+    if unknown:
+        raise TypeError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(_OPTIONS)}")
+    options = {key: keys.get(key) for key in _OPTIONS}
+    if options["train_size"] is not None:
+        options["train_size"] = str(options["train_size"])
+    return options
+
+
+def _gain(values: Optional[Mapping[str, Any]], is_fresh: bool) -> Optional[Gain]:
+    if values is None:
+        return None
+    low, high = values["interval"] or (None, None)
+    return Gain(values["mean"], low, high, values["pairs"], is_fresh)
+
+
+def _frozen(record: Mapping[str, Any]) -> FrozenTrial:
+    return FrozenTrial(
+        number=record["trial"],
+        policy=Policy.from_json(json.dumps(record["policy"])),
+        reward=record["reward"],
+        state=record["state"],
+        gain=_gain(record["gain"], record["is_confirmed"]),
+        seconds=record["seconds"],
+        scheme=record["scheme"],
+        curves=record["curves"],
+        failed=record["failed"],
+    )
+
+
+def _comparison(study: Path, found: Optional[Mapping[str, Any]]) -> Comparison:
+    if found is None:
+        raise KeyboardInterrupt("stopped; everything finished is kept, and the same call goes on")
+    schemes = [
+        Scheme(
+            name=scheme["name"],
+            what=scheme["what"],
+            accuracy=scheme["mean"],
+            gain=_gain(scheme["gain"], True),
+            p=(scheme["gain"] or {}).get("p"),
+        )
+        for scheme in found["schemes"]
+    ]
+    return Comparison(schemes, found["sentence"], study / f"compare-{found['name']}.json")
+
+
+def _event(values: Mapping[str, Any]) -> Event:
+    name = values["event"]
+    kind = _KINDS.get(name, name)
+    reward = values.get("reward", values.get("accuracy"))
+    if name == "trial_finished":
+        kind = "pruned" if values["behind"] else "trial" if reward is not None else "failed"
+    elif name == "epoch":
+        reward = values["record"]["val_acc"]
+    policy = values.get("policy")
+    made = Policy.from_json(json.dumps(policy)) if isinstance(policy, Mapping) else None
+    return Event(kind, values.get("trial"), made, reward, values)
