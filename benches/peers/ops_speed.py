@@ -391,6 +391,23 @@ def skimage(side):
     return skimage.__version__, {"array": list}, contextlib.nullcontext(), {"swirl": [("swirl", "array", each(call))]}
 
 
+def package(side):
+    """deepaug's own package: one image at a time, and a batch at once. Both share the name of the op's row."""
+    import deepaug
+    import numpy as np
+
+    def one(op):
+        policy = deepaug.Policy([[(op, 0.5)]]).with_chance(1.0)
+        return lambda images: [policy(image) for image in images]
+
+    def several(op):
+        policy = deepaug.Policy([[(op, 0.5)]]).with_chance(1.0)
+        return lambda images: policy(images)
+    ops = {op: [("one image at a time", "array", one(op))] for op in OPS}
+    ops |= {f"{op} in batches": [("a batch of 64", "batch", several(op))] for op in OPS}
+    return deepaug.__version__, {"array": list, "batch": np.stack}, contextlib.nullcontext(), ops
+
+
 LIBRARIES = {"imgaug": imgaug, "albumentations": albumentations, "torchvision": torchvision, "pillow": pillow,
              "skimage": skimage}
 
@@ -417,7 +434,8 @@ def check(call, images):
 def work(library, sizes, seconds, wanted):
     for side in sizes:
         random.seed(1)
-        version, forms, context, ops = LIBRARIES[library](side)
+        version, forms, context, ops = (package if library == "package" else LIBRARIES[library])(side)
+        wanted = [*wanted, *(f"{op} in batches" for op in wanted)]
         images = {form: prepare(pictures(side)) for form, prepare in forms.items()}
         with context:
             for op in filter(ops.get, wanted):
@@ -459,6 +477,25 @@ def table(side, best, libraries):
     return {"geometric_mean": mean, "ratios": ratios, "slower": slower}
 
 
+def of_package(side, best, libraries):
+    """Prints what the Python package keeps: one image at a time beside the peers, batches beside the program."""
+    def speed(library, op):
+        return best.get((library, op, side), {}).get("images_per_second")
+
+    def mean(ratios):
+        return math.exp(sum(map(math.log, ratios.values())) / len(ratios)) if ratios else None
+    peers = {op: max(filter(None, (speed(library, op) for library in libraries)), default=None) for op in OPS}
+    one = {op: speed("package", op) / peers[op] for op in OPS if peers[op] and speed("package", op)}
+    batches = {op: speed("package", f"{op} in batches") for op in OPS}
+    kept = {op: batches[op] / speed("deepaug", op) for op in OPS if batches[op] and speed("deepaug", op)}
+    slower = sorted((op for op in one if one[op] < 1), key=one.get)
+    print(f"\n{side} x {side}, through Python: one image at a time {mean(one) or 0:.2f} times the fastest peer; slower in "
+          + (", ".join(f"{op} ({one[op]:.2f})" for op in slower) or "none"))
+    print(f"batches of 64: {mean(kept) or 0:.2f} of the program's speed, "
+          f"least {min(kept, key=kept.get) if kept else ''} {min(kept.values(), default=0):.2f}")
+    return {"one": one, "kept": kept}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--imgaug-python", default=sys.executable, help="the Python of imgaug's environment")
@@ -470,7 +507,8 @@ def main():
     parser.add_argument("--only", metavar="LIB,...", default=",".join(LIBRARIES), help="the peers to measure")
     parser.add_argument("--ops", metavar="OP,...", default=",".join(OPS), help="the ops to measure")
     parser.add_argument("--skimage-python", default=sys.executable, help="the Python of scikit-image's environment")
-    parser.add_argument("--worker", choices=LIBRARIES, help=argparse.SUPPRESS)
+    parser.add_argument("--package", action="store_true", help="measure the Python package too, if it is installed")
+    parser.add_argument("--worker", choices=[*LIBRARIES, "package"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     sizes, libraries = [int(size) for size in arguments.size.split(",")], arguments.only.split(",")
     if arguments.worker:
@@ -485,7 +523,7 @@ def main():
             report = json.loads(run([arguments.deepaug, "bench", "--ops", "--threads", "1", *common, "--json"]))
             ours = [line for line in report["ops"] if line["op"] in arguments.ops.split(",")]
             measured += [{"library": "deepaug", **line, "round": number} for line in ours]
-        for library in libraries:
+        for library in [*libraries, *(["package"] if arguments.package else [])]:
             print(f"round {number} of {arguments.rounds}: {library}", file=sys.stderr)
             python = getattr(arguments, f"{library}_python", sys.executable)
             output = run([python, os.path.abspath(__file__), "--worker", library, "--ops", arguments.ops, *common])
@@ -495,6 +533,8 @@ def main():
     versions = {m["library"]: m.get("version", "") for m in measured}
     print(", ".join(f"{name} {version}".strip() for name, version in versions.items()))
     summary = {side: table(side, best, libraries) for side in sizes}
+    for side in sizes if arguments.package else []:
+        summary[side]["package"] = of_package(side, best, libraries)
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump({"machine": platform.processor() or platform.machine(), "seconds": arguments.seconds,

@@ -134,6 +134,7 @@ fn drawn_count(probabilities: &[f64], rng: &mut Xoshiro256PlusPlus) -> usize {
 }
 
 /// A step of a policy, ready to be applied.
+#[derive(Debug)]
 struct Ready {
     op: Op,
     probability: f64,
@@ -149,6 +150,7 @@ fn ready(ranges: RangeTable, steps: &[Step]) -> Vec<Ready> {
 }
 
 /// The transforms of a policy's steps, ready to be applied to many images.
+#[derive(Debug)]
 pub(crate) struct Transforms {
     sub_policies: Vec<Vec<Ready>>,
     always: Vec<Ready>,

@@ -56,7 +56,7 @@ pub mod transform;
 
 pub use application::{Application, Augmentation};
 pub use copies::{Copies, CopySpec};
-pub use online::Online;
+pub use online::{Online, Prepared};
 pub use op::{Category, Op, Ops, UnknownOp};
 pub use policy::{Piece, Policy, PolicyError, Step, SubPolicy};
 pub use published::Published;

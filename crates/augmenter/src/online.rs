@@ -43,6 +43,39 @@ pub struct Online {
     pub cutout: f64,
 }
 
+/// A policy whose ops are ready to be applied, for callers that augment few images at a time: preparing those of a published
+/// policy takes longer than applying one.
+///
+/// ```
+/// use deepaug_augmenter::{Online, Prepared, published};
+/// use ndarray::Array4;
+///
+/// let images = Array4::from_shape_fn((2, 32, 32, 3), |(i, y, x, c)| (i * 20 + y * 4 + x + c) as u8);
+/// let prepared = Prepared::new("trivialaugment".parse::<published::Published>()?.policy());
+/// let mut augmented: Vec<u8> = images.iter().copied().collect();
+/// Online::STANDARD.augment_copies(&prepared, images.view(), &mut augmented, 42);
+/// let expected = Online::STANDARD.images(prepared.policy(), images.view(), 42);
+/// assert!(expected.iter().eq(&augmented));
+/// # Ok::<(), deepaug_augmenter::published::UnknownPublished>(())
+/// ```
+#[derive(Debug)]
+pub struct Prepared {
+    policy: Policy,
+    transforms: Transforms,
+}
+
+impl Prepared {
+    /// Prepares a policy.
+    pub fn new(policy: Policy) -> Self {
+        Self { transforms: Transforms::new(&policy), policy }
+    }
+
+    /// Returns the policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+}
+
 /// Replaces a sub-policy in the identifiers of generators: one draws it, the other draws the rest.
 const CHOICE: usize = u32::MAX as usize;
 const FINISH: usize = u32::MAX as usize - 1;
@@ -97,23 +130,47 @@ impl Online {
         seed: u64,
         transforms: impl Fn(usize) -> &'t Transforms + Sync,
     ) -> (Array4<u8>, Vec<Ops>) {
+        let mut augmented = images.as_standard_layout().into_owned();
+        let pixels = augmented.as_slice_mut().expect("a copy in standard layout");
+        let ops = self.augment(policy, images, pixels, seed, transforms);
+        (augmented, ops)
+    }
+
+    /// Augments each image of a batch as [`images`](Self::images) does, in copies that the caller made: in standard layout.
+    /// The images themselves are those that others are blended with. Up to 16 images are augmented on this thread.
+    ///
+    /// # Panics
+    /// If there are not as many copies as images.
+    pub fn augment_copies(&self, prepared: &Prepared, images: ArrayView4<'_, u8>, copies: &mut [u8], seed: u64) {
+        assert_eq!(copies.len(), images.len(), "a copy of each image");
+        self.augment(&prepared.policy, images, copies, seed, |_| &prepared.transforms);
+    }
+
+    fn augment<'t>(
+        &self,
+        policy: &Policy,
+        images: ArrayView4<'_, u8>,
+        pixels: &mut [u8],
+        seed: u64,
+        transforms: impl Fn(usize) -> &'t Transforms + Sync,
+    ) -> Vec<Ops> {
         let (count, height, width, channels) = images.dim();
         let size = height * width * channels;
-        let images = images.as_standard_layout();
-        let mut augmented = images.to_owned();
         if size == 0 {
-            return (augmented, vec![Ops::default(); count]);
+            return vec![Ops::default(); count];
         }
-        let pixels = augmented.as_slice_mut().expect("a copy in standard layout");
-        let each = pixels.par_chunks_exact_mut(size).enumerate().with_min_len(MIN_SHARE).map(|(source, pixels)| {
+        let images = images.as_standard_layout();
+        let one = |(source, pixels): (usize, &mut [u8])| {
             let mut image = Image::new(pixels, height, width, channels);
             let chosen = policy.chosen(source, self.chance_of(policy), seed);
             let ops = chosen.map(|copy| transforms(source).apply(copy, &mut image, images.view(), seed));
             self.finish(&mut image, &mut generator(seed, CopySpec { sub_policy: FINISH, source }));
             ops.unwrap_or_default()
-        });
-        let ops = each.collect();
-        (augmented, ops)
+        };
+        if count <= MIN_SHARE {
+            return pixels.chunks_exact_mut(size).enumerate().map(one).collect();
+        }
+        pixels.par_chunks_exact_mut(size).enumerate().with_min_len(MIN_SHARE).map(one).collect()
     }
 
     /// Returns the probability that an image gets a sub-policy of this policy.

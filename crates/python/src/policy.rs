@@ -3,21 +3,31 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use deepaug::{Augmentation, Online, Op, Policies, Published, Step, SubPolicy, Target};
-use deepaug_augmenter::{export, selection, sheet};
+use deepaug_augmenter::{Prepared, export, selection, sheet};
 use ndarray::ArrayView4;
 use numpy::{IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use crate::errors::{raise, wrong_policy};
 use crate::process::{alone, is_fork};
 use crate::sheet::Sheet;
 
-/// Images from which on a batch is shared between threads: a few take less time than the hand-over.
+/// Images beyond which a batch is shared between threads: a few take less time than the hand-over.
 const BATCH: usize = 16;
+
+/// Values up to which images are augmented without letting Python's other threads go on meanwhile, into an array of NumPy's
+/// own making: both take longer than most ops.
+const QUICK: usize = 32 * 32 * 3;
+
+/// Functions of `deepaug/_seeds.py`.
+static FRESH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static IS_WORKER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// When a policy is applied, and whether its images are used beside the originals or instead of them.
 #[pyclass(frozen, eq, from_py_object, module = "deepaug")]
@@ -90,14 +100,22 @@ fn hash(value: &impl Hash) -> u64 {
 /// It cannot be changed, and can be hashed, pickled, and used by several threads at once. Called with images, it
 /// augments each in its own place, afresh at each call.
 #[pyclass(frozen, eq, module = "deepaug")]
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(crate) struct Policy {
     inner: Augmentation,
+    /// The same, ready to be applied, once it has been.
+    prepared: OnceLock<Arc<Prepared>>,
+}
+
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner == other.inner
+    }
 }
 
 impl Policy {
     pub(crate) fn of(inner: Augmentation) -> Self {
-        Self { inner }
+        Self { inner, prepared: OnceLock::new() }
     }
 
     /// What happens to an image where it is augmented in its own place.
@@ -113,15 +131,34 @@ impl Policy {
         images: &PyReadonlyArrayDyn<'py, u8>,
         seed: u64,
     ) -> PyResult<Bound<'py, PyArrayDyn<u8>>> {
-        let shape = images.shape().to_vec();
         let pixels = Pixels::new(py, images)?;
         let view = pixels.view()?;
         let online = self.online();
-        let work = || online.images(&self.inner.policy, view, seed).into_raw_vec_and_offset().0;
-        let count = view.dim().0;
-        let threads = count >= BATCH && !is_fork() && !is_worker(py)?;
-        let made: Vec<u8> = py.detach(|| if threads { work() } else { alone(work) });
-        made.into_pyarray(py).reshape(shape)
+        let prepared = self.prepared.get_or_init(|| Arc::new(Prepared::new(self.inner.policy.clone())));
+        let original = pixels.array.as_slice()?;
+        let threads = view.dim().0 > BATCH && !is_fork() && rayon::current_num_threads() > 1 && !is_worker(py)?;
+        let augment = |copies: &mut [u8]| online.augment_copies(prepared, view, copies, seed);
+        if original.len() <= QUICK {
+            // SAFETY: as many values are written, before the array is seen by anyone else.
+            let made = unsafe {
+                let made = PyArrayDyn::<u8>::new(py, images.shape(), false);
+                std::ptr::copy_nonoverlapping(original.as_ptr(), made.data(), original.len());
+                augment(made.as_slice_mut()?);
+                made
+            };
+            return Ok(made);
+        }
+        let made = py.detach(|| {
+            let mut made = original.to_vec();
+            let copies = made.as_mut_slice();
+            if threads || view.dim().0 <= BATCH {
+                augment(copies)
+            } else {
+                alone(|| augment(copies))
+            }
+            made
+        });
+        made.into_pyarray(py).reshape(images.shape().to_vec())
     }
 }
 
@@ -130,7 +167,7 @@ type Copies<'py> = (Bound<'py, PyArrayDyn<u8>>, Bound<'py, PyArray1<i64>>);
 
 /// Whether this is a worker of a PyTorch data loader, which has a share of the cores.
 fn is_worker(py: Python<'_>) -> PyResult<bool> {
-    py.import("deepaug._seeds")?.getattr("is_worker")?.call0()?.extract()
+    IS_WORKER.import(py, "deepaug._seeds", "is_worker")?.call0()?.extract()
 }
 
 /// The pixels of an array in order, and their shape as a batch. Only slices cross between rust-numpy and our ndarray, so
@@ -322,7 +359,7 @@ impl Policy {
         };
         let seed = match seed {
             Some(seed) => seed,
-            None => py.import("deepaug._seeds")?.getattr("fresh")?.call0()?.extract()?,
+            None => FRESH.import(py, "deepaug._seeds", "fresh")?.call0()?.extract()?,
         };
         Ok(slf.get().apply(py, &images, seed)?.into_any())
     }
