@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Python libraries that tests compare with, and prints the variables that name them:
+# Installs the Python libraries that tests compare with, and what builds and tests the Python package, and prints the variables that name them:
 #
 #     eval "$(tests/python.sh)" && cargo test --release
 #
@@ -21,9 +21,11 @@ environment() {
 
 environment python-2026 torch torchvision albumentations==2.0.8 safetensors onnx onnxscript onnxruntime &
 environment python-2024 torch==2.5.1 torchvision==0.20.1 albumentations==1.4.21 safetensors &
+environment python-package --requirement "$(dirname "$0")/../python/requirements-ci.txt" &
 environment python-imgaug imgaug==0.4.0 "numpy<2" &
 for job in $(jobs -p); do
     wait "$job"
 done
 echo "export DEEPAUG_PYTHON_TORCH=$at/python-2026/bin/python:$at/python-2024/bin/python"
+echo "export DEEPAUG_PYTHON_PACKAGE=$at/python-package/bin/python"
 echo "export DEEPAUG_PYTHON_IMGAUG=$at/python-imgaug/bin/python"

@@ -52,7 +52,7 @@ def test_the_readme_runs(tmp_path, monkeypatch, clothes):
         pytest.skip("the checkout is not here")
     image = pytest.importorskip("PIL.Image")
     monkeypatch.chdir(tmp_path)
-    for index, (pixels, label) in enumerate(zip(*clothes)):
+    for index, (pixels, label) in enumerate(zip(*(part[:160] for part in clothes))):
         folder = tmp_path / "my-images" / f"class {label}"
         folder.mkdir(parents=True, exist_ok=True)
         image.fromarray(pixels[..., 0]).save(folder / f"{index}.png")
