@@ -16,7 +16,7 @@ fn exit_codes() -> String {
 
 /// Finds the image augmentation that is right for your images, and says whether it helps.
 #[derive(Debug, Parser)]
-#[command(version, after_help = exit_codes())]
+#[command(name = "deepaug", version, after_help = exit_codes())]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
