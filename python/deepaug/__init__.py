@@ -7,6 +7,12 @@
     augmented = study.best_policy(images)     # arrays, tensors or Pillow's images
 """
 
+import os as _os
+
+if "XDG_RUNTIME_DIR" not in _os.environ:
+    # Without a desktop session, Mesa's device-select layer complains on stderr; it has nothing to select here.
+    _os.environ.setdefault("NODEVICE_SELECT", "1")
+
 from ._config import Config
 from ._errors import (
     ConfigError,
