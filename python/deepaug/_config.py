@@ -70,7 +70,13 @@ def _changed(toml: str, keys: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _pairs(keys: Mapping[str, Any]) -> list[str]:
-    return [f"{key}={_toml_value(key, value)}" for key, value in keys.items()]
+    pairs = []
+    for key, value in keys.items():
+        if isinstance(value, Mapping):
+            pairs += _pairs({f"{key}.{inner}": each for inner, each in value.items()})
+        else:
+            pairs.append(f"{key}={_toml_value(key, value)}")
+    return pairs
 
 
 def _toml_value(key: str, value: Any) -> str:

@@ -78,6 +78,8 @@ class Progress:
             bar.total = total
         if done is not None:
             bar.n = done
+        elif name == "trained" and values["phase"] == "confirm":
+            bar.n += 1
         if name in ("trial_finished", "epoch", "trained", "confirming", "sized"):
             bar.set_postfix_str(words.splitlines()[0][:80], refresh=False)
         bar.refresh()

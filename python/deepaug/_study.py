@@ -224,6 +224,7 @@ def optimize(
         raise ValueError(f'on_error must be "fail" or "raise", not {on_error!r}')
     if objective is not None:
         _check(objective)
+    _check_time(time)
     if resume:
         if study is None:
             raise TypeError("resume=True needs study=, the folder to go on with")
@@ -301,6 +302,12 @@ def _check(objective: Objective) -> None:
     except ValueError:
         # Nothing is known about some functions that are not written in Python.
         pass
+
+
+def _check_time(time: Optional[float]) -> None:
+    """Refuses a time that is none, before anything is made."""
+    if time is not None and not 0 < time < float("inf"):
+        raise ValueError(f"time must be seconds above 0, not {time}")
 
 
 def _config(config: Union[Config, Mapping[str, Any], PathLike, None], base: str) -> Config:
@@ -416,6 +423,7 @@ class Study:
     ) -> Self:
         """Goes on with the search, to as many iterations in all as it was made for, or as are given. The result is that
         of a study that had never stopped. Images are read again unless they are given."""
+        _check_time(time)
         self.close()
         if _native.is_judged(self._path):
             if objective is None:

@@ -18,6 +18,8 @@ def test_a_configuration_is_a_mapping(tmp_path):
     assert dict(Config(tmp_path / "own.toml")) == dict(config)
     assert dict(Config(tmp_path / "own.toml", iters=5)) == {**config, "iters": 5}
     assert "model='wrn_16_2'" in repr(config)
+    child = Config(child={"command": ["python3", "train.py"], "folder": "."})["child"]
+    assert child["command"] == ["python3", "train.py"] and Config(**{"child.folder": "x"})["child"]["folder"] == "x"
 
 
 def test_errors_name_the_key_and_the_file(tmp_path):

@@ -136,6 +136,7 @@ def test_pictures_and_words(pictures, tmp_path):
     sheet.save(tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").stat().st_size > 1000
     assert "data:image/png" in ROTATE._repr_html_()
+    assert Policy.published("trivialaugment").preview(pictures[:2], draws=1).to_numpy().shape[0] < 3000, "a selection"
     assert "rotate" in deepaug.ops() and deepaug.ops(category="occlusion")
     with pytest.raises(deepaug.PolicyError, match="occlusion"):
         deepaug.ops(category="oclusion")

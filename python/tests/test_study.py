@@ -179,11 +179,15 @@ def test_wrong_folders_and_wrong_arguments(finished, clothes, small, tmp_path):
         deepaug.optimize(clothes, resume=True)
     with pytest.raises(ValueError, match="progress must be"):
         deepaug.optimize(clothes, small, study=tmp_path / "never", progress="loud")
+    for wrong in (-1, float("nan")):
+        with pytest.raises(ValueError, match="time must be seconds above 0"):
+            deepaug.optimize(clothes, small, time=wrong, study=tmp_path / "never")
     with pytest.raises(ValueError, match='"accuracy" without an objective'):
         deepaug.optimize(clothes, small, reward="loss")
     with pytest.raises(deepaug.DataError):
         deepaug.optimize(clothes, small.replace(train_set_size=2), study=tmp_path / "small")
     assert not (tmp_path / "small").exists(), "nothing is left behind"
+    assert not (tmp_path / "never").exists()
     with pytest.raises(deepaug.ConfigError, match="did you mean"):
         deepaug.optimize(clothes, {"itres": 3})
     other = (np.roll(clothes[0], 1, axis=0), clothes[1])

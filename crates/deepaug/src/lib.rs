@@ -81,7 +81,9 @@ pub use deepaug_dataset::{
 pub use error::{ConfigError, Error, ExitCode};
 pub use images::apply::{Applied, Apply};
 pub use images::data::{DataReport, data_sheet, read_data, split};
-pub use images::preview::{CheckedOp, LabelCheck, op_sheet, policy_sheet, preview_config, write_sheet};
+pub use images::preview::{
+    CheckedOp, LabelCheck, op_sheet, policy_sheet, policy_sheet_of, preview_config, write_sheet,
+};
 pub use images::suspects::{Suspect, Suspects};
 pub use policies::read::{Policies, select_ops};
 pub use policies::space::PolicySpace;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use deepaug::{Augmentation, Online, Op, Policies, Published, Step, SubPolicy, Target};
-use deepaug_augmenter::{Prepared, export, selection, sheet};
+use deepaug_augmenter::{Prepared, export, selection};
 use ndarray::ArrayView4;
 use numpy::{IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -410,7 +410,7 @@ impl Policy {
         if view.is_empty() {
             return Err(PyValueError::new_err("there are no images"));
         }
-        let drawn = || sheet::policy(policy, view, draws, seed);
+        let drawn = || deepaug::policy_sheet_of(policy, view, draws, seed);
         Ok(Sheet::new(py.detach(|| if is_fork() { alone(drawn) } else { drawn() })))
     }
 

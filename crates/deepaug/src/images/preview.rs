@@ -6,7 +6,7 @@ use deepaug_augmenter::{Op, Policy, RangeTable, Step, SubPolicy, sheet};
 use deepaug_child_model::{Device, DeviceChoice, Model, Net, Settings, Training};
 use deepaug_dataset::files::png;
 use deepaug_dataset::{Dataset, Split, SplitSizes};
-use ndarray::{Array3, Array4, Axis};
+use ndarray::{Array3, Array4, ArrayView4, Axis};
 use serde::Serialize;
 
 use crate::config::Config;
@@ -30,20 +30,21 @@ const DRAWN: usize = 12;
 /// sub-policies, as published ones have, it shows an evenly spaced selection.
 pub fn policy_sheet(policies: &[Policy], dataset: &Dataset, draws: usize, seed: u64) -> Array3<u8> {
     let images = of_each_class(dataset);
-    let sheets: Vec<Array3<u8>> = policies
-        .iter()
-        .map(|policy| {
-            // Where a number of them is drawn, the whole makes no sense without each of them.
-            if !policy.counts.is_empty() {
-                return sheet::policy(policy, images.view(), draws, seed);
-            }
-            let all = policy.sub_policies.len();
-            let shown = (0..all.min(DRAWN)).map(|i| policy.sub_policies[i * all / all.min(DRAWN)].clone());
-            sheet::policy(&Policy { sub_policies: shown.collect(), ..policy.clone() }, images.view(), draws, seed)
-        })
-        .collect();
+    let sheets: Vec<Array3<u8>> =
+        policies.iter().map(|policy| policy_sheet_of(policy, images.view(), draws, seed)).collect();
     let views: Vec<_> = sheets.iter().map(|sheet| sheet.view()).collect();
     ndarray::concatenate(Axis(0), &views).expect("sheets of the same images have one width")
+}
+
+/// Draws the same of one policy on images of the caller's, NHWC.
+pub fn policy_sheet_of(policy: &Policy, images: ArrayView4<'_, u8>, draws: usize, seed: u64) -> Array3<u8> {
+    // Where a number of them is drawn, the whole makes no sense without each of them.
+    if !policy.counts.is_empty() {
+        return sheet::policy(policy, images, draws, seed);
+    }
+    let all = policy.sub_policies.len();
+    let shown = (0..all.min(DRAWN)).map(|i| policy.sub_policies[i * all / all.min(DRAWN)].clone());
+    sheet::policy(&Policy { sub_policies: shown.collect(), ..policy.clone() }, images, draws, seed)
 }
 
 /// Returns the first image of each class, for the first classes.

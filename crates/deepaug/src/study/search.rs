@@ -371,7 +371,7 @@ impl<'a> Search<'a> {
             trainings_done: done,
             trainings: config.trainings(trials).max(done),
             left: (meter.fresh_trials > 0).then(|| elapsed.div_f64(meter.fresh_trials as f64).mul_f64(trials_left)),
-            images_per_second: (fresh > 0).then(|| meter.images as f64 / elapsed.as_secs_f64()),
+            images_per_second: (fresh > 0 && meter.images > 0).then(|| meter.images as f64 / elapsed.as_secs_f64()),
             baseline: meter.baseline,
             best: meter.best,
         }
