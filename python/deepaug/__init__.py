@@ -26,7 +26,8 @@ from ._errors import (
 )
 from ._native import Application, Dataset, Policy, Sheet, Trial, __version__, ops, set_threads
 from ._policy import Step
-from ._study import Comparison, Event, FrozenTrial, Gain, Scheme, Study, Trained, Trials, optimize
+from ._results import Comparison, Event, FrozenTrial, Gain, Scheme, Trained, Trials
+from ._study import Study, optimize
 
 __all__ = [
     "Application",

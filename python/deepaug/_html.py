@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
     from ._native import Dataset, Policy
-    from ._study import Comparison, FrozenTrial, Gain, Study, Trials
+    from ._results import Comparison, FrozenTrial, Gain, Trials
+    from ._study import Study
 
 _SHOWN = 5
 

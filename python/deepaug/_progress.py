@@ -41,12 +41,17 @@ class _Line:
         print(file=sys.stderr)
 
 
+def check(shown: Shown) -> None:
+    """Refuses what is no way of showing progress."""
+    if shown not in (None, True, False, "bar", "log"):
+        raise ValueError(f'progress must be None, True, False, "bar" or "log", not {shown!r}')
+
+
 class Progress:
     """Shows events as they come."""
 
     def __init__(self, shown: Shown) -> None:
-        if shown not in (None, True, False, "bar", "log"):
-            raise ValueError(f'progress must be None, True, False, "bar" or "log", not {shown!r}')
+        check(shown)
         stderr = sys.stderr
         is_live = bool(stderr is not None and stderr.isatty()) or _in_notebook()
         self._is_bar = shown in (True, "bar") or (shown is None and is_live)

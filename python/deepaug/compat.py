@@ -20,7 +20,8 @@ from ._config import Config
 from ._data import _names
 from ._errors import ConfigError
 from ._native import Application, Policy
-from ._study import FrozenTrial, Study, optimize
+from ._results import FrozenTrial
+from ._study import Study, optimize
 
 if TYPE_CHECKING:
     import pandas

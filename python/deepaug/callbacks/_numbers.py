@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from .._study import Event
+from .._results import Event
 
 
 def of_trial(event: Event) -> Optional[dict[str, float]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
-    from .._study import Event, Study
+    from .._results import Event
+    from .._study import Study
 
 
 class MLflow:

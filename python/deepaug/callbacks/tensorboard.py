@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
-    from .._study import Event, Study
+    from .._results import Event
+    from .._study import Study
 
 
 class TensorBoard:
