@@ -78,6 +78,9 @@ def read_as(config: Config, data: Any, labels: Any = None) -> Dataset:
         if labels is not None:
             raise TypeError("labels cannot be given beside a path; use a pair of arrays, or a table of paths and labels")
         return Dataset._of_path(config.replace(data=os.fspath(data)).to_toml())
+    is_table = hasattr(data, "column_names") or (hasattr(data, "iloc") and hasattr(data, "columns"))
+    if labels is not None and (is_table or isinstance(data, Mapping)):
+        raise TypeError("labels cannot be given beside a table, which has its own; name its column with label_column")
     if hasattr(data, "iloc") and hasattr(data, "columns"):
         return _frame(config, data)
     if isinstance(data, Mapping) and data and all(hasattr(part, "features") for part in data.values()):
@@ -250,12 +253,15 @@ def _several(images: Any) -> list[Any]:
 def _bytes(images: Sequence[Any]) -> list[npt.NDArray[np.uint8]]:
     """Brings images to uint8, (H, W, C): all of them by the same range of values."""
     arrays = [_array(index, image) for index, image in enumerate(images)]
+    for index, array in enumerate(arrays):
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DataError(f"image {index}: it contains NaN or infinity")
+    depths = {"floats" if a.dtype.kind == "f" else "bytes" if a.dtype.itemsize == 1 else "wider integers" for a in arrays}
+    if len(depths) > 1:
+        raise DataError(f"images are of different kinds, {' and '.join(sorted(depths))}; bring all to uint8")
     high = max((float(array.max()) for array in arrays if array.size), default=0.0)
     low = min((float(array.min()) for array in arrays if array.size), default=0.0)
     if any(array.dtype.kind == "f" for array in arrays):
-        if not (np.isfinite(high) and np.isfinite(low)):
-            at = next(index for index, array in enumerate(arrays) if not np.isfinite(array).all())
-            raise DataError(f"image {at}: it contains NaN or infinity")
         # Between 1 and a level that a picture of bytes would have, neither scale is meant.
         if low < 0 or high > 255 or 1 < high < 64:
             raise DataError(

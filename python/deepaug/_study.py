@@ -181,7 +181,7 @@ class Study:
     @classmethod
     def _of(cls, path: Path) -> Self:
         study = cls.__new__(cls)
-        study._path = path
+        study._path = path.absolute()
         study._search = None
         study._asked = None
         return study

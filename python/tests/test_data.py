@@ -147,6 +147,8 @@ def test_data_frames(clothes, tmp_path):
         ((np.zeros((4, 8, 8, 3), np.uint8), [0, 1, 0]), "4 images but 3 labels"),
         ((np.zeros((4, 8, 8, 3), np.uint8), [0, 0, 0, 0]), "only one class"),
         ((np.full((2, 8, 8), np.nan), [0, 1]), "image 0: it contains NaN"),
+        ((np.stack([np.zeros((8, 8)), np.full((8, 8), np.nan)]), [0, 1]), "image 1: it contains NaN"),
+        (([np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint16)], [0, 1]), "different kinds, bytes and wider"),
         ((np.full((2, 8, 8), -1.5), [0, 1]), "perhaps they were normalised"),
         ((np.full((2, 8, 8), 37.5), [0, 1]), "perhaps they were normalised"),
         ((np.zeros((2, 8), np.uint8), [0, 1]), r"not \(2, 8\)"),
