@@ -81,8 +81,8 @@ def _pairs(keys: Mapping[str, Any]) -> list[str]:
 
 def _toml_value(key: str, value: Any) -> str:
     """Returns a value as TOML."""
-    if hasattr(value, "item") and not isinstance(value, (list, tuple)):
-        value = value.item()
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):

@@ -93,7 +93,7 @@ def read_as(config: Config, data: Any, labels: Any = None) -> Dataset:
     if labels is not None:
         made.images = _several(data)
         made.labels = _names(labels)
-    elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, np.ndarray):
+    elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (np.ndarray, Mapping)):
         _map_style(made, data)
     else:
         kind = type(data)
@@ -142,17 +142,21 @@ def _hugging_face(config: Config, parts: Mapping[str, Any]) -> _Set:
         if column not in features:
             raise DataError(f"there is no column named {column}, but {', '.join(features)}")
     labels, groups, split = [], [], []
+    named = getattr(features[label], "names", None)
     for name, rows in parts.items():
         part = next((_PARTS[word] for word in name.lower().replace("-", "_").split("_") if word in _PARTS), None)
         if part is None:
             raise DataError(f"the split {name} is none of train, validation and test; choose splits, or rename it")
-        for row in rows:
+        for index, row in enumerate(rows):
+            # Splits that are to be predicted for others have -1.
+            if row[label] is None or (named and row[label] == -1):
+                raise DataError(f"row {index} of the split {name} has no label; leave it out, or the split")
             made.images.append(row[image])
             labels.append(row[label])
             split.append(part)
             if group:
                 groups.append(str(row[group]))
-    made.labels, made.classes = _named(_names(labels), getattr(features[label], "names", None))
+    made.labels, made.classes = _named(_names(labels), named)
     made.parts = split if set(split) != {"train"} else None
     made.groups = groups or None
     return made
@@ -169,6 +173,8 @@ def _only(kinds: Mapping[str, str], kind: str, usual: Iterable[str], key: str) -
 def _frame(config: Config, frame: Any) -> Dataset:
     """Reads a data frame with a column of paths or of images."""
     columns = {str(name): name for name in frame.columns}
+    if len(columns) < len(frame.columns):
+        raise DataError("several columns have one name; rename them")
 
     def column(key: str, usual: Iterable[str]) -> str:
         named = config[key]
@@ -183,9 +189,10 @@ def _frame(config: Config, frame: Any) -> Dataset:
     split = next((name for name in columns if name.lower() in ("split", "set", "subset")), None)
     values = {name: list(frame[columns[name]]) for name in filter(None, (image, label, group, split))}
     for name in (image, label):
-        for index, value in enumerate(values[name]):
-            if value is None or (isinstance(value, float) and value != value):
-                raise DataError(f"row {index}: nothing in the column {name}")
+        empty = frame[columns[name]].isna()
+        if empty.any():
+            raise DataError(f"row {int(np.argmax(empty.to_numpy()))}: nothing in the column {name}")
+    values[label] = _names(values[label])
     if all(is_path(value) for value in values[image]):
         with tempfile.TemporaryDirectory() as folder:
             table = os.path.join(folder, "frame.csv")
@@ -200,7 +207,7 @@ def _frame(config: Config, frame: Any) -> Dataset:
             return Dataset._of_path(config.replace(data=table, data_format="csv", data_cache=False, **keys).to_toml())
     made = _Set()
     made.images = values[image]
-    made.labels = _names(values[label])
+    made.labels = values[label]
     made.groups = [str(value) for value in values[group]] if group else None
     if split:
         parts = [_PARTS.get(str(value).lower()) for value in values[split]]
@@ -212,6 +219,10 @@ def _frame(config: Config, frame: Any) -> Dataset:
 
 def _names(labels: Any) -> list[str]:
     """Returns labels as words, from numbers, words or one-hot rows."""
+    if isinstance(labels, (list, tuple)):
+        for index, label in enumerate(labels):
+            if label is None or (not isinstance(label, Iterable) and str(label) in ("nan", "NaT", "<NA>")):
+                raise DataError(f"label {index} is missing; leave out images without labels")
     array = np.asarray(_plain(labels) if not isinstance(labels, (list, tuple)) else [_plain(label) for label in labels])
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

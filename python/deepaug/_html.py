@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
     from ._native import Dataset, Policy
-    from ._results import Comparison, FrozenTrial, Gain, Trials
+    from ._results import Comparison, FrozenTrial, Trials
     from ._study import Study
 
 _SHOWN = 5
@@ -31,22 +31,12 @@ def _reward(value: Optional[float], kind: str) -> str:
     return f"{100 * value:.2f} %" if kind == "accuracy" else f"{value:.4g}"
 
 
-def _gain(gain: Optional[Gain], kind: str) -> str:
-    if gain is None:
-        return ""
-    scale = 100 if kind == "accuracy" else -1 if kind == "loss" else 1
-    ends = sorted([scale * (gain.low or 0), scale * (gain.high or 0)])
-    interval = "" if gain.low is None else f"{ends[0]:+.4g} to {ends[1]:+.4g}, "
-    seeds = f"{gain.seeds} fresh seeds" if gain.is_fresh else f"{gain.seeds} seeds of the search"
-    return f"{scale * gain.mean:+.4g} ({interval}{seeds})"
-
-
 def _rows(study: Study) -> tuple[list[str], list[list[str]]]:
     kind = study.config["reward"]
     unit = ", points" if kind == "accuracy" else ""
     head = ["rank", "trial", "reward", f"gain over none{unit}", "policy"]
     rows = [
-        [str(rank), str(trial.number), _reward(trial.reward, kind), _gain(trial.gain, kind), _name(trial)]
+        [str(rank), str(trial.number), _reward(trial.reward, kind), str(trial.gain or ""), _name(trial)]
         for rank, trial in enumerate(study.top_policies(_SHOWN), 1)
     ]
     return head, rows
@@ -111,7 +101,7 @@ def dataset(dataset: Dataset) -> str:
 def comparison(comparison: Comparison) -> str:
     """Returns a table of schemes."""
     rows = [
-        [scheme.name, _reward(scheme.accuracy, "accuracy"), _gain(scheme.gain, "accuracy"), scheme.what]
+        [scheme.name, _reward(scheme.accuracy, "accuracy"), str(scheme.gain or ""), scheme.what]
         for scheme in comparison.schemes
     ]
     head = ["scheme", "accuracy", "gain over none, points", "what it does"]

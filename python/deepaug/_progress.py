@@ -71,7 +71,7 @@ class Progress:
     def show(self, values: Mapping[str, Any], words: str) -> None:
         """Shows an event."""
         name = values["event"]
-        is_detail = name in ("epoch", "trial_started", "trained") and values.get("phase") != "confirm"
+        is_detail = name in ("epoch", "trial_started", "trained", "judged") and values.get("phase") != "confirm"
         logger.log(logging.DEBUG if name == "epoch" else logging.INFO, "%s", words)
         if self._prints and not is_detail:
             print(words, file=sys.stderr, flush=True)
@@ -83,9 +83,9 @@ class Progress:
             bar.total = total
         if done is not None:
             bar.n = done
-        elif name == "trained" and values["phase"] == "confirm":
+        elif name in ("trained", "judged") and values["phase"] == "confirm":
             bar.n += 1
-        if name in ("trial_finished", "epoch", "trained", "confirming", "sized"):
+        if name in ("trial_finished", "epoch", "trained", "judged", "confirming", "sized"):
             bar.set_postfix_str(words.splitlines()[0][:80], refresh=False)
         bar.refresh()
 

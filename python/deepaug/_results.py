@@ -18,6 +18,7 @@ _KINDS = {
     "judging_started": "started",
     "epoch": "epoch",
     "trained": "trained",
+    "judged": "trained",
     "training_failed": "failed",
     "confirming": "confirming",
     "search_ended": "finished",
@@ -47,11 +48,17 @@ class Gain(NamedTuple):
     seeds: int
     is_fresh: bool
     """Whether the seeds are fresh: in the search itself, the gain of the best of many is too high."""
+    reward: str = "accuracy"
+    """The kind of reward. Of gains more is better, of losses too."""
 
     def __str__(self) -> str:
-        """Words such as +2.31 (+0.40 to +4.22, 5 seeds), in points where rewards are accuracies."""
-        interval = "" if self.low is None else f"{100 * self.low:+.2f} to {100 * (self.high or 0):+.2f}, "
-        return f"{100 * self.mean:+.2f} ({interval}{self.seeds} seeds)"
+        """Words such as +2.31 (+0.40 to +4.22, 5 fresh seeds): in points where rewards are accuracies, and with the sign of
+        their difference where they are losses."""
+        scale = {"accuracy": 100.0, "loss": -1.0}.get(self.reward, 1.0)
+        ends = sorted([scale * (self.low or 0.0), scale * (self.high or 0.0)])
+        interval = "" if self.low is None else f"{ends[0]:+.4g} to {ends[1]:+.4g}, "
+        seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} fresh seeds" if self.is_fresh else f"{self.seeds} seeds"
+        return f"{scale * self.mean:+.4g} ({interval}{seeds}{'' if self.is_fresh else ' of the search'})"
 
 
 class FrozenTrial(NamedTuple):
@@ -172,7 +179,7 @@ def _gain(values: Optional[Mapping[str, Any]], is_fresh: bool) -> Optional[Gain]
     if values is None:
         return None
     low, high = values["interval"] or (None, None)
-    return Gain(values["mean"], low, high, values["pairs"], is_fresh)
+    return Gain(values["mean"], low, high, values["pairs"], is_fresh, values.get("kind", "accuracy"))
 
 
 def frozen(record: Mapping[str, Any]) -> FrozenTrial:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import inspect
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, Protocol, Union
 
@@ -25,6 +28,7 @@ Objective = Callable[[Policy, Trial], float]
 
 PathLike = Union[str, "os.PathLike[str]"]
 logger = logging.getLogger("deepaug")
+atexit.register(_native.wait_for_objectives)
 
 
 class Callback(Protocol):
@@ -64,20 +68,27 @@ def optimize(
     exception counts as a failed training, or ends the search, if `on_error` is "raise".
 
     `study` is the folder, new or empty, which the command reads as well; with `resume`, one that was stopped goes on.
-    Ctrl-C raises KeyboardInterrupt once epochs under way have ended; all that finished is kept.
+    Ctrl-C raises KeyboardInterrupt once epochs under way have ended; all that finished is kept. An objective cannot be
+    ended: it is left to run, its result is dropped, and Python waits for it before it exits. Its next `report` raises
+    `Pruned`.
     """
     if on_error not in ("fail", "raise"):
         raise ValueError(f'on_error must be "fail" or "raise", not {on_error!r}')
     if objective is not None:
         _check(objective)
-    _check_time(time)
+    _check_budget(time, trainings)
     check(progress)
     if resume:
         if study is None:
             raise TypeError("resume=True needs study=, the folder to go on with")
         found = Study.load(study)
-        if data is not None and objective is None:
-            data = _data.read_as(found.config, data, labels) if not _data.is_path(data) else None
+        for name, given in (("config", config), ("seed", seed), ("reward", reward), ("workers", workers)):
+            if given is not None:
+                raise TypeError(f"a study goes on as it was made; leave {name} out")
+        if _data.is_path(data):
+            raise TypeError("a study reads its own images again; leave the path out")
+        if data is not None:
+            data = _data.read_as(found.config, data, labels)
         keys: dict[str, Any] = {"time": time, "trainings": trainings, "on_error": on_error, "progress": progress}
         return found.optimize(data, iterations=iterations, objective=objective, callbacks=callbacks, **keys)
     if objective is None and reward not in (None, "accuracy"):
@@ -85,8 +96,8 @@ def optimize(
     if objective is not None and data is not None:
         raise TypeError("an objective has its own images; leave data out")
     made = _config(config, "quickstart" if objective is None else "default")
-    given = {"iters": iterations, "workers": workers, "seed": seed, "reward": reward}
-    made = made.replace(**{key: value for key, value in given.items() if value is not None})
+    values = {"iters": iterations, "workers": workers, "seed": seed, "reward": reward}
+    made = made.replace(**{key: value for key, value in values.items() if value is not None})
     if objective is not None:
         search: Optional[_native.Search] = _native.Search.judge(made.to_toml(), study)
     else:
@@ -117,7 +128,7 @@ def _trained(
     channels = "grey" if dataset.images.shape[3] == 1 else "rgb"
     config = config.replace(data="images", data_format="auto", image_size=0, channels=channels)
     config = config.replace(image_column="", label_column="", group_column="", split_column="")
-    folder, images = _native.new_folder(config.to_toml(), study)
+    folder, images = _native.new_folder("images", study)
     config = config.replace(data=images)
     try:
         _data.save(dataset, images)
@@ -151,10 +162,12 @@ def _check(objective: Objective) -> None:
         pass
 
 
-def _check_time(time: Optional[float]) -> None:
-    """Refuses a time that is none, before anything is made."""
-    if time is not None and not 0 < time < float("inf"):
+def _check_budget(time: Optional[float], trainings: Optional[int]) -> None:
+    """Refuses a budget that is none, before anything is made."""
+    if time is not None and not 0 < float(time) < float("inf"):
         raise ValueError(f"time must be seconds above 0, not {time}")
+    if trainings is not None and trainings < 1:
+        raise ValueError(f"trainings must be at least 1, not {trainings}")
 
 
 def _config(config: Union[Config, Mapping[str, Any], PathLike, None], base: str) -> Config:
@@ -203,7 +216,7 @@ class Study:
         made = _config(config, "default")
         if reward is not None:
             made = made.replace(reward=reward)
-        folder = Path(study) if study is not None else Path(_native.new_folder(made.to_toml(), None)[0])
+        folder = Path(study) if study is not None else Path(_native.new_folder("asked", None)[0])
         _native.AskTell.create(made.to_toml(), folder)
         return cls._of(folder)
 
@@ -270,7 +283,7 @@ class Study:
     ) -> Self:
         """Goes on with the search, to as many iterations in all as it was made for, or as are given. The result is that
         of a study that had never stopped. Images are read again unless they are given."""
-        _check_time(time)
+        _check_budget(time, trainings)
         check(progress)
         self.close()
         if _native.is_judged(self._path):
@@ -306,12 +319,10 @@ class Study:
                 callback(self, event)
 
         self._search = search
+        words = f"everything finished is kept; Study.load({str(self._path)!r}).optimize() continues"
         try:
-            with attended(Progress(progress), self._path / "deepaug.log", tell) as on_event:
+            with attended(Progress(progress), self._path / "deepaug.log", tell) as on_event, _in_words(words):
                 search.run(on_event, objective, on_error == "raise", time, trainings)
-        except KeyboardInterrupt as interrupt:
-            words = f"everything finished is kept; Study.load({str(self._path)!r}).optimize() continues"
-            raise KeyboardInterrupt(words) from interrupt
         finally:
             self._search = None
             for callback in called:
@@ -375,7 +386,10 @@ class Study:
     @property
     def baseline(self) -> FrozenTrial:
         """Trial 0, which has no policy."""
-        return self.trials[0]
+        trials = self.trials
+        if not trials:
+            raise StudyError(f"{self._path}: no trial has been asked for yet")
+        return trials[0]
 
     @property
     def verdict(self) -> str:
@@ -406,9 +420,15 @@ class Study:
         top.
         """
         options = _options(model=model, epochs=epochs, **keys)
+        for name_of, given in (("baselines", baselines), ("beside", beside)):
+            if isinstance(given, (str, os.PathLike)):
+                raise TypeError(f"{name_of} must be a list, not one of them")
+        if seeds < 1:
+            raise ValueError(f"seeds must be at least 1, not {seeds}")
         names = None if baselines is None else list(baselines)
         with attended(Progress(progress), None, None) as on_event:
-            found = _native.compare(self._path, options, seeds, names, list(beside), name, on_event)
+            with _in_words("everything finished is kept, and the same call goes on"):
+                found = _native.compare(self._path, options, seeds, names, list(beside), name, on_event)
         return _results.comparison(self._path, json.loads(found or "null"))
 
     def train(
@@ -418,19 +438,25 @@ class Study:
         model: str = "wrn_16_2",
         epochs: int = 200,
         scheme: Optional[str] = None,
-        policy: Optional[PathLike] = None,
+        policy: Union[Policy, PathLike, None] = None,
         sample: int = 0,
         progress: Shown = None,
         **keys: Any,
     ) -> Trained:
-        """Trains a final model with the answer, or with a baseline named by `scheme`, or a file of policies, and writes its
-        weights to `out`, with a module of PyTorch, a record and a model card beside it.
+        """Trains a final model with the answer, or with a baseline named by `scheme`, or with a policy or a file of policies, and writes
+        its weights to `out`, with a module of PyTorch, a record and a model card beside it.
 
         Further keys are those of `compare`.
         """
         options = _options(model=model, epochs=epochs, **keys)
-        with attended(Progress(progress), None, None) as on_event:
-            found = _native.train(self._path, options, scheme, policy, sample, out, on_event)
+        if scheme is not None and policy is not None:
+            raise TypeError("give either a scheme or a policy")
+        with tempfile.TemporaryDirectory() as folder, attended(Progress(progress), None, None) as on_event:
+            if isinstance(policy, Policy):
+                given, policy = policy, Path(folder) / "policy.json"
+                given.save(policy)
+            with _in_words("stopped; nothing was written"):
+                found = _native.train(self._path, options, scheme, policy, sample, out, on_event)
         if found is None:
             raise KeyboardInterrupt("stopped; nothing was written")
         values = json.loads(found)
@@ -478,6 +504,15 @@ class Study:
 
     def _repr_html_(self) -> str:
         return _html.study(self)
+
+
+@contextlib.contextmanager
+def _in_words(words: str) -> Iterator[None]:
+    """Says on Ctrl-C what has become of the work."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(words) from interrupt
 
 
 _OPTIONS = (

@@ -119,6 +119,12 @@ def test_hugging_face_splits_are_kept(clothes):
     assert (dataset.images == images).all()
     alone = Dataset.read(both["train"])
     assert set(alone.parts) == {"train"} and len(alone) == 300
+    with pytest.raises(deepaug.DataError, match="row 0 of the split test has no label"):
+        Dataset.read({"train": both["train"], "test": HuggingFace(images[:4], [-1] * 4)})
+    with pytest.raises(TypeError, match="beside a table"):
+        Dataset.read(both["train"], labels=labels[:300])
+    with pytest.raises(TypeError, match="not builtins.dict"):
+        Dataset.read({"image": images, "label": labels})
     with pytest.raises(deepaug.DataError, match="unsupervised"):
         Dataset.read({"unsupervised": both["train"]})
 
@@ -158,6 +164,7 @@ def test_data_frames(clothes, tmp_path):
         ((["a", "b"], [0, 1]), "image 0: must be an array"),
         ([1, 2, 3], "item 0: must be a pair"),
         (([], []), "there are no images"),
+        ((np.zeros((2, 8, 8), np.uint8), [0, None]), "label 1 is missing"),
     ],
 )
 def test_data_that_cannot_be_used_is_refused_by_name(data, words):

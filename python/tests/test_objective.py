@@ -83,7 +83,9 @@ def test_reports_prune_and_rewards_are_as_told(tmp_path, kind):
     for number, epoch in ended:
         assert len(study.trials[number].curves[0]) == epoch, "a pruned trial ends with the epoch that decided"
     assert (study.baseline.reward < 0) == (kind == "loss")
-    assert study.best_trial.gain.mean > 0, "of gains more is better, whatever the reward"
+    gain = study.best_trial.gain
+    assert gain.mean > 0, "of gains more is better, whatever the reward"
+    assert str(gain).startswith("-" if kind == "loss" else "+") and "fresh seeds" in str(gain)
     best = max if kind != "loss" else min
     complete = [trial.reward for trial in study.trials if trial.state == "complete"]
     assert study.best_reward in complete and study.verdict.startswith("Use the policy")
@@ -133,12 +135,42 @@ def test_reports_out_of_order(tmp_path):
             trial.report(2, 0.5)
         with pytest.raises(ValueError, match="finite"):
             trial.report(1, float("inf"))
+        with pytest.raises(ValueError, match="between 0 and 1, not 87.5"):
+            trial.report(1, 87.5)
         trial.report(1, 0.5)
         return 0.5
 
     config = {**CONFIG, "iters": 1, "confirm_policies": 0}
     study = deepaug.optimize(objective=objective, config=config, study=tmp_path / "study", on_error="raise")
     assert len(study.trials) == 2
+
+
+LEAVES = """
+import glob, os, signal, tempfile, threading, time
+import deepaug
+def objective(policy, trial):
+    time.sleep(1.0)
+    return 0.5
+before = set(glob.glob(tempfile.gettempdir() + "/deepaug-trial-*"))
+threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+deepaug.optimize(objective=objective, config={config!r}, workers=3, study={study!r})
+"""
+
+
+def test_an_interpreter_ends_after_its_objectives(tmp_path):
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    code = LEAVES.format(config=CONFIG, study=str(tmp_path / "study"))
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env=environment)
+    assert "everything finished is kept" in run.stderr and "Fatal" not in run.stderr, run.stderr
+    assert run.returncode in (1, 130, -2) and list(folder.glob("deepaug-trial-*")) == []
+
+
+def test_a_budget_for_the_baseline_alone_is_said(tmp_path):
+    with pytest.raises(deepaug.StudyError, match="no policy was tried"):
+        config = {**CONFIG, "confirm_policies": 0}
+        deepaug.optimize(objective=lambda policy, trial: 0.5, config=config, trainings=1, study=tmp_path / "study")
 
 
 INTERRUPTED = """

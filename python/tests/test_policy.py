@@ -138,6 +138,8 @@ def test_pictures_and_words(pictures, tmp_path):
     assert "data:image/png" in ROTATE._repr_html_()
     assert Policy.published("trivialaugment").preview(pictures[:2], draws=1).to_numpy().shape[0] < 3000, "a selection"
     assert "rotate" in deepaug.ops() and deepaug.ops(category="occlusion")
+    with pytest.raises(ValueError, match="draws must be between 1 and 64"):
+        ROTATE.preview(pictures, draws=2**40)
     with pytest.raises(deepaug.PolicyError, match="occlusion"):
         deepaug.ops(category="oclusion")
 

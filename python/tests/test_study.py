@@ -171,10 +171,17 @@ def test_ctrl_c_ends_within_a_second_and_loses_nothing(tmp_path):
 
 
 def test_wrong_folders_and_wrong_arguments(finished, clothes, small, tmp_path):
-    with pytest.raises(deepaug.StudyError, match="resume=True"):
+    with pytest.raises(deepaug.StudyError, match="Study.load"):
         deepaug.optimize(clothes, small, study=finished.path)
     with pytest.raises(deepaug.StudyError, match="not a study"):
         Study.load(tmp_path)
+    for keys in ({"config": small}, {"seed": 3}, {"reward": "loss"}):
+        with pytest.raises(TypeError, match="goes on as it was made"):
+            deepaug.optimize(study=finished.path, resume=True, **keys)
+    with pytest.raises(TypeError, match="leave the path out"):
+        deepaug.optimize("somewhere", study=finished.path, resume=True)
+    with pytest.raises(ValueError, match="trainings must be at least 1"):
+        deepaug.optimize(clothes, small, trainings=0, study=tmp_path / "never")
     with pytest.raises(TypeError, match="resume=True needs study="):
         deepaug.optimize(clothes, resume=True)
     with pytest.raises(ValueError, match="progress must be"):
@@ -206,6 +213,14 @@ def test_final_models(finished, tmp_path):
     assert comparison.schemes[1].gain.seeds == 2 and "<table" in comparison._repr_html_()
     trained = finished.train(model="tinycnn", epochs=1, out=tmp_path / "net.safetensors", device="cpu", scheme="none")
     assert trained.weights.is_file() and trained.model.is_file() and 0 <= trained.accuracy <= 1
+    own = finished.train(model="tinycnn", epochs=1, out=tmp_path / "own.safetensors", device="cpu", policy=Policy.none())
+    assert own.weights.is_file()
+    with pytest.raises(TypeError, match="either a scheme or a policy"):
+        finished.train(out=tmp_path / "x", scheme="none", policy=Policy.none())
+    with pytest.raises(ValueError, match="seeds must be at least 1"):
+        finished.compare(seeds=0)
+    with pytest.raises(TypeError, match="baselines must be a list"):
+        finished.compare(baselines="none")
     with pytest.raises(TypeError, match="unknown option 'epoch'"):
         finished.train(out=tmp_path / "x", epoch=1)
     with pytest.raises(deepaug.ConfigError, match="model"):

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
-use deepaug::execute::{Executor, Job, JobId, Report};
+use deepaug::execute::{Executor, Job, JobId, Report, epoch_of_value};
 use deepaug::{
-    AskTell, Auto, Config, EarlyStopping, EpochRecord, Error, Event, JudgedStudy, ReportedOutcome, RewardKind,
-    SearchResult, TrialRecord, TrialState,
+    AskTell, Auto, Config, EarlyStopping, Error, Event, JudgedStudy, ReportedOutcome, RewardKind, SearchResult,
+    TrialRecord, TrialState,
 };
 
 /// Judges policies by a formula, epoch by epoch. What is to be reported waits in a queue, and a job that is stopped
@@ -40,8 +40,7 @@ impl Executor for Formula {
     fn submit(&mut self, job: Job) -> Result<(), Error> {
         self.judged += 1;
         let told = |epoch| self.kind.merit(Self::merit(&job, epoch));
-        let record =
-            |epoch| EpochRecord { epoch, acc: 0.0, loss: 0.0, val_acc: told(epoch), val_loss: 0.0, train_acc: None };
+        let record = |epoch| epoch_of_value(epoch, told(epoch));
         let epochs = (1..=9).map(|epoch| Report::Epoch { id: job.id, record: record(epoch) });
         let result = if job.id.trial == 3 { Err("out of memory".into()) } else { Ok(told(9)) };
         // The newest first: what is told must not depend on which ends first.
@@ -130,7 +129,7 @@ fn a_search_that_others_carry_out_prunes_confirms_and_resumes() {
                         *reward != trials[*trial as usize].reward.unwrap()
                     );
                 }
-                events.set(events.get() + usize::from(matches!(event, Event::Trained { .. })));
+                events.set(events.get() + usize::from(matches!(event, Event::Judged { .. })));
                 if events.get() == 3 {
                     cancel.cancel();
                 }

@@ -56,7 +56,9 @@ fn in_words(error: &Error) -> String {
         Some(Remedy::Resume { study }) => {
             format!("Continue with Study.load({:?}).optimize()", study.display().to_string())
         }
-        Some(Remedy::AnotherFolder) => "Choose another folder, or continue the study there with resume=True".into(),
+        Some(Remedy::AnotherFolder) => {
+            "Choose another folder, or, if it is a study, continue it with Study.load".into()
+        }
         Some(Remedy::FinishSearch { study }) => {
             format!("Continue with Study.load({:?}).optimize()", study.display().to_string())
         }

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use deepaug::execute::{Executor, Job, JobId, Report};
-use deepaug::{Application, Augmentation, EpochRecord, Error};
+use deepaug::execute::{Executor, Job, JobId, Report, epoch_of_value};
+use deepaug::{Application, Augmentation, Error, RewardKind};
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::policy::Policy;
+use crate::process::is_fork;
 
 /// A trial to be judged: a policy, and what a training needs to be comparable with others.
 #[pyclass(frozen, module = "deepaug")]
@@ -62,9 +63,7 @@ impl Trial {
         let Some(Link { id, shared, reported }) = &self.link else {
             return Err(PyRuntimeError::new_err("only trials of an objective can report; tell the reward instead"));
         };
-        if !value.is_finite() {
-            return Err(PyValueError::new_err(format!("value must be a finite number, not {value}")));
-        }
+        shared.kind.check(value).map_err(PyValueError::new_err)?;
         let next = {
             let mut reported = lock(reported);
             if epoch != *reported + 1 {
@@ -75,7 +74,7 @@ impl Trial {
                 return Err(PyValueError::new_err(why));
             }
             *reported = epoch;
-            EpochRecord { epoch, acc: 0.0, loss: 0.0, val_acc: value, val_loss: 0.0, train_acc: None }
+            epoch_of_value(epoch, value)
         };
         let id = *id;
         if shared.is_wanted(id) {
@@ -135,7 +134,7 @@ struct Shared {
     raises: bool,
     objective: Py<PyAny>,
     application: Application,
-    failed: AtomicBool,
+    kind: RewardKind,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -211,7 +210,7 @@ impl Shared {
                 folder: Some(folder.path().into()),
                 link: Some(link),
             };
-            let judged = self.objective.bind(py).call1((policy, trial)).and_then(|told| reward(&told));
+            let judged = self.objective.bind(py).call1((policy, trial)).and_then(|told| reward(&told, self.kind));
             judged.map_err(|error| self.failure(py, error))
         })
     }
@@ -228,22 +227,32 @@ impl Shared {
         }
         if self.raises || !error.is_instance_of::<PyException>(py) {
             lock(&self.raised).get_or_insert(error);
-            self.failed.store(true, Ordering::Relaxed);
         }
         why
     }
 }
 
 /// Reads a reward.
-fn reward(told: &Bound<'_, PyAny>) -> PyResult<f64> {
+fn reward(told: &Bound<'_, PyAny>, kind: RewardKind) -> PyResult<f64> {
     let value: f64 = told.extract().map_err(|_| {
         let kind = told.get_type().name().map(|name| name.to_string()).unwrap_or_default();
         PyTypeError::new_err(format!("the objective must return a number, not {kind}"))
     })?;
-    match value.is_finite() {
-        true => Ok(value),
-        false => Err(PyValueError::new_err(format!("the objective returned {value}; it must return a finite number"))),
+    kind.check(value).map_err(PyValueError::new_err)?;
+    Ok(value)
+}
+
+/// The threads that judge.
+static THREADS: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// Waits for objectives that are still running, before the interpreter ends: they could not return to it afterwards.
+#[pyfunction]
+pub(crate) fn wait_for_objectives(py: Python<'_>) {
+    if is_fork() {
+        return;
     }
+    let threads = std::mem::take(&mut *lock(&THREADS));
+    py.detach(|| threads.into_iter().for_each(|thread| _ = thread.join()));
 }
 
 /// Has a Python function judge policies.
@@ -257,7 +266,13 @@ pub(crate) struct Judge {
 
 impl Judge {
     /// Starts as many threads as trainings run at once. If `raises`, the first exception ends the search.
-    pub(crate) fn new(objective: Py<PyAny>, workers: usize, raises: bool, application: Application) -> Self {
+    pub(crate) fn new(
+        objective: Py<PyAny>,
+        workers: usize,
+        raises: bool,
+        application: Application,
+        kind: RewardKind,
+    ) -> Self {
         let (sender, reports) = channel();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -267,13 +282,15 @@ impl Judge {
             raises,
             objective,
             application,
-            failed: AtomicBool::new(false),
+            kind,
         });
-        for _ in 0..workers {
+        let mut threads = lock(&THREADS);
+        threads.retain(|thread| !thread.is_finished());
+        threads.extend((0..workers).map(|_| {
             let shared = shared.clone();
-            // Not waited for: a training that does not report cannot be ended.
-            std::thread::spawn(move || shared.work());
-        }
+            std::thread::spawn(move || shared.work())
+        }));
+        drop(threads);
         Self { shared, reports, workers, handed: None }
     }
 
@@ -302,7 +319,7 @@ impl Executor for Judge {
             }
             self.shared.changed.notify_all();
         }
-        if self.shared.failed.load(Ordering::Relaxed) {
+        if lock(&self.shared.raised).is_some() {
             return Err(Error::Stopped);
         }
         match self.reports.recv_timeout(timeout) {

@@ -33,9 +33,9 @@ mod _native {
     #[pymodule_export]
     use crate::data::Dataset;
     #[pymodule_export]
-    use crate::judge::Trial;
+    use crate::judge::{Trial, wait_for_objectives};
     #[pymodule_export]
-    use crate::policy::{Application, Policy, ops, policies};
+    use crate::policy::{Application, Policy, ops};
     #[pymodule_export]
     use crate::process::set_threads;
     #[pymodule_export]

@@ -25,6 +25,9 @@ const BATCH: usize = 16;
 /// own making: both take longer than most ops.
 const QUICK: usize = 32 * 32 * 3;
 
+/// Rows of a picture for each sub-policy, at most.
+const MOST_DRAWS: usize = 64;
+
 /// Functions of `deepaug/_seeds.py`.
 static FRESH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static IS_WORKER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -399,6 +402,9 @@ impl Policy {
         draws: usize,
         seed: u64,
     ) -> PyResult<Sheet> {
+        if !(1..=MOST_DRAWS).contains(&draws) {
+            return Err(PyValueError::new_err(format!("draws must be between 1 and {MOST_DRAWS}, not {draws}")));
+        }
         let policy = &self.inner.policy;
         let Some(images) = images else {
             let drawn =
@@ -456,7 +462,7 @@ impl Policy {
         self.online().chance_of(&self.inner.policy)
     }
 
-    /// Returns the policy with images augmented in place with a probability, and nothing after it.
+    /// Returns the policy with images augmented in place, with a probability; what follows it stays.
     fn with_chance(&self, py: Python<'_>, chance: f64) -> PyResult<Self> {
         let online = Online { chance, ..self.online() };
         let application = deepaug::Application::Online(online);
@@ -487,11 +493,4 @@ fn step(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Step> {
 pub(crate) fn ops(py: Python<'_>, category: Option<&str>) -> PyResult<Vec<&'static str>> {
     let found = selection::ops(category.unwrap_or("all")).map_err(|error| wrong_policy(py, error.to_string()))?;
     Ok(found.into_iter().map(Op::name).collect())
-}
-
-/// Returns the best policies of a study or a file.
-#[pyfunction]
-pub(crate) fn policies(py: Python<'_>, path: PathBuf, top: usize) -> PyResult<Vec<Policy>> {
-    let Policies { policies, application, .. } = Policies::read(&path, top).map_err(|error| raise(py, &error))?;
-    Ok(policies.into_iter().map(|policy| Policy::of(Augmentation { policy, application })).collect())
 }

@@ -37,14 +37,15 @@ pub(crate) fn result(py: Python<'_>, study: PathBuf) -> PyResult<String> {
 /// Returns the policy to use, by what a study has found so far.
 #[pyfunction]
 pub(crate) fn best_policy(py: Python<'_>, study: PathBuf) -> PyResult<Option<Policy>> {
-    let found = SearchResult::read(&study).map_err(|error| raise(py, &error))?;
-    let Some(found) = found else { return Ok(None) };
-    // The file of a study that has ended says the same, with more.
-    let Policies { mut policies, application, .. } = match Policies::answer(&study, 1) {
-        Ok(policies) => policies,
-        Err(_) => return Ok(Some(Policy::of(Augmentation { policy: found.policy(), application: found.application }))),
+    // Before the search has ended there is what it has found so far.
+    let found = match Policies::answer(&study, 1) {
+        Ok(Policies { mut policies, application, .. }) => policies.pop().map(|policy| (policy, application)),
+        Err(_) => {
+            let found = SearchResult::read(&study).map_err(|error| raise(py, &error))?;
+            found.map(|found| (found.policy(), found.application))
+        }
     };
-    Ok(policies.pop().map(|policy| Policy::of(Augmentation { policy, application })))
+    Ok(found.map(|(policy, application)| Policy::of(Augmentation { policy, application })))
 }
 
 /// Returns a summary of a study or a notebook as JSON.

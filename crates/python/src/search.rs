@@ -151,8 +151,9 @@ impl Search {
             }
             (Some(Ready::Judged(_)), None) => return Err(PyRuntimeError::new_err("this search needs an objective")),
             (Some(Ready::Judged(study)), Some(objective)) => {
-                let (workers, application) = (study.config().workers.unwrap_or(1), study.config().application());
-                let mut judge = Judge::new(objective, workers, raises, application);
+                let config = study.config();
+                let (workers, application) = (config.workers.unwrap_or(1), config.application());
+                let mut judge = Judge::new(objective, workers, raises, application, config.reward);
                 let raised = judge.raised();
                 let run = attend(py, &self.cancel, on_event.as_ref(), move |tell| {
                     study.within(budget).run_on(&mut judge, &|event| say(tell, event))
@@ -266,8 +267,7 @@ pub(crate) fn is_judged(py: Python<'_>, folder: PathBuf) -> PyResult<bool> {
 
 /// Makes the folder of a study whose images are in memory, and returns it with the path for them.
 #[pyfunction]
-#[pyo3(signature = (toml, folder))]
-pub(crate) fn new_folder(py: Python<'_>, toml: &str, folder: Option<PathBuf>) -> PyResult<[PathBuf; 2]> {
-    let config = parse(py, toml)?;
-    folder_with_images(&config, folder.as_deref()).map_err(|error| raise(py, &error))
+#[pyo3(signature = (name, folder))]
+pub(crate) fn new_folder(py: Python<'_>, name: &str, folder: Option<PathBuf>) -> PyResult<[PathBuf; 2]> {
+    folder_with_images(name, folder.as_deref()).map_err(|error| raise(py, &error))
 }

@@ -245,6 +245,22 @@ impl RewardKind {
         }
     }
 
+    /// Checks that a reward as told is one of this kind.
+    ///
+    /// # Errors
+    /// Says what it must be.
+    pub fn check(self, told: f64) -> Result<(), String> {
+        match self {
+            _ if !told.is_finite() => {
+                Err(format!("a reward must be a finite number, not {told}; tell others as failed"))
+            }
+            Self::Accuracy if !(0.0..=1.0).contains(&told) => Err(format!(
+                "an accuracy is between 0 and 1, not {told}; for others the study needs reward = \"score\""
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Formats a reward for people.
     pub fn words(self, merit: f64) -> String {
         match self {

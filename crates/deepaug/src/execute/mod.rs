@@ -33,7 +33,7 @@ use std::time::Duration;
 pub use adversary::Adversary;
 pub(crate) use adversary::{AdversaryRecord, adversary_schedule};
 pub use density::Density;
-pub use job::{ImagesPart, ImagesRef, Job, JobId, Report, Task};
+pub use job::{ImagesPart, ImagesRef, Job, JobId, Report, Task, epoch_of_value};
 pub(crate) use local::Folds;
 pub use local::Local;
 pub use scored::Scored;

@@ -228,9 +228,9 @@ impl AskTell {
             return Err(Error::study(&self.folder, why).with(Remedy::AskFirst));
         }
         if let TrainingOutcome::Reported { told: ReportedOutcome::Reward(reward), .. } = outcome
-            && !reward.is_finite()
+            && let Err(why) = self.core.config().reward.check(*reward)
         {
-            return refuse(format!("trial {trial}: a reward must be a finite number; tell others as failed"));
+            return refuse(format!("trial {trial}: {why}"));
         }
         let samples = self.core.config().opt_samples;
         if let Some(sample) = sample.filter(|&sample| sample >= samples) {

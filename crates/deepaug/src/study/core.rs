@@ -235,8 +235,21 @@ impl Core {
     }
 
     /// Sorts the notebook's rows, which arrived as trainings ended, by trial and sample.
-    pub(crate) fn sort_notebook(&mut self) -> Result<(), Error> {
+    fn sort_notebook(&mut self) -> Result<(), Error> {
         self.recorder.sort_notebook()
+    }
+
+    /// Ends a search: sorts its notebook, and returns and writes what has been found.
+    pub(crate) fn finish(&mut self, ended_by: Termination) -> Result<SearchResult, Error> {
+        self.sort_notebook()?;
+        let result = self.result(Some(ended_by))?;
+        result.ok_or_else(|| {
+            let why = match self.told.iter().any(|&trial| trial > 0) {
+                true => "every training with a policy failed; journal.jsonl says why",
+                false => "no policy was tried, so that nothing can be compared with none; allow more time or trainings",
+            };
+            Error::study(&self.folder, why)
+        })
     }
 
     /// Returns what has been found so far, and writes it into the study's folder; `None` before trial 0 and

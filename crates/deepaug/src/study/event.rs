@@ -198,6 +198,20 @@ pub enum Event {
         #[serde(rename = "behind")]
         pruned: bool,
     },
+    /// A training has ended that whoever carried it out has judged.
+    Judged {
+        /// The trial it belongs to.
+        trial: u64,
+        /// Which of the trial's trainings.
+        sample: usize,
+        /// `search` or `confirm`.
+        phase: &'static str,
+        /// Its reward, as told.
+        reward: f64,
+        /// Whether it was ended early because it was behind.
+        #[serde(rename = "behind")]
+        pruned: bool,
+    },
     /// A training ended through no fault of its own, and is repeated.
     TrainingRepeated {
         /// The trial it belongs to.
@@ -337,6 +351,9 @@ impl fmt::Display for Event {
             Self::Trained { trial, sample, accuracy, pruned, .. } => {
                 let pruned = if *pruned { ", pruned" } else { "" };
                 write!(f, "trial {trial} sample {sample}: validation accuracy {accuracy:.4}{pruned}")
+            }
+            Self::Judged { trial, sample, reward, pruned, .. } => {
+                write!(f, "trial {trial} sample {sample}: {reward:.4}{}", if *pruned { ", pruned" } else { "" })
             }
             Self::TrainingRepeated { trial, sample, why } => {
                 write!(f, "trial {trial} sample {sample} is repeated: {why}")

@@ -85,25 +85,26 @@ pub(crate) fn claim(folder: &Path) -> Result<PathBuf, Error> {
 
 /// Makes a folder for a study whose images are in memory, where a program then keeps them as `images.npz`, so that the
 /// study can be resumed and compared without it: the folder asked for, which must be new or empty, or the next free one.
-/// Returns it with the path for the images, which the configuration should name as its data.
+/// Returns it with the path for the images, which a configuration should name as its data. `name` begins the name of a
+/// free one.
 ///
 /// # Errors
 /// [`Error::Study`], [`Error::File`].
-pub fn folder_with_images(config: &Config, folder: Option<&Path>) -> Result<[PathBuf; 2], Error> {
+pub fn folder_with_images(name: &str, folder: Option<&Path>) -> Result<[PathBuf; 2], Error> {
     let folder = match folder {
         Some(folder) => claim(folder)?,
-        None => next_free(config)?,
+        None => next_free(Path::new(name))?,
     };
     let folder = folder.canonicalize().map_err(|error| Error::file(&folder, error))?;
     let images = folder.join(layout::IMAGES);
     Ok([folder, images])
 }
 
-/// Makes the next free folder: the data set's name and a number.
-pub(crate) fn next_free(config: &Config) -> Result<PathBuf, Error> {
+/// Makes the next free folder: a name, such as that of a data set's file, and a number.
+pub(crate) fn next_free(name: &Path) -> Result<PathBuf, Error> {
     let root = Path::new(STUDIES);
     std::fs::create_dir_all(root).map_err(|error| Error::file(root, error))?;
-    let name = Path::new(&config.data).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut number = 1;
     loop {
         let folder = root.join(format!("{name}-{number:03}"));

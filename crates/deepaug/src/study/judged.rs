@@ -24,6 +24,9 @@ use crate::study::methods::Methods;
 use crate::study::result::SearchResult;
 use crate::study::search::{Search, Trainings};
 
+/// The name of their folders where none is given, instead of a data set's.
+const NAME: &str = "judged";
+
 /// A study whose trainings an [`Executor`] carries out in its own way, with any model and any data: it gets jobs with
 /// policies and seeds, and answers each with [`Report::Judged`](crate::execute::Report::Judged). If it reports epochs as
 /// well, trials that fall behind end early as the configuration says. The best policies are confirmed with fresh seeds.
@@ -51,7 +54,7 @@ impl JudgedStudy {
         let config = Config { workers, finish: false, ..config }.check()?;
         let folder = match folder {
             Some(folder) => claim(folder)?,
-            None => next_free(&config)?,
+            None => next_free(Path::new(NAME))?,
         };
         let made = || {
             let journal = found(&config, &folder, Holder::Long)?;
@@ -117,10 +120,7 @@ impl JudgedStudy {
             tracing::error!("{error}");
         }
         let ended_by = ended_by?;
-        core.sort_notebook()?;
-        let result = core
-            .result(Some(ended_by))?
-            .ok_or_else(|| Error::study(&folder, "every training failed; journal.jsonl says why"))?;
+        let result = core.finish(ended_by)?;
         emit(&Event::SearchEnded { by: ended_by });
         Ok(result)
     }

@@ -8,6 +8,7 @@ use deepaug_child_model::{EpochRecord, History, StrategyRecord};
 
 use crate::config::Config;
 use crate::config::{OverfitMeasure, RewardKind};
+use crate::execute::epoch_of_value;
 use crate::policies::space::Proposal;
 use crate::reward::{Reward, reward};
 use crate::strategies;
@@ -48,7 +49,7 @@ pub(crate) enum TrainingOutcome {
 impl TrainingOutcome {
     /// Makes the outcome of a training that another program judged, from what it told.
     pub(crate) fn reported(kind: RewardKind, told: ReportedOutcome, whole: bool, values: &[f64], pruned: bool) -> Self {
-        let epochs = values.iter().zip(1..).map(|(value, epoch)| judged_epoch(epoch, kind.merit(*value))).collect();
+        let epochs = values.iter().zip(1..).map(|(value, epoch)| epoch_of_value(epoch, kind.merit(*value))).collect();
         Self::Reported { told, whole, epochs, pruned }
     }
 
@@ -98,11 +99,6 @@ impl TrainingOutcome {
     fn has_failed(&self) -> bool {
         self.failure().is_some()
     }
-}
-
-/// Returns an epoch of which only a value is known, of which more is better.
-pub(crate) fn judged_epoch(epoch: usize, val_acc: f64) -> EpochRecord {
-    EpochRecord { epoch, acc: 0.0, loss: 0.0, val_acc, val_loss: 0.0, train_acc: None }
 }
 
 #[derive(Debug)]

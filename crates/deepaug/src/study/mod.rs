@@ -171,7 +171,7 @@ impl Study {
         let (config, parts) = Parts::new(config, methods, dataset, child)?;
         let folder = match out {
             Some(out) => claim(out)?,
-            None => next_free(&config)?,
+            None => next_free(Path::new(&config.data))?,
         };
         Self::found(config, methods, &folder, parts)
             .map(|study| Self { sizing, left_out, cancel, ..study })
@@ -321,10 +321,7 @@ impl Study {
             tracing::error!("{error}");
         }
         let ended_by = ended_by?;
-        core.sort_notebook()?;
-        let result = core
-            .result(Some(ended_by))?
-            .ok_or_else(|| Error::study(folder, "every training failed; journal.jsonl says why"))?;
+        let result = core.finish(ended_by)?;
         emit(&Event::SearchEnded { by: ended_by });
         Ok(result)
     }

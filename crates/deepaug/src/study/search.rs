@@ -271,14 +271,17 @@ impl<'a> Search<'a> {
                 let values = epochs.iter().map(|epoch| epoch.val_acc).collect();
                 ReportedOutcome::Reward(kind.merit(mean_of_highest(values, last_n_epochs)))
             }
-            (None, Ok(reward)) => ReportedOutcome::Reward(reward),
+            (None, Ok(reward)) => match kind.check(reward) {
+                Ok(()) => ReportedOutcome::Reward(reward),
+                Err(why) => ReportedOutcome::Failed(why),
+            },
             (None, Err(why)) => ReportedOutcome::Failed(why),
         };
         let event = match &told {
             ReportedOutcome::Failed(why) => Event::TrainingFailed { trial, sample, why: why.clone() },
             ReportedOutcome::Reward(reward) => {
                 let (phase, pruned) = (self.core.ledger().phase(sample), stopped.is_some());
-                Event::Trained { trial, sample, phase, accuracy: *reward, pruned }
+                Event::Judged { trial, sample, phase, reward: *reward, pruned }
             }
         };
         let outcome = TrainingOutcome::Reported { told, whole: false, epochs, pruned: stopped.is_some() };

@@ -64,6 +64,9 @@ const SHORTEST: f64 = 0.6;
 /// a few proposals achieves more than trying half of them followed by more (reports/defaults.md).
 const FREE: f64 = 0.75;
 
+/// An estimate this many times the time asked for is said to be longer: estimates are within a quarter of the truth.
+const LONGER_THAN_ASKED: f64 = 1.25;
+
 /// Maximum number of trainings per policy in the search, and of policies in the final race.
 const SAMPLES: usize = 2;
 const FINALISTS: usize = 4;
@@ -97,6 +100,8 @@ pub struct Sizing {
     /// The expected time of the search.
     #[serde(rename = "seconds", serialize_with = "as_seconds")]
     pub time: Duration,
+    /// Whether that is longer than asked for, because a shorter search could show nothing.
+    pub is_longer: bool,
 }
 
 fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -115,7 +120,11 @@ impl fmt::Display for Sizing {
             100.0 * self.accuracy,
             100.0 * self.detectable,
             crate::study::event::clock(self.time)
-        )
+        )?;
+        if self.is_longer {
+            f.write_str(", which is longer than asked for: a shorter search could show nothing")?;
+        }
+        Ok(())
     }
 }
 
@@ -212,6 +221,8 @@ pub(crate) fn choose(
     // Two trainings with equal seeds differ about as much as two with different ones.
     let spread = std::f64::consts::SQRT_2 * deviation(&accuracies).unwrap_or(0.0);
     let all = config.trainings(policies + 1);
+    let expected = Duration::try_from_secs_f64(measured * (epochs * all) as f64 / (passes * children) as f64);
+    let expected = expected.unwrap_or(Duration::MAX);
     let sizing = Sizing {
         images: [split.train.len(), split.validation.len()],
         epochs,
@@ -220,8 +231,8 @@ pub(crate) fn choose(
         confirmations,
         accuracy: mean(&accuracies),
         detectable: detectable(spread, confirmations, (1.0 - LEVEL) / config.confirm_policies.max(1) as f64),
-        time: Duration::try_from_secs_f64(measured * (epochs * all) as f64 / (passes * children) as f64)
-            .unwrap_or(Duration::MAX),
+        time: expected,
+        is_longer: wanted.time.is_some_and(|asked| expected > asked.mul_f64(LONGER_THAN_ASKED)),
     };
     Ok(sizing)
 }
