@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ._study import Study
 
 _SHOWN = 5
+# Letters of a policy in a table of text; a file holds all of it.
+_LETTERS = 120
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -52,6 +54,7 @@ def table(study: Study) -> str:
     if study._result() is None:
         return f"{study.path}: {len(study.trials)} trials, and nothing to compare yet"
     head, rows = _rows(study)
+    rows = [[*row[:-1], row[-1] if len(row[-1]) <= _LETTERS else f"{row[-1][:_LETTERS]}..."] for row in rows]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head) - 1)]
     lines = ["  ".join([*(cell.rjust(width) for cell, width in zip(row, widths)), row[-1]]) for row in [head, *rows]]
     return "\n".join([study.verdict, "", *lines])

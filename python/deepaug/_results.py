@@ -56,9 +56,10 @@ class Gain(NamedTuple):
         their difference where they are losses."""
         scale = {"accuracy": 100.0, "loss": -1.0}.get(self.reward, 1.0)
         ends = sorted([scale * (self.low or 0.0), scale * (self.high or 0.0)])
-        interval = "" if self.low is None else f"{ends[0]:+.4g} to {ends[1]:+.4g}, "
+        digits = "+.2f" if self.reward == "accuracy" else "+.4g"
+        interval = "" if self.low is None else f"{ends[0]:{digits}} to {ends[1]:{digits}}, "
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} fresh seeds" if self.is_fresh else f"{self.seeds} seeds"
-        return f"{scale * self.mean:+.4g} ({interval}{seeds}{'' if self.is_fresh else ' of the search'})"
+        return f"{scale * self.mean:{digits}} ({interval}{seeds}{'' if self.is_fresh else ' of the search'})"
 
 
 class FrozenTrial(NamedTuple):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._study import Study
 
 _TOP = 15
+_LEAST = 0.001
 
 
 def _axes(ax: Any) -> Any:
@@ -66,7 +67,7 @@ def ops(study: Study, ax: Any = None) -> Any:
 def importance(study: Study, ax: Any = None) -> Any:
     """Plots the share of the variance of predicted rewards that each part of a policy explains."""
     ax = _axes(ax)
-    found = study._inspection()["importance"][:_TOP][::-1]
+    found = [one for one in study._inspection()["importance"] if one["share"] >= _LEAST][:_TOP][::-1]
     ax.barh([one["of"] for one in found], [one["share"] for one in found])
     ax.set(xlabel="share of the variance of predicted rewards", title="Importance")
     return ax
@@ -83,7 +84,8 @@ def learning_curves(study: Study, trials: Optional[Sequence[int]] = None, ax: An
         if length:
             means = [sum(curve[epoch] for curve in trial.curves) / len(trial.curves) for epoch in range(length)]
             name = "no policy" if number == 0 else trial.scheme or f"trial {number}"
-            ax.plot(range(1, length + 1), means, label=name)
+            # A line through one point is none.
+            ax.plot(range(1, length + 1), means, marker="." if length == 1 else None, label=name)
     ax.set(xlabel="epoch", ylabel=_words(study), title="Learning curves")
     ax.legend()
     return ax
