@@ -152,6 +152,24 @@ balanced with translations in place of images. Epochs are chosen by the worst gr
   deepaug data my-images --suspects               which labels may be wrong?
   deepaug data --config my.toml --json")]
     Data(Data),
+    /// Train for a study that another machine runs, until it needs nothing more
+    #[command(after_help = "Examples:
+  deepaug optimize --data my-images --out study --on agents      on one machine
+  deepaug agent study                                            on each of the others, which see the same folder
+
+Slurm and --on processes start agents by themselves. SIGTERM ends one: what is nearly done is finished, and others get the rest.")]
+    Agent(Agent),
+    /// Carry out one training, for queues that run programs
+    #[command(after_help = "Examples:
+  deepaug ask --study mine > trial.json
+  deepaug trial --study mine --spec trial.json --out result.json
+  deepaug tell --study mine --from result.json
+
+Without --study, the file describes a whole job, as programs that embed deepaug write it.")]
+    Trial(Trial),
+    /// Plan, watch and stop trainings on other machines
+    #[command(subcommand)]
+    Cluster(Cluster),
     /// List the devices that can train
     #[command(after_help = "Example:\n  deepaug devices --json")]
     Devices(Devices),
@@ -164,6 +182,7 @@ const OPTIMIZE_EXAMPLES: &str = "Examples:
   deepaug optimize --data my-images --for 30m         sizes chosen for half an hour
   deepaug optimize --config my.toml --time 2h         as much of it as fits into two hours
   deepaug optimize --data my-images --model wrn_16_2 --set exclude=[\"vertical-flip\"]   any key of the configuration
+  deepaug optimize --config my.toml --on slurm --agents 16 --out study     on a cluster; see deepaug cluster plan
   deepaug optimize --resume reports/experiments/my-images-001";
 
 const COMPARE_EXAMPLES: &str = "Examples:
@@ -212,10 +231,176 @@ pub(crate) struct Optimize {
     /// Maximum number of trainings, including confirmation and earlier runs
     #[arg(long, value_name = "N", value_parser = in_range(1, 100_000_000))]
     pub(crate) trainings: Option<usize>,
-    /// Continue a study that was stopped or killed; --iters may extend it, --device move it
-    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "Reading", "config", "set", "model", "epochs", "out", "seed", "workers"])]
+    #[command(flatten)]
+    pub(crate) machines: Machines,
+    /// With --on: tell trials to the search in the order of their numbers, so that the notebook is the same however many
+    /// machines train; --workers says how many trials are then under way
+    #[arg(long, requires = "on")]
+    pub(crate) in_order: bool,
+    /// Continue a study that was stopped or killed; --iters may extend it, --device and --on move it
+    #[arg(long, value_name = "STUDY", conflicts_with_all = ["data", "Reading", "config", "set", "model", "epochs", "out", "seed", "workers", "in_order"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print events and the result as JSON, one object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where children train.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Machines {
+    /// Where children train: slurm, as jobs; agents, which you start with "deepaug agent"; processes of this machine, which a
+    /// training that crashes does not end [default: in this process]
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) on: Option<On>,
+    /// Number of agents, each with the CPUs and the GPU of the configuration's cluster keys
+    #[arg(long, value_name = "N", requires = "on", value_parser = in_range(1, 10_000))]
+    pub(crate) agents: Option<usize>,
+}
+
+/// What starts agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum On {
+    /// Jobs of Slurm
+    Slurm,
+    /// Whoever runs "deepaug agent"
+    Agents,
+    /// Processes of this machine
+    Processes,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Agent {
+    /// The study's folder, as this machine sees it
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: PathBuf,
+    /// What the study's cluster/plan.json must have as its nonce
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) nonce: Option<String>,
+    /// Name that no other agent of the study has had [default: from the machine's]
+    #[arg(long, value_name = "NAME", value_parser = agent_name)]
+    pub(crate) name: Option<String>,
+}
+
+fn agent_name(text: &str) -> Result<String, String> {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match !text.is_empty() && text.chars().all(is_known) && !text.starts_with('.') {
+        true => Ok(text.into()),
+        false => Err("must be letters, digits, \"-\", \"_\" and \".\"".into()),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Trial {
+    /// The study whose trial the file describes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) study: Option<PathBuf>,
+    /// A trial as "deepaug ask" prints it, to which \"sample\" may be added, or a whole job
+    #[arg(long, value_name = "FILE")]
+    pub(crate) spec: PathBuf,
+    /// File for the result, as "deepaug tell --from" reads it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Print errors as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cluster {
+    /// Say what a search on a cluster would ask for, how long it takes and what it costs; nothing is submitted
+    #[command(after_help = "Examples:
+  deepaug cluster plan --config my.toml --data my-images --agents 16
+  deepaug cluster plan --config my.toml --agents 128 --trial-seconds 94 --price 2.10")]
+    Plan(ClusterPlan),
+    /// Submit a search to Slurm, the process that runs it too, for sites that end long programs on login nodes
+    #[command(after_help = "Example:
+  deepaug cluster run --study my-study --config my.toml --data my-images --agents 16
+  deepaug cluster status my-study
+
+Arguments after --study are those of deepaug optimize. The job is submitted again by Slurm if its machine dies, and continues.")]
+    Run(ClusterRun),
+    /// Show what the agents of a study are doing
+    #[command(after_help = "Example:\n  deepaug cluster status my-study --json")]
+    Status(ClusterStudy),
+    /// Ask the agents of a study, and the process that runs it, to end; everything that has ended is kept
+    #[command(after_help = "Example:
+  deepaug cluster stop my-study
+  deepaug optimize --resume my-study --on slurm      to continue")]
+    Stop(ClusterStudy),
+}
+
+impl Cluster {
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Self::Plan(args) => args.json,
+            Self::Run(args) => args.json,
+            Self::Status(args) | Self::Stop(args) => args.json,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClusterPlan {
+    /// Images, as for optimize
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Policies to try
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) iters: Option<u64>,
+    /// Number of agents
+    #[arg(long, value_name = "N", value_parser = in_range(1, 10_000))]
+    pub(crate) agents: Option<usize>,
+    /// Seconds of one training on an agent [default: measured on this machine's CPU]
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    pub(crate) trial_seconds: Option<f64>,
+    /// Price of an agent's hour
+    #[arg(long, value_name = "PRICE", value_parser = positive)]
+    pub(crate) price: Option<f64>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("must be a number above 0".into()),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClusterRun {
+    /// Folder for the study, new, or of one that goes on
+    #[arg(long, value_name = "DIR")]
+    pub(crate) study: PathBuf,
+    /// Slurm's partition for the process that runs the study [default: Slurm's own]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) partition: Option<String>,
+    /// Slurm's account for it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
+    /// Time limit for it, as Slurm writes it; it is then queued again
+    #[arg(long, value_name = "TIME")]
+    pub(crate) limit: Option<String>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Arguments of deepaug optimize
+    #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClusterStudy {
+    /// The study's folder
+    #[arg(value_name = "STUDY")]
+    pub(crate) study: PathBuf,
+    /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -437,6 +622,8 @@ pub(crate) struct Compare {
     pub(crate) training: Final,
     #[command(flatten)]
     pub(crate) online: Online,
+    #[command(flatten)]
+    pub(crate) machines: Machines,
     /// Trainings per scheme; all schemes share the same seeds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range(1, 10_000))]
     pub(crate) seeds: usize,
@@ -467,6 +654,8 @@ pub(crate) struct Train {
     pub(crate) training: Final,
     #[command(flatten)]
     pub(crate) online: Online,
+    #[command(flatten)]
+    pub(crate) machines: Machines,
     /// A baseline of compare to use instead of the searched policies
     #[arg(long, value_name = "NAME")]
     pub(crate) scheme: Option<Baseline>,

@@ -4,11 +4,45 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use deepaug::cluster::ClusterEvent;
 use deepaug::compare::CompareEvent;
 use deepaug::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output;
+
+/// Shows what happens to other machines, beside everything else.
+pub(crate) trait Beside {
+    fn show_beside(&self, event: &ClusterEvent);
+}
+
+impl Beside for View {
+    fn show_beside(&self, event: &ClusterEvent) {
+        match self {
+            Self::Json(turn) => {
+                let _turn = turn.lock();
+                output::json(event);
+            }
+            Self::Lines => output::note(event),
+            Self::Live(live) => {
+                let _ = live.lock().unwrap_or_else(PoisonError::into_inner).all.println(event.to_string());
+            }
+        }
+    }
+}
+
+impl Beside for Trainings {
+    fn show_beside(&self, event: &ClusterEvent) {
+        match self {
+            Self::Json(turn) => {
+                let _turn = turn.lock();
+                output::json(event);
+            }
+            Self::Lines => output::note(event),
+            Self::Bar(bar) => bar.println(event.to_string()),
+        }
+    }
+}
 
 /// Makes a bar, which hides itself without a terminal, and for programs.
 pub(crate) fn bar(json: bool, template: &str) -> ProgressBar {

@@ -160,50 +160,91 @@ struct Description {
     relative: bool,
 }
 
-fn store(dataset: &Dataset, path: &Path, to: &Path) -> Option<()> {
-    let mut origins = dataset.origins().clone();
-    let root = path.to_string_lossy().into_owned();
-    let below = |name: &Path| name.to_string_lossy().starts_with(&root);
-    let is_relative = origins.names.iter().all(|name| below(name)) && origins.skipped.iter().all(|s| below(&s.name));
-    if is_relative {
-        origins.names.iter_mut().for_each(|name| *name = relative(path, name).into());
-        origins.skipped.iter_mut().for_each(|skipped| skipped.name = relative(path, &skipped.name).into());
+/// Writes decoded images into a folder, from where other machines can copy them, under a name that follows from what they
+/// are; if it is there, they are not written again. Returns the file.
+///
+/// # Errors
+/// What the operating system says.
+pub fn write_decoded(dataset: &Dataset, folder: &Path) -> std::io::Result<PathBuf> {
+    let other = || std::io::Error::other("these images cannot be written");
+    let body = Body::of(dataset, dataset.origin()).ok_or_else(other)?;
+    let file = folder.join(format!("{:032x}.images", body.hash));
+    if !file.exists() {
+        fs::create_dir_all(folder)?;
+        body.write(folder, &file)?;
     }
-    let images = dataset.images();
-    let (count, height, width, channels) = images.dim();
-    let description = Description {
-        shape: [count, height, width, channels],
-        labels: dataset.labels().to_vec(),
-        classes: dataset.classes().to_vec(),
-        parts: dataset.parts().to_vec(),
-        groups: dataset.groups().map(<[usize]>::to_vec),
-        subgroups: dataset.subgroups().cloned(),
-        origins,
-        relative: is_relative,
-    };
-    let mut text = serde_json::to_vec(&description).ok()?;
-    let padded = (HEAD + text.len()).next_multiple_of(ALIGNMENT) - HEAD;
-    text.resize(padded, b' ');
-    let pixels = images.as_slice()?;
-    let mut hash = Xxh3::new();
-    hash.update(&text);
-    hash.update(pixels);
+    Ok(file)
+}
+
+/// Reads images that [`write_decoded`] wrote, of which `path` says where they come from; `None` if the file is not whole.
+/// They are mapped into memory.
+pub fn read_decoded(file: &Path, path: &Path) -> Option<Dataset> {
+    load(file, path)
+}
+
+fn store(dataset: &Dataset, path: &Path, to: &Path) -> Option<()> {
     let folder = to.parent()?;
     fs::create_dir_all(folder).ok()?;
-    whole(folder, to, |file| {
-        file.write_all(MAGIC)?;
-        file.write_all(&(text.len() as u64).to_le_bytes())?;
-        file.write_all(&hash.digest128().to_le_bytes())?;
-        file.write_all(&text)?;
-        file.write_all(pixels)
-    })
+    Body::of(dataset, path)?.write(folder, to).ok()
+}
+
+/// What a file holds after its head.
+struct Body<'a> {
+    text: Vec<u8>,
+    pixels: &'a [u8],
+    hash: u128,
+}
+
+impl<'a> Body<'a> {
+    fn of(dataset: &'a Dataset, path: &Path) -> Option<Self> {
+        let mut origins = dataset.origins().clone();
+        let root = path.to_string_lossy().into_owned();
+        let below = |name: &Path| name.to_string_lossy().starts_with(&root);
+        let is_relative =
+            origins.names.iter().all(|name| below(name)) && origins.skipped.iter().all(|s| below(&s.name));
+        if is_relative {
+            origins.names.iter_mut().for_each(|name| *name = relative(path, name).into());
+            origins.skipped.iter_mut().for_each(|skipped| skipped.name = relative(path, &skipped.name).into());
+        }
+        let images = dataset.images();
+        let (count, height, width, channels) = images.dim();
+        let description = Description {
+            shape: [count, height, width, channels],
+            labels: dataset.labels().to_vec(),
+            classes: dataset.classes().to_vec(),
+            parts: dataset.parts().to_vec(),
+            groups: dataset.groups().map(<[usize]>::to_vec),
+            subgroups: dataset.subgroups().cloned(),
+            origins,
+            relative: is_relative,
+        };
+        let mut text = serde_json::to_vec(&description).ok()?;
+        let padded = (HEAD + text.len()).next_multiple_of(ALIGNMENT) - HEAD;
+        text.resize(padded, b' ');
+        let pixels = images.to_slice()?;
+        let mut hash = Xxh3::new();
+        hash.update(&text);
+        hash.update(pixels);
+        Some(Self { hash: hash.digest128(), text, pixels })
+    }
+
+    fn write(&self, folder: &Path, to: &Path) -> std::io::Result<()> {
+        whole(folder, to, |file| {
+            file.write_all(MAGIC)?;
+            file.write_all(&(self.text.len() as u64).to_le_bytes())?;
+            file.write_all(&self.hash.to_le_bytes())?;
+            file.write_all(&self.text)?;
+            file.write_all(self.pixels)
+        })
+    }
 }
 
 /// Writes a file that appears only once it is complete.
-fn whole(folder: &Path, to: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Option<()> {
-    let mut draft = tempfile::NamedTempFile::new_in(folder).ok()?;
-    write(draft.as_file_mut()).ok()?;
-    draft.persist(to).ok().map(|_| ())
+fn whole(folder: &Path, to: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut draft = tempfile::NamedTempFile::new_in(folder)?;
+    write(draft.as_file_mut())?;
+    draft.persist(to)?;
+    Ok(())
 }
 
 /// Returns the set in a file, or `None` if there is none or it is damaged.

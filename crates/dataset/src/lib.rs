@@ -35,7 +35,7 @@ mod subgroups;
 mod summary;
 mod tree;
 
-pub use cache::cache_folder;
+pub use cache::{cache_folder, read_decoded, write_decoded};
 pub use dataset::{Dataset, Part, Sample, Subgroups};
 pub use duplicates::Duplicates;
 pub use error::DataError;

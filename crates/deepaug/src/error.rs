@@ -50,6 +50,8 @@ pub enum ExitCode {
     FileSystem = 7,
     /// A child model, or a user's program, failed.
     Child = 8,
+    /// Other machines cannot be used.
+    Cluster = 9,
     /// A bug: this should never happen.
     Defect = 70,
     /// The user stopped it.
@@ -58,7 +60,7 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Done,
         Self::Arguments,
         Self::Configuration,
@@ -67,6 +69,7 @@ impl ExitCode {
         Self::Study,
         Self::FileSystem,
         Self::Child,
+        Self::Cluster,
         Self::Defect,
         Self::Interrupted,
     ];
@@ -82,6 +85,7 @@ impl ExitCode {
             Self::Study => "study",
             Self::FileSystem => "file system",
             Self::Child => "a child failed",
+            Self::Cluster => "cluster",
             Self::Defect => "a bug in deepaug",
             Self::Interrupted => "interrupted",
         }
@@ -125,6 +129,12 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Other machines cannot be used.
+    #[error("{why}")]
+    Cluster {
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// The user stopped the search; finished trainings are kept.
     #[error("stopped; everything finished is kept")]
     Interrupted {
@@ -158,6 +168,7 @@ impl Error {
             Self::File { .. } => ExitCode::FileSystem,
             Self::Child(_) => ExitCode::Child,
             Self::Search(_) => ExitCode::Defect,
+            Self::Cluster { .. } => ExitCode::Cluster,
             Self::Interrupted { .. } | Self::Paused { .. } | Self::Stopped => ExitCode::Interrupted,
         }
     }
@@ -194,12 +205,16 @@ impl Error {
             Self::Study { path, .. } | Self::File { path, .. } | Self::Interrupted { path } | Self::Paused { path } => {
                 Some(path)
             }
-            Self::Device(_) | Self::Child(_) | Self::Search(_) | Self::Stopped => None,
+            Self::Device(_) | Self::Child(_) | Self::Search(_) | Self::Cluster { .. } | Self::Stopped => None,
         }
     }
 
     pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
         Self::File { path: path.into(), source }
+    }
+
+    pub(crate) fn cluster(why: impl Into<String>) -> Self {
+        Self::Cluster { why: why.into() }
     }
 
     pub(crate) fn study(path: &Path, why: impl Into<String>) -> Self {

@@ -8,6 +8,8 @@ pub(crate) const JOURNAL: &str = "journal.jsonl";
 pub(crate) const LOCK: &str = "lock";
 /// The same for its comparisons.
 pub(crate) const COMPARE_LOCK: &str = "compare-lock";
+/// The folder of trainings on other machines.
+pub(crate) const CLUSTER: &str = "cluster";
 /// Images that were given in memory.
 pub(crate) const IMAGES: &str = "images.npz";
 /// The command's log.
@@ -46,8 +48,9 @@ pub(crate) const SELECTION: &str = "selection.csv";
 pub(crate) const SURENESS: &str = "sureness.csv";
 
 /// Names that the user may not choose for the notebook and the first weights.
-pub(crate) const RESERVED: [&str; 24] = [
+pub(crate) const RESERVED: [&str; 25] = [
     CONFIG,
+    CLUSTER,
     IMAGES,
     JOURNAL,
     LOCK,

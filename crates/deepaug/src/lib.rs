@@ -29,6 +29,7 @@
 
 mod bench;
 mod cancel;
+pub mod cluster;
 pub mod compare;
 mod config;
 mod error;
@@ -59,8 +60,9 @@ pub use cancel::Cancel;
 pub use config::auto::Auto;
 pub use config::colour::Colour;
 pub use config::{
-    AugmentMode, Child, Config, DensityCount, EarlyStopping, EpochSize, Holdout, LossKind, ObjectiveKind,
-    OverfitMeasure, Portion, RewardKind, SearchMethod, SearchSpace, Sizes, TandaGenerator, Translator, ValidConfig,
+    AugmentMode, Child, ClusterConfig, Config, DensityCount, EarlyStopping, EpochSize, Holdout, LossKind,
+    ObjectiveKind, OverfitMeasure, Portion, RewardKind, SearchMethod, SearchSpace, Sizes, TandaGenerator, Translator,
+    ValidConfig,
 };
 pub use deepaug_augmenter::export::Target;
 pub use deepaug_augmenter::{
@@ -94,7 +96,7 @@ pub use study::ask_tell::{AskTell, Asked, Observation, Rebuilt, rebuild};
 pub use study::builder::StudyBuilder;
 pub use study::candidate::{Candidate, Gain};
 pub use study::event::{Event, Progress};
-pub use study::folder::{Changes, folder_with_images};
+pub use study::folder::{Changes, folder_with_images, study_config};
 pub use study::journal::ReportedOutcome;
 pub use study::judged::JudgedStudy;
 pub use study::objective::{Fold, Objective};

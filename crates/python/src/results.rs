@@ -100,6 +100,7 @@ impl Options {
             pad,
             flip,
             cutout,
+            elsewhere: false,
         };
         Ok((training, top.unwrap_or(Compare::default().top)))
     }

@@ -1,15 +1,17 @@
 //! `deepaug compare`.
 
-use deepaug::compare::{Compare, Comparison, ComparisonResult, RankCheck, SchemeResult, WorstGroup};
+use std::sync::Arc;
+
+use deepaug::compare::{Compare, CompareEvent, Comparison, ComparisonResult, RankCheck, SchemeResult, WorstGroup};
 use deepaug::{Config, Error, FinalOptions};
 
-use super::stop_on_ctrl_c;
+use super::{cluster, stop_on_ctrl_c};
 use crate::progress::Trainings;
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Compare) -> Result<(), Error> {
     let compare = Compare {
-        training: training(&args.training, &args.online)?,
+        training: FinalOptions { elsewhere: args.machines.on.is_some(), ..training(&args.training, &args.online)? },
         top: args.online.top,
         seeds: args.seeds,
         baselines: args.baselines.clone(),
@@ -19,8 +21,12 @@ pub(crate) fn run(args: &args::Compare) -> Result<(), Error> {
     };
     let comparison = Comparison::open(&args.study, compare)?;
     stop_on_ctrl_c(comparison.cancel());
-    let view = Trainings::new(args.json);
-    let result = comparison.run(&|event| view.show(event));
+    let view = Arc::new(Trainings::new(args.json));
+    let emit = |event: &CompareEvent| view.show(event);
+    let result = match cluster::machines(&args.machines, &args.study, comparison.cluster_config(), view.clone())? {
+        None => comparison.run(&emit),
+        Some(machines) => comparison.cluster(machines).and_then(|mut cluster| comparison.run_on(&mut cluster, &emit)),
+    };
     view.close();
     let result = result?;
     if args.json {
@@ -45,6 +51,7 @@ pub(super) fn training(args: &args::Final, online: &args::Online) -> Result<Fina
         finish: online.finish,
         flip: online.no_flip.then_some(false),
         cutout: online.cutout,
+        elsewhere: false,
     })
 }
 

@@ -3,6 +3,7 @@
 mod apply;
 mod ask_tell;
 mod bench;
+mod cluster;
 mod compare;
 mod config;
 mod data;
@@ -51,6 +52,9 @@ pub(crate) fn run(args: Args) -> u8 {
         Command::Config(args) => args.json,
         Command::Data(args) => args.json,
         Command::Devices(args) => args.json,
+        Command::Agent(_) => false,
+        Command::Trial(args) => args.json,
+        Command::Cluster(args) => args.json(),
     };
     let work = || match &args.command {
         Command::Optimize(args) => optimize::run(args),
@@ -72,6 +76,9 @@ pub(crate) fn run(args: Args) -> u8 {
         Command::Inspect(args) => inspect::run(args),
         Command::Config(args) => config::run(args),
         Command::Data(args) => data::run(args),
+        Command::Agent(args) => cluster::agent(args),
+        Command::Trial(args) => cluster::trial(args),
+        Command::Cluster(args) => cluster::run(args),
         Command::Devices(args) => {
             devices::run(args);
             Ok(())

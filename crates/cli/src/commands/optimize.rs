@@ -1,11 +1,13 @@
 //! `deepaug optimize`.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use deepaug::{Auto, Budget, Changes, Config, Error, Gain, RewardKind, SearchResult, Sizes, Study, Wanted};
+use deepaug::{
+    Auto, Budget, Changes, Config, Error, Event, Gain, RewardKind, SearchResult, Sizes, Study, StudyBuilder, Wanted,
+};
 
-use crate::commands::data;
+use crate::commands::{cluster, data};
 use crate::progress::View;
 use crate::{args, output};
 
@@ -16,8 +18,12 @@ const MAX_POLICY: usize = 200;
 const SHOWN: usize = 5;
 
 pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
-    let study = match &args.resume {
-        Some(folder) => Study::resume(folder, &Changes { iters: args.iters, device: args.device })?,
+    let elsewhere = args.machines.on.is_some();
+    let mut study = match &args.resume {
+        Some(folder) => {
+            let changes = Changes { iters: args.iters, device: args.device };
+            StudyBuilder::default().folder(folder).changes(changes).elsewhere(elsewhere).resume()?
+        }
         None => {
             let config = configuration(args)?;
             let dataset = data::read(&config, args.json)?;
@@ -25,15 +31,19 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
                 output::note("choosing sizes from a few trainings without augmentation");
             }
             let wanted = Wanted { time: args.time, iters: args.iters };
-            let new = Study::builder(config).dataset(&dataset).wanted(wanted);
+            let new = Study::builder(config).dataset(&dataset).wanted(wanted).elsewhere(elsewhere);
             args.out.iter().fold(new, |new, out| new.folder(out)).create()?
         }
     };
-    let study = study.within(Budget { time: args.time, trainings: args.trainings });
+    study = study.within(Budget { time: args.time, trainings: args.trainings });
     log_to(&study.log_path());
     super::stop_on_ctrl_c(study.cancel());
-    let view = View::new(args.json);
-    let result = study.run(&|event| view.show(event));
+    let view = Arc::new(View::new(args.json));
+    let emit = |event: &Event| view.show(event);
+    let result = match cluster::machines(&args.machines, study.folder(), &study.config().cluster, view.clone())? {
+        None => study.run(&emit),
+        Some(machines) => study.cluster(machines).and_then(|mut cluster| study.run_on(&mut cluster, &emit)),
+    };
     view.close();
     let result = result?;
     if args.json {
@@ -70,6 +80,9 @@ fn configuration(args: &args::Optimize) -> Result<Config, Error> {
     config.seed = args.seed.unwrap_or(config.seed);
     config.device = args.device.unwrap_or(config.device);
     config.workers = args.workers.unwrap_or(config.workers);
+    config.cluster.agents = args.machines.agents.unwrap_or(config.cluster.agents);
+    // No machine waits for another, unless the notebook is to be the same whatever their number.
+    config.in_order = config.in_order && (args.machines.on.is_none() || args.in_order);
     Ok(config)
 }
 

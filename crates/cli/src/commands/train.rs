@@ -1,14 +1,19 @@
 //! `deepaug train`.
 
-use deepaug::{Cancel, EpochRecord, Error, Train};
+use std::sync::Arc;
+
+use deepaug::{Cancel, EpochRecord, Error, FinalOptions, Train};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{compare, stop_on_ctrl_c};
+use super::{cluster, compare, stop_on_ctrl_c};
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
     let train = Train {
-        training: compare::training(&args.training, &args.online)?,
+        training: FinalOptions {
+            elsewhere: args.machines.on.is_some(),
+            ..compare::training(&args.training, &args.online)?
+        },
         top: args.online.top,
         instead: args.scheme,
         policies: args.policy.clone(),
@@ -21,7 +26,10 @@ pub(crate) fn run(args: &args::Train) -> Result<(), Error> {
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} epochs, {eta} left  {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let trained = train.run(&args.study, &cancel, &|record: &EpochRecord, epochs| {
+    let config = deepaug::study_config(&args.study)?;
+    let view = Arc::new(cluster::Plain { json: args.json });
+    let machines = cluster::machines(&args.machines, &args.study, &config.cluster, view)?;
+    let trained = train.run_on(&args.study, machines, &cancel, &|record: &EpochRecord, epochs| {
         let words = format!("accuracy {:.3}, test {:.3}", record.acc, record.val_acc);
         if args.json {
             output::json(&serde_json::json!({ "event": "epoch", "epochs": epochs, "record": record }));

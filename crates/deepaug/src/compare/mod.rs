@@ -30,7 +30,10 @@ pub use scheme::Baseline;
 pub(crate) use scheme::{SEARCHED, Scheme};
 
 use crate::cancel::Cancel;
+use crate::cluster::{Cluster, Machines};
+use crate::config::ClusterConfig;
 use crate::error::{ConfigError, Error};
+use crate::execute::Executor;
 use crate::files::write_json;
 use crate::layout;
 use crate::read::inspect::Inspection;
@@ -179,11 +182,37 @@ impl Comparison {
         self.study.join(layout::comparison_journal(&self.name))
     }
 
-    /// Runs the missing trainings, and compares.
+    /// Returns how trainings of the study reach other machines.
+    pub fn cluster_config(&self) -> &ClusterConfig {
+        &self.training.config.cluster
+    }
+
+    /// Returns an executor that trains on other machines, as [`Study::cluster`](crate::Study::cluster) does.
+    ///
+    /// # Errors
+    /// As [`Study::cluster`](crate::Study::cluster).
+    pub fn cluster(&self, machines: Machines) -> Result<Cluster, Error> {
+        self.training.cluster(&self.study, machines)
+    }
+
+    /// Runs the missing trainings in this process, and compares.
     ///
     /// # Errors
     /// [`Error`]; everything that finished before it is kept.
-    pub fn run(mut self, on_event: &dyn Fn(&CompareEvent)) -> Result<ComparisonResult, Error> {
+    pub fn run(self, on_event: &dyn Fn(&CompareEvent)) -> Result<ComparisonResult, Error> {
+        let mut executor = self.training.executor()?;
+        self.run_on(&mut executor, on_event)
+    }
+
+    /// Runs the missing trainings on an executor, and compares.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_on(
+        mut self,
+        executor: &mut dyn Executor,
+        on_event: &dyn Fn(&CompareEvent),
+    ) -> Result<ComparisonResult, Error> {
         // Seed by seed, so that a comparison that is stopped early has complete pairs.
         let wanted: Vec<(usize, usize)> = (0..self.compare.seeds)
             .flat_map(|sample| (0..self.schemes.len()).map(move |scheme| (scheme, sample)))
@@ -191,8 +220,8 @@ impl Comparison {
         let is_known =
             |&(scheme, sample): &(usize, usize)| self.known.contains_key(&(self.schemes[scheme].name.clone(), sample));
         let todo: Vec<(usize, usize)> = wanted.iter().copied().filter(|training| !is_known(training)).collect();
-        on_event(&self.started(wanted.len(), &todo));
-        if !runner::train(&mut self, &todo, on_event)? {
+        on_event(&self.started(wanted.len(), &todo, executor.is_here()));
+        if !runner::train(&mut self, &todo, executor, on_event)? {
             return Err(Error::Paused { path: self.journal() });
         }
         let result = self.result();
@@ -206,11 +235,11 @@ impl Comparison {
         Ok(result)
     }
 
-    fn started(&self, trainings: usize, todo: &[(usize, usize)]) -> CompareEvent {
+    fn started(&self, trainings: usize, todo: &[(usize, usize)], is_here: bool) -> CompareEvent {
         let [train_images, test_images] = self.training.sizes();
         let settings = self.training.settings();
         let Scheme { policy, settings: with, .. } = &self.schemes[0];
-        let speed = (!todo.is_empty() && self.training.child.is_quick())
+        let speed = (is_here && !todo.is_empty() && self.training.child.is_quick())
             .then(|| self.training.speed(policy, with).ok())
             .flatten();
         let seconds = speed.map(|speed| {
@@ -223,7 +252,10 @@ impl Comparison {
         CompareEvent::Started {
             journal: self.journal(),
             model: self.training.child.name(),
-            device: self.training.child.device(),
+            device: match is_here {
+                true => self.training.child.device(),
+                false => format!("{} of other machines", self.training.config.device),
+            },
             train_images,
             test_images,
             schemes: self.schemes.iter().map(|scheme| scheme.name.clone()).collect(),

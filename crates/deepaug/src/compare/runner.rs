@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use super::{CompareEvent, Comparison, Entry, Scheme, TrainingResult};
 use crate::error::Error;
-use crate::execute::{Job, JobId, Report, Task, run_all};
+use crate::execute::{Executor, Job, JobId, Report, Task, run_all};
 
 /// Trains each (scheme, sample). Returns whether all have ended: false if it was stopped.
 pub(super) fn train(
     comparison: &mut Comparison,
     todo: &[(usize, usize)],
+    executor: &mut dyn Executor,
     on_event: &dyn Fn(&CompareEvent),
 ) -> Result<bool, Error> {
     if todo.is_empty() {
@@ -60,8 +61,7 @@ pub(super) fn train(
         on_event(&event);
         Ok(())
     };
-    let mut executor = training.executor()?;
-    run_all(&mut executor, jobs, &|| cancel.is_cancelled(), &mut hear)
+    run_all(executor, jobs, &|| cancel.is_cancelled(), &mut hear)
 }
 
 fn entry(scheme: String, sample: usize, seed: u64, device: String, outcome: &TrainingResult) -> Entry {

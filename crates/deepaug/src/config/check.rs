@@ -110,6 +110,13 @@ impl Config {
             ("controller_units", self.controller_units, 1, 10_000),
             ("controller_batch", self.controller_batch, 1, 100_000),
             ("controller_passes", self.controller_passes, 1, 1000),
+            ("cluster.agents", self.cluster.agents, 1, 10_000),
+            ("cluster.cpus", self.cluster.cpus, 0, 4096),
+            // wgpu cannot be told which of several to take.
+            ("cluster.gpus", self.cluster.gpus, 0, 1),
+            ("cluster.slots", self.cluster.slots, 0, 4096),
+            ("cluster.silence", self.cluster.silence as usize, 5, 86_400),
+            ("cluster.idle", self.cluster.idle as usize, 5, 864_000),
             ("population", self.population, 2, 4096),
             ("interval", self.interval, 1, 100_000),
             ("candidates", self.candidates, 1, 1000),

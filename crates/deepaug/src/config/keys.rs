@@ -128,6 +128,11 @@ const KEYS: &[(&str, &str)] = &[
         "workers",
         "Trials that run at once, so that proposals need not wait; \"auto\" for as many as keep the machine busy.",
     ),
+    (
+        "in_order",
+        "Whether trials are told to the search in the order of their numbers, so that the notebook does not depend on timing; \
+         false tells them as they end, so that no machine of a cluster waits for the slowest.",
+    ),
     ("controller_units", "Of \"ppo\" and \"reinforce\": units of the network's recurrent layer."),
     ("controller_batch", "Trials after which it learns."),
     ("controller_passes", "Passes over them, of \"ppo\"."),
@@ -334,6 +339,22 @@ const KEYS: &[(&str, &str)] = &[
         "MiB for all children together; \"auto\" for 4096 on a GPU, and for 3/4 of the free memory on the CPU.",
     ),
     ("notebook_path", "The file in the study's folder that holds the table of all trainings."),
+    ("# Cluster, of --on", ""),
+    ("cluster.agents", "Programs that train on other machines; each has the CPUs and the GPU below."),
+    ("cluster.cpus", "CPUs of an agent; 0 for what the machine or Slurm gives it."),
+    ("cluster.gpus", "1 if an agent has a GPU: a node of 8 GPUs has room for 8 agents."),
+    ("cluster.slots", "Trainings at once on an agent; 0 for as many as suit its CPUs or its GPU."),
+    ("cluster.partition", "Slurm's partition; empty for its default. The same holds for ..."),
+    ("cluster.account", "... the account, and ..."),
+    ("cluster.time", "... the time limit of an agent, such as \"8:00:00\". One that reaches it is queued again."),
+    ("cluster.sbatch", "Other options of sbatch, such as [\"--mem=16G\", \"--constraint=a100\"]."),
+    ("cluster.prolog", "Shell commands before the agent starts, such as \"module load vulkan\"."),
+    (
+        "cluster.silence",
+        "Seconds without a sign of life after which an agent is given up, and its trainings go to others.",
+    ),
+    ("cluster.idle", "Seconds after which an agent ends that hears nothing from the study."),
+    ("cluster.cache", "A folder on each machine's own disk for the images; empty for that of temporary files."),
     // Closes the last group.
     ("#", ""),
 ];

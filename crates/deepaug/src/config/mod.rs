@@ -3,6 +3,7 @@
 pub(crate) mod auto;
 mod check;
 mod choices;
+mod cluster;
 pub(crate) mod colour;
 mod keys;
 
@@ -25,6 +26,7 @@ pub use self::choices::{
     AugmentMode, DensityCount, EarlyStopping, EpochSize, Holdout, LossKind, ObjectiveKind, OverfitMeasure, Portion,
     RewardKind, SearchMethod, SearchSpace, Sizes, TandaGenerator, Translator,
 };
+pub use self::cluster::ClusterConfig;
 use self::keys::{line_of, line_of_key, names, unknown};
 use crate::config::auto::Auto;
 use crate::config::colour::Colour;
@@ -89,6 +91,7 @@ pub struct Config {
     pub early_stopping: EarlyStopping,
     pub patience: usize,
     pub workers: Auto<usize>,
+    pub in_order: bool,
     pub controller_units: usize,
     pub controller_batch: usize,
     pub controller_passes: usize,
@@ -177,10 +180,11 @@ pub struct Config {
     pub threads: usize,
     pub child_memory: Auto<u64>,
     pub notebook_path: String,
+    pub cluster: ClusterConfig,
 }
 
 /// Keys whose value may change between two runs of a study: they do not affect how a trial is judged.
-const FREE_KEYS: [&str; 13] = [
+const FREE_KEYS: [&str; 14] = [
     "iters",
     "patience",
     "confirm_policies",
@@ -195,6 +199,7 @@ const FREE_KEYS: [&str; 13] = [
     "label_column",
     "on_bad_image",
     "data_cache",
+    "cluster",
 ];
 
 /// Keys of a population.
@@ -289,6 +294,7 @@ impl Default for Config {
             early_stopping: EarlyStopping::Off,
             patience: 0,
             workers: Auto::Auto,
+            in_order: true,
             controller_units: 100,
             controller_batch: 20,
             controller_passes: 4,
@@ -375,6 +381,7 @@ impl Default for Config {
             threads: 0,
             child_memory: Auto::Auto,
             notebook_path: "notebook.csv".into(),
+            cluster: ClusterConfig::default(),
         }
     }
 }
@@ -413,7 +420,7 @@ impl Config {
             ..ConfigError::new(in_words(error.message().trim()))
         };
         let table: toml::Table = toml::from_str(text).map_err(|error| wrong(&error))?;
-        let known = |key: &str| key == "child" || names().any(|name| name == key);
+        let known = |key: &str| ["child", "cluster"].contains(&key) || names().any(|name| name == key);
         if let Some(key) = table.keys().find(|key| !known(key)) {
             return Err(ConfigError { line: line_of_key(text, key), ..unknown(key) });
         }
@@ -563,6 +570,23 @@ impl Config {
         }))
     }
 
+    /// Does the same, on the CPU if other machines train.
+    pub(crate) fn child_of(&self, elsewhere: bool) -> Result<Box<dyn ChildModel>, DeviceError> {
+        match elsewhere {
+            true => Self { device: DeviceChoice::Cpu, ..self.clone() }.child_model(),
+            false => self.child_model(),
+        }
+    }
+
+    /// Returns the device of the machines of a cluster.
+    pub(crate) fn cluster_device(&self) -> DeviceChoice {
+        match self.device {
+            DeviceChoice::Auto if self.cluster.gpus > 0 => DeviceChoice::Wgpu,
+            DeviceChoice::Auto => DeviceChoice::Cpu,
+            given => given,
+        }
+    }
+
     /// Returns the number of threads that train: all cores unless given.
     pub(crate) fn threads(&self) -> usize {
         match self.threads {
@@ -708,6 +732,9 @@ impl Config {
             }
             if self.value_range == Auto::Auto {
                 values.remove("value_range");
+            }
+            if self.in_order {
+                values.remove("in_order");
             }
             // Only model patching has them.
             values.retain(|key, _| !TRANSLATOR_KEYS.contains(&key.as_str()));

@@ -87,6 +87,10 @@ impl Executor for Local {
         self.capacity.passes * self.capacity.children
     }
 
+    fn is_here(&self) -> bool {
+        true
+    }
+
     fn submit(&mut self, job: Job) -> Result<(), Error> {
         let mut queue = self.shared.queue();
         // It may have been cancelled when it was submitted before.

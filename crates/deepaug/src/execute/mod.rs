@@ -24,6 +24,7 @@ mod adversary;
 mod density;
 mod job;
 mod local;
+mod open;
 mod scored;
 mod slots;
 
@@ -36,6 +37,8 @@ pub use density::Density;
 pub use job::{ImagesPart, ImagesRef, Job, JobId, Report, Task, epoch_of_value};
 pub(crate) use local::Folds;
 pub use local::Local;
+pub use open::open;
+pub(crate) use open::open_with;
 pub use scored::Scored;
 
 use crate::error::Error;
@@ -94,8 +97,13 @@ pub(crate) fn run_all(
 ///
 /// A job is open until it is reported as [`Report::Ended`], [`Report::Judged`] or [`Report::Cancelled`], once.
 pub trait Executor {
-    /// Returns how many trainings can run at once.
+    /// Returns how many trainings can run at once; it may change between reports.
     fn capacity(&self) -> usize;
+
+    /// Whether it trains on the device that the study has opened, so that its speed can be foretold.
+    fn is_here(&self) -> bool {
+        false
+    }
 
     /// Takes a job; returns at once. Among waiting jobs, those with the lowest ids start first.
     ///

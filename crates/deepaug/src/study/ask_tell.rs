@@ -139,7 +139,8 @@ impl AskTell {
         while core.is_known(core.asked()) {
             core.ask()?;
         }
-        let complete: Vec<u64> = core.pending().filter(|&trial| core.wanted(trial).is_empty()).collect();
+        let complete: Vec<u64> =
+            core.pending().iter().copied().filter(|&trial| core.wanted(trial).is_empty()).collect();
         complete.into_iter().try_for_each(|trial| core.settle(trial).map(drop))?;
         Ok(Self { folder, core })
     }
@@ -152,7 +153,7 @@ impl AskTell {
         let asked: Vec<Asked> =
             self.core.ask_several(count)?.iter().map(|(trial, proposal)| Asked::new(*trial, proposal)).collect();
         if asked.is_empty() && count > 0 {
-            let pending = self.core.pending().count();
+            let pending = self.core.pending().len();
             let then = match pending {
                 0 => "the search has ended".into(),
                 pending => format!("{pending} are still to be told"),
@@ -165,7 +166,7 @@ impl AskTell {
     /// Returns the trials that have been asked for and are not complete.
     pub fn pending(&self) -> Vec<Asked> {
         let proposal = |trial| Some(Asked::new(trial, self.core.ledger().proposal(trial)?));
-        self.core.pending().filter_map(proposal).collect()
+        self.core.pending().iter().copied().filter_map(proposal).collect()
     }
 
     /// Takes the result of a trial: as a whole, or of one of `opt_samples` samples, counted from 0, whose rewards

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deepaug_child_model::ChildModel;
+use deepaug_child_model::{ChildModel, DeviceChoice};
 use deepaug_controller::{SearchError, Searcher, Space};
 use deepaug_dataset::Dataset;
 
@@ -45,6 +45,7 @@ pub struct StudyBuilder<'a> {
     wanted: Wanted,
     changes: Changes,
     cancel: Cancel,
+    elsewhere: bool,
 }
 
 impl<'a> StudyBuilder<'a> {
@@ -97,6 +98,12 @@ impl<'a> StudyBuilder<'a> {
         Self { cancel, ..self }
     }
 
+    /// Says whether other machines train, as with [`Study::cluster`]: their device is not opened here, where only sizes are
+    /// chosen, on the CPU. It is the configuration's, and `"auto"` is the GPU if agents have one.
+    pub fn elsewhere(self, elsewhere: bool) -> Self {
+        Self { elsewhere, ..self }
+    }
+
     /// Sets the changes to a resumed study.
     pub fn changes(self, changes: Changes) -> Self {
         Self { changes, ..self }
@@ -107,10 +114,15 @@ impl<'a> StudyBuilder<'a> {
     /// # Errors
     /// As [`Study::create`].
     pub fn create(self) -> Result<Study, Error> {
-        let Self { config, dataset, child, methods, folder, wanted, cancel, .. } = self;
+        let Self { config, dataset, child, methods, folder, wanted, cancel, elsewhere, .. } = self;
         let config = config.check()?;
-        with(&config, dataset, child, |dataset, child| {
-            Study::create_from(config.clone(), dataset, child, &methods, folder.as_deref(), wanted, cancel)
+        with(&config, elsewhere, dataset, child, |dataset, child| {
+            let device = match elsewhere {
+                true => config.cluster_device(),
+                false => DeviceChoice::of_kind(child.device_kind()),
+            };
+            let config = config.clone();
+            Study::create_from(config, dataset, child, device, &methods, folder.as_deref(), wanted, cancel)
         })
     }
 
@@ -119,10 +131,10 @@ impl<'a> StudyBuilder<'a> {
     /// # Errors
     /// As [`Study::resume`].
     pub fn resume(self) -> Result<Study, Error> {
-        let Self { dataset, child, methods, folder, changes, cancel, .. } = self;
+        let Self { dataset, child, methods, folder, changes, cancel, elsewhere, .. } = self;
         let folder = folder.unwrap_or_default();
         let config = thaw(&folder, &changes)?;
-        let study = with(&config, dataset, child, |dataset, child| {
+        let study = with(&config, elsewhere, dataset, child, |dataset, child| {
             Study::reopen(config.clone(), dataset, child, &methods, &folder)
         })?;
         Ok(study.ended_by(cancel))
@@ -132,6 +144,7 @@ impl<'a> StudyBuilder<'a> {
 /// Provides the images and the child, from the configuration unless given.
 fn with<T>(
     config: &ValidConfig,
+    elsewhere: bool,
     dataset: Option<&Dataset>,
     child: Option<Arc<dyn ChildModel>>,
     then: impl FnOnce(&Dataset, Arc<dyn ChildModel>) -> Result<T, Error>,
@@ -146,7 +159,7 @@ fn with<T>(
     };
     let child = match child {
         Some(child) => child,
-        None => config.child_model()?.into(),
+        None => config.child_of(elsewhere)?.into(),
     };
     then(dataset, child)
 }

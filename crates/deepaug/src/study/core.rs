@@ -2,8 +2,8 @@
 //! tells the searcher their rewards, and decides who is in the final race. It trains nothing and never waits.
 //!
 //! A trial is proposed once, and told once, when all trainings that it needs have ended. A search tells trials in
-//! the order of their numbers, whichever ends first, so that its proposals do not depend on timing; programs that
-//! judge trials elsewhere tell them as they finish.
+//! the order of their numbers, whichever ends first, so that its proposals do not depend on timing, unless told otherwise;
+//! programs that judge trials elsewhere tell them as they finish.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -37,6 +37,8 @@ pub(crate) struct Core {
     recorder: Recorder,
     /// Trials below this have been asked for.
     asked: u64,
+    /// Trials that have been asked for and not told.
+    pending: BTreeSet<u64>,
     /// Trials that the searcher has been told about, or need not be.
     told: BTreeSet<u64>,
 }
@@ -85,6 +87,7 @@ impl Core {
             recorder,
             config: config.clone(),
             asked: 0,
+            pending: BTreeSet::new(),
             told: BTreeSet::new(),
         })
     }
@@ -108,8 +111,13 @@ impl Core {
     }
 
     /// Returns the trials that have been asked for and not told.
-    pub(crate) fn pending(&self) -> impl Iterator<Item = u64> + '_ {
-        (0..self.asked).filter(|trial| !self.told.contains(trial))
+    pub(crate) fn pending(&self) -> &BTreeSet<u64> {
+        &self.pending
+    }
+
+    /// Returns how many trials have been told.
+    pub(crate) fn told(&self) -> u64 {
+        self.told.len() as u64
     }
 
     /// Returns whether a trial is known from before, so that asking for it makes no new proposal.
@@ -146,6 +154,7 @@ impl Core {
             let trials = proposals.iter().map(|(trial, _)| *trial).filter(|&trial| trial > 0);
             trials.for_each(|trial| scheduler.begin(trial, &known));
         }
+        self.pending.extend(proposals.iter().map(|(trial, _)| *trial).filter(|trial| !self.told.contains(trial)));
         self.asked += proposals.len() as u64;
         Ok(proposals)
     }
@@ -199,7 +208,8 @@ impl Core {
         let ledger = self.ledger();
         let stopped = ledger.first_sample(trial).filter(|(_, is_pruned)| *is_pruned).map(|(epochs, _)| epochs);
         let estimate = self.scheduler.as_ref().zip(stopped);
-        let estimate = estimate.map(|(scheduler, stopped)| scheduler.estimate(stopped, &finished(ledger, 0..trial)));
+        let estimate = estimate
+            .map(|(scheduler, stopped)| scheduler.estimate(stopped, &finished(ledger, self.told.iter().copied())));
         let reward = estimate.or_else(|| ledger.reward(trial));
         let proposal = ledger
             .proposal(trial)
@@ -208,6 +218,7 @@ impl Core {
         if self.policy_space.is_of_space(trial) {
             self.searcher.tell(trial, reward.map_or(Outcome::Failed, |reward| Outcome::Cost(1.0 - reward)))?;
         }
+        self.pending.remove(&trial);
         self.told.insert(trial);
         Ok(Settled { proposal, reward, pruned: estimate.is_some() })
     }
@@ -215,7 +226,7 @@ impl Core {
     /// Returns the improvement that the searcher expects of the next trial, and the noise of a reward, if both are
     /// known.
     pub(crate) fn prospect(&self) -> Result<Option<(f64, f64)>, Error> {
-        let noise = self.ledger().noise(self.told.len() as u64);
+        let noise = self.ledger().noise(self.told.iter().copied());
         Ok(self.searcher.prospect(self.asked)?.zip(noise))
     }
 

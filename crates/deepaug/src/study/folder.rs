@@ -39,6 +39,14 @@ pub(crate) fn read_frozen(folder: &Path) -> Result<ValidConfig, Error> {
     Ok(Config::read(&path)?.check()?)
 }
 
+/// Reads the configuration of a study on disk.
+///
+/// # Errors
+/// [`Error::Study`]: there is none. [`Error::Config`]: its study.toml was changed and is wrong.
+pub fn study_config(folder: &Path) -> Result<ValidConfig, Error> {
+    read_frozen(folder)
+}
+
 /// Reads what a study knows so far from its journal, without opening it for writing.
 pub(crate) fn read_ledger(folder: &Path) -> Result<(ValidConfig, Ledger), Error> {
     let config = read_frozen(folder)?;

@@ -115,6 +115,8 @@ pub(crate) struct Ledger {
     /// The digests of their policies.
     policies: HashSet<u64>,
     ended: BTreeMap<(u64, usize), TrainingOutcome>,
+    /// How many others had ended before the last training of each trial in the search.
+    completed: BTreeMap<u64, usize>,
     population: PopulationRecord,
     opposed: Option<Opposed>,
     #[cfg(feature = "generative")]
@@ -136,6 +138,7 @@ impl Ledger {
             proposed: BTreeMap::new(),
             policies: HashSet::new(),
             ended: BTreeMap::new(),
+            completed: BTreeMap::new(),
             population: PopulationRecord::default(),
             opposed: None,
             #[cfg(feature = "generative")]
@@ -209,6 +212,9 @@ impl Ledger {
     }
 
     pub(crate) fn end(&mut self, trial: u64, sample: usize, ended: TrainingOutcome) {
+        if sample < self.samples {
+            self.completed.insert(trial, self.ended.len());
+        }
         self.ended.insert((trial, sample), ended);
         self.last = Some((trial, sample));
     }
@@ -229,6 +235,11 @@ impl Ledger {
 
     pub(crate) fn ended(&self, trial: u64, sample: usize) -> Option<&TrainingOutcome> {
         self.ended.get(&(trial, sample))
+    }
+
+    /// Returns a number that orders trials by when their last training in the search ended.
+    pub(crate) fn completed(&self, trial: u64) -> Option<usize> {
+        self.completed.get(&trial).copied()
     }
 
     /// Returns the training that ended last.
@@ -301,11 +312,11 @@ impl Ledger {
         mean_reward(&self.rewards(trial, 0..self.samples))
     }
 
-    /// Returns the standard error of a reward, from the spread of the samples of each trial before this one;
-    /// `None` if no trial has two.
-    pub(crate) fn noise(&self, before: u64) -> Option<f64> {
+    /// Returns the standard error of a reward, from the spread of the samples of each of these trials; `None` if no
+    /// trial has two.
+    pub(crate) fn noise(&self, trials: impl Iterator<Item = u64>) -> Option<f64> {
         let (mut squares, mut freedom) = (0.0, 0);
-        for trial in 0..before {
+        for trial in trials {
             let rewards: Vec<f64> = self.rewards(trial, 0..self.samples).iter().flatten().map(|r| r.value).collect();
             let mean = rewards.iter().sum::<f64>() / rewards.len().max(1) as f64;
             squares += rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>();

@@ -35,6 +35,7 @@ use deepaug_child_model::{Capacity, ChildModel, DeviceChoice, TrainError};
 use deepaug_dataset::{Dataset, Sample, Split};
 
 use crate::cancel::Cancel;
+use crate::cluster::{Cluster, Machines};
 use crate::config::EarlyStopping;
 use crate::config::auto::Auto;
 use crate::config::{Config, ObjectiveKind, RewardKind, SearchMethod, Sizes, ValidConfig};
@@ -46,7 +47,7 @@ use crate::rng::{Purpose, derive};
 use crate::study::builder::StudyBuilder;
 use crate::study::core::Core;
 use crate::study::event::Event;
-use crate::study::folder::{Changes, claim, frozen, next_free, unmake};
+use crate::study::folder::{Changes, claim, frozen, next_free, read_images, unmake};
 use crate::study::journal::{Entry, Fingerprint, Journal};
 use crate::study::lock::Holder;
 use crate::study::methods::Methods;
@@ -111,10 +112,12 @@ impl Study {
         StudyBuilder::new(config)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the builder gathers them")]
     pub(crate) fn create_from(
         config: ValidConfig,
         dataset: &Dataset,
         child: Arc<dyn ChildModel>,
+        device: DeviceChoice,
         methods: &Methods,
         out: Option<&Path>,
         wanted: Wanted,
@@ -127,7 +130,7 @@ impl Study {
             return Err(ConfigError::new(why).into());
         }
         // A study stays on the kind of device it began on, and can be resumed from any folder.
-        config.device = DeviceChoice::of_kind(child.device_kind());
+        config.device = device;
         if Sample::named(&config.data).is_none()
             && let Ok(path) = Path::new(&config.data).canonicalize()
         {
@@ -254,6 +257,17 @@ impl Study {
         Ok(self.objective.executor()?)
     }
 
+    /// Returns an executor that trains on other machines, which must see the study's folder where this one does.
+    ///
+    /// # Errors
+    /// [`Error`]: the folder cannot be written, another process trains for this study in this way, or no machine can be had.
+    pub fn cluster(&mut self, machines: Machines) -> Result<Cluster, Error> {
+        // Jobs name files in it, for processes that run elsewhere.
+        self.folder = self.folder.canonicalize().map_err(|error| Error::file(&self.folder, error))?;
+        let read = || read_images(&self.folder, &self.config);
+        Cluster::new(&self.folder, self.objective.images(0), machines, read)
+    }
+
     /// Runs the search to its end in this process. Events go into the log too.
     ///
     /// # Errors
@@ -281,7 +295,10 @@ impl Study {
             study: self.folder.clone(),
             images: [self.split.train.len(), self.split.validation.len(), self.split.test.len()],
             classes: self.classes,
-            device: self.objective.child().device(),
+            device: match executor.is_here() {
+                true => self.objective.child().device(),
+                false => format!("{} of other machines", config.device),
+            },
             iters: config.iters,
             trainings,
             workers: config.workers.unwrap_or(1),
@@ -295,6 +312,7 @@ impl Study {
         let todo = trainings.saturating_sub(self.core.ledger().counts().0) + self.looked_into()?;
         // Errors of the estimate are ignored: the real training reports them.
         if todo > 0
+            && executor.is_here()
             && let Ok(Some((images_per_second, left))) = self.objective.estimate(todo)
         {
             emit(&Event::Estimated { images_per_second, left: Some(left) });

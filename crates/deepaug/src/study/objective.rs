@@ -86,9 +86,26 @@ impl Objective {
         })
     }
 
+    /// Makes the objective of a study that has begun, with its images and on its device.
+    ///
+    /// # Errors
+    /// [`Error`]: the device is not here, or the images are too small for the model.
+    pub(crate) fn open(config: &ValidConfig, dataset: &Dataset) -> Result<Self, Error> {
+        let child = config.child_model()?;
+        child.check(dataset.image_shape(), dataset.classes().len())?;
+        let split = Split::draw(dataset, config.split_sizes(), derive(config.seed, Purpose::Split, 0))?;
+        Self::new(config, dataset, &split, child.into())
+    }
+
     /// Returns a checksum of the whole data set.
     pub(crate) fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Returns the images of a sample, by name.
+    pub(crate) fn images(&self, sample: usize) -> ImagesRef {
+        let part = ImagesPart::Search { sample };
+        ImagesRef { config: self.config.clone(), fingerprint: self.fingerprint.clone(), part }
     }
 
     /// Returns how a sample is judged without training; fresh samples are trained.
@@ -256,11 +273,7 @@ impl Trainings for Objective {
             policy: policy.clone(),
             settings: self.settings,
             seed: self.sample_seed(id.sample),
-            images: ImagesRef {
-                config: self.config.clone(),
-                fingerprint: self.fingerprint.clone(),
-                part: ImagesPart::Search { sample: id.sample },
-            },
+            images: self.images(id.sample),
             start: self.initial_weights.clone(),
             scored: self.scored(id.sample),
             task: self.density(id.sample).map_or(Task::Train, Task::Judge),

@@ -2,7 +2,8 @@
 //! does not depend on timing.
 //!
 //! With W workers, W trials run at once: trial n is proposed once trial n - W has been told, and trials are told
-//! in the order of their numbers, whichever ends first.
+//! in the order of their numbers, whichever ends first. If they need not be told in order, each is told as it ends, and the
+//! journal keeps the order for the next time that the study is opened.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,8 +49,6 @@ pub(crate) struct Search<'a> {
     /// Those that the scheduler has stopped, and after how many epochs: whatever they do before they stop does not
     /// count.
     stopped: BTreeMap<JobId, usize>,
-    /// Trials below this have been told.
-    told: u64,
     /// Proposals in a row that promised less than the noise of a reward.
     hopeless: usize,
     meter: Meter,
@@ -65,8 +64,8 @@ impl<'a> Search<'a> {
         budget: Budget,
         emit: &'a dyn Fn(&Event),
     ) -> Self {
-        let (under_way, stopped, told, hopeless, meter) = (BTreeMap::new(), BTreeMap::new(), 0, 0, Meter::new());
-        Self { folder, core, objective, executor, cancel, budget, emit, under_way, stopped, told, hopeless, meter }
+        let (under_way, stopped, hopeless, meter) = (BTreeMap::new(), BTreeMap::new(), 0, Meter::new());
+        Self { folder, core, objective, executor, cancel, budget, emit, under_way, stopped, hopeless, meter }
     }
 
     /// Runs the search and the confirmation to their end, and returns what ended the search. Everything that has
@@ -83,32 +82,56 @@ impl<'a> Search<'a> {
     }
 
     fn search(&mut self) -> Result<Termination, Error> {
-        let config = self.core.config().clone();
-        let workers = config.workers.unwrap_or(1) as u64;
-        let mut ended_by = Termination::Iterations;
-        while self.core.asked() <= config.iters {
-            if self.core.asked() - self.told == workers {
-                self.tell()?;
+        let iters = self.core.config().iters;
+        if !self.core.config().in_order {
+            // What was proposed before is pending before anything of it is told, so that it is told as it ended.
+            while self.core.asked() <= iters && self.core.is_known(self.core.asked()) {
+                self.begin()?;
             }
-            if let Some(spent) = self.spent() {
-                ended_by = spent;
-                break;
-            }
-            if config.patience > 0 && self.is_hopeless()? {
-                ended_by = Termination::Patience;
-                break;
-            }
-            let Some((trial, proposal)) = self.core.ask()? else {
-                ended_by = Termination::Exhausted;
-                break;
-            };
-            (self.emit)(&Event::TrialStarted { trial, policy: proposal.policy, scheme: proposal.scheme });
-            self.schedule(trial)?;
         }
-        while self.told < self.core.asked() {
-            self.tell()?;
+        let mut ended_by = None;
+        loop {
+            if ended_by.is_none() && self.core.asked() > iters {
+                ended_by = Some(Termination::Iterations);
+            }
+            if ended_by.is_none() && self.core.pending().len() < self.at_once() {
+                ended_by = match self.stops()? {
+                    Some(why) => Some(why),
+                    None => (!self.begin()?).then_some(Termination::Exhausted),
+                };
+                continue;
+            }
+            match self.next_complete()? {
+                Some(trial) => self.tell(trial)?,
+                None if self.core.pending().is_empty() => return Ok(ended_by.unwrap_or(Termination::Iterations)),
+                None => self.listen()?,
+            }
         }
-        Ok(ended_by)
+    }
+
+    /// Returns how many trials are pending at once. Told in order, their number decides the proposals, and is fixed; otherwise no
+    /// machine is to be idle.
+    fn at_once(&self) -> usize {
+        let config = self.core.config();
+        let workers = config.workers.unwrap_or(1);
+        if config.in_order { workers } else { workers.max(self.executor.capacity().div_ceil(config.opt_samples)) }
+    }
+
+    /// Returns why no other trial is to be begun, if so.
+    fn stops(&mut self) -> Result<Option<Termination>, Error> {
+        if let Some(spent) = self.spent() {
+            return Ok(Some(spent));
+        }
+        let is_hopeless = self.core.config().patience > 0 && self.is_hopeless()?;
+        Ok(is_hopeless.then_some(Termination::Patience))
+    }
+
+    /// Begins the next trial, and returns whether there was one.
+    fn begin(&mut self) -> Result<bool, Error> {
+        let Some((trial, proposal)) = self.core.ask()? else { return Ok(false) };
+        (self.emit)(&Event::TrialStarted { trial, policy: proposal.policy, scheme: proposal.scheme });
+        self.schedule(trial)?;
+        Ok(true)
     }
 
     /// Returns why no other trial can be begun, if the budget is spent.
@@ -121,8 +144,9 @@ impl<'a> Search<'a> {
         let confirmations = config.confirmations(asked);
         if let Some(most) = trainings {
             // Does not depend on which trainings happen to have ended by now.
-            let told = self.core.ledger().trainings().filter(|&(trial, ..)| trial < self.told).count();
-            let wanted = told + (asked - self.told + 1) as usize * config.opt_samples + confirmations;
+            let pending = self.core.pending();
+            let told = self.core.ledger().trainings().filter(|(trial, ..)| !pending.contains(trial)).count();
+            let wanted = told + (pending.len() + 1) * config.opt_samples + confirmations;
             if wanted > most {
                 return Some(Termination::Trainings);
             }
@@ -164,33 +188,44 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Waits for the next trial to be complete, and tells the searcher.
-    fn tell(&mut self) -> Result<(), Error> {
-        let trial = self.told;
-        while !self.schedule(trial)? {
-            // A finished first sample may create work for its trial, whichever trial is waited for.
-            for other in trial + 1..self.core.asked() {
-                self.schedule(other)?;
+    /// Gives the executor what pending trials still need, and returns the one to be told next, if it is complete.
+    fn next_complete(&mut self) -> Result<Option<u64>, Error> {
+        let (in_order, pending) = (self.core.config().in_order, self.core.pending().clone());
+        let mut complete = Vec::new();
+        // A finished first sample may create work for its trial, whichever trial is waited for.
+        for &trial in &pending {
+            if self.schedule(trial)? {
+                complete.push(trial);
             }
-            self.listen()?;
         }
+        Ok(match in_order {
+            true => complete.first().filter(|&trial| Some(trial) == pending.first()).copied(),
+            false => complete.into_iter().min_by_key(|&trial| self.core.ledger().completed(trial)),
+        })
+    }
+
+    /// Tells the searcher about a trial.
+    fn tell(&mut self, trial: u64) -> Result<(), Error> {
         let Settled { proposal, reward, pruned } = self.core.settle(trial)?;
         if trial == 0 && reward.is_none() {
             let why = "the trainings without a policy failed, so nothing can be compared; journal.jsonl says why";
             return Err(Error::Child(TrainError::Failed { why: why.into() }));
         }
-        self.told += 1;
         let progress = self.progress(trial, reward.filter(|_| !pruned));
         let (policy, scheme) = (proposal.policy, proposal.scheme);
         (self.emit)(&Event::TrialFinished { trial, policy, scheme, reward, pruned, progress });
         Ok(())
     }
 
-    /// Waits until a training has ended, and records it.
+    /// Waits until a training has ended, which is recorded, or until another number of trials may be pending.
     fn listen(&mut self) -> Result<(), Error> {
+        let at_once = self.at_once();
         loop {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted { path: self.folder.into() });
+            }
+            if self.at_once() != at_once {
+                return Ok(());
             }
             if let Some(report) = self.executor.next(PULSE)?
                 && self.hear(report)?
@@ -368,7 +403,7 @@ impl<'a> Search<'a> {
         // Trials judged by earlier runs took no time.
         meter.fresh_trials += u64::from(fresh > meter.fresh);
         meter.fresh = fresh;
-        let left = trials - self.told;
+        let left = trials - self.core.told();
         let trials_left = left as f64 + confirmations as f64 / config.early_stopping.trainings(config.opt_samples);
         Progress {
             trainings_done: done,

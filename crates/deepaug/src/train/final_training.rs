@@ -18,6 +18,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::{Cluster, Machines};
 use crate::config::auto::Auto;
 use crate::config::{Config, LossKind, ValidConfig};
 use crate::error::{ConfigError, Error};
@@ -107,6 +108,8 @@ pub struct FinalOptions {
     pub flip: Option<bool>,
     /// Side of the covered square, in pixels of 32.
     pub cutout: Option<f64>,
+    /// Whether other machines train, whose device is not opened here.
+    pub elsewhere: bool,
 }
 
 /// Images, a model and settings, ready to train.
@@ -159,10 +162,11 @@ impl FinalTraining {
         Self::with(searched, &dataset, options)
     }
 
-    fn with(searched: ValidConfig, dataset: &Dataset, options: &FinalOptions) -> Result<Self, Error> {
+    /// Does the same with images that have been read.
+    pub(crate) fn with(searched: ValidConfig, dataset: &Dataset, options: &FinalOptions) -> Result<Self, Error> {
         let split = Split::draw(dataset, searched.split_sizes(), derive(searched.seed, Purpose::Split, 0))?;
         let config = how_to_train(searched.into_inner(), options)?;
-        let child = config.child_model()?;
+        let child = config.child_of(options.elsewhere)?;
         child.check(dataset.image_shape(), dataset.classes().len())?;
         let train = chosen(&split, options.train_size, config.seed);
         let missing_group = missing_group(dataset, &train);
@@ -241,11 +245,25 @@ impl FinalTraining {
             policy: policy.clone(),
             settings,
             seed: self.seed(id.sample),
-            images: ImagesRef { config: self.shared.clone(), fingerprint: self.data.clone(), part: self.part },
+            images: self.images(),
             start: None,
             scored: None,
             task: Task::Train,
         }
+    }
+
+    /// Returns the images, by name.
+    pub(crate) fn images(&self) -> ImagesRef {
+        ImagesRef { config: self.shared.clone(), fingerprint: self.data.clone(), part: self.part }
+    }
+
+    /// Returns an executor that trains on other machines.
+    ///
+    /// # Errors
+    /// As [`Study::cluster`](crate::Study::cluster).
+    pub(crate) fn cluster(&self, study: &Path, machines: Machines) -> Result<Cluster, Error> {
+        let study = study.canonicalize().map_err(|error| Error::file(study, error))?;
+        Cluster::new(&study, self.images(), machines, || read_images(&study, &self.config))
     }
 
     /// Makes an executor that trains in this process.

@@ -11,10 +11,11 @@ use deepaug_dataset::{Fit, ReadOptions};
 use serde::Serialize;
 
 use crate::cancel::Cancel;
+use crate::cluster::Machines;
 use crate::compare::{Baseline, Scheme};
 use crate::config::Config;
 use crate::error::{ConfigError, Error};
-use crate::execute::{Adversary, AdversaryRecord, Job, JobId, Report, Task, run_all};
+use crate::execute::{Adversary, AdversaryRecord, Executor, Job, JobId, Report, Task, run_all};
 use crate::files::{write_json, write_whole};
 use crate::layout::{SELECTION, SURENESS};
 use crate::policies::read::Policies;
@@ -90,6 +91,20 @@ impl Train {
     /// [`Error`]: a study without a result, images or a device that cannot be used, a failed training, files that
     /// cannot be written.
     pub fn run(&self, study: &Path, cancel: &Cancel, on_epoch: &dyn Fn(&EpochRecord, usize)) -> Result<Trained, Error> {
+        self.run_on(study, None, cancel, on_epoch)
+    }
+
+    /// Does the same on another machine, if machines are given.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and [`Study::cluster`](crate::Study::cluster).
+    pub fn run_on(
+        &self,
+        study: &Path,
+        machines: Option<Machines>,
+        cancel: &Cancel,
+        on_epoch: &dyn Fn(&EpochRecord, usize),
+    ) -> Result<Trained, Error> {
         let training = FinalTraining::new(study, &self.training)?;
         let scheme = match (self.instead, &self.policies) {
             (Some(baseline), _) => Scheme::baseline(baseline, self.top, &training)?,
@@ -124,9 +139,11 @@ impl Train {
         // Written elsewhere first: existing weights of the same training would be kept as they are, without a
         // history.
         let draft = draft(&self.out)?;
-        let unfinished = draft.path().join("weights");
+        // Another process may write into it.
+        let folder = draft.path().canonicalize().map_err(|error| Error::file(draft.path(), error))?;
+        let unfinished = folder.join("weights");
         let id = JobId { trial: 0, sample: self.sample };
-        let record = draft.path().join("record");
+        let record = folder.join("record");
         let weights = unfinished.clone();
         let task = match scheme.adversary.clone() {
             None => Task::Keep { weights },
@@ -145,7 +162,11 @@ impl Train {
             }
             Ok(())
         };
-        run_all(&mut training.executor()?, vec![job], &|| cancel.is_cancelled(), &mut hear)?;
+        let mut executor: Box<dyn Executor> = match machines {
+            None => Box::new(training.executor()?),
+            Some(machines) => Box::new(training.cluster(study, machines)?),
+        };
+        run_all(executor.as_mut(), vec![job], &|| cancel.is_cancelled(), &mut hear)?;
         let History { epochs, strategy, .. } = match result {
             Some(Ok(trained)) if !cancel.is_cancelled() => trained,
             Some(Err(why)) => return Err(Error::Child(TrainError::Failed { why })),
