@@ -294,10 +294,10 @@ pub(crate) struct Trial {
     /// The study whose trial the file describes
     #[arg(long, value_name = "DIR")]
     pub(crate) study: Option<PathBuf>,
-    /// A trial as "deepaug ask" prints it, to which \"sample\" may be added, or a whole job
+    /// A trial as "deepaug ask" prints it, to which "sample" may be added, or a whole job
     #[arg(long, value_name = "FILE")]
     pub(crate) spec: PathBuf,
-    /// File for the result, as "deepaug tell --from" reads it
+    /// File for the result: with --study, a line for "deepaug tell --from"; otherwise with its device and its epochs
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Print errors as JSON

@@ -267,6 +267,8 @@ impl Running<'_> {
             if self.looked.elapsed() >= self.plan.pace() {
                 self.looked = Instant::now();
                 if self.read()? {
+                    self.say(Word::Bye { why: "it is needed no more".into() });
+                    self.write()?;
                     return Ok(AgentEnd::Done);
                 }
                 if self.paths.stop().exists() {

@@ -172,6 +172,8 @@ pub struct Cluster {
     quick: usize,
     /// What agents said that cannot train.
     broken: Vec<String>,
+    /// Whether it takes over from an earlier process.
+    is_adopting: bool,
     is_ending: bool,
     looked: [Option<Instant>; 3],
     began: Instant,
@@ -280,6 +282,9 @@ impl Cluster {
                 plan
             }
             _ => {
+                // What agents of other trainings left.
+                let _ = std::fs::remove_dir_all(paths.agents()).and_then(|()| std::fs::create_dir(paths.agents()));
+                let _ = std::fs::remove_dir_all(paths.images());
                 // Without it, every machine reads the images from where they come from.
                 let decoded = read().ok().and_then(|dataset| write_decoded(&dataset, &paths.images()).ok());
                 let name = decoded.and_then(|file| Some(file.file_name()?.to_string_lossy().into_owned()));
@@ -307,6 +312,7 @@ impl Cluster {
             excluded: BTreeSet::new(),
             quick: 0,
             broken: Vec::new(),
+            is_adopting: true,
             is_ending: false,
             looked: [None; 3],
             began: now,
@@ -314,6 +320,7 @@ impl Cluster {
             _lock: lock,
         };
         cluster.adopt()?;
+        cluster.is_adopting = false;
         cluster.supply()?;
         Ok(cluster)
     }
@@ -475,7 +482,7 @@ impl Cluster {
             return Ok(());
         }
         agent.heard = Instant::now();
-        let was_asked = agent.state == State::Asked && self.looked[1].is_some();
+        let was_asked = agent.state == State::Asked && !self.is_adopting;
         if was_asked {
             agent.state = State::Ready;
         }
@@ -511,6 +518,7 @@ impl Cluster {
                     None => {}
                 }
             }
+            Word::Broken { .. } if self.is_adopting => self.lose(name, "it could not train", false)?,
             Word::Broken { why } => {
                 self.broken.push(why.clone());
                 if let Some(node) = self.agents.get(name).map(|agent| agent.node.clone()) {
@@ -651,6 +659,10 @@ impl Cluster {
             }
         }
         self.counts.lost += trainings as u64;
+        if self.is_adopting {
+            // An earlier process has said so.
+            return Ok(());
+        }
         (self.tell)(&ClusterEvent::AgentLost { agent: name.into(), node, why: why.into(), trainings });
         if counts && was_quick {
             self.ended_soon(name)?;

@@ -22,14 +22,15 @@ pub struct TrialResult {
     pub trial: u64,
     /// Which of the trial's samples.
     pub sample: usize,
-    /// The reward, for `deepaug tell`; absent if it failed.
+    /// The reward; absent if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reward: Option<f64>,
     /// Why it failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
-    /// The kind of device.
-    pub device: String,
+    /// The kind of device; absent from what `deepaug tell` reads, as is the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Its epochs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
@@ -57,7 +58,7 @@ struct Asked {
 }
 
 /// Trains what a text describes: a [`Job`], or, with a study, a trial of it as `deepaug ask` prints it, to which `"sample"` may
-/// be added.
+/// be added. With a study, the result is what `deepaug tell` reads.
 ///
 /// # Errors
 /// [`Error`]: the text is neither, or images or the device cannot be used. A training that fails is a result.
@@ -76,7 +77,11 @@ pub fn run_trial(study: Option<&Path>, spec: &str, place: &Path, cancel: &Cancel
             (objective.executor()?, objective.job(JobId { trial, sample }, &policy))
         }
     };
-    train(&mut executor, job, cancel)
+    let result = train(&mut executor, job, cancel)?;
+    Ok(match study {
+        None => result,
+        Some(_) => TrialResult { device: None, history: None, ..result },
+    })
 }
 
 fn train(executor: &mut dyn Executor, job: Job, cancel: &Cancel) -> Result<TrialResult, Error> {
@@ -98,5 +103,5 @@ fn train(executor: &mut dyn Executor, job: Job, cancel: &Cancel) -> Result<Trial
         Ok(history) => (Some(history), None),
         Err(why) => (None, Some(why)),
     };
-    Ok(TrialResult { trial, sample, reward: history.as_ref().map(reward_of), failed, device, history })
+    Ok(TrialResult { trial, sample, reward: history.as_ref().map(reward_of), failed, device: Some(device), history })
 }
