@@ -175,10 +175,17 @@ class Trial:
 class Search:
     @staticmethod
     def train(
-        toml: str, folder: Optional[_Path], dataset: Optional[Dataset], time: Optional[float], iterations: Optional[int]
+        toml: str,
+        folder: Optional[_Path],
+        dataset: Optional[Dataset],
+        time: Optional[float],
+        iterations: Optional[int],
+        elsewhere: bool,
     ) -> Optional[Search]: ...
     @staticmethod
-    def resume_training(folder: _Path, iterations: Optional[int], dataset: Optional[Dataset]) -> Optional[Search]: ...
+    def resume_training(
+        folder: _Path, iterations: Optional[int], dataset: Optional[Dataset], elsewhere: bool
+    ) -> Optional[Search]: ...
     @staticmethod
     def judge(toml: str, folder: Optional[_Path]) -> Search: ...
     @staticmethod
@@ -190,10 +197,17 @@ class Search:
         self,
         on_event: _OnEvent,
         objective: Optional[Callable[[Policy, Trial], float]],
+        executor: Optional[object],
         raises: bool,
         time: Optional[float],
         trainings: Optional[int],
     ) -> Optional[str]: ...
+
+@final
+class JobRunner:
+    def __new__(cls) -> JobRunner: ...
+    def run(self, job: str) -> str: ...
+    def stop(self) -> None: ...
 
 @final
 class AskTell:

@@ -37,6 +37,33 @@ class Callback(Protocol):
     def __call__(self, study: Study, event: Event, /) -> None: ...
 
 
+class Executor(Protocol):
+    """Carries out trainings elsewhere, as `deepaug.ray.RayExecutor` does. A job is JSON, and its "id" is an object of
+    "trial" and "sample"; `deepaug trial --spec` trains it. A job is open until it is reported as ended or cancelled."""
+
+    def capacity(self) -> int:
+        """Returns how many trainings can run at once."""
+        ...
+
+    def submit(self, job: str) -> None:
+        """Takes a job; returns at once. Those with the lowest ids start first."""
+        ...
+
+    def next(self, timeout: float) -> Optional[str]:
+        """Returns the next report as JSON, or None if there is none within `timeout` seconds: {"report": "ended", "id",
+        "device", "history" or "failed"}, {"report": "epoch", "id", "record"}, {"report": "repeated", "id", "why"},
+        {"report": "cancelled", "id"}, or {"report": "broken", "why"} if no job can succeed."""
+        ...
+
+    def stop(self, jobs: Sequence[tuple[int, int]]) -> None:
+        """Ends jobs that need no more epochs, given by trial and sample: each is reported as ended."""
+        ...
+
+    def cancel(self, jobs: Sequence[tuple[int, int]]) -> None:
+        """Ends jobs as soon as possible: each is reported as cancelled, or as ended if it was faster."""
+        ...
+
+
 def optimize(
     data: Any = None,
     config: Union[Config, Mapping[str, Any], PathLike, None] = None,
@@ -44,6 +71,7 @@ def optimize(
     labels: Any = None,
     iterations: Optional[int] = None,
     objective: Optional[Objective] = None,
+    executor: Optional[Executor] = None,
     reward: Optional[str] = None,
     workers: Optional[int] = None,
     seed: Optional[int] = None,
@@ -67,6 +95,9 @@ def optimize(
     configuration's `early_stopping` says so. The best policies are confirmed with fresh seeds: `trial.seed`. An
     exception counts as a failed training, or ends the search, if `on_error` is "raise".
 
+    `executor` has children trained elsewhere, such as `deepaug.ray.RayExecutor`; images must then be files that all
+    machines see, as the study's folder must be.
+
     `study` is the folder, new or empty, which the command reads as well; with `resume`, one that was stopped goes on.
     Ctrl-C raises KeyboardInterrupt once epochs under way have ended; all that finished is kept. An objective cannot be
     ended: it is left to run, its result is dropped, and Python waits for it before it exits. Its next `report` raises
@@ -76,6 +107,8 @@ def optimize(
         raise ValueError(f'on_error must be "fail" or "raise", not {on_error!r}')
     if objective is not None:
         _check(objective)
+    if objective is not None and executor is not None:
+        raise TypeError("an objective trains by itself; leave executor out")
     _check_budget(time, trainings)
     check(progress)
     if resume:
@@ -90,7 +123,9 @@ def optimize(
         if data is not None:
             data = _data.read_as(found.config, data, labels)
         keys: dict[str, Any] = {"time": time, "trainings": trainings, "on_error": on_error, "progress": progress}
-        return found.optimize(data, iterations=iterations, objective=objective, callbacks=callbacks, **keys)
+        return found.optimize(
+            data, iterations=iterations, objective=objective, executor=executor, callbacks=callbacks, **keys
+        )
     if objective is None and reward not in (None, "accuracy"):
         raise ValueError('reward must be "accuracy" without an objective')
     if objective is not None and data is not None:
@@ -101,11 +136,11 @@ def optimize(
     if objective is not None:
         search: Optional[_native.Search] = _native.Search.judge(made.to_toml(), study)
     else:
-        search = _trained(made, data, labels, study, time, iterations)
+        search = _trained(made, data, labels, study, time, iterations, executor is not None)
     if search is None:
         raise KeyboardInterrupt("stopped; nothing was written")
     return Study._of(Path(search.folder))._run(
-        search, objective, callbacks, progress, time=time, trainings=trainings, on_error=on_error
+        search, objective, executor, callbacks, progress, time=time, trainings=trainings, on_error=on_error
     )
 
 
@@ -116,13 +151,14 @@ def _trained(
     study: Optional[PathLike],
     time: Optional[float],
     iterations: Optional[int],
+    elsewhere: bool,
 ) -> Optional[_native.Search]:
     """Makes a search that trains its own children."""
     if data is None or _data.is_path(data):
         if labels is not None:
             raise TypeError("labels need images; use a pair of arrays, or a table of paths and labels")
         config = config if data is None else config.replace(data=os.fspath(data))
-        return _native.Search.train(config.to_toml(), study, None, time, iterations)
+        return _native.Search.train(config.to_toml(), study, None, time, iterations, elsewhere)
     dataset = _data.read_as(config, data, labels)
     # Read again, they are what they are now.
     channels = "grey" if dataset.images.shape[3] == 1 else "rgb"
@@ -132,7 +168,7 @@ def _trained(
     config = config.replace(data=images)
     try:
         _data.save(dataset, images)
-        search = _native.Search.train(config.to_toml(), folder, dataset, time, iterations)
+        search = _native.Search.train(config.to_toml(), folder, dataset, time, iterations, elsewhere)
     except BaseException:
         _unmake(images)
         raise
@@ -275,6 +311,7 @@ class Study:
         *,
         iterations: Optional[int] = None,
         objective: Optional[Objective] = None,
+        executor: Optional[Executor] = None,
         time: Optional[float] = None,
         trainings: Optional[int] = None,
         callbacks: Iterable[Callback] = (),
@@ -287,6 +324,8 @@ class Study:
         check(progress)
         self.close()
         if _native.is_judged(self._path):
+            if executor is not None:
+                raise StudyError("its trials are judged by an objective; leave executor out")
             if objective is None:
                 raise StudyError("its trials are judged by an objective; give it, or use ask and tell")
             _check(objective)
@@ -295,15 +334,18 @@ class Study:
             if objective is not None:
                 raise StudyError("this study trains its own children; leave objective out")
             dataset = None if data is None else _data.read_as(self.config, data)
-            search = _native.Search.resume_training(self._path, iterations, dataset)
+            elsewhere = executor is not None
+            search = _native.Search.resume_training(self._path, iterations, dataset, elsewhere)
         if search is None:
             return self
-        return self._run(search, objective, callbacks, progress, time=time, trainings=trainings, on_error=on_error)
+        keys: dict[str, Any] = {"time": time, "trainings": trainings, "on_error": on_error}
+        return self._run(search, objective, executor, callbacks, progress, **keys)
 
     def _run(
         self,
         search: _native.Search,
         objective: Optional[Objective],
+        executor: Optional[Executor],
         callbacks: Iterable[Callback],
         progress: Shown,
         *,
@@ -322,7 +364,7 @@ class Study:
         words = f"everything finished is kept; Study.load({str(self._path)!r}).optimize() continues"
         try:
             with attended(Progress(progress), self._path / "deepaug.log", tell) as on_event, _in_words(words):
-                search.run(on_event, objective, on_error == "raise", time, trainings)
+                search.run(on_event, objective, executor, on_error == "raise", time, trainings)
         finally:
             self._search = None
             for callback in called:

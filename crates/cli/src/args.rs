@@ -143,7 +143,8 @@ balanced with translations in place of images. Epochs are chosen by the worst gr
   deepaug bench --child
   deepaug bench --child --model wrn_16_2 --model simplecnn --json
   deepaug bench --child --online trivialaugment       does augmentation keep up with the training?
-  deepaug bench --ops --size 32,224 --threads 1,2")]
+  deepaug bench --ops --size 32,224 --threads 1,2
+  deepaug bench --cluster 1000 --trainings 15000 --trial-seconds 60")]
     Bench(Bench),
     /// Show how a set of images is read, and what in it may spoil a search
     #[command(after_help = "Examples:
@@ -959,6 +960,18 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "all", value_delimiter = ',',
         conflicts_with_all = ["child", "model", "device", "channels", "batch", "children"])]
     pub(crate) ops: Vec<String>,
+    /// Measure the process that runs a study on so many machines, with agents that only pretend to train
+    #[arg(long, value_name = "AGENTS", conflicts_with_all = ["child", "ops"], value_parser = in_range(1, 10_000))]
+    pub(crate) cluster: Option<usize>,
+    /// Trainings of such a study
+    #[arg(long, value_name = "N", requires = "cluster", default_value_t = 3000, value_parser = in_range(2, 1_000_000))]
+    pub(crate) trainings: usize,
+    /// Seconds that each of them takes
+    #[arg(long, value_name = "S", requires = "cluster", default_value_t = 60.0, value_parser = seconds)]
+    pub(crate) trial_seconds: f64,
+    /// How its policies are found, as the configuration's method
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    pub(crate) method: Option<String>,
     /// Numbers of threads that apply ops [default: 1]
     #[arg(long, value_name = "T", value_delimiter = ',', value_parser = in_range(1, 1024), requires = "ops")]
     pub(crate) threads: Vec<usize>,

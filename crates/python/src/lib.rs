@@ -8,6 +8,7 @@ mod attend;
 mod config;
 mod data;
 mod errors;
+mod executor;
 mod judge;
 mod policy;
 mod process;
@@ -32,6 +33,8 @@ mod _native {
     use crate::config::{config, study_config};
     #[pymodule_export]
     use crate::data::Dataset;
+    #[pymodule_export]
+    use crate::executor::JobRunner;
     #[pymodule_export]
     use crate::judge::{Trial, wait_for_objectives};
     #[pymodule_export]

@@ -15,6 +15,7 @@ use crate::attend::{Message, Tell, attend};
 use crate::config::parse;
 use crate::data::Dataset;
 use crate::errors::raise;
+use crate::executor::Outside;
 use crate::judge::{Judge, Trial};
 use crate::process::refuse_fork;
 
@@ -70,7 +71,7 @@ impl Search {
 impl Search {
     /// Makes a study that trains its own children.
     #[staticmethod]
-    #[pyo3(signature = (toml, folder, dataset, time, iterations))]
+    #[pyo3(signature = (toml, folder, dataset, time, iterations, elsewhere))]
     fn train(
         py: Python<'_>,
         toml: &str,
@@ -78,12 +79,13 @@ impl Search {
         dataset: Option<&Bound<'_, Dataset>>,
         time: Option<f64>,
         iterations: Option<u64>,
+        elsewhere: bool,
     ) -> PyResult<Option<Self>> {
         let config = parse(py, toml)?;
         let images = dataset.map(|dataset| dataset.get().inner.clone());
         let wanted = Wanted { time: seconds(time)?, iters: iterations };
         Self::trained(py, move |cancel| {
-            let new = Study::builder(config).wanted(wanted).cancel(cancel);
+            let new = Study::builder(config).wanted(wanted).cancel(cancel).elsewhere(elsewhere);
             let new = folder.iter().fold(new, |new, folder| new.folder(folder));
             images.iter().fold(new, |new, images| new.dataset(images)).create()
         })
@@ -91,17 +93,18 @@ impl Search {
 
     /// Opens such a study again.
     #[staticmethod]
-    #[pyo3(signature = (folder, iterations, dataset))]
+    #[pyo3(signature = (folder, iterations, dataset, elsewhere))]
     fn resume_training(
         py: Python<'_>,
         folder: PathBuf,
         iterations: Option<u64>,
         dataset: Option<&Bound<'_, Dataset>>,
+        elsewhere: bool,
     ) -> PyResult<Option<Self>> {
         let images = dataset.map(|dataset| dataset.get().inner.clone());
         let changes = Changes { iters: iterations, device: None };
         Self::trained(py, move |cancel| {
-            let study = StudyBuilder::default().folder(&folder).changes(changes).cancel(cancel);
+            let study = StudyBuilder::default().folder(&folder).changes(changes).cancel(cancel).elsewhere(elsewhere);
             images.iter().fold(study, |study, images| study.dataset(images)).resume()
         })
     }
@@ -131,12 +134,13 @@ impl Search {
 
     /// Runs it to its end, and returns the result as JSON, or None if it was stopped. `on_event(json, words)` is called on
     /// this thread.
-    #[pyo3(signature = (on_event, objective, raises, time, trainings))]
+    #[pyo3(signature = (on_event, objective, executor, raises, time, trainings))]
     fn run(
         &self,
         py: Python<'_>,
         on_event: Option<Py<PyAny>>,
         objective: Option<Py<PyAny>>,
+        executor: Option<Py<PyAny>>,
         raises: bool,
         time: Option<f64>,
         trainings: Option<usize>,
@@ -146,6 +150,17 @@ impl Search {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
         let result = match (ready, objective) {
             (None, _) => return Err(PyRuntimeError::new_err("this search has run")),
+            (Some(Ready::Trained(study)), _) if let Some(executor) = executor => {
+                let mut outside = Outside::new(executor);
+                let raised = outside.raised();
+                let run = attend(py, &self.cancel, on_event.as_ref(), move |tell| {
+                    study.within(budget).run_on(&mut outside, &|event| say(tell, event))
+                });
+                if let Some(error) = raised() {
+                    return Err(error);
+                }
+                run?
+            }
             (Some(Ready::Trained(study)), _) => {
                 attend(py, &self.cancel, on_event.as_ref(), |tell| study.within(budget).run(&|event| say(tell, event)))?
             }

@@ -2,12 +2,45 @@
 
 use std::time::Duration;
 
-use deepaug::{ChildBench, Device, DeviceChoice, Error, Model, OpBench, Policies, select_ops};
+use deepaug::cluster::{Simulation, SimulationResult};
+use deepaug::{ChildBench, Config, Device, DeviceChoice, Error, Model, OpBench, Policies, select_ops};
 
 use crate::{args, output};
 
 pub(crate) fn run(args: &args::Bench) -> Result<(), Error> {
-    if args.ops.is_empty() { children(args) } else { ops(args) }
+    match args.cluster {
+        Some(agents) => cluster(args, agents),
+        None if args.ops.is_empty() => children(args),
+        None => ops(args),
+    }
+}
+
+fn cluster(args: &args::Bench, agents: usize) -> Result<(), Error> {
+    let (trainings, seconds) = (args.trainings as u64, args.trial_seconds);
+    let method = args.method.iter().map(|name| format!("method={name}"));
+    let config = method.into_iter().try_fold(Config::default(), |config, pair| config.with(&pair))?;
+    let failed = |source| Error::File { path: std::env::temp_dir(), source };
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let result = Simulation { agents, trainings, seconds, config }.run(&folder.path().join("study"))?;
+    if args.json {
+        output::json(&result);
+        return Ok(());
+    }
+    let SimulationResult { trainings, seconds, per_second, share, opened_per_second, listed_per_second, .. } = result;
+    output::line(format_args!("{agents} agents, {trainings} trainings in {seconds:.0} s: {per_second:.1} a second"));
+    output::line(format_args!("agents trained {:.1} % of the time", 100.0 * share));
+    if let Some(core) = result.core {
+        output::line(format_args!("the process that runs the study took {:.1} % of a core", 100.0 * core));
+    }
+    output::line(format_args!(
+        "and opened {opened_per_second:.0} mailboxes a second, and looked for agents {listed_per_second:.1} times a second"
+    ));
+    let [journal, mailboxes] = [result.journal_bytes, result.mailbox_bytes].map(|bytes| bytes as f64 / 1e6);
+    output::line(format_args!(
+        "journal {journal:.0} MB, mailboxes {mailboxes:.0} MB; {} lost or told twice",
+        result.wrong
+    ));
+    Ok(())
 }
 
 fn ops(args: &args::Bench) -> Result<(), Error> {

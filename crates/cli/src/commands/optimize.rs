@@ -19,7 +19,7 @@ const SHOWN: usize = 5;
 
 pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
     let elsewhere = args.machines.on.is_some();
-    let mut study = match &args.resume {
+    let study = match &args.resume {
         Some(folder) => {
             let changes = Changes { iters: args.iters, device: args.device };
             StudyBuilder::default().folder(folder).changes(changes).elsewhere(elsewhere).resume()?
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &args::Optimize) -> Result<(), Error> {
             args.out.iter().fold(new, |new, out| new.folder(out)).create()?
         }
     };
-    study = study.within(Budget { time: args.time, trainings: args.trainings });
+    let study = study.within(Budget { time: args.time, trainings: args.trainings });
     log_to(&study.log_path());
     super::stop_on_ctrl_c(study.cancel());
     let view = Arc::new(View::new(args.json));

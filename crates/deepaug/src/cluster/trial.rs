@@ -7,8 +7,9 @@ use deepaug_child_model::History;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
+use crate::cluster::message::are_together;
 use crate::error::Error;
-use crate::execute::{Executor, Job, JobId, Report, open, run_all};
+use crate::execute::{Executor, ImagesRef, Job, JobId, Local, Report, open, run_all};
 use crate::files::write_whole;
 use crate::reward::reward;
 use crate::study::folder::{read_frozen, read_images};
@@ -82,6 +83,29 @@ pub fn run_trial(study: Option<&Path>, spec: &str, place: &Path, cancel: &Cancel
         None => result,
         Some(_) => TrialResult { device: None, history: None, ..result },
     })
+}
+
+/// Trains jobs one after another, and keeps the images of the last for the next.
+#[derive(Debug, Default)]
+pub struct JobRunner {
+    opened: Option<(ImagesRef, Local)>,
+}
+
+impl JobRunner {
+    /// Trains a job.
+    ///
+    /// # Errors
+    /// [`Error`]: images or the device cannot be used, or it was stopped. A training that fails is a result.
+    pub fn run(&mut self, job: Job, cancel: &Cancel) -> Result<TrialResult, Error> {
+        let mut executor = match self.opened.take() {
+            Some((images, executor)) if are_together(&images, &job.images) => executor,
+            _ => open(&job.images)?,
+        };
+        let images = job.images.clone();
+        let result = train(&mut executor, job, cancel)?;
+        self.opened = Some((images, executor));
+        Ok(result)
+    }
 }
 
 fn train(executor: &mut dyn Executor, job: Job, cancel: &Cancel) -> Result<TrialResult, Error> {

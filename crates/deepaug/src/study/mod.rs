@@ -261,11 +261,14 @@ impl Study {
     ///
     /// # Errors
     /// [`Error`]: the folder cannot be written, another process trains for this study in this way, or no machine can be had.
-    pub fn cluster(&mut self, machines: Machines) -> Result<Cluster, Error> {
-        // Jobs name files in it, for processes that run elsewhere.
-        self.folder = self.folder.canonicalize().map_err(|error| Error::file(&self.folder, error))?;
-        let read = || read_images(&self.folder, &self.config);
-        Cluster::new(&self.folder, self.objective.images(0), machines, read)
+    pub fn cluster(&self, machines: Machines) -> Result<Cluster, Error> {
+        let folder = self.absolute()?;
+        Cluster::new(&folder, self.objective.images(0), machines, || read_images(&folder, &self.config))
+    }
+
+    /// Returns the folder by a name for processes that run elsewhere: jobs name files in it.
+    fn absolute(&self) -> Result<PathBuf, Error> {
+        self.folder.canonicalize().map_err(|error| Error::file(&self.folder, error))
     }
 
     /// Runs the search to its end in this process. Events go into the log too.
@@ -282,6 +285,9 @@ impl Study {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_on(mut self, executor: &mut dyn Executor, on_event: &dyn Fn(&Event)) -> Result<SearchResult, Error> {
+        if !executor.is_here() {
+            self.folder = self.absolute()?;
+        }
         let emit = |event: &Event| {
             match event {
                 Event::Epoch { .. } => tracing::debug!("{event}"),

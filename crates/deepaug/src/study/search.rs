@@ -23,6 +23,10 @@ use crate::study::journal::ReportedOutcome;
 use crate::study::ledger::TrainingOutcome;
 use crate::study::result::Termination;
 
+/// Told as they end, there is one more trial pending for each so many trainings at once, so that a machine whose training has
+/// ended finds the next.
+const SPARE: usize = 8;
+
 /// Makes the trainings of a search.
 pub(crate) trait Trainings {
     /// Returns a training of a trial.
@@ -114,7 +118,11 @@ impl<'a> Search<'a> {
     fn at_once(&self) -> usize {
         let config = self.core.config();
         let workers = config.workers.unwrap_or(1);
-        if config.in_order { workers } else { workers.max(self.executor.capacity().div_ceil(config.opt_samples)) }
+        if config.in_order {
+            return workers;
+        }
+        let capacity = self.executor.capacity();
+        workers.max((capacity + capacity / SPARE + 1).div_ceil(config.opt_samples))
     }
 
     /// Returns why no other trial is to be begun, if so.
