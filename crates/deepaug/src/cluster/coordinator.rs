@@ -164,8 +164,11 @@ pub struct Cluster {
     /// What became of each training: its device, a digest, and the machine.
     known: HashMap<Key, (String, u64, String)>,
     ready: VecDeque<Report>,
-    /// Agents that the launcher started and that have not said hello.
-    units: BTreeMap<String, Birth>,
+    /// When what the launcher started was first seen to run.
+    units: BTreeMap<String, Instant>,
+    /// What it started that has ended for good, and that has run for long without an agent.
+    over: BTreeSet<String>,
+    missed: BTreeSet<String>,
     blame: BTreeMap<String, usize>,
     excluded: BTreeSet<String>,
     /// Agents in a row that ended soon, and what the last of them said.
@@ -174,7 +177,6 @@ pub struct Cluster {
     broken: Vec<String>,
     /// Whether it takes over from an earlier process.
     is_adopting: bool,
-    is_ending: bool,
     looked: [Option<Instant>; 3],
     began: Instant,
     counts: Counts,
@@ -193,14 +195,6 @@ pub struct Counts {
     pub lost: u64,
     /// Results that arrived twice, and were told once.
     pub twice: u64,
-}
-
-/// When a unit began to run, and whether it has shown itself.
-#[derive(Debug, Clone, Copy)]
-struct Birth {
-    at: Instant,
-    is_seen: bool,
-    is_missed: bool,
 }
 
 #[derive(Debug)]
@@ -308,20 +302,22 @@ impl Cluster {
             known: HashMap::new(),
             ready: VecDeque::new(),
             units: BTreeMap::new(),
+            over: BTreeSet::new(),
+            missed: BTreeSet::new(),
             blame: BTreeMap::new(),
             excluded: BTreeSet::new(),
             quick: 0,
             broken: Vec::new(),
             is_adopting: true,
-            is_ending: false,
             looked: [None; 3],
             began: now,
             counts: Counts::default(),
             _lock: lock,
         };
-        cluster.adopt()?;
+        let units = cluster.launcher.look();
+        cluster.adopt(&units)?;
         cluster.is_adopting = false;
-        cluster.supply()?;
+        cluster.supply(&units)?;
         Ok(cluster)
     }
 
@@ -336,7 +332,9 @@ impl Cluster {
     }
 
     /// Takes over what agents of an earlier process did, and the agents that still live.
-    fn adopt(&mut self) -> Result<(), Error> {
+    fn adopt(&mut self, units: &[Unit]) -> Result<(), Error> {
+        let over = units.iter().filter(|unit| unit.state == UnitState::Ended);
+        self.over.extend(over.map(|unit| unit.name.clone()));
         self.arrivals(State::Asked)?;
         for name in self.names(|_| true) {
             self.read(&name)?;
@@ -684,10 +682,7 @@ impl Cluster {
                 let last = &lines[lines.len().saturating_sub(SHOWN)..];
                 format!("; {} ends with:\n{}", path.display(), last.join("\n"))
             }
-            Some((_, path)) => format!("; {} is empty", path.display()),
-            None => {
-                format!("; there is no log of it in {}: do all machines see that folder?", self.paths.logs().display())
-            }
+            _ => format!("; they left nothing in {}: do all machines see that folder?", self.paths.logs().display()),
         };
         Err(Error::cluster(format!("{TOO_MANY} agents in a row ended within a minute, with nothing done{said}")))
     }
@@ -704,18 +699,13 @@ impl Cluster {
 
     /// Compares what the launcher started with what has shown itself, and starts what is missing.
     fn units(&mut self) -> Result<(), Error> {
-        let now = Instant::now();
         let units = self.launcher.look();
-        for Unit { name, state } in &units {
-            let of_unit = |agent: &str| agent.rsplit_once('-').is_some_and(|(unit, _)| unit == name);
-            let seen = self.agents.keys().any(|agent| of_unit(agent));
+        for Unit { name, state } in units.clone() {
+            let has_agent = self.agents.keys().any(|agent| is_of(agent, &name));
             match state {
                 UnitState::Running => {
-                    let birth =
-                        self.units.entry(name.clone()).or_insert(Birth { at: now, is_seen: false, is_missed: false });
-                    birth.is_seen |= seen;
-                    if !birth.is_seen && !birth.is_missed && birth.at.elapsed() > UNSEEN {
-                        birth.is_missed = true;
+                    let begun = *self.units.entry(name.clone()).or_insert_with(Instant::now);
+                    if !has_agent && begun.elapsed() > UNSEEN && self.missed.insert(name.clone()) {
                         let folder = self.paths.root().display();
                         let what =
                             format!("{name} runs, but has not written to {folder}: does its machine see that folder?");
@@ -723,22 +713,23 @@ impl Cluster {
                     }
                 }
                 UnitState::Waiting | UnitState::Ended => {
-                    let birth = self.units.remove(name);
-                    let agents = self.names(|agent| agent.state != State::Gone);
-                    let agents: Vec<String> = agents.into_iter().filter(|agent| of_unit(agent)).collect();
-                    for agent in &agents {
-                        // The last that it said.
-                        self.read(agent)?;
-                        self.lose(agent, "its process has ended", true)?;
+                    let begun = self.units.remove(&name);
+                    for agent in self.names(|agent| agent.state != State::Gone) {
+                        if is_of(&agent, &name) {
+                            // The last that it said.
+                            self.read(&agent)?;
+                            self.lose(&agent, "its process has ended", true)?;
+                        }
                     }
-                    let ended_soon = birth.is_some_and(|birth| !birth.is_seen && birth.at.elapsed() < SOON);
-                    if agents.is_empty() && ended_soon {
-                        self.ended_soon(name)?;
+                    let is_new = state == UnitState::Ended && self.over.insert(name.clone());
+                    let ended_soon = begun.is_none_or(|begun| begun.elapsed() < SOON);
+                    if is_new && !has_agent && ended_soon {
+                        self.ended_soon(&name)?;
                     }
                 }
             }
         }
-        self.supply()
+        self.supply(&units)
     }
 
     /// Returns how many agents there are, or will be without asking.
@@ -752,16 +743,11 @@ impl Cluster {
     }
 
     /// Asks for agents until there are as many as wanted.
-    fn supply(&mut self) -> Result<(), Error> {
-        if self.is_ending {
-            return Ok(());
-        }
-        let units = self.launcher.look();
+    fn supply(&mut self, units: &[Unit]) -> Result<(), Error> {
         // One that has no agent yet.
         let is_unseen = |unit: &&Unit| {
-            let has_agent = self.agents.iter().any(|(name, agent)| {
-                agent.state != State::Gone && name.rsplit_once('-').is_some_and(|(of, _)| of == unit.name)
-            });
+            let has_agent =
+                self.agents.iter().any(|(name, agent)| agent.state != State::Gone && is_of(name, &unit.name));
             unit.state != UnitState::Ended && !has_agent
         };
         let there = self.live() + units.iter().filter(is_unseen).count();
@@ -941,7 +927,6 @@ impl Executor for Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.is_ending = true;
         for name in self.names(|agent| agent.state != State::Gone) {
             if let Some(agent) = self.agents.get_mut(&name) {
                 let _ = agent.order(&self.paths, &name, &[Order::Bye], &mut self.counts);
@@ -962,6 +947,11 @@ impl Agent {
         self.spoken = Instant::now();
         self.orders.as_ref().map_or(Ok(()), |outbox| outbox.append(orders, false))
     }
+}
+
+/// Whether an agent is of a unit, after which it is named.
+fn is_of(agent: &str, unit: &str) -> bool {
+    agent.rsplit_once('-').is_some_and(|(of, _)| of == unit)
 }
 
 /// Whether a result of an earlier process is what a job would give: a training that was stopped has fewer epochs.

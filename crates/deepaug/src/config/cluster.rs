@@ -1,6 +1,6 @@
 //! The keys of trainings on other machines.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How trainings reach other machines, if they do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,12 +13,27 @@ pub struct ClusterConfig {
     pub slots: usize,
     pub partition: String,
     pub account: String,
+    #[serde(deserialize_with = "time")]
     pub time: String,
     pub sbatch: Vec<String>,
     pub prolog: String,
     pub silence: u64,
     pub idle: u64,
     pub cache: String,
+}
+
+/// Reads a time limit as Slurm takes it: text, or a number of minutes.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a time limit such as \"8:00:00\", or a number of minutes")]
+    enum Limit {
+        Text(String),
+        Minutes(u64),
+    }
+    Ok(match Limit::deserialize(deserializer)? {
+        Limit::Text(text) => text,
+        Limit::Minutes(minutes) => minutes.to_string(),
+    })
 }
 
 impl Default for ClusterConfig {
