@@ -205,6 +205,25 @@ fn a_training_that_fails_everywhere_has_failed() {
 }
 
 #[test]
+fn a_training_that_takes_its_process_along_fails_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let after = "case \"$request\" in *'sub_policies\":[]'*) ;; *) [ $share -lt 250 ] && kill -9 $PPID;; esac;";
+    let config = with_program(folder.path(), "0.1", after, "iters = 12\nworkers = 4");
+    let arguments =
+        ["optimize", "--config", &config, "--out", "study", "--on", "processes", "--agents", "2", "--in-order"];
+    let run = deepaug(folder.path(), &arguments);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let found = rows(&folder.path().join("study/notebook.csv"));
+    let failed = found.iter().filter(|row| row["val_acc"].is_empty()).count();
+    assert!(failed > 0 && failed < 12, "{failed}");
+    let journal = fs::read_to_string(folder.path().join("study/journal.jsonl")).unwrap();
+    assert_eq!(journal.matches("its agent died 3 times while it ran").count(), failed, "{journal}");
+    // Those that were under way beside it are trained all the same.
+    let fine = found.iter().filter(|row| !row["val_acc"].is_empty()).count();
+    assert_eq!(fine, 2 * (13 - failed));
+}
+
+#[test]
 fn eight_agents_do_eight_times_as_much() {
     let folder = tempfile::tempdir().unwrap();
     let config = with_program(folder.path(), "1", "", "iters = 31\nworkers = 8");

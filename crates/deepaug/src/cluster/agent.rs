@@ -184,7 +184,8 @@ impl Agent {
 
 /// Returns how many trainings run at once on a CPU.
 fn threads(cluster: &ClusterConfig, config: &Config) -> usize {
-    let of_slurm = || std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|text| text.parse().ok());
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let of_slurm = || number("SLURM_CPUS_PER_TASK").or_else(|| number("SLURM_CPUS_ON_NODE"));
     let given = [cluster.slots, cluster.cpus].into_iter().find(|&count| count > 0);
     given.or_else(of_slurm).unwrap_or(config.threads)
 }
@@ -406,6 +407,9 @@ impl Running<'_> {
     }
 
     fn start(&mut self, key: Key, images: usize, job: serde_json::Value) -> Result<(), Error> {
+        if self.under_way.values().any(|known| *known == key) {
+            return Ok(());
+        }
         let damaged = |why: &str| Error::study(&self.own.inbox(), format!("a job cannot be read: {why}"));
         let images = self.images.get(&images).ok_or_else(|| damaged("its images have no number"))?;
         let sample = job["id"]["sample"].as_u64().unwrap_or(0) as usize;
@@ -448,7 +452,11 @@ impl Running<'_> {
 
     /// Puts an agent that Slurm's time limit ends back into the queue.
     fn queue_again(&self, note: &dyn Fn(&str)) {
-        let (Ok(job), false) = (std::env::var("SLURM_JOB_ID"), self.paths.stop().exists()) else { return };
+        let named = |name: &str| std::env::var(name).ok();
+        // The number of one task of an array is that of the whole array.
+        let task = named("SLURM_ARRAY_JOB_ID").zip(named("SLURM_ARRAY_TASK_ID"));
+        let job = task.map(|(array, task)| format!("{array}_{task}")).or_else(|| named("SLURM_JOB_ID"));
+        let Some(job) = job.filter(|_| !self.paths.stop().exists()) else { return };
         let said = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output().ok()?;
             output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())

@@ -31,7 +31,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(60);
 const TOO_MANY: usize = 3;
 
-/// A training whose agents have died so often, while it ran, is taken to be what kills them.
+/// A training that was with so many agents when they ended by themselves is taken to be what ends them; from the second on it
+/// was there alone.
 const DEADLY: usize = 3;
 
 /// A machine on which so many trainings failed that others then did is not used any more.
@@ -177,11 +178,14 @@ pub struct Cluster {
     broken: Vec<String>,
     /// Whether it takes over from an earlier process.
     is_adopting: bool,
+    /// Since when some agent has had nothing to do, and whether that was said.
+    idle: Option<Instant>,
+    is_idle_told: bool,
     looked: [Option<Instant>; 3],
     began: Instant,
     counts: Counts,
     /// Held for as long as this process runs the study.
-    _lock: File,
+    lock: Option<File>,
 }
 
 /// What a [`Cluster`] has done so far.
@@ -227,16 +231,27 @@ enum State {
     Gone,
 }
 
+/// How an agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// As it said, or as it was told.
+    Said,
+    /// Perhaps with its machine.
+    Unknown,
+    /// Nobody ended it, so that one of its trainings may have.
+    ByItself,
+}
+
 #[derive(Debug)]
 struct Open {
     job: Job,
     ids: Vec<JobId>,
     at: Option<String>,
+    /// Agents that ended by themselves while they had it.
     losses: usize,
     /// Machines on which it failed, and what it said.
     failed: Vec<(String, String, String)>,
     is_cancelled: bool,
-    is_stopped: bool,
 }
 
 #[derive(Debug)]
@@ -309,10 +324,12 @@ impl Cluster {
             quick: 0,
             broken: Vec::new(),
             is_adopting: true,
+            idle: None,
+            is_idle_told: false,
             looked: [None; 3],
             began: now,
             counts: Counts::default(),
-            _lock: lock,
+            lock: Some(lock),
         };
         let units = cluster.launcher.look();
         cluster.adopt(&units)?;
@@ -337,6 +354,14 @@ impl Cluster {
         self.over.extend(over.map(|unit| unit.name.clone()));
         self.arrivals(State::Asked)?;
         for name in self.names(|_| true) {
+            let orders: Vec<Order> = Inbox::new(&self.paths.agent(&name).inbox()).read().unwrap_or_default();
+            let keys = orders.into_iter().filter_map(|order| match order {
+                Order::Job { key, .. } => Some(key),
+                _ => None,
+            });
+            if let Some(agent) = self.agents.get_mut(&name) {
+                agent.jobs.extend(keys);
+            }
             self.read(&name)?;
         }
         let here = node();
@@ -371,11 +396,12 @@ impl Cluster {
         let [arrivals, words, units] = &mut self.looked;
         let is_due =
             [is_due(arrivals, ARRIVALS.max(pace)), is_due(words, pace), is_due(units, self.launcher.interval())];
+        // Before agents are missed that have ended because of it.
+        if is_due.contains(&true) && self.paths.stop().exists() {
+            return Err(Error::Interrupted { path: self.study.clone() });
+        }
         if is_due[0] {
             self.arrivals(State::Opening)?;
-            if self.paths.stop().exists() {
-                return Err(Error::Interrupted { path: self.study.clone() });
-            }
         }
         if is_due[1] {
             for name in self.names(|agent| agent.state != State::Opening && agent.state != State::Gone) {
@@ -396,8 +422,28 @@ impl Cluster {
             self.units()?;
         }
         self.assign()?;
-        self.keep_alive();
+        if is_due[0] {
+            self.keep_alive();
+            self.mind_idle();
+        }
         Ok(())
+    }
+
+    /// Says once that agents have nothing to do, which a study that tells its trials in order can change.
+    fn mind_idle(&mut self) {
+        let ready = self.agents.values().filter(|agent| agent.state == State::Ready);
+        let idle = ready.clone().filter(|agent| agent.jobs.is_empty()).count();
+        if idle == 0 || !self.waiting.is_empty() || !self.plan.images.config.in_order {
+            self.idle = None;
+        } else if self.idle.get_or_insert_with(Instant::now).elapsed() > SOON && !self.is_idle_told {
+            self.is_idle_told = true;
+            let what = format!(
+                "{idle} of {} agents have had nothing to do for a minute: trials are told in order, and more of them under way \
+                 (workers, of a new study) would keep them busy",
+                ready.count()
+            );
+            (self.tell)(&ClusterEvent::Noted { what });
+        }
     }
 
     /// Finds new agents.
@@ -431,7 +477,7 @@ impl Cluster {
         let Some(hello) = self.paths.agent(name).read_hello() else {
             let waited = self.agents.get(name).map(|agent| agent.joined.elapsed());
             if waited.is_some_and(|waited| waited > self.plan.silence().max(UNSEEN)) {
-                self.lose(name, "it never said hello", true)?;
+                self.lose(name, "it never said hello", End::Unknown)?;
             }
             return Ok(());
         };
@@ -467,14 +513,14 @@ impl Cluster {
             Err(error) => {
                 let since = *agent.trouble.get_or_insert_with(Instant::now);
                 return match since.elapsed() > PATIENCE && agent.state != State::Gone {
-                    true => self.lose(name, &format!("its mailbox cannot be read: {error}"), true),
+                    true => self.lose(name, &format!("its mailbox cannot be read: {error}"), End::Unknown),
                     false => Ok(()),
                 };
             }
         };
         agent.trouble = None;
         if agent.words.is_damaged(PATIENCE) && agent.state != State::Gone {
-            return self.lose(name, "a line of its mailbox is damaged", true);
+            return self.lose(name, "a line of its mailbox is damaged", End::Unknown);
         }
         if words.is_empty() {
             return Ok(());
@@ -516,18 +562,18 @@ impl Cluster {
                     None => {}
                 }
             }
-            Word::Broken { .. } if self.is_adopting => self.lose(name, "it could not train", false)?,
+            Word::Broken { .. } if self.is_adopting => self.lose(name, "it could not train", End::Said)?,
             Word::Broken { why } => {
                 self.broken.push(why.clone());
                 if let Some(node) = self.agents.get(name).map(|agent| agent.node.clone()) {
-                    self.lose(name, &why, false)?;
+                    self.lose(name, &why, End::Said)?;
                     let wanted = self.plan.cluster.agents.min(TOO_MANY);
                     if self.broken.len() >= wanted && self.live() == 0 {
                         return Err(Error::cluster(format!("no agent can train; the last, on {node}: {why}")));
                     }
                 }
             }
-            Word::Bye { why } => self.lose(name, &why, false)?,
+            Word::Bye { why } => self.lose(name, &why, End::Said)?,
         }
         Ok(())
     }
@@ -609,7 +655,7 @@ impl Cluster {
                 let _ = agent.order(&self.paths, &name, &[Order::Bye], &mut self.counts);
             }
             // Its own trainings are lost, and no error of the study.
-            let _ = self.lose(&name, "its machine is not used any more", false);
+            let _ = self.lose(&name, "its machine is not used any more", End::Said);
         }
     }
 
@@ -635,8 +681,8 @@ impl Cluster {
         }
     }
 
-    /// Gives an agent up. `counts` says whether its trainings may be the reason.
-    fn lose(&mut self, name: &str, why: &str, counts: bool) -> Result<(), Error> {
+    /// Gives an agent up.
+    fn lose(&mut self, name: &str, why: &str, end: End) -> Result<(), Error> {
         let Some(agent) = self.agents.get_mut(name).filter(|agent| agent.state != State::Gone) else { return Ok(()) };
         agent.state = State::Gone;
         let node = agent.node.clone();
@@ -644,11 +690,12 @@ impl Cluster {
         // If it comes back from the dead, it is to end.
         let _ = agent.order(&self.paths, name, &[Order::Bye], &mut self.counts);
         let jobs: Vec<Key> = agent.jobs.iter().cloned().collect();
+        let was_suspect = jobs.iter().any(|key| self.open.get(key).is_some_and(|open| open.losses > 0));
         let mut trainings = 0;
         for key in jobs {
             let Some(open) = self.open.get_mut(&key).filter(|open| open.at.as_deref() == Some(name)) else { continue };
             trainings += 1;
-            open.losses += usize::from(counts);
+            open.losses += usize::from(end == End::ByItself);
             if open.losses >= DEADLY {
                 let why = format!("its agent died {DEADLY} times while it ran, the last time because {why}");
                 self.close(&key, &|id| Report::Ended { id, device: String::new(), result: Err(why.clone()) });
@@ -662,7 +709,8 @@ impl Cluster {
             return Ok(());
         }
         (self.tell)(&ClusterEvent::AgentLost { agent: name.into(), node, why: why.into(), trainings });
-        if counts && was_quick {
+        // A training that is alone with it is the likelier reason.
+        if end != End::Said && was_quick && !was_suspect {
             self.ended_soon(name)?;
         }
         Ok(())
@@ -692,7 +740,7 @@ impl Cluster {
         let Some(agent) = self.agents.get(name) else { return Ok(()) };
         if agent.state != State::Gone && agent.heard.elapsed() > self.plan.silence() {
             let why = format!("nothing was heard of it for {} seconds", self.plan.silence().as_secs());
-            return self.lose(name, &why, true);
+            return self.lose(name, &why, End::Unknown);
         }
         Ok(())
     }
@@ -714,11 +762,13 @@ impl Cluster {
                 }
                 UnitState::Waiting | UnitState::Ended => {
                     let begun = self.units.remove(&name);
+                    // One that waits was taken away, with its machine or for another job.
+                    let end = if state == UnitState::Ended { End::ByItself } else { End::Unknown };
                     for agent in self.names(|agent| agent.state != State::Gone) {
                         if is_of(&agent, &name) {
                             // The last that it said.
                             self.read(&agent)?;
-                            self.lose(&agent, "its process has ended", true)?;
+                            self.lose(&agent, "its process has ended", end)?;
                         }
                     }
                     let is_new = state == UnitState::Ended && self.over.insert(name.clone());
@@ -766,7 +816,10 @@ impl Cluster {
         let mut places: BTreeSet<(i64, String)> = BTreeSet::new();
         let load = |agent: &Agent| agent.jobs.len() as i64 - agent.slots as i64;
         if !self.waiting.is_empty() {
-            let ready = self.agents.iter().filter(|(_, agent)| agent.state == State::Ready && agent.slots > 0);
+            let is_suspect = |key: &Key| self.open.get(key).is_some_and(|open| open.losses > 0);
+            let ready = self.agents.iter().filter(|(_, agent)| {
+                agent.state == State::Ready && agent.slots > 0 && !agent.jobs.iter().any(is_suspect)
+            });
             places.extend(ready.map(|(name, agent)| (load(agent), name.clone())).filter(|(load, _)| *load < 1));
         }
         while let Some((id, key)) = self.waiting.pop_first() {
@@ -775,7 +828,17 @@ impl Cluster {
                 let node = self.agents.get(name).map(|agent| &agent.node);
                 open.failed.iter().any(|(failed, ..)| Some(failed) == node)
             };
-            let place = places.iter().find(|(_, name)| !is_avoided(name)).cloned();
+            let is_suspect = open.losses > 0;
+            let is_fit = |name: &String| {
+                !is_avoided(name) && (!is_suspect || self.agents.get(name).is_some_and(|agent| agent.jobs.is_empty()))
+            };
+            let place = places.iter().find(|(_, name)| is_fit(name)).cloned();
+            if place.is_none() && is_suspect {
+                // One agent becomes free for it.
+                places.pop_first();
+                skipped.push((id, key));
+                continue;
+            }
             let Some((load, name)) = place else {
                 let others = self.agents.values().any(|agent| {
                     agent.state == State::Ready && !open.failed.iter().any(|(failed, ..)| *failed == agent.node)
@@ -797,7 +860,7 @@ impl Cluster {
                 continue;
             };
             places.remove(&(load, name.clone()));
-            if load + 1 < 1 {
+            if load + 1 < 1 && !is_suspect {
                 places.insert((load + 1, name.clone()));
             }
             let Some(agent) = self.agents.get_mut(&name) else { continue };
@@ -811,9 +874,6 @@ impl Cluster {
             });
             let job = Order::job(key.clone(), number, &open.job);
             list.push(job.map_err(|error| Error::file(&self.paths.agent(&name).inbox(), error.into()))?);
-            if open.is_stopped {
-                list.push(Order::Stop { keys: vec![key.clone()] });
-            }
             open.at = Some(name);
             agent.jobs.insert(key);
         }
@@ -822,7 +882,7 @@ impl Cluster {
             let Some(agent) = self.agents.get_mut(&name) else { continue };
             if let Err(error) = agent.order(&self.paths, &name, &orders, &mut self.counts) {
                 // Nothing of it was written. If the disk is full, the journal will say so.
-                self.lose(&name, &format!("its mailbox cannot be written: {error}"), false)?;
+                self.lose(&name, &format!("its mailbox cannot be written: {error}"), End::Said)?;
             }
         }
         Ok(())
@@ -872,17 +932,13 @@ impl Executor for Cluster {
             open.ids.push(id);
             return Ok(());
         }
-        let open = Open {
-            job,
-            ids: vec![id],
-            at: None,
-            losses: 0,
-            failed: Vec::new(),
-            is_cancelled: false,
-            is_stopped: false,
-        };
-        self.open.insert(key.clone(), open);
-        self.waiting.insert((id, key));
+        // An earlier process has given it to an agent that still lives.
+        let has_it = |agent: &&Agent| agent.state != State::Gone && agent.jobs.contains(&key);
+        let at = self.agents.iter().find(|(_, agent)| has_it(agent)).map(|(name, _)| name.clone());
+        if at.is_none() {
+            self.waiting.insert((id, key.clone()));
+        }
+        self.open.insert(key, Open { job, ids: vec![id], at, losses: 0, failed: Vec::new(), is_cancelled: false });
         Ok(())
     }
 
@@ -904,11 +960,7 @@ impl Executor for Cluster {
     }
 
     fn stop(&mut self, jobs: &[JobId]) {
-        for key in jobs.iter().filter_map(|id| self.keys.get(id)) {
-            if let Some(open) = self.open.get_mut(key) {
-                open.is_stopped = true;
-            }
-        }
+        // One that begins anew elsewhere may run to its end: what it does beyond that does not count.
         self.order_about(jobs, &|keys| Order::Stop { keys });
     }
 
@@ -933,6 +985,7 @@ impl Drop for Cluster {
             }
         }
         self.launcher.stop();
+        self.lock = None;
     }
 }
 
@@ -1006,4 +1059,250 @@ fn only_for_us(folder: &Path) {
 /// Whether a process of this machine has ended, if that can be said.
 fn is_dead(process: u32) -> bool {
     cfg!(target_os = "linux") && !Path::new("/proc").join(process.to_string()).exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    use deepaug_augmenter::{Policy, RangeTable};
+    use deepaug_child_model::EpochRecord;
+    use proptest::prelude::*;
+
+    use super::super::plan::Hello;
+    use super::*;
+    use crate::config::Config;
+    use crate::execute::ImagesPart;
+
+    /// Units whose state the test decides.
+    #[derive(Debug, Clone, Default)]
+    struct Decided(Rc<RefCell<Vec<Unit>>>);
+
+    impl Launcher for Decided {
+        fn ask(&mut self, _agents: usize) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn look(&mut self) -> Vec<Unit> {
+            self.0.borrow().clone()
+        }
+
+        fn interval(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn log(&self, _unit: &str) -> Option<PathBuf> {
+            None
+        }
+
+        fn stop(&mut self) {}
+    }
+
+    /// An agent of the test: it does what it is told, when the test says so.
+    struct Puppet {
+        orders: Inbox,
+        words: Outbox,
+        jobs: Vec<Key>,
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Act {
+        Submit,
+        Join,
+        Listen(usize),
+        End(usize),
+        Die(usize),
+        Leave(usize),
+        Restart,
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            4 => Just(Act::Submit),
+            2 => Just(Act::Join),
+            5 => (0..9usize).prop_map(Act::Listen),
+            5 => (0..9usize).prop_map(Act::End),
+            1 => (0..9usize).prop_map(Act::Die),
+            1 => (0..9usize).prop_map(Act::Leave),
+            1 => Just(Act::Restart),
+        ]
+    }
+
+    struct World {
+        folder: tempfile::TempDir,
+        images: ImagesRef,
+        units: Decided,
+        cluster: Option<Cluster>,
+        puppets: Vec<Puppet>,
+        submitted: Vec<Job>,
+        told: BTreeMap<u64, Vec<f64>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let config = Arc::new(Config::default());
+            let images = ImagesRef { config, fingerprint: "f".into(), part: ImagesPart::Search { sample: 0 } };
+            let (units, cluster, puppets, submitted, told) = Default::default();
+            let folder = tempfile::tempdir().unwrap();
+            let mut world = Self { folder, images, units, cluster, puppets, submitted, told };
+            world.open();
+            world
+        }
+
+        fn open(&mut self) {
+            let wanted = ClusterConfig { agents: 1000, ..ClusterConfig::default() };
+            let machines = Machines { wanted, launcher: Box::new(self.units.clone()), tell: Box::new(|_| ()) };
+            let none = || Err(Error::cluster("none"));
+            let mut cluster = Cluster::new(self.folder.path(), self.images.clone(), machines, none).unwrap();
+            // A study asks for what its journal does not have.
+            for job in &self.submitted {
+                if !self.told.contains_key(&job.id.trial) {
+                    cluster.submit(job.clone()).unwrap();
+                }
+            }
+            self.cluster = Some(cluster);
+        }
+
+        /// Everything that is due at some time, at once.
+        fn look(&mut self) {
+            let cluster = self.cluster.as_mut().unwrap();
+            cluster.arrivals(State::Opening).unwrap();
+            for name in cluster.names(|agent| agent.state == State::Opening) {
+                cluster.greet(&name).unwrap();
+            }
+            for name in cluster.names(|_| true) {
+                cluster.read(&name).unwrap();
+            }
+            // Agents that end soon are no error of this study.
+            cluster.quick = 0;
+            cluster.units().unwrap();
+            cluster.quick = 0;
+            cluster.assign().unwrap();
+            while let Some(report) = cluster.ready.pop_front() {
+                if let Report::Ended { id, result, .. } = report {
+                    self.told.entry(id.trial).or_default().push(result.unwrap().seconds);
+                }
+            }
+        }
+
+        fn perform(&mut self, act: Act) {
+            let count = self.puppets.len().max(1);
+            match act {
+                Act::Submit => {
+                    let trial = self.submitted.len() as u64;
+                    let job = Job {
+                        id: JobId { trial, sample: 0 },
+                        policy: Policy::none(RangeTable::Monotone),
+                        settings: self.images.config.settings(),
+                        seed: trial,
+                        images: self.images.clone(),
+                        start: None,
+                        scored: None,
+                        task: Task::Train,
+                    };
+                    self.submitted.push(job.clone());
+                    self.cluster.as_mut().unwrap().submit(job).unwrap();
+                }
+                Act::Join => {
+                    let name = format!("u{}-0", self.puppets.len());
+                    let own = Paths::of(self.folder.path()).agent(&name);
+                    std::fs::create_dir(&own.0).unwrap();
+                    Outbox::create(&own.inbox()).unwrap();
+                    let words = Outbox::create(&own.outbox()).unwrap();
+                    let nonce = self.cluster.as_ref().unwrap().nonce().to_string();
+                    // Not this machine: nobody looks for its process.
+                    let node = format!("n{}", self.puppets.len() % 3);
+                    let hello =
+                        Hello { version: VERSION.into(), nonce, node, process: 1, slots: 2, device: "cpu".into() };
+                    write_json(&own.hello(), &hello).unwrap();
+                    self.units
+                        .0
+                        .borrow_mut()
+                        .push(Unit { name: name[..name.len() - 2].into(), state: UnitState::Running });
+                    self.puppets.push(Puppet { orders: Inbox::new(&own.inbox()), words, jobs: Vec::new() });
+                }
+                Act::Listen(which) => {
+                    if let Some(puppet) = self.puppets.get_mut(which % count) {
+                        for order in puppet.orders.read::<Order>().unwrap() {
+                            match order {
+                                Order::Job { key, .. } if !puppet.jobs.contains(&key) => puppet.jobs.push(key),
+                                Order::Beat => puppet.words.append(&[Word::Beat], false).unwrap(),
+                                _ => {}
+                            }
+                        }
+                    }
+                }
+                // Also of an agent that is taken to be dead: it is back.
+                Act::End(which) => {
+                    if let Some(puppet) = self.puppets.get_mut(which % count)
+                        && let Some(key) = puppet.jobs.pop()
+                    {
+                        let seed = self.submitted.iter().find(|job| Key::of(job) == key).unwrap().seed;
+                        let (device, outcome) = ("cpu".into(), Outcome::Trained(history(seed, &self.images)));
+                        puppet.words.append(&[Word::Ended { key, device, outcome }], true).unwrap();
+                    }
+                }
+                // Its machine does.
+                Act::Die(which) => {
+                    if let Some(unit) = self.units.0.borrow_mut().get_mut(which % count) {
+                        unit.state = UnitState::Waiting;
+                    }
+                }
+                Act::Leave(which) => {
+                    if let Some(puppet) = self.puppets.get_mut(which % count) {
+                        puppet.jobs.clear();
+                        puppet.words.append(&[Word::Bye { why: "asked".into() }], true).unwrap();
+                    }
+                }
+                Act::Restart => {
+                    let mut cluster = self.cluster.take().unwrap();
+                    // Killed: it tells nobody.
+                    cluster.lock = None;
+                    std::mem::forget(cluster);
+                    self.open();
+                }
+            }
+        }
+    }
+
+    /// What a training gives, which follows from its seed.
+    fn history(seed: u64, images: &ImagesRef) -> History {
+        let record = |epoch| EpochRecord { epoch, acc: 0.5, loss: 1.0, val_acc: 0.5, val_loss: 1.0, train_acc: None };
+        History::new((1..=images.config.epochs()).map(record).collect(), seed as f64)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Agents join, work, die, leave and come back, and the process that runs the study is killed: every training is told
+        /// once, with what it gave.
+        #[test]
+        fn every_training_is_told_once(acts in prop::collection::vec(act(), 1..60)) {
+            let mut world = World::new();
+            for act in acts {
+                world.perform(act);
+                world.look();
+            }
+            // One that stays does what is left.
+            world.perform(Act::Join);
+            let last = world.puppets.len() - 1;
+            world.look();
+            // The others have gone, one by one.
+            for unit in 0..last {
+                world.perform(Act::Die(unit));
+                world.look();
+            }
+            for _ in 0..2 * world.submitted.len() + 4 {
+                world.look();
+                world.perform(Act::Listen(last));
+                world.perform(Act::End(last));
+            }
+            world.look();
+            for job in &world.submitted {
+                prop_assert_eq!(world.told.get(&job.id.trial), Some(&vec![job.seed as f64]), "trial {}", job.id.trial);
+            }
+        }
+    }
 }
