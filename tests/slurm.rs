@@ -223,7 +223,7 @@ fn a_study_on_slurm_survives_its_nodes(lab: &Lab) {
     assert!(!urgent.trim().is_empty());
     let ended = search.wait().unwrap();
     assert!(ended.success(), "{ended}");
-    assert!(agents(&study).len() > 5, "others took the place of those that died: {:?}", agents(&study));
+    assert!(agents(&study).len() > 4, "others took the place of those that died: {:?}", agents(&study));
     let notebook = |out: &str| without_times(&folder.path().join(out).join("notebook.csv"));
     assert_eq!(notebook("study"), notebook("local"));
     wait("nothing is left in the queue", || {

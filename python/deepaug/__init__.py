@@ -27,7 +27,7 @@ from ._errors import (
 from ._native import Application, Dataset, Policy, Sheet, Trial, __version__, ops, set_threads
 from ._policy import Step
 from ._results import Comparison, Event, FrozenTrial, Gain, Scheme, Trained, Trials
-from ._study import Study, optimize
+from ._study import Executor, Study, optimize
 
 __all__ = [
     "Application",
@@ -39,6 +39,7 @@ __all__ = [
     "DeepaugError",
     "DeviceError",
     "Event",
+    "Executor",
     "FrozenTrial",
     "Gain",
     "Policy",
