@@ -8,6 +8,7 @@
 mod agent;
 mod coordinator;
 mod estimate;
+mod event;
 mod launcher;
 mod mailbox;
 mod message;
@@ -18,8 +19,9 @@ mod status;
 mod trial;
 
 pub use agent::{Agent, AgentEnd};
-pub use coordinator::{Cluster, ClusterEvent, Counts, Machines};
+pub use coordinator::{Cluster, Counts, Machines};
 pub use estimate::ClusterEstimate;
+pub use event::ClusterEvent;
 pub use launcher::{ByHand, Launcher, Processes, Unit, UnitState};
 pub use simulation::{Simulation, SimulationResult};
 pub use slurm::{Slurm, submit_study};
