@@ -213,17 +213,21 @@ fn a_study_on_slurm_survives_its_nodes(lab: &Lab) {
         search = start(&["optimize", "--resume", "study", "--on", "slurm"]);
         wait("it goes on", || trainings(&journal) > before);
     }
-    // One agent is killed, and one has to make room for a job that is more urgent.
+    // One agent is killed, and all of its machine have to make room for a job that is more urgent.
     let (_, _, process) = by_node("n1").remove(0);
     Command::new("kill").args(["-KILL", &process]).status().unwrap();
     let urgent = lab.slurm(
         "sbatch",
-        &["--parsable", "-p", "urgent", "-w", "n1", "-n", "1", "-o", "/dev/null", "--wrap", "sleep 3"],
+        &["--parsable", "-p", "urgent", "-w", "n1", "-n", "2", "-o", "/dev/null", "--wrap", "sleep 3"],
     );
     assert!(!urgent.trim().is_empty());
     let ended = search.wait().unwrap();
     assert!(ended.success(), "{ended}");
     assert!(agents(&study).len() > 4, "others took the place of those that died: {:?}", agents(&study));
+    let said = |(name, ..): &(String, String, String)| {
+        fs::read_to_string(study.join("cluster/agents").join(name).join("out.jsonl")).unwrap_or_default()
+    };
+    assert!(agents(&study).iter().any(|agent| said(agent).contains("it was asked to end")), "none was preempted");
     let notebook = |out: &str| without_times(&folder.path().join(out).join("notebook.csv"));
     assert_eq!(notebook("study"), notebook("local"));
     wait("nothing is left in the queue", || {
